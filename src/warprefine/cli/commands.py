@@ -1,0 +1,211 @@
+"""Parse, call, print: the commands."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from warprefine.cli import options
+from warprefine.cli.console import Bars, console, log_to, one_line_errors, print_summary, say_error
+from warprefine.datasets import open_dataset
+from warprefine.datasets.summary import summarise
+from warprefine.evaluation.scores import format_table
+from warprefine.jobs.autolabel import Outcome, Started, evaluate_run, label, start
+from warprefine.jobs.demo import run_demo
+from warprefine.propagation.methods import METHODS, check_methods
+from warprefine.training.recipe import Recipe, load_recipe
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Label a few frames of a video by hand, get the whole video.",
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    with one_line_errors():
+        app()
+
+
+@app.command("demo")
+def demo(
+    out: options.Out,
+    device: options.Device = "cpu",
+    seed: options.Seed = 0,
+    threads: options.Threads = 0,
+) -> None:
+    """Make a street scene, label it with every method, and show how good the labels are.
+
+    Example: `warprefine demo --out runs/demo`
+    """
+    options.use_threads(threads)
+    log_to(out)
+    with Bars() as bars:
+        outcome = run_demo(out, device=options.check_device(device), seed=seed, progress=bars)
+    show(outcome)
+
+
+@app.command("inspect")
+def inspect(
+    data: options.Data,
+    reader: options.Reader = "folder",
+    split: options.Split = "train",
+    keyframes: options.KeyFrames = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Open every file and report what is broken.")
+    ] = False,
+) -> None:
+    """List the videos of a data set, how many frames are labelled, and how often each class occurs.
+
+    Example: `warprefine inspect data/camvid --reader camvid --split clip15hz --keyframes 10::21`
+    """
+    dataset = open_dataset(data, reader=reader, split=split, key_frames=keyframes)
+    summary = summarise(dataset, check=check)
+    print_summary(summary)
+    if summary.problems:
+        raise typer.Exit(1)
+
+
+@app.command("autolabel")
+def autolabel(
+    data: options.Data,
+    out: options.Out,
+    reader: options.Reader = "folder",
+    split: options.Split = "train",
+    keyframes: options.KeyFrames = None,
+    horizon: options.Horizon = 10,
+    also_train: options.AlsoTrain = [],  # noqa: B006
+    method: options.Method = [],  # noqa: B006
+    recipe: options.RecipeFile = None,
+    device: options.Device = "cpu",
+    seed: options.Seed = 0,
+    threads: options.Threads = 0,
+) -> None:
+    """Train what has no weights yet, label every frame in reach, measure where there is truth, report.
+
+    Example: `warprefine autolabel data/camvid --reader camvid --split clip15hz --keyframes 10::21
+    --also-train camvid:train:data/camvid --out runs/clip`
+    """
+    asked = locals()
+    with Bars() as bars:
+        outcome = label(_start(asked, bars), check_methods(method or METHODS))
+    show(outcome)
+
+
+class Part(StrEnum):
+    """What can be trained on its own."""
+
+    SEGMENTER = "segmenter"
+    REFINER = "refiner"
+
+
+@app.command("train")
+def train(
+    part: Annotated[Part, typer.Argument(help="Which network to train.", show_default=False)],
+    data: options.Data,
+    out: options.Out,
+    reader: options.Reader = "folder",
+    split: options.Split = "train",
+    keyframes: options.KeyFrames = None,
+    horizon: options.Horizon = 10,
+    also_train: options.AlsoTrain = [],  # noqa: B006
+    recipe: options.RecipeFile = None,
+    device: options.Device = "cpu",
+    seed: options.Seed = 0,
+    threads: options.Threads = 0,
+) -> None:
+    """Train one network of a run: the segmenter, or the refiner with all that its cycles need.
+
+    Example: `warprefine train segmenter data/mine --out runs/mine`
+    """
+    asked = locals()
+    with Bars() as bars:
+        preparation = _start(asked, bars).preparation
+        if part is Part.SEGMENTER:
+            preparation.segmenter()
+        else:
+            preparation.refiner()
+    console.print(f"weights: {preparation.run.checkpoint_path(part)}", markup=False)
+
+
+@app.command("propagate")
+def propagate(
+    data: options.Data,
+    out: options.Out,
+    method: options.Method,
+    reader: options.Reader = "folder",
+    split: options.Split = "train",
+    keyframes: options.KeyFrames = None,
+    horizon: options.Horizon = 10,
+    also_train: options.AlsoTrain = [],  # noqa: B006
+    segmenter: options.Weights = None,
+    refiner: options.Weights = None,
+    recipe: options.RecipeFile = None,
+    device: options.Device = "cpu",
+    seed: options.Seed = 0,
+    threads: options.Threads = 0,
+) -> None:
+    """Label every frame in reach with weights that are there already; nothing is trained.
+
+    Example: `warprefine propagate data/mine --out runs/new --method warp-refine
+    --segmenter runs/mine/checkpoints/segmenter.safetensors
+    --refiner runs/mine/checkpoints/refiner.safetensors`
+    """
+    asked = locals()
+    with Bars() as bars:
+        started = _start(asked, bars)
+        started.preparation.take_weights({"segmenter": segmenter, "refiner": refiner}, check_methods(method))
+        outcome = label(started, check_methods(method))
+    show(outcome)
+
+
+@app.command("evaluate")
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    void_as_class: Annotated[
+        bool, typer.Option("--void-as-class", help="Score VOID as a class of its own.")
+    ] = False,
+) -> None:
+    """Print the table of mIoU by method and distance of a finished run.
+
+    Example: `warprefine evaluate runs/clip`
+    """
+    console.print(format_table(evaluate_run(run, void_as_class=void_as_class)), markup=False)
+
+
+def _start(asked: dict[str, Any], bars: Bars) -> Started:
+    """Open the data sets and claim the run folder that a command's options name."""
+    options.use_threads(asked["threads"])
+    dataset = open_dataset(
+        asked["data"], reader=asked["reader"], split=asked["split"], key_frames=asked["keyframes"]
+    )
+    started = start(
+        dataset,
+        asked["out"],
+        horizon=asked["horizon"],
+        also_train=options.open_further(asked["also_train"]),
+        recipe=load_recipe(asked["recipe"]) if asked["recipe"] else Recipe(),
+        device=options.check_device(asked["device"]),
+        seed=asked["seed"],
+        progress=bars,
+    )
+    log_to(asked["out"])
+    return started
+
+
+def show(outcome: Outcome) -> None:
+    """Print what a run came to; exit with 1 if videos were left out."""
+    if outcome.scores:
+        console.print(format_table(outcome.scores), markup=False)
+    console.print(f"labels: {outcome.run.root / 'labels'}", markup=False)
+    console.print(f"report: {outcome.run.report_path}", markup=False)
+    for message in outcome.failures.values():
+        say_error(message)
+    if outcome.failures:
+        raise typer.Exit(1)

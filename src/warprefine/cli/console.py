@@ -1,0 +1,108 @@
+"""Show progress, and turn mistakes into one line: the only place that talks to the terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from warprefine.core.errors import WarpRefineError
+from warprefine.datasets.summary import DatasetSummary
+from warprefine.io.atomic import make_folder
+
+QUIET_INTERVAL = 20.0
+"""Seconds between lines of progress where there is no terminal to draw bars on."""
+
+LONGEST_LIST = 40
+"""Videos that `inspect` lists before it only counts."""
+
+console = Console(highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Bars:
+    """Draw a bar per task on a terminal; print a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
+        self._bars = Progress(
+            *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._last_line = 0.0
+
+    def __enter__(self) -> Bars:
+        if console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` parts of a task are finished."""
+        if console.is_terminal:
+            if task not in self._tasks:
+                self._tasks[task] = self._bars.add_task(task, total=total, note="")
+            self._bars.update(self._tasks[task], completed=done, total=total, note=note)
+        elif done == total or time.monotonic() - self._last_line > QUIET_INTERVAL:
+            self._last_line = time.monotonic()
+            console.print(f"{task}: {done} of {total} {note}".rstrip(), markup=False)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End with exit code 2 and one line on a user's mistake; ours keep their traceback."""
+    try:
+        yield
+    except WarpRefineError as error:
+        say_error(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say_error("stopped; run the same command again, it goes on where it stopped")
+        sys.exit(130)
+
+
+def say_error(message: str) -> None:
+    """Print one line to the error stream."""
+    _errors.print(f"error: {' '.join(message.split())}", markup=False)
+
+
+def log_to(run: Path) -> None:
+    """Append the log of this process to the run folder."""
+    handler = logging.FileHandler(make_folder(run) / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger("warprefine").addHandler(handler)
+    logging.getLogger("warprefine").setLevel(logging.INFO)
+    logging.getLogger("warprefine").propagate = False
+
+
+def print_summary(summary: DatasetSummary) -> None:
+    """Print what a data set holds: its videos, its class frequencies as bars, its problems."""
+    videos = Table(box=None, pad_edge=False)
+    videos.add_column("video")
+    for heading in ("frames", "key", "truth", "size"):
+        videos.add_column(heading, justify="right")
+    for video in summary.videos[:LONGEST_LIST]:
+        size = f"{video.size[1]} x {video.size[0]}" if video.size else "unreadable"
+        videos.add_row(video.name, str(video.frames), str(video.key_frames), str(video.truth_frames), size)
+    console.print(videos)
+    left_out = summary.videos[LONGEST_LIST:]
+    if left_out:
+        console.print(f"... and {len(left_out)} more videos")
+    frames = sum(video.frames for video in summary.videos)
+    keys = sum(video.key_frames for video in summary.videos)
+    console.print(f"{len(summary.videos)} videos, {frames} frames, {keys} key frames\n")
+    classes = Table("class", "share of labelled pixels", "", box=None, pad_edge=False)
+    for name, share in zip((*summary.classes.names, "void"), summary.frequencies, strict=True):
+        classes.add_row(name, f"{100 * share:.2f} %", "█" * round(40 * share))
+    console.print(classes)
+    for problem in summary.problems:
+        say_error(problem)

@@ -1,0 +1,91 @@
+"""Spell the options that commands share once, with their help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numba
+import torch
+import typer
+
+from warprefine.core.errors import DatasetError
+from warprefine.core.video import Dataset
+from warprefine.datasets import READERS, open_dataset
+from warprefine.propagation.methods import METHODS
+
+Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
+Out = Annotated[Path, typer.Option(help="Run folder; give it again to resume.", show_default=False)]
+Reader = Annotated[str, typer.Option(help=f"Layout of the data set: {', '.join(sorted(READERS))}.")]
+Split = Annotated[str, typer.Option(help="Part of the data set, such as clip15hz of CamVid.")]
+KeyFrames = Annotated[
+    str | None,
+    typer.Option(
+        metavar="START::STEP",
+        help="Use these labelled frames as key frames and hold the other labels back as truth.",
+    ),
+]
+Horizon = Annotated[int, typer.Option(min=1, help="Label frames up to this far from a key frame.")]
+AlsoTrain = Annotated[
+    list[str],
+    typer.Option(
+        metavar="READER:SPLIT:ROOT",
+        help="Further labelled data of the same classes for the segmenter; repeatable.",
+    ),
+]
+Method = Annotated[list[str], typer.Option(help=f"Method to run; repeatable. One of: {', '.join(METHODS)}.")]
+RecipeFile = Annotated[
+    Path | None, typer.Option(help="TOML file of hyper-parameters; what it leaves out has its default.")
+]
+Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]
+Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda:1.")]
+Seed = Annotated[int, typer.Option(min=0, help="Decides every random choice.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 means one per core.")]
+
+_NUMBA_MOST = numba.get_num_threads()
+"""Numba starts its threads once and cannot have more later."""
+
+
+def use_threads(threads: int) -> None:
+    """Set the number of CPU threads of everything that computes."""
+    count = threads or torch.get_num_threads()
+    torch.set_num_threads(count)
+    numba.set_num_threads(min(count, _NUMBA_MOST))
+    # DIS cuts the picture into one stripe per thread, so its result depends on their number; on one
+    # thread a run gives the same labels whatever --threads says to the rest.
+    cv2.setNumThreads(1)
+
+
+def check_device(device: str) -> str:
+    """Return the device if it can be used.
+
+    Raises:
+        DatasetError: There is no such device here.
+    """
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DatasetError(
+            f"--device {device} cannot be used here; expected cpu, or cuda where there is a GPU"
+        ) from error
+    return device
+
+
+def open_further(sources: list[str]) -> list[Dataset]:
+    """Open what --also-train names.
+
+    Raises:
+        DatasetError: It is not READER:SPLIT:ROOT.
+    """
+    opened = []
+    for source in sources:
+        parts = source.split(":", 2)
+        if len(parts) != 3:
+            raise DatasetError(
+                f"--also-train {source!r} is not READER:SPLIT:ROOT; "
+                "expected for example camvid:train:data/camvid"
+            )
+        reader, split, root = parts
+        opened.append(open_dataset(Path(root), reader=reader, split=split))
+    return opened

@@ -1,0 +1,48 @@
+"""Name what can go wrong, so that every mistake of a user ends in one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class WarpRefineError(Exception):
+    """A mistake in the input or the surroundings, told in one line: found, expected, remedy."""
+
+
+class LabelError(WarpRefineError):
+    """A label map that does not fit its frame or its class set."""
+
+
+class FrameError(WarpRefineError):
+    """A picture or video that cannot be read, or frames that do not fit together."""
+
+
+class DatasetError(WarpRefineError):
+    """A data set folder whose layout is not what the reader expects."""
+
+
+class KeyFrameError(WarpRefineError):
+    """Key frames that are missing, that match no frame, or a horizon out of reach."""
+
+
+class RecipeError(WarpRefineError):
+    """A recipe with an unknown key or a value out of range."""
+
+
+class CheckpointError(WarpRefineError):
+    """A weights file that is damaged or belongs to another class set or network."""
+
+
+class RunFolderError(WarpRefineError):
+    """A run folder that cannot be written, or that belongs to another job."""
+
+
+class TrainingError(WarpRefineError):
+    """A training that cannot go on, such as one whose loss is no longer finite."""
+
+
+def cut(items: Iterable[object], most: int = 5) -> str:
+    """Join the first `most` items with commas and say how many were left out."""
+    listed = [str(item) for item in items]
+    tail = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + tail

@@ -1,0 +1,25 @@
+"""Say once which way everything points: shapes, units and the conventions of the whole project.
+
+Points and flow are (x, y) in pixels; sizes are (h, w). Pixel centres are whole numbers, so the
+picture covers x from 0 to w - 1 (`align_corners=True`). Images are RGB, uint8. A tensor's name
+says on which frame it lives: `labels_a`, `frame_b`. `flow_ba` lives on b and points into a:
+what is at pixel p of b is found in a at p + flow_ba[p]. Inner letters meet:
+`warp_labels(labels_a, flow_ba)` lives on b. The tests named `test_convention_*` pin all of this.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from jaxtyping import Bool, Float, Float32, UInt8
+from torch import Tensor
+
+VOID = 255
+"""The label of a pixel that belongs to no class (the paper's "Ignore")."""
+
+Frames: TypeAlias = UInt8[Tensor, "b 3 h w"]
+LabelMaps: TypeAlias = UInt8[Tensor, "b h w"]
+Flow: TypeAlias = Float32[Tensor, "b 2 h w"]
+Masks: TypeAlias = Bool[Tensor, "b h w"]
+Confidence: TypeAlias = Float32[Tensor, "b h w"]
+Logits: TypeAlias = Float[Tensor, "b c h w"]

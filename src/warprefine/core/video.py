@@ -1,0 +1,81 @@
+"""Describe a video on disk: where its frames are, which are labelled by hand, what is held back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.errors import KeyFrameError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """A video on disk; nothing is opened.
+
+    Args:
+        name: Its name, unique in the data set; also the name of its folder in a run.
+        stems: One name per frame, in order: file names without ending, or six-digit decode indices.
+        frame_paths: One picture per frame; empty when `container` holds the frames.
+        container: A video file, whose decode index is the frame number.
+        labels: Frame number -> label map of a key frame.
+        truth: Frame number -> label map that only the evaluation may read.
+    """
+
+    name: str
+    stems: Sequence[str]
+    frame_paths: Sequence[Path] = ()
+    container: Path | None = None
+    labels: Mapping[int, Path] = field(default_factory=dict)
+    truth: Mapping[int, Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.container is None) == (not self.frame_paths):
+            raise ValueError(f"video {self.name!r} needs either frame_paths or a container")
+        object.__setattr__(self, "labels", MappingProxyType(dict(sorted(self.labels.items()))))
+        object.__setattr__(self, "truth", MappingProxyType(dict(sorted(self.truth.items()))))
+
+    def __len__(self) -> int:
+        return len(self.stems)
+
+    @property
+    def key_frames(self) -> tuple[int, ...]:
+        """The numbers of the frames labelled by hand, ascending."""
+        return tuple(self.labels)
+
+    def with_key_frames(self, start: int, step: int) -> Video:
+        """Keep the labels of frames start, start + step, ... as key frames; hold the rest back as truth.
+
+        Raises:
+            KeyFrameError: No labelled frame is among them.
+        """
+        known = {**self.truth, **self.labels}
+        wanted = range(start, len(self), step)
+        labels = {k: known[k] for k in wanted if k in known}
+        if not labels:
+            raise KeyFrameError(
+                f"video {self.name!r}: none of the frames {start}::{step} of its {len(self)} is labelled; "
+                f"choose a start below {len(self)} at which a label map exists"
+            )
+        return replace(self, labels=labels, truth={k: v for k, v in known.items() if k not in labels})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set on disk: its classes and its videos (a single labelled image is a video of one frame)."""
+
+    root: Path
+    classes: ClassSet
+    videos: tuple[Video, ...]
+    origin: Mapping[str, str | None] = field(default_factory=dict)  # how to open it again, see `open_dataset`
+
+    def __post_init__(self) -> None:
+        names = [video.name for video in self.videos]
+        if len(set(names)) != len(names):
+            raise ValueError(f"video names occur twice in {self.root}: {names}")
+
+    def with_key_frames(self, start: int, step: int) -> Dataset:
+        """Do `Video.with_key_frames` to every video."""
+        return replace(self, videos=tuple(video.with_key_frames(start, step) for video in self.videos))

@@ -1,0 +1,8 @@
+"""Read data sets; look a reader up by its name."""
+
+from __future__ import annotations
+
+from warprefine.datasets.opening import open_dataset
+from warprefine.datasets.readers import READERS, Reader
+
+__all__ = ["READERS", "Reader", "open_dataset"]

@@ -1,0 +1,126 @@
+"""Read and write classes.toml: the names, colours and file ids of the classes of a data set."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.errors import DatasetError, LabelError
+from warprefine.core.names import nearest_name
+from warprefine.io.atomic import write_text
+
+_TOP_KEYS = ("class", "void_ids")
+_CLASS_KEYS = ("name", "color", "id", "merged_ids", "category")
+
+
+def read_classes(path: Path) -> ClassSet:
+    """Read a class set.
+
+    The file holds one `[[class]]` table for each class, in order, with `name`, `color` = [r, g, b]
+    and, where wanted, `id` (the number in label files, else the position), `merged_ids` (further
+    numbers that mean this class) and `category`; `void_ids` stands above them.
+
+    Raises:
+        DatasetError: The file is missing or no TOML; a key is unknown, missing or of the wrong
+            kind; names or ids occur twice.
+    """
+    content = _parsed(path)
+    _check_keys(path, content, _TOP_KEYS, where="at the top")
+    tables = content.get("class")
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
+        raise DatasetError(
+            f"{path} holds no classes; expected a [[class]] table with name and color for each"
+        )
+    for number, table in enumerate(tables):
+        _check_class(path, table, where=f"in class {table.get('name', number)!r}")
+    void_ids = _numbers(path, content.get("void_ids", []), where="void_ids")
+    try:
+        return ClassSet(
+            names=tuple(table["name"] for table in tables),
+            colors=tuple(tuple(table["color"]) for table in tables),
+            file_ids=tuple(_of_all(path, tables, "id")),
+            merged_ids=_merged(tables),
+            void_ids=tuple(void_ids),
+            categories=tuple(_of_all(path, tables, "category")),
+        )
+    except LabelError as error:
+        raise DatasetError(f"{path}: {error}") from error
+
+
+def write_classes(path: Path, classes: ClassSet) -> None:
+    """Write a class set so that `read_classes` gives the same one."""
+    lines = [f"void_ids = {list(classes.void_ids)}", ""] if classes.void_ids else []
+    for position, name in enumerate(classes.names):
+        lines += ["[[class]]", f"name = {_quoted(name)}", f"color = {list(classes.colors[position])}"]
+        if classes.file_ids:
+            lines.append(f"id = {classes.file_ids[position]}")
+        if classes.merged_ids and classes.merged_ids[position]:
+            lines.append(f"merged_ids = {list(classes.merged_ids[position])}")
+        if classes.categories:
+            lines.append(f"category = {_quoted(classes.categories[position])}")
+        lines.append("")
+    write_text(path, "\n".join(lines))
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"there is no {path}; expected a file that lists the classes, a [[class]] table with name and "
+            f"color for each"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is no TOML file: {error}; correct it there") from error
+
+
+def _check_keys(path: Path, table: Mapping[str, Any], known: Iterable[str], *, where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise DatasetError(f"{path} has an unknown key {key!r} {where}; {nearest_name(key, known)}")
+
+
+def _check_class(path: Path, table: Mapping[str, Any], *, where: str) -> None:
+    _check_keys(path, table, _CLASS_KEYS, where=where)
+    for key in ("name", "color"):
+        if key not in table:
+            raise DatasetError(f"{path} has no {key} {where}; expected name and color for each class")
+    for key in ("name", "category"):
+        if not isinstance(table.get(key, ""), str):
+            raise DatasetError(f"{path} has {key} = {table[key]!r} {where}; expected a text in quotes")
+    color = _numbers(path, table["color"], where=f"color {where}")
+    if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
+        raise DatasetError(f"{path} has color = {color} {where}; expected [red, green, blue], each 0 to 255")
+    _numbers(path, [table.get("id", 0)], where=f"id {where}")
+    _numbers(path, table.get("merged_ids", []), where=f"merged_ids {where}")
+
+
+def _numbers(path: Path, values: object, *, where: str) -> list[int]:
+    if not isinstance(values, list) or not all(type(value) is int for value in values):
+        raise DatasetError(f"{path} has {values!r} for {where}; expected whole numbers")
+    return values
+
+
+def _of_all(path: Path, tables: list[dict[str, Any]], key: str) -> list[Any]:
+    """Return what every class has under `key`; nothing if none has it."""
+    with_key = [table for table in tables if key in table]
+    if with_key and len(with_key) < len(tables):
+        without = next(table["name"] for table in tables if key not in table)
+        raise DatasetError(
+            f"{path} has no {key} in class {without!r}, but others have one; give one to each or none"
+        )
+    return [table[key] for table in with_key]
+
+
+def _merged(tables: list[dict[str, Any]]) -> tuple[tuple[int, ...], ...]:
+    merged = tuple(tuple(table.get("merged_ids", ())) for table in tables)
+    return merged if any(merged) else ()
+
+
+def _quoted(text: str) -> str:
+    # JSON's escapes are TOML's, except that TOML wants one for DEL too.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

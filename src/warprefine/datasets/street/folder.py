@@ -1,0 +1,58 @@
+"""Write made-up streets as a data set folder: key frames with labels, all other labels as truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from warprefine.core.errors import DatasetError, KeyFrameError
+from warprefine.core.progress import Progress, silent
+from warprefine.datasets.class_file import write_classes
+from warprefine.datasets.street.classes import STREET_CLASSES
+from warprefine.datasets.street.scene import StreetScene
+from warprefine.io.images import write_frame, write_labels
+
+_MOST_VIDEOS = 1000
+
+
+def write_street(
+    root: Path,
+    *,
+    videos: int = 2,
+    length: int = 21,
+    start: int = 10,
+    step: int = 21,
+    h: int = 192,
+    w: int = 320,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> None:
+    """Write `videos` street scenes of `length` frames as a native data set folder.
+
+        ROOT/classes.toml
+        ROOT/videos/street-NNN/frames/NNNNNN.jpg    quality 95, 4:4:4
+        ROOT/videos/street-NNN/labels/NNNNNN.png    the key frames start, start + step, ...
+        ROOT/videos/street-NNN/truth/NNNNNN.png     all others
+
+    Two different seeds have no street in common.
+
+    Raises:
+        DatasetError: The number of videos is not in 1..1000.
+        KeyFrameError: The first key frame is not in the video.
+        FrameError: The size, length or seed is none that a `StreetScene` can have.
+    """
+    if not 1 <= videos <= _MOST_VIDEOS:
+        raise DatasetError(f"{videos} street videos asked for in {root}; expected 1 to {_MOST_VIDEOS}")
+    if not 0 <= start < length or step < 1:
+        raise KeyFrameError(
+            f"key frames {start}::{step} of street videos of {length} frames; "
+            f"expected a start from 0 to {length - 1} and a step of at least 1"
+        )
+    write_classes(root / "classes.toml", STREET_CLASSES)
+    for number in range(videos):
+        scene = StreetScene(seed=_MOST_VIDEOS * seed + number, h=h, w=w, length=length)
+        folder = root / "videos" / f"street-{number:03d}"
+        for t in range(length):
+            kind = "labels" if t in range(start, length, step) else "truth"
+            write_frame(folder / "frames" / f"{t:06d}.jpg", scene.frame(t))
+            write_labels(folder / kind / f"{t:06d}.png", scene.labels(t), STREET_CLASSES)
+            progress("Filming streets", number * length + t + 1, videos * length)

@@ -1,0 +1,129 @@
+"""Count what a data set holds, and find what is wrong with it before a job starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.errors import WarpRefineError
+from warprefine.core.tensors import VOID
+from warprefine.core.video import Dataset, Video
+from warprefine.io.frames import frame_size, open_frames
+from warprefine.io.images import read_labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoSummary:
+    """What one video holds: numbers of frames, and the (h, w) of frame 0; `None` if it cannot be read."""
+
+    name: str
+    frames: int
+    key_frames: int
+    truth_frames: int
+    size: tuple[int, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSummary:
+    """What a data set holds.
+
+    `pixels` counts the pixels of each class in the label maps of the key frames, and of VOID last.
+    `problems` has one line for each file that cannot be used.
+    """
+
+    classes: ClassSet
+    videos: tuple[VideoSummary, ...]
+    pixels: tuple[int, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def frequencies(self) -> tuple[float, ...]:
+        """The share of each class in the labelled pixels, and of VOID last; zeros if there are none."""
+        total = sum(self.pixels) or 1
+        return tuple(count / total for count in self.pixels)
+
+
+def summarise(dataset: Dataset, *, check: bool = False) -> DatasetSummary:
+    """Count the frames of every video and the pixels of every class.
+
+    Opens the label maps of all key frames, and of other files the headers.
+
+    Args:
+        check: Open every frame and every label map, and collect what is wrong instead of raising.
+
+    Raises:
+        FrameError: Frame 0 of a video cannot be read; only without `check`.
+        LabelError: A label map does not fit its frame or the class set; only without `check`.
+    """
+    problems: list[str] | None = [] if check else None
+    pixels = torch.zeros(VOID + 1, dtype=torch.int64)
+    videos = []
+    for video in dataset.videos:
+        size = None
+        with _noted(problems):
+            size = frame_size(video, 0)
+        for number, path in video.labels.items():
+            with _noted(problems):
+                labels = read_labels(path, dataset.classes, size=frame_size(video, number))
+                pixels += torch.bincount(labels.flatten(), minlength=VOID + 1)
+        if problems is not None:
+            _check_truth(video, dataset.classes, problems)
+            _check_frames(video, problems)
+        videos.append(
+            VideoSummary(
+                name=video.name,
+                frames=len(video),
+                key_frames=len(video.labels),
+                truth_frames=len(video.truth),
+                size=size,
+            )
+        )
+    return DatasetSummary(
+        classes=dataset.classes,
+        videos=tuple(videos),
+        pixels=(*pixels[: len(dataset.classes)].tolist(), int(pixels[VOID])),
+        problems=tuple(dict.fromkeys(problems or ())),
+    )
+
+
+def check_video(video: Video, classes: ClassSet) -> None:
+    """Make sure that every label map has the size of its frame and holds known ids only.
+
+    Opens the label maps of key frames and truth, and of their frames the headers.
+
+    Raises:
+        LabelError: A label map is damaged, or does not fit its frame or the class set.
+        FrameError: A labelled frame or the video file cannot be read.
+    """
+    for number, path in chain(video.labels.items(), video.truth.items()):
+        read_labels(path, classes, size=frame_size(video, number))
+
+
+@contextmanager
+def _noted(problems: list[str] | None) -> Iterator[None]:
+    """Write what goes wrong into `problems`; without such a list let it be raised."""
+    try:
+        yield
+    except WarpRefineError as error:
+        if problems is None:
+            raise
+        problems.append(str(error))
+
+
+def _check_truth(video: Video, classes: ClassSet, problems: list[str]) -> None:
+    for number, path in video.truth.items():
+        with _noted(problems):
+            read_labels(path, classes, size=frame_size(video, number))
+
+
+def _check_frames(video: Video, problems: list[str]) -> None:
+    with _noted(problems), open_frames(video) as source:
+        for number in range(len(source)):
+            # A damaged video file is one problem, broken pictures are one each.
+            with nullcontext() if video.container else _noted(problems):
+                source[number]

@@ -1,0 +1,133 @@
+"""Choose a few frames that tell the story of a clip, and read all that there is to see of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn.functional import avg_pool2d
+
+from warprefine.core.tensors import Confidence, Frames, LabelMaps
+from warprefine.core.video import Dataset, Video
+from warprefine.evaluation.horizon import predicted_labels
+from warprefine.evaluation.scores import in_order, spread
+from warprefine.io.frames import open_frames
+from warprefine.io.images import read_gray, read_labels
+from warprefine.io.run import RunFolder
+from warprefine.propagation.schedule import Unit, plan
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """All that there is to see of one frame, at one size.
+
+    `distance` is 0 for a key frame; its `truth` are then the labels made by hand, and no method has
+    labels for it. `confidences` may lack methods that wrote none.
+    """
+
+    stem: str
+    number: int
+    distance: int
+    frame: Frames
+    truth: LabelMaps | None
+    predictions: Mapping[str, LabelMaps]
+    confidences: Mapping[str, Confidence]
+
+    def shrunk(self, most_w: int) -> View:
+        """Return the view divided by the smallest whole number that makes it `most_w` wide at most.
+
+        Frame and confidence are averaged over each block of pixels; a label map keeps the label in
+        the middle of the block.
+        """
+        factor = -(-self.frame.shape[3] // most_w)
+        if factor == 1:
+            return self
+        pooled = avg_pool2d(self.frame.float(), factor).round().to(torch.uint8)
+        return replace(
+            self,
+            frame=pooled,
+            truth=None if self.truth is None else _thinned(self.truth, factor),
+            predictions={m: _thinned(labels, factor) for m, labels in self.predictions.items()},
+            confidences={m: avg_pool2d(values, factor) for m, values in self.confidences.items()},
+        )
+
+
+def showcase(video: Video, horizon: int) -> Unit | None:
+    """Return the unit to show of a video: with truth for most frames, then the longest, then the first."""
+    units = plan(video, horizon)
+    return max(units, key=lambda u: (sum(k in video.truth for k in u.frames), len(u.frames)), default=None)
+
+
+def milestones(video: Video, unit: Unit, horizon: int) -> list[int]:
+    """Return the frames of a unit nearest to distance 1, half the horizon and the horizon, in that order.
+
+    Frames without truth are passed over if there are others.
+    """
+    candidates = [k for k in unit.frames if k in video.truth] or list(unit.frames)
+    wanted = (1, (horizon + 1) // 2, horizon)
+    chosen = {min(candidates, key=lambda k: abs(unit.distance(k) - distance)) for distance in wanted}
+    return sorted(chosen, key=unit.distance)
+
+
+def neighbourhood(video: Video, horizon: int, *, key_frame: int, most: int) -> list[int]:
+    """Return the frames labelled from a key frame and itself, ascending; `most` of them, spread evenly."""
+    labelled = (k for unit in plan(video, horizon) if unit.key_frame == key_frame for k in unit.frames)
+    around = sorted({key_frame, *labelled})
+    chosen = {around[position - 1] for position in spread(len(around), most=most)}
+    return sorted(chosen | {key_frame})
+
+
+def read_views(
+    run: RunFolder,
+    dataset: Dataset,
+    video: Video,
+    *,
+    frames: Sequence[int],
+    key_frame: int,
+    methods: Sequence[str],
+    most_w: int,
+) -> list[View]:
+    """Read frames with their truth, labels and confidence, `most_w` pixels wide at most.
+
+    Raises:
+        RunFolderError: A method has not labelled one of the frames yet.
+    """
+    views = []
+    with open_frames(video) as source:
+        for number in frames:
+            is_key = number in video.labels
+            truth = (video.labels if is_key else video.truth).get(number)
+            frame = source[number]
+            _, _, h, w = frame.shape
+            view = View(
+                stem=video.stems[number],
+                number=number,
+                distance=abs(number - key_frame),
+                frame=frame,
+                truth=None if truth is None else read_labels(truth, dataset.classes, size=(h, w)),
+                predictions={} if is_key else _predictions(run, dataset, video, number, methods),
+                confidences={} if is_key else _confidences(run, video, number, methods),
+            )
+            views.append(view.shrunk(most_w))
+    return views
+
+
+def _predictions(
+    run: RunFolder, dataset: Dataset, video: Video, frame: int, methods: Sequence[str]
+) -> dict[str, LabelMaps]:
+    return {
+        method: predicted_labels(run, dataset.classes, method=method, video=video, frame=frame)
+        for method in in_order(methods)
+    }
+
+
+def _confidences(run: RunFolder, video: Video, frame: int, methods: Sequence[str]) -> dict[str, Confidence]:
+    paths = {m: run.confidence_path(m, video.name, video.stems[frame]) for m in in_order(methods)}
+    return {method: read_gray(path) for method, path in paths.items() if path.exists()}
+
+
+def _thinned(labels: LabelMaps, factor: int) -> LabelMaps:
+    _, h, w = labels.shape
+    middle = factor // 2
+    return labels[:, middle::factor, middle::factor][:, : h // factor, : w // factor]

@@ -1,0 +1,106 @@
+"""Measure how good propagated labels are at each distance from their key frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.errors import DatasetError, RunFolderError
+from warprefine.core.tensors import LabelMaps
+from warprefine.core.video import Dataset, Video
+from warprefine.evaluation import confusion
+from warprefine.evaluation.scores import MethodScores, in_order, mean
+from warprefine.io.images import read_gray, read_labels
+from warprefine.io.run import RunFolder
+from warprefine.propagation.schedule import plan
+
+
+def has_truth(dataset: Dataset, horizon: int) -> bool:
+    """Say whether any frame within the horizon has labels to compare with."""
+    return any(frame in video.truth for video, frame, _ in _labelled_frames(dataset, horizon))
+
+
+def evaluate(
+    run: RunFolder,
+    dataset: Dataset,
+    *,
+    methods: Sequence[str],
+    horizon: int,
+    void_as_class: bool = False,
+) -> dict[str, MethodScores]:
+    """Compare the label maps of each method in `run` with the truth, distance by distance.
+
+    Raises:
+        DatasetError: No frame within the horizon has truth.
+        RunFolderError: A method has not labelled a frame yet.
+        LabelError: A label map is damaged, or the truth has another size than its frame.
+    """
+    if not has_truth(dataset, horizon):
+        raise DatasetError(
+            f"{dataset.root} has no truth for any frame within {horizon} of a key frame; put label maps "
+            "into a truth folder, or hold some labelled frames back with --keyframes START::STEP"
+        )
+    classes = dataset.classes
+    size = len(classes) + 1
+    matrices = {method: np.zeros((horizon, size, size), np.int64) for method in in_order(methods)}
+    frames_by_distance = [0] * horizon
+    for video, frame, distance in _labelled_frames(dataset, horizon):
+        if frame not in video.truth:
+            continue
+        frames_by_distance[distance - 1] += 1
+        predictions = {
+            m: predicted_labels(run, classes, method=m, video=video, frame=frame) for m in matrices
+        }
+        _, h, w = next(iter(predictions.values())).shape
+        truth = read_labels(video.truth[frame], classes, size=(h, w))
+        for method, prediction in predictions.items():
+            matrices[method][distance - 1] += confusion.count(prediction, truth, class_count=len(classes))
+    return {
+        method: MethodScores.of(
+            matrix, classes=classes, frames_by_distance=frames_by_distance, void_as_class=void_as_class
+        )
+        for method, matrix in matrices.items()
+    }
+
+
+def mean_confidence(
+    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
+) -> dict[str, list[float | None]]:
+    """Return how sure each method is of its labels at each distance, in percent: a score without truth.
+
+    None where a method wrote no confidence.
+    """
+    found: dict[str, list[list[float]]] = {m: [[] for _ in range(horizon)] for m in in_order(methods)}
+    for video, frame, distance in _labelled_frames(dataset, horizon):
+        for method, values in found.items():
+            path = run.confidence_path(method, video.name, video.stems[frame])
+            if path.exists():
+                values[distance - 1].append(100 * float(read_gray(path).mean()))
+    return {method: [mean(values) for values in by_distance] for method, by_distance in found.items()}
+
+
+def predicted_labels(
+    run: RunFolder, classes: ClassSet, *, method: str, video: Video, frame: int
+) -> LabelMaps:
+    """Read the label map, (1, h, w), that a method made for one frame.
+
+    Raises:
+        RunFolderError: It has made none yet.
+    """
+    path = run.labels_path(method, video.name, video.stems[frame])
+    if not path.exists():
+        raise RunFolderError(
+            f"there is no label map {path}, expected one for every frame within the horizon; "
+            f"run `warprefine autolabel` with the same options again, it finishes what is missing"
+        )
+    return read_labels(path, classes)
+
+
+def _labelled_frames(dataset: Dataset, horizon: int) -> Iterator[tuple[Video, int, int]]:
+    """Give every frame that the propagation labels, and how far it is from its key frame."""
+    for video in dataset.videos:
+        for unit in plan(video, horizon):
+            for frame in unit.frames:
+                yield video, frame, unit.distance(frame)

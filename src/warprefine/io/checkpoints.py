@@ -1,0 +1,106 @@
+"""Store weights as safetensors with a card: what network, which classes, which recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.errors import CheckpointError, cut
+from warprefine.io.atomic import write_bytes
+
+_CARD = "warprefine"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a checkpoint is: enough to build the network again and to refuse a wrong one.
+
+    `settings` are the network's constructor arguments, `recipe` how it was trained, `facts` what
+    was measured on the way (the chosen tau, the validation score).
+    """
+
+    part: str
+    network: str
+    class_names: tuple[str, ...]
+    settings: dict[str, Any]
+    recipe: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def save_checkpoint(path: Path, network: nn.Module, card: Card) -> None:
+    """Write the weights and card of a network, whole or not at all."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    write_bytes(path, save(tensors, metadata={_CARD: json.dumps(card.__dict__, sort_keys=True)}))
+
+
+def read_card(path: Path) -> Card:
+    """Return the card of a checkpoint.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or was not written by `save_checkpoint`.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist; train it first, or name another checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            content = json.loads((file.metadata() or {})[_CARD])
+        return Card(**{**content, "class_names": tuple(content["class_names"])})
+    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of warprefine, or it is damaged; "
+            "expected a .safetensors file written by `warprefine train`; train it again"
+        ) from error
+
+
+def load_weights(path: Path, network: nn.Module) -> None:
+    """Fill `network` from a checkpoint; every tensor must fit.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, or keys or shapes differ.
+    """
+    tensors = _tensors(path)
+    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    differing = sorted(key for key in {*wanted, *found} if wanted.get(key) != found.get(key))
+    if differing:
+        raise CheckpointError(
+            f"{path} does not fit the network: {cut(differing)} missing, left over or of another shape; "
+            "use the recipe it was trained with"
+        )
+    network.load_state_dict(tensors)
+
+
+def check_classes(path: Path, card: Card, classes: ClassSet) -> None:
+    """Refuse a checkpoint of another class set.
+
+    Raises:
+        CheckpointError: Names or order of the classes differ.
+    """
+    if card.class_names != classes.names:
+        raise CheckpointError(
+            f"{path} was trained for the classes {cut(card.class_names)} ({len(card.class_names)}), but the "
+            f"data set has {cut(classes.names)} ({len(classes)}); train anew, or name another checkpoint"
+        )
+
+
+def fingerprint(path: Path) -> str:
+    """Return a short hash of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is missing or damaged ({error}); train it again or restore the file"
+        ) from error

@@ -1,0 +1,111 @@
+"""Open the frames of a video, whether they are pictures in a folder or a video file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from warprefine.core.errors import FrameError
+from warprefine.core.tensors import Frames
+from warprefine.core.video import Video
+from warprefine.io.images import image_size, read_frame
+from warprefine.io.video_file import VideoFile
+from warprefine.io.video_index import index_video
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """The frames of one video by number, read when asked for; all have the same size."""
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        ...
+
+    def __getitem__(self, number: int) -> Frames:
+        """Return one frame, (1, 3, h, w) RGB; a tensor of its own, which may be changed.
+
+        Raises:
+            FrameError: The frame cannot be read, or has another size than frame 0.
+        """
+        ...
+
+
+@contextmanager
+def open_frames(video: Video) -> Iterator[FrameSource]:
+    """Open the frames of a video for reading, in any order, in bounded memory.
+
+    Raises:
+        FrameError: The video file is missing, damaged or cut short, or it no longer has as many
+            frames as when the data set was read.
+    """
+    if video.container is None:
+        yield PictureFrames(video.frame_paths)
+        return
+    with closing(VideoFile(video.container)) as source:
+        if len(source) != len(video):
+            raise FrameError(
+                f"{video.container} has {len(source)} frames, but had {len(video)} when the data set "
+                f"was read; leave the file as it is during a run"
+            )
+        yield source
+
+
+class PictureFrames:
+    """Frames that are pictures, one file each; nothing is opened before it is asked for."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, number: int) -> Frames:
+        """Read frame `number`, (1, 3, h, w).
+
+        Raises:
+            FrameError: The picture cannot be read, or has another size than frame 0.
+        """
+        frame = read_frame(self._paths[number])
+        h, w = frame.shape[-2:]
+        if (h, w) != self._size:
+            raise FrameError(
+                f"frame {self._paths[number]} is {h} x {w} (h x w), but {self._paths[0]} is "
+                f"{self._size[0]} x {self._size[1]}; a video has one size: resize it or make two videos"
+            )
+        return frame
+
+    @cached_property
+    def _size(self) -> tuple[int, int]:
+        return image_size(self._paths[0])
+
+
+def frame_count(container: Path) -> int:
+    """Return how many frames a decoder puts out for a video file.
+
+    Raises:
+        FrameError: The file is missing, is no video, is cut short, is damaged or holds no frames.
+    """
+    return index_video(container).count
+
+
+def frame_stems(container: Path) -> tuple[str, ...]:
+    """Return the names of a video file's frames: decode indices of six digits.
+
+    Raises:
+        FrameError: As for `frame_count`.
+    """
+    return tuple(f"{number:06d}" for number in range(frame_count(container)))
+
+
+def frame_size(video: Video, number: int) -> tuple[int, int]:
+    """Return the (h, w) of a frame without decoding it.
+
+    Raises:
+        FrameError: The picture or video file cannot be read.
+    """
+    if video.container is None:
+        return image_size(video.frame_paths[number])
+    return index_video(video.container).size

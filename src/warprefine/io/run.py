@@ -1,0 +1,149 @@
+"""Lay out the run folder and remember, in a SQLite manifest, which units of work are done."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from warprefine.core.errors import RunFolderError
+from warprefine.io.atomic import make_folder, write_text, writing_errors
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS unit (
+    name TEXT NOT NULL, method TEXT NOT NULL, fingerprint TEXT NOT NULL, PRIMARY KEY (name, method)
+);
+"""
+
+
+class RunFolder:
+    """One folder per run: where each file lies, and what is already done.
+
+    RUN/labels/METHOD/VIDEO/STEM.png       label maps; RUN/confidence/... likewise, 255 = certain
+    RUN/checkpoints/segmenter.safetensors  weights, each with its recipe and class set
+    RUN/cache/                             flow and segmenter outputs; may be deleted at any time
+    RUN/recipe.toml, RUN/job.json          the resolved recipe; data set, key frames, horizon
+    RUN/metrics.json, RUN/report.html, RUN/log.txt, RUN/manifest.sqlite
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        make_folder(root)
+        with writing_errors(root):
+            probe = root / ".writable"
+            probe.touch()
+            probe.unlink()
+        self._manifest = root / "manifest.sqlite"
+        with self._connect() as connection:
+            connection.executescript(_SCHEMA)
+
+    @property
+    def metrics_path(self) -> Path:
+        """The scores, as JSON."""
+        return self.root / "metrics.json"
+
+    @property
+    def report_path(self) -> Path:
+        """The report, one self-contained HTML file."""
+        return self.root / "report.html"
+
+    def labels_path(self, method: str, video: str, stem: str) -> Path:
+        """Where the label map of one frame lies."""
+        return self.root / "labels" / method / video / f"{stem}.png"
+
+    def confidence_path(self, method: str, video: str, stem: str) -> Path:
+        """Where the confidence of one frame lies: uint8, 255 = certain."""
+        return self.root / "confidence" / method / video / f"{stem}.png"
+
+    def checkpoint_path(self, part: str) -> Path:
+        """Where the weights of a part ("segmenter", "refiner") lie."""
+        return self.root / "checkpoints" / f"{part}.safetensors"
+
+    @property
+    def cache(self) -> Path:
+        """The folder of things that can be computed again."""
+        return self.root / "cache"
+
+    def claim(self, job: dict[str, Any]) -> None:
+        """Write down what this run is about, or make sure that it is about the same thing.
+
+        Raises:
+            RunFolderError: The folder holds a run of another job.
+        """
+        path = self.root / "job.json"
+        content = json.dumps(job, indent=2, sort_keys=True) + "\n"
+        if not path.exists():
+            write_text(path, content)
+            return
+        known, said = _flat(self.job()), _flat(json.loads(content))
+        differing = sorted(key for key in {*known, *said} if known.get(key) != said.get(key))
+        if differing:
+            key = differing[0]
+            raise RunFolderError(
+                f"{self.root} holds a run with {key} = {known.get(key)!r}, but this command says "
+                f"{said.get(key)!r}; choose another --out, or give the same options to resume it"
+            )
+
+    def job(self) -> dict[str, Any]:
+        """Return what `claim` wrote down.
+
+        Raises:
+            RunFolderError: This is not a run folder.
+        """
+        path = self.root / "job.json"
+        if not path.exists():
+            raise RunFolderError(
+                f"{self.root} holds no job.json; expected a folder made by `warprefine autolabel`"
+            )
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunFolderError(
+                f"{path} is damaged ({error}); expected what `warprefine autolabel` wrote; "
+                "choose another --out"
+            ) from error
+        return found
+
+    def is_done(self, name: str, method: str, fingerprint: str) -> bool:
+        """Say whether a unit was finished with these very weights and settings."""
+        with self._connect() as connection:
+            row = connection.execute(
+                "SELECT 1 FROM unit WHERE name = ? AND method = ? AND fingerprint = ?",
+                (name, method, fingerprint),
+            ).fetchone()
+        return row is not None
+
+    def mark_done(self, name: str, method: str, fingerprint: str) -> None:
+        """Remember that every file of a unit is in its place."""
+        with self._connect() as connection:
+            connection.execute("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", (name, method, fingerprint))
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        with writing_errors(self._manifest):
+            connection = sqlite3.connect(self._manifest, timeout=60)
+            try:
+                with connection:
+                    yield connection
+            except sqlite3.OperationalError as error:
+                raise RunFolderError(
+                    f"cannot write {self._manifest}: {error}; expected a writable folder with free space"
+                ) from error
+            except sqlite3.DatabaseError as error:
+                raise RunFolderError(
+                    f"{self._manifest} is damaged ({error}); delete it and run the same command again, "
+                    "the labels are then made anew"
+                ) from error
+            finally:
+                connection.close()
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name every leaf of nested tables by its path, such as "recipe.segmenter.folds"."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves

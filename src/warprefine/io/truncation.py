@@ -1,0 +1,90 @@
+"""Tell whether a video file ends before its own headers say that it does.
+
+Decoders play a half-copied file up to where it breaks off and call that the end. MP4, MOV, AVI,
+Matroska, WebM and GIF say in their structure where they end; other formats (MPEG streams) do not,
+and neither does a recording that was never finished.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+# What may stand at the top of an MP4 or MOV file. Anything else is what a camera appended to it.
+_MP4_BOXES = frozenset(
+    b"ftyp styp moov moof mdat mfra sidx ssix emsg meta udta uuid free skip wide pnot prft".split()
+)
+_MATROSKA = b"\x1a\x45\xdf\xa3"
+_SEGMENT = b"\x18\x53\x80\x67"
+_GIF_END = b";"
+_TO_THE_END = 0  # the size of the last box of an MP4 that was written as a stream
+_IN_EIGHT_BYTES = 1  # the size of an MP4 box whose true size follows its name
+
+
+def is_cut_short(path: Path) -> bool:
+    """Say whether the end of a video file is missing, as far as its format lets one know."""
+    with path.open("rb") as file:
+        length = os.fstat(file.fileno()).st_size
+        start = file.read(12)
+        file.seek(0)
+        if start.startswith(_MATROSKA):
+            return _matroska_end(file) > length
+        if start[:4] == b"RIFF":
+            return _riff_end(file, length) > length
+        if start[4:8] in _MP4_BOXES:
+            return _mp4_end(file, length) > length
+        return start[:4] == b"GIF8" and not _last_bytes(file, length).rstrip(b"\0").endswith(_GIF_END)
+
+
+def _mp4_end(file: BinaryIO, length: int) -> int:
+    """Walk over the boxes of an MP4 or MOV file; return where the last one ends."""
+    end = 0
+    while end + 8 <= length:
+        file.seek(end)
+        size, name = struct.unpack(">I4s", file.read(8))
+        if name not in _MP4_BOXES or size == _TO_THE_END:
+            return length
+        if size == _IN_EIGHT_BYTES:
+            (size,) = struct.unpack(">Q", file.read(8).rjust(8, b"\xff"))
+        end += max(size, 8)
+    return end
+
+
+def _riff_end(file: BinaryIO, length: int) -> int:
+    """Walk over the RIFF chunks of an AVI file, of which long ones have several."""
+    end = 0
+    while end + 8 <= length:
+        file.seek(end)
+        name, size = struct.unpack("<4sI", file.read(8))
+        if name != b"RIFF":
+            return length
+        end += 8 + size
+    return end
+
+
+def _matroska_end(file: BinaryIO) -> int:
+    """Return where the segment of a Matroska or WebM file ends; 0 if its size was never written."""
+    file.seek(len(_MATROSKA))
+    header_size = _matroska_size(file)
+    file.seek(header_size or 0, os.SEEK_CUR)
+    if file.read(4) != _SEGMENT:
+        return 0
+    segment_size = _matroska_size(file)
+    return 0 if segment_size is None else file.tell() + segment_size
+
+
+def _matroska_size(file: BinaryIO) -> int | None:
+    """Read a number whose leading zero bits say how many bytes it takes; `None` means unknown."""
+    first = file.read(1)
+    count = 9 - first[0].bit_length() if first else 9
+    if count > 8:
+        return None
+    value = int.from_bytes(first + file.read(count - 1), "big") - (1 << 7 * count)
+    return None if value == (1 << 7 * count) - 1 else value
+
+
+def _last_bytes(file: BinaryIO, length: int) -> bytes:
+    file.seek(max(0, length - 64))
+    return file.read()

@@ -1,0 +1,146 @@
+"""Read the frames of a video file by decode index: exactly, in either direction, in bounded memory.
+
+Seeking by time is a trap: demuxers land beside the frame asked for, and some formats carry no
+usable times. So every frame that comes out of the decoder is identified before it is used: by its
+pts in an index made beforehand or, where a file's pts are worthless, by counting from frame 0 on.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from warprefine.core.errors import FrameError
+from warprefine.core.tensors import Frames
+from warprefine.io.video_index import (
+    decoded,
+    index_video,
+    open_video,
+    pts_of,
+    quarter_turns,
+    sound_frames,
+    upright_size,
+    video_stream,
+)
+
+MEMORY = 128 << 20
+"""Decoded frames are kept up to this many bytes: 42 of 2048 x 1024 (4:2:0), a horizon of 20 both ways."""
+
+_UNKNOWN = -1
+
+
+class VideoFile:
+    """The frames of a video file; frame i is the i-th that a decoder puts out, turned upright.
+
+    Walking forwards decodes each frame once. Walking backwards decodes each group of pictures once,
+    if the group fits in `MEMORY`; of a longer one, what fits at a time.
+
+    Raises:
+        FrameError: The file is missing, is no video, is cut short, is damaged or holds no frames.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._index = index_video(path)
+        self._numbers = {pts: number for number, pts in enumerate(self._index.frame_pts)}
+        self._kept: OrderedDict[int, VideoFrame] = OrderedDict()
+        self._reformatter = VideoReformatter()  # one for all: making one takes longer than converting
+        self._container = open_video(path)
+        self._frames = decoded(self._container)
+        self._next = 0
+
+    def __len__(self) -> int:
+        return self._index.count
+
+    def __getitem__(self, number: int) -> Frames:
+        """Return frame `number` as (1, 3, h, w).
+
+        Raises:
+            FrameError: The frame cannot be decoded, or has another size than frame 0.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"{self._path} has frames 0 to {len(self) - 1}, asked for {number}")
+        if number not in self._kept:
+            self._decode(number)
+        self._kept.move_to_end(number)
+        return _as_rgb(self._kept[number], self._reformatter)
+
+    def close(self) -> None:
+        """Close the file and let go of the frames kept."""
+        self._kept.clear()
+        self._container.close()
+
+    def _decode(self, number: int) -> None:
+        """Bring frame `number` among those kept."""
+        nearest, farther = self._index.starts_before(number)
+        if nearest <= self._next <= number and self._advance(number):
+            return
+        for start in (nearest, farther):
+            self._jump(start)
+            if self._advance(number):
+                return
+        # Seeking leads astray in this file, or frame threads lost what was ahead of a damaged packet.
+        self._rewind(threads=False)
+        if not self._advance(number):
+            raise FrameError(
+                f"cannot decode frame {number} of {self._path}: only the first {sound_frames(self._path)} "
+                f"of its {len(self)} frames are sound; copy or export it again"
+            )
+
+    def _jump(self, start: int) -> None:
+        if start == 0:
+            self._rewind()
+            return
+        self._container.seek(self._index.frame_pts[start], stream=video_stream(self._container))
+        self._frames = decoded(self._container)
+        self._next = _UNKNOWN
+
+    def _rewind(self, *, threads: bool = True) -> None:
+        # Opened anew, because some demuxers cannot seek, and others land behind frame 0.
+        self._container.close()
+        self._container = open_video(self._path)
+        self._frames = decoded(self._container, threads=threads)
+        self._next = 0
+
+    def _advance(self, number: int) -> bool:
+        """Decode and keep frames up to `number`; say whether all of them came, sound and in order."""
+        try:
+            for frame in self._frames:
+                found = self._numbers.get(pts_of(frame), _UNKNOWN) if self._numbers else self._next
+                if self._next == _UNKNOWN and found in self._index.starts:
+                    self._next = found
+                elif self._next == _UNKNOWN:
+                    continue  # what comes ahead of a starting point may lack the frames it is built on
+                if found != self._next or found > number or frame.is_corrupt:
+                    return False
+                self._keep(frame)
+                if found == number:
+                    return True
+        except av.FFmpegError:
+            pass  # as with a frame that never came: the caller tries again or says what is wrong
+        return False
+
+    def _keep(self, frame: VideoFrame) -> None:
+        size = upright_size(frame)
+        if size != self._index.size:
+            raise FrameError(
+                f"frame {self._next} of {self._path} is {size[0]} x {size[1]} (h x w), but frame 0 is "
+                f"{self._index.size[0]} x {self._index.size[1]}; split the video where its size changes"
+            )
+        self._kept[self._next] = frame
+        self._next += 1
+        most = max(2, MEMORY // sum(plane.buffer_size for plane in frame.planes))
+        while len(self._kept) > most:
+            self._kept.popitem(last=False)
+
+
+def _as_rgb(frame: VideoFrame, reformatter: VideoReformatter) -> Frames:
+    pixels = reformatter.reformat(frame, format="rgb24").to_ndarray()
+    upright = np.rot90(pixels, quarter_turns(frame)).transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(upright))[None]

@@ -1,0 +1,188 @@
+"""Do the main job: train what has no weights yet, label every frame in reach, measure, report.
+
+Running it again on the same folder goes on where it stopped; a finished run is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from warprefine.core.errors import RunFolderError
+from warprefine.core.progress import Progress, silent
+from warprefine.core.video import Dataset
+from warprefine.datasets import open_dataset
+from warprefine.evaluation.horizon import evaluate, has_truth
+from warprefine.evaluation.report import write_report
+from warprefine.evaluation.scores import MethodScores, write_metrics
+from warprefine.io.atomic import write_text
+from warprefine.io.checkpoints import read_card
+from warprefine.io.run import RunFolder
+from warprefine.jobs.preflight import describe_job, sound_videos, without
+from warprefine.jobs.prepare import Preparation
+from warprefine.propagation.methods import METHODS, NEED_TAU, check_methods
+from warprefine.propagation.writer import Job, propagate
+from warprefine.training.recipe import Recipe, recipe_to_toml
+from warprefine.training.teachers import TeacherPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to: where it lies, its scores where there is truth, and the videos left out."""
+
+    run: RunFolder
+    tau: float
+    scores: dict[str, MethodScores]
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A run whose data are checked and whose folder is claimed."""
+
+    preparation: Preparation
+    horizon: int
+    failures: dict[str, str]
+
+
+def start(
+    dataset: Dataset,
+    out: Path,
+    *,
+    horizon: int = 10,
+    also_train: Sequence[Dataset] = (),
+    recipe: Recipe | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Started:
+    """Check the data and claim the run folder; the arguments are those of `autolabel`."""
+    recipe = recipe or Recipe()
+    sound, failures = sound_videos(dataset, horizon, progress=progress)
+    run = RunFolder(out)
+    run.claim(describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe))
+    write_text(out / "recipe.toml", recipe_to_toml(recipe))
+    teachers = TeacherPlan(
+        run=run,
+        dataset=sound,
+        also_train=also_train,
+        recipe=recipe.segmenter,
+        device=torch.device(device),
+        seed=seed,
+    )
+    preparation = Preparation(teachers=teachers, recipe=recipe, progress=progress)
+    return Started(preparation=preparation, horizon=horizon, failures=failures)
+
+
+def autolabel(
+    dataset: Dataset,
+    out: Path | str,
+    *,
+    horizon: int = 10,
+    also_train: Sequence[Dataset] = (),
+    methods: Sequence[str] = METHODS,
+    recipe: Recipe | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Outcome:
+    """Label every frame of `dataset` within `horizon` of a key frame, into the run folder `out`.
+
+    Args:
+        also_train: Further labelled data of the same classes for the segmenter.
+        methods: Which propagation methods to run; the oracle labels where there is truth.
+        recipe: All hyper-parameters; None means the defaults.
+
+    Raises:
+        WarpRefineError: Nothing can be labelled; the message says why and how to mend it.
+    """
+    check_methods(methods)
+    started = start(
+        dataset,
+        Path(out),
+        horizon=horizon,
+        also_train=also_train,
+        recipe=recipe,
+        device=device,
+        seed=seed,
+        progress=progress,
+    )
+    return label(started, methods)
+
+
+def label(started: Started, methods: Sequence[str]) -> Outcome:
+    """Propagate with `methods`, training what they need and is not there yet; measure and report."""
+    preparation = started.preparation
+    run = preparation.run
+    job = preparation.job(horizon=started.horizon, methods=check_methods(methods))
+    failures = started.failures | propagate(job, run, progress=preparation.progress)
+    scores = measure(job, run, failures)
+    report(job, run, scores, failures, recipe=preparation.recipe)
+    return Outcome(run=run, tau=job.setting.tau, scores=scores, failures=failures)
+
+
+def evaluate_run(out: Path, *, void_as_class: bool = False) -> dict[str, MethodScores]:
+    """Score a finished run again from its files.
+
+    Raises:
+        RunFolderError: `out` is not a run folder, or its data set was not opened by `open_dataset`.
+    """
+    if not (out / "job.json").exists():
+        raise RunFolderError(f"{out} holds no job.json; expected a folder made by `warprefine autolabel`")
+    run = RunFolder(out)
+    job = run.job()
+    dataset = open_dataset(**job["data"])
+    methods = sorted(path.name for path in (out / "labels").iterdir())
+    return evaluate(run, dataset, methods=methods, horizon=job["horizon"], void_as_class=void_as_class)
+
+
+def measure(job: Job, run: RunFolder, failures: dict[str, str]) -> dict[str, MethodScores]:
+    """Score the labels where there is truth, and write the scores down."""
+    dataset = without(job.dataset, failures)
+    if not has_truth(dataset, job.horizon):
+        return {}
+    scores = evaluate(run, dataset, methods=job.methods, horizon=job.horizon)
+    write_metrics(run.metrics_path, scores)
+    return scores
+
+
+def report(
+    job: Job, run: RunFolder, scores: dict[str, MethodScores], failures: dict[str, str], *, recipe: Recipe
+) -> None:
+    """Write the page that shows what came out, and how."""
+    dataset = without(job.dataset, failures)
+    if not dataset.videos:
+        return
+    key_frames = sum(len(video.labels) for video in dataset.videos)
+    facts = {
+        "Videos": f"{len(dataset.videos)}, with {key_frames} key frames",
+        "Motion": job.models.motion.name,
+        "Segmenter": f"{recipe.segmenter.network}, weights {job.models.segmenter_fingerprint}",
+    }
+    if NEED_TAU & set(job.methods):
+        facts["tau"] = f"{job.setting.tau:g} (RGB distance, images in 0..1)"
+    facts |= {f"Left out: {name}": message for name, message in failures.items()}
+    write_report(
+        run.report_path,
+        dataset=dataset,
+        run=run,
+        scores=scores or None,
+        facts=facts,
+        recipe_toml=recipe_to_toml(recipe),
+        methods=job.methods,
+        horizon=job.horizon,
+        curves=_curves(run),
+    )
+
+
+def _curves(run: RunFolder) -> dict[str, list[tuple[float, float]]]:
+    """Read the training curves out of the checkpoints."""
+    curves = {}
+    for part in ("segmenter-base", "segmenter", "refiner"):
+        path = run.checkpoint_path(part)
+        if path.exists():
+            curves[f"{part}: loss"] = [(s, v) for s, v in read_card(path).facts["history"]["loss"]]
+    return curves

@@ -1,0 +1,39 @@
+"""Decide where motion is trusted and fill the rest from the segmenter (equations 5 and 6)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from warprefine.core.tensors import Flow, Frames, LabelMaps, Masks
+from warprefine.ops.warp import lands_inside
+
+
+def colour_distance(frame_b: Frames, warped_frame: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b h w"]:
+    """Return the Euclidean RGB distance per pixel, both images scaled to 0..1: from 0 to sqrt(3).
+
+    Args:
+        warped_frame: Frame a warped onto b, 0..255, not rounded.
+    """
+    distance: Tensor = torch.linalg.vector_norm(frame_b.float() - warped_frame, dim=1) / 255
+    return distance
+
+
+def mixing_mask(
+    frame_b: Frames, warped_frame: Float[Tensor, "b 3 h w"], flow_ba: Flow, *, tau: float
+) -> Masks:
+    """Mark the pixels of b whose warped label is trusted: the paper's M, equation (6).
+
+    A pixel is trusted when its colour differs from the warped frame's by less than `tau` and its
+    source lies inside a. (The paper prints phi(I_t); phi(I_{k-1}) is what its recursion needs.)
+
+    Args:
+        tau: Largest colour distance, in the unit of `colour_distance`.
+    """
+    return (colour_distance(frame_b, warped_frame) < tau) & lands_inside(flow_ba)
+
+
+def inpaint(warped_labels: LabelMaps, semantic_labels: LabelMaps, trusted: Masks) -> LabelMaps:
+    """Keep warped labels where motion is trusted, take the segmenter's elsewhere: equation (5)."""
+    return torch.where(trusted, warped_labels, semantic_labels)

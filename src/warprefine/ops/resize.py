@@ -1,0 +1,31 @@
+"""Bring scores and features to the size of a frame, and frames to a size that a network can halve."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from warprefine.core.tensors import Logits
+
+
+def to_size(scores: Logits, size: tuple[int, int]) -> Logits:
+    """Resize scores bilinearly to `size` = (h, w).
+
+    Networks subsample in cells, not at pixel centres, so cells are what is aligned here
+    (`align_corners=False`), unlike for points and flow. Where the last cell reaches over the
+    frame's edge (361 rows at stride 2 make 181 cells), the surplus is cut off rather than squeezed.
+    """
+    h, w = scores.shape[-2:]
+    if (h, w) == size:
+        return scores
+    stride = -(-size[0] // h)
+    if (h, w) == (-(-size[0] // stride), -(-size[1] // stride)):
+        raised = functional.interpolate(scores, scale_factor=stride, mode="bilinear", align_corners=False)
+        return raised[..., : size[0], : size[1]]
+    return functional.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column of images (b, c, h, w) until both sizes are multiples."""
+    h, w = images.shape[-2:]
+    return functional.pad(images, (0, -w % multiple, 0, -h % multiple), mode="replicate")

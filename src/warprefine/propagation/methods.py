@@ -1,0 +1,72 @@
+"""List the propagation methods: the paper's two, its two baselines, and the truth as the bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from warprefine.core.errors import RecipeError
+from warprefine.core.protocols import Refiner
+from warprefine.propagation.step import Labelling, Pair, abstain, refine, segment, warp, warp_inpaint
+
+SEMANTIC_THRESHOLD = 0.9
+"""Below this probability the semantic-only baseline says VOID (Tao et al. 2020; the paper, 4.2)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What the steps need besides the frames."""
+
+    tau: float
+    threshold: float = SEMANTIC_THRESHOLD
+    refiner: Refiner | None = None
+
+
+Step = Callable[[Labelling, Pair, Setting], Labelling]
+
+
+def motion_only(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
+    """Warp and nothing else, border labels repeated beyond the edge (Zhu et al., CVPR 2019)."""
+    return warp(labelling_a, pair.flow_ba, outside="replicate")
+
+
+def semantic_only(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
+    """Take the segmenter's labels where it is confident and VOID elsewhere (Tao et al. 2020)."""
+    return abstain(segment(pair.semantics, pair.size), setting.threshold)
+
+
+def inpaint_only(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
+    """Do the paper's Psi^W: warp and inpaint."""
+    return warp_inpaint(labelling_a, pair, tau=setting.tau)
+
+
+def warp_refine(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
+    """Do the paper's Psi^R: warp, inpaint and refine."""
+    if setting.refiner is None:
+        raise ValueError("warp-refine needs a refiner")
+    return refine(warp_inpaint(labelling_a, pair, tau=setting.tau), pair, setting.refiner)
+
+
+STEPS: dict[str, Step] = {
+    "motion-only": motion_only,
+    "semantic-only": semantic_only,
+    "warp-inpaint": inpaint_only,
+    "warp-refine": warp_refine,
+}
+ORACLE = "oracle"
+METHODS = (*STEPS, ORACLE)
+NEED_SEGMENTER = frozenset(STEPS) - {"motion-only"}
+NEED_TAU = frozenset({"warp-inpaint", "warp-refine"})
+NEED_REFINER = frozenset({"warp-refine"})
+
+
+def check_methods(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in the usual order.
+
+    Raises:
+        RecipeError: A name is not a method's.
+    """
+    unknown = [name for name in names if name not in METHODS]
+    if unknown:
+        raise RecipeError(f"no method is called {unknown[0]!r}; the methods are {', '.join(METHODS)}")
+    return tuple(name for name in METHODS if name in names)

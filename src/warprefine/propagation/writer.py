@@ -1,0 +1,107 @@
+"""Propagate through the videos of a data set into a run folder, unit by unit, never twice."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from warprefine.core.errors import WarpRefineError
+from warprefine.core.progress import Progress, silent
+from warprefine.core.video import Dataset, Video
+from warprefine.io.array_cache import ArrayCache
+from warprefine.io.atomic import copy_file
+from warprefine.io.frames import open_frames
+from warprefine.io.images import read_labels, write_gray, write_labels
+from warprefine.io.run import RunFolder
+from warprefine.propagation.engine import walk
+from warprefine.propagation.evidence import Evidence, Models
+from warprefine.propagation.methods import ORACLE, Setting
+from warprefine.propagation.schedule import Unit, plan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to propagate, with what, and how far.
+
+    `refiner_fingerprint` is empty where no refiner takes part.
+    """
+
+    dataset: Dataset
+    horizon: int
+    methods: tuple[str, ...]
+    models: Models
+    setting: Setting
+    refiner_fingerprint: str = ""
+
+    def fingerprint(self, video: Video, unit: Unit, method: str) -> str:
+        """Return a hash of all that the labels of a unit depend on, the key frame's labels included."""
+        parts: dict[str, Sequence[object]] = {
+            "motion-only": (self.models.motion.name,),
+            "semantic-only": (self.models.segmenter_fingerprint, self.setting.threshold),
+            ORACLE: tuple(_content(video, frame, truth=True) for frame in unit.frames),
+        }
+        inpainting = (self.models.motion.name, self.models.segmenter_fingerprint, self.setting.tau)
+        own = parts.get(method, inpainting + ((self.refiner_fingerprint,) if method == "warp-refine" else ()))
+        said = [unit.frames, _content(video, unit.key_frame, truth=False), *own]
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[str, str]:
+    """Label every frame within the horizon; units that are done already are left alone.
+
+    Returns:
+        Video name -> what is wrong with it, for the videos that could not be finished.
+    """
+    failures = {}
+    units = {video.name: plan(video, job.horizon) for video in job.dataset.videos}
+    total, done = sum(len(u.frames) for us in units.values() for u in us), 0
+    for video in job.dataset.videos:
+        try:
+            for unit in units[video.name]:
+                _propagate_unit(job, run, video, unit)
+                done += len(unit.frames)
+                progress("propagating", done, total, video.name)
+            _copy_key_frames(job, run, video)
+        except WarpRefineError as error:
+            log.error("%s", error)
+            failures[video.name] = str(error)
+    return failures
+
+
+def _propagate_unit(job: Job, run: RunFolder, video: Video, unit: Unit) -> None:
+    fingerprints = {method: job.fingerprint(video, unit, method) for method in job.methods}
+    due = [method for method in job.methods if not run.is_done(unit.name, method, fingerprints[method])]
+    if not due:
+        return
+    with open_frames(video) as frames:
+        evidence = Evidence(video, frames, job.models, ArrayCache(run.cache))
+        for frame, pseudo in walk(evidence, unit, job.dataset.classes, due, job.setting):
+            method, stem = pseudo.provenance.method, video.stems[frame]
+            write_labels(run.labels_path(method, video.name, stem), pseudo.labels, job.dataset.classes)
+            write_gray(run.confidence_path(method, video.name, stem), pseudo.confidence)
+    for method in due:
+        run.mark_done(unit.name, method, fingerprints[method])
+
+
+def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
+    """Put the hand-made labels beside the made ones, byte for byte, fully certain."""
+    for method in job.methods:
+        for frame, source in video.labels.items():
+            target = run.labels_path(method, video.name, video.stems[frame])
+            if not target.exists() or target.read_bytes() != source.read_bytes():
+                labels = read_labels(source, job.dataset.classes)
+                write_gray(
+                    run.confidence_path(method, video.name, video.stems[frame]), torch.ones(labels.shape)
+                )
+                copy_file(source, target)  # last: its presence says that both are there
+
+
+def _content(video: Video, frame: int, *, truth: bool) -> str:
+    path = (video.truth if truth else video.labels).get(frame)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None else ""

@@ -1,0 +1,153 @@
+"""Segment frames with a small residual U-Net that trains from scratch on two CPU cores.
+
+Dense 3 x 3 convolutions rather than depthwise ones: at equal accuracy they need more arithmetic but
+far less memory traffic, which is what a CPU (and bfloat16 arithmetic on it) is short of.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from warprefine.core.protocols import Segmentation
+from warprefine.core.tensors import Frames
+from warprefine.ops.resize import pad_to_multiple
+
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+STRIDE = 32
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut (He et al., CVPR 2016, "basic block")."""
+
+    def __init__(self, channels_in: int, channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels_in != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform (b, channels_in, h, w) to (b, channels, h / stride, w / stride)."""
+        y = functional.relu(self.norm1(self.conv1(x)))
+        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class PyramidPooling(nn.Module):
+    """Add what the surroundings look like: averages over coarse grids (Zhao et al., CVPR 2017)."""
+
+    def __init__(self, channels: int, *, grids: tuple[int, ...] = (1, 2, 4)) -> None:
+        super().__init__()
+        self.grids = grids
+        self.reduce = nn.ModuleList(nn.Conv2d(channels, channels // 4, 1) for _ in grids)
+        merged = channels + len(grids) * (channels // 4)
+        self.merge = nn.Sequential(
+            nn.Conv2d(merged, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a tensor of the same shape."""
+        size = x.shape[-2:]
+        views = [x]
+        for grid, reduce in zip(self.grids, self.reduce, strict=True):
+            pooled = functional.relu(reduce(functional.adaptive_avg_pool2d(x, grid)))
+            views.append(functional.interpolate(pooled, size=size, mode="bilinear", align_corners=False))
+        return torch.as_tensor(self.merge(torch.cat(views, dim=1)))
+
+
+class UpBlock(nn.Module):
+    """Double the resolution and join the encoder's features of that resolution."""
+
+    def __init__(self, channels_below: int, channels_skip: int, channels: int) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(channels_below, channels, 1)
+        self.skip = nn.Conv2d(channels_skip, channels, 1)
+        self.block = ResidualBlock(channels, channels)
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Join `below` (b, c, h, w) and `skip` (b, c', 2h, 2w)."""
+        raised = functional.interpolate(
+            self.below(below), size=skip.shape[-2:], mode="bilinear", align_corners=False
+        )
+        return torch.as_tensor(self.block(raised + self.skip(skip)))
+
+
+class ShuffleBlock(nn.Module):
+    """Double the resolution once more, cheaply: channels become pixels (Shi et al., CVPR 2016)."""
+
+    def __init__(self, channels_below: int, channels_skip: int, channels: int) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(channels_below, 4 * channels, 1)
+        self.skip = nn.Conv2d(channels_skip, channels, 1)
+        self.mix = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Join `below` (b, c, h, w) and `skip` (b, c', 2h, 2w)."""
+        joined = functional.pixel_shuffle(self.below(below), 2) + self.skip(skip)
+        return functional.relu(self.mix(functional.relu(joined)))
+
+
+class CompactSegmenter(nn.Module):
+    """A residual U-Net: five halvings, pyramid pooling, four doublings; logits at stride 2.
+
+    Args:
+        class_count: Number of classes; VOID is not one of them.
+        widths: Channels at strides 2, 4, 8, 16 and 32.
+        dropout: Share of the channels before the classifier that is dropped in training.
+    """
+
+    name = "compact"
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self, class_count: int, *, widths: tuple[int, ...] = (24, 64, 128, 192, 256), dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.class_count = class_count
+        self.feature_channels = widths[1]
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, widths[0], 3, 2, 1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+        )
+        self.down = nn.ModuleList(
+            nn.Sequential(ResidualBlock(a, b, stride=2), ResidualBlock(b, b)) for a, b in pairwise(widths)
+        )
+        self.context = PyramidPooling(widths[-1])
+        self.up = nn.ModuleList(
+            UpBlock(below, skip, skip) for below, skip in zip(widths[:1:-1], widths[-2:0:-1], strict=True)
+        )
+        self.last_up = ShuffleBlock(widths[1], widths[0], widths[0])
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(widths[0], class_count, 1)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def forward(self, frames: Frames) -> Segmentation:
+        """Segment frames of any size: logits at stride 2, features (widths[1] channels) at stride 4."""
+        h, w = frames.shape[-2:]
+        normalised = (frames.float() - self.mean) / self.deviation
+        x = pad_to_multiple(normalised, STRIDE).contiguous(memory_format=torch.channels_last)
+        x = self.stem(x)
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(x)
+        x = self.context(x)
+        for up in self.up:
+            x = up(x, skips.pop())
+        logits = self.classifier(self.dropout(self.last_up(x, skips.pop())))
+        half, quarter = (-(-h // 2), -(-w // 2)), (-(-h // 4), -(-w // 4))
+        return Segmentation(
+            logits=logits[..., : half[0], : half[1]], features=x[..., : quarter[0], : quarter[1]]
+        )

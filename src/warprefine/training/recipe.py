@@ -1,0 +1,208 @@
+"""Name every hyper-parameter once; a TOML file fills them and an unknown key is an error."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from warprefine.core.errors import RecipeError
+from warprefine.core.names import nearest_name
+
+
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError("the smaller comes first")
+    return limits
+
+
+Channels = Annotated[int, Field(ge=4)]
+"""Fewer than 4 leave nothing to split up."""
+Gridded = Annotated[int, Field(ge=16, multiple_of=16)]
+"""Crops that end on multiples of 16 pixels cut through no cell of features at stride 16 or less."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Optimisation(_Settings):
+    """How a network is trained: the paper's SGD with a polynomial schedule, unless said otherwise."""
+
+    steps: int = Field(8000, ge=1)
+    """Number of optimiser steps."""
+    batch: int = Field(8, ge=1)
+    """Samples per step."""
+    learning_rate: float = Field(0.05, gt=0)
+    """Learning rate after the warm-up."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """The paper's SGD, or AdamW, which gets further in few steps from random weights."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of SGD."""
+    weight_decay: float = Field(5e-4, ge=0)
+    """L2 penalty on convolution weights; biases and norms are free of it."""
+    poly_power: float = Field(0.9, gt=0)
+    """The learning rate falls as (1 - step / steps) to this power."""
+    warmup: int = Field(200, ge=0)
+    """Steps over which the learning rate rises from zero."""
+    average_decay: float = Field(0.998, ge=0, lt=1)
+    """Decay of the running average of the weights that is kept in the end; 0 keeps the last weights."""
+    clip_norm: float = Field(5.0, gt=0)
+    """Gradients longer than this are shortened to it."""
+    mixed_precision: bool = True
+    """Compute in bfloat16 where it is safe."""
+    checkpoint_every: int = Field(200, ge=1)
+    """Steps between states from which a killed training goes on."""
+    validate_every: int = Field(500, ge=1)
+    """Steps between validations; the best weights are kept."""
+
+
+class Augmentation(_Settings):
+    """How training images are varied: the paper's scale, flip, blur and colour jitter."""
+
+    crop: tuple[PositiveInt, PositiveInt] = (320, 416)
+    """Height and width of a training crop, in pixels."""
+    scale: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)] = (0.5, 2.0)
+    """Smallest and largest zoom."""
+    flip: float = Field(0.5, ge=0, le=1)
+    """Share of the samples that is mirrored."""
+    jitter: float = Field(0.25, ge=0, lt=1)
+    """Largest relative change of brightness, contrast and saturation."""
+    blur: float = Field(0.25, ge=0, le=1)
+    """Share of the samples that is blurred, sigma 0.15 to 1.3 pixels."""
+    class_uniform: float = Field(0.5, ge=0, le=1)
+    """Share of the crops that is placed on a class drawn uniformly."""
+
+
+class SegmenterRecipe(_Settings):
+    """How g_psi is built and trained."""
+
+    network: str = "compact"
+    """Which network: a name in `segmentation.SEGMENTERS`."""
+    widths: tuple[Channels, ...] = Field((32, 64, 128, 192, 256), min_length=5, max_length=5)
+    """Channels at strides 2, 4, 8, 16 and 32."""
+    optimisation: Optimisation = Optimisation()
+    """The main training: on the further labelled data where there is some, else on the key frames."""
+    adaptation: Optimisation = Optimisation(steps=400, learning_rate=0.01, warmup=20)
+    """The second training, on the key frames, of a network trained on further data before."""
+    augmentation: Augmentation = Augmentation()
+    """Training images of both."""
+    class_balance: float = Field(0.4, ge=0, le=1)
+    """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
+    key_frame_share: float = Field(0.5, ge=0, le=1)
+    """Share of the samples drawn from key frames in the adaptation; the rest is further data."""
+    holdout_every: int = Field(20, ge=2)
+    """One labelled frame in so many is held out to choose the checkpoint, once there are as many."""
+    folds: int = Field(2, ge=1)
+    """Parts of the key frames that a segmenter of their own never saw; cycles are made with it."""
+
+
+class RefinerRecipe(_Settings):
+    """How Omega is built and trained."""
+
+    network: str = "compact"
+    """Which network: a name in `refinement.REFINERS`."""
+    widths: tuple[Channels, ...] = Field((24, 48, 96, 128), min_length=4, max_length=4)
+    """Channels at strides 1, 2, 4 and 8."""
+    loss: str = "cross-entropy"
+    """Which loss: a name in `training.losses.LOSSES`."""
+    class_balance: float = Field(0.2, ge=0, le=1)
+    """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
+    longest_cycle: int = Field(6, ge=1)
+    """Cycles t -> t + l -> t are made for l = 1 to this, both ways (the paper: 6)."""
+    optimisation: Optimisation = Optimisation(steps=600, batch=4, learning_rate=0.02, warmup=50)
+    """Its training."""
+    crop: tuple[Gridded, Gridded] = (256, 320)
+    """Height and width of a training crop, in pixels, multiples of 16."""
+    jitter: float = Field(0.2, ge=0, lt=1)
+    """Largest relative change of brightness, contrast and saturation, the same for both images."""
+
+
+class PropagationRecipe(_Settings):
+    """How labels are carried."""
+
+    motion: str = "dis-medium"
+    """Which motion estimator: a name in `motion.MOTIONS`."""
+    tau: float | None = Field(None, gt=0)
+    """Largest RGB distance (images in 0..1) at which motion is trusted; none: chosen by cycle error."""
+    tau_candidates: tuple[PositiveFloat, ...] = Field((0.06, 0.09, 0.12, 0.18, 0.25, 0.35, 0.5), min_length=1)
+    """The values among which tau is chosen."""
+    semantic_threshold: float = Field(0.9, ge=0, le=1)
+    """Probability up to which semantic-only says VOID (the paper: 0.9)."""
+
+
+class Recipe(_Settings):
+    """All hyper-parameters of a run."""
+
+    segmenter: SegmenterRecipe = SegmenterRecipe()
+    """The segmenter g_psi."""
+    refiner: RefinerRecipe = RefinerRecipe()
+    """The refiner Omega."""
+    propagation: PropagationRecipe = PropagationRecipe()
+    """The step Psi."""
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe from a TOML file; what it leaves out has its default.
+
+    Raises:
+        RecipeError: The file is missing, is not TOML, has an unknown key or a value out of range.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path} does not exist; expected a recipe in TOML") from None
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}; expected a recipe in TOML") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}; mend that line") from error
+    try:
+        return Recipe.model_validate(_merged(Recipe().model_dump(), content))
+    except ValidationError as error:
+        raise RecipeError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
+
+
+def recipe_to_toml(recipe: BaseModel, prefix: str = "") -> str:
+    """Write a recipe as TOML, each value below the line that explains it."""
+    own, tables = [], []
+    for name, field in type(recipe).model_fields.items():
+        value = getattr(recipe, name)
+        if isinstance(value, BaseModel):
+            heading = f"{prefix}{name}"
+            tables.append(f"[{heading}]\n{recipe_to_toml(value, heading + '.')}")
+        else:
+            unset = "# " if value is None else ""
+            own.append(f"# {field.description}\n{unset}{name} = {_toml(value)}\n")
+    return "".join(own) + "\n" + "".join(tables)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay a file's values over the defaults; a partly given table keeps the rest of its own."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = base.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _toml(value: object) -> str:
+    if value is None:
+        return "(chosen from the data)"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
+    return json.dumps(value)
+
+
+def _explain(problem: Any) -> str:
+    """Say in one line what is wrong with a recipe's key or value."""
+    place = [str(part) for part in problem["loc"]]
+    if problem["type"] != "extra_forbidden":
+        said = problem["msg"].removeprefix("Value error, ").lower()
+        return f"{'.'.join(place)} = {problem['input']!r}: {said}"
+    model: type[BaseModel] = Recipe
+    for part in place[:-1]:
+        model = type(model.model_fields[part].default)
+    return f"unknown key {'.'.join(place)!r}; {nearest_name(place[-1], model.model_fields)}"

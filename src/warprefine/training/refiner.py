@@ -1,0 +1,162 @@
+"""Train Omega on cycles: what came back from a journey goes in, the hand-made labels should come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from warprefine.core.names import look_up
+from warprefine.core.progress import Progress, silent
+from warprefine.core.protocols import Refiner, RefinerInput, Segmentation, channels_last
+from warprefine.core.tensors import VOID, Frames, LabelMaps
+from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.refinement import REFINERS
+from warprefine.training.cycles import Cycles, CycleSample
+from warprefine.training.loop import train
+from warprefine.training.losses import LOSSES
+from warprefine.training.recipe import RefinerRecipe
+
+GRID = 16
+"""Crops begin and end on multiples of this, so that segmenter outputs of any stride up to it fit."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """What the refiner sees, and what it should say."""
+
+    seen: RefinerInput
+    target: LabelMaps
+
+
+class BatchMaker:
+    """Make the batch of a step as a pure function of the seed and the step's number."""
+
+    def __init__(self, cycles: Cycles, recipe: RefinerRecipe, *, seed: int) -> None:
+        self._cycles, self._recipe, self._seed = cycles, recipe, seed
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        crops = []
+        for slot in range(self._recipe.optimisation.batch):
+            rng = np.random.default_rng((self._seed, step, slot))
+            crops.append(vary(self._cycles[int(rng.integers(len(self._cycles)))], self._recipe, rng))
+        return _stack(crops)
+
+
+def vary(sample: CycleSample, recipe: RefinerRecipe, rng: np.random.Generator) -> CycleSample:
+    """Crop a sample, mirror half of them, and change the colours of both images alike."""
+    size = (sample.frame.shape[-2], sample.frame.shape[-1])
+    window = tuple(min(wanted, have // GRID * GRID) for wanted, have in zip(recipe.crop, size, strict=True))
+    top, left = (
+        GRID * int(rng.integers((have - cut) // GRID + 1)) for have, cut in zip(size, window, strict=True)
+    )
+    mirror = bool(rng.random() < 0.5)
+
+    def cut_out(values: Tensor) -> Tensor:
+        stride = -(-size[0] // values.shape[-2])
+        rows = slice(top // stride, (top + window[0]) // stride)
+        columns = slice(left // stride, (left + window[1]) // stride)
+        part = values[..., rows, columns]
+        return part.flip(-1) if mirror else part
+
+    frame, warped_frame = _jitter((cut_out(sample.frame), cut_out(sample.warped_frame)), recipe.jitter, rng)
+    return CycleSample(
+        frame=frame,
+        warped_frame=warped_frame,
+        labels=cut_out(sample.labels),
+        segmentation=Segmentation(
+            logits=cut_out(sample.segmentation.logits), features=cut_out(sample.segmentation.features)
+        ),
+        target=cut_out(sample.target),
+    )
+
+
+def _jitter(images: tuple[Frames, Frames], amount: float, rng: np.random.Generator) -> tuple[Frames, Frames]:
+    gain = 1 + amount * rng.uniform(-1, 1, 3)
+    tables = (
+        (np.arange(256)[:, None] * gain * (1 + amount * rng.uniform(-1, 1))).clip(0, 255).astype(np.uint8)
+    )
+    changed = []
+    for image in images:
+        channels = [cv2.LUT(image[0, i].contiguous().numpy(), tables[:, i]) for i in range(3)]
+        changed.append(torch.from_numpy(np.stack(channels))[None])
+    return changed[0], changed[1]
+
+
+def _stack(crops: list[CycleSample]) -> Batch:
+    return Batch(
+        seen=RefinerInput(
+            frame=torch.cat([crop.frame for crop in crops]),
+            warped_frame=torch.cat([crop.warped_frame for crop in crops]),
+            labels=torch.cat([crop.labels for crop in crops]),
+            segmentation=Segmentation(
+                logits=torch.cat([crop.segmentation.logits for crop in crops]),
+                features=torch.cat([crop.segmentation.features for crop in crops]),
+            ),
+        ),
+        target=torch.cat([crop.target for crop in crops]),
+    )
+
+
+def build_refiner(recipe: RefinerRecipe, *, class_count: int, feature_channels: int, seed: int) -> nn.Module:
+    """Make an untrained network of the recipe."""
+    torch.manual_seed(seed)
+    make = look_up(REFINERS, recipe.network, what="refiner")
+    network = make(class_count, feature_channels, widths=recipe.widths)
+    return channels_last(network)
+
+
+def train_refiner(
+    path: Path,
+    *,
+    network: nn.Module,
+    cycles: Cycles,
+    recipe: RefinerRecipe,
+    class_names: tuple[str, ...],
+    feature_channels: int,
+    facts: dict[str, Any],
+    seed: int = 0,
+    progress: Progress = silent,
+) -> None:
+    """Train `network` in place on cycles and write it to `path`.
+
+    Args:
+        facts: What belongs to the weights besides the recipe: the tau that the cycles were made with.
+    """
+    device = next(network.parameters()).device
+    refiner = cast(Refiner, network)
+    loss = look_up(LOSSES, recipe.loss, what="loss")
+
+    def loss_of(batch: Batch) -> Tensor:
+        target = batch.target.to(device)
+        # VOID is the refiner's last class: it is learned like any other.
+        return loss(refiner(batch.seen.to(device)), target.masked_fill(target == VOID, len(class_names)), weights)
+
+    weights = cycles.class_weights(recipe.class_balance).to(device)
+    state_path = path.with_suffix(".state")
+    history = train(
+        network,
+        recipe.optimisation,
+        batch_at=BatchMaker(cycles, recipe, seed=seed),
+        loss_of=loss_of,
+        state_path=state_path,
+        seed=seed,
+        progress=progress,
+        task="training the refiner",
+    )
+    card = Card(
+        part="refiner",
+        network=recipe.network,
+        class_names=class_names,
+        settings={"widths": list(recipe.widths), "feature_channels": feature_channels},
+        recipe=recipe.model_dump(mode="json"),
+        facts={**facts, "seed": seed, "history": history},
+    )
+    save_checkpoint(path, network, card)
+    state_path.unlink(missing_ok=True)

@@ -1,0 +1,165 @@
+"""Train g_psi on the frames labelled by hand, and one more per fold for honest cycles.
+
+A segmenter that has seen a key frame knows it by heart, and what it says there is far better than
+what it will say of the frames to be labelled. Cycles return to key frames, so a refiner that is
+taught with this segmenter learns to trust it too much. Each fold's segmenter has never seen the
+fold's key frames; cycles at those are made with it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from warprefine.core.names import look_up
+from warprefine.core.progress import Progress, silent
+from warprefine.core.protocols import Segmenter, channels_last
+from warprefine.core.tensors import Frames, LabelMaps
+from warprefine.evaluation.confusion import count, mean_iou
+from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.ops.resize import to_size
+from warprefine.segmentation import SEGMENTERS
+from warprefine.training.augment import augment
+from warprefine.training.loop import train
+from warprefine.training.losses import balanced_weights, cross_entropy
+from warprefine.training.recipe import Optimisation, SegmenterRecipe
+from warprefine.training.samples import Samples, members_by_class
+
+log = logging.getLogger(__name__)
+LEAST_HELD_OUT = 3
+"""Fewer held-out frames than this say too little to choose a checkpoint by."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """Crops and their labels."""
+
+    frames: Frames
+    labels: LabelMaps
+
+
+class BatchMaker:
+    """Make the batch of a step as a pure function of the seed and the step's number.
+
+    Args:
+        pools: Sets of samples with the share of the batch that each provides.
+    """
+
+    def __init__(
+        self, pools: Sequence[tuple[Samples, float]], recipe: SegmenterRecipe, *, batch: int, seed: int
+    ) -> None:
+        self._pools = [pool for pool, share in pools if len(pool) and share > 0]
+        shares = np.array([share for pool, share in pools if len(pool) and share > 0])
+        self._shares = shares / shares.sum()
+        counts = [pool.count_classes() for pool in self._pools]
+        self._by_class = [members_by_class(of_pool) for of_pool in counts]
+        self.pixels = np.sum([of_sample for of_pool in counts for of_sample in of_pool], axis=0)
+        self._augmentation, self._batch, self._seed = recipe.augmentation, batch, seed
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        crops = [self._crop(np.random.default_rng((self._seed, step, slot))) for slot in range(self._batch)]
+        frames = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
+        return Batch(frames=frames, labels=torch.from_numpy(np.stack([labels for _, labels in crops])))
+
+    def _crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        which = int(rng.choice(len(self._pools), p=self._shares))
+        pool, by_class = self._pools[which], self._by_class[which]
+        focus = None
+        index = int(rng.integers(len(pool)))
+        if by_class and rng.random() < self._augmentation.class_uniform:
+            focus = int(rng.choice(list(by_class)))
+            index = int(rng.choice(by_class[focus]))
+        return augment(*pool[index], self._augmentation, rng, focus=focus)
+
+
+def build_segmenter(recipe: SegmenterRecipe, class_count: int, *, seed: int) -> nn.Module:
+    """Make an untrained network of the recipe."""
+    torch.manual_seed(seed)
+    network = look_up(SEGMENTERS, recipe.network, what="segmenter")(class_count, widths=recipe.widths)
+    return channels_last(network)
+
+
+def hold_out(samples: Samples, every: int) -> tuple[Samples, Samples]:
+    """Split labelled frames into those to train on and, evenly spread, those to validate on."""
+    if len(samples) < every * LEAST_HELD_OUT:
+        return samples, Samples([])
+    kept_back = set(range(every // 2, len(samples), every))
+    return (
+        Samples([m for i, m in enumerate(samples.members) if i not in kept_back]),
+        Samples([m for i, m in enumerate(samples.members) if i in kept_back]),
+    )
+
+
+def train_segmenter(
+    path: Path,
+    *,
+    network: nn.Module,
+    pools: Sequence[tuple[Samples, float]],
+    held_out: Samples,
+    recipe: SegmenterRecipe,
+    optimisation: Optimisation,
+    class_names: tuple[str, ...],
+    seed: int = 0,
+    progress: Progress = silent,
+    task: str = "training the segmenter",
+) -> None:
+    """Train `network` in place and write it to `path`; a killed training goes on where it was."""
+    device = next(network.parameters()).device
+    segmenter = cast(Segmenter, network)
+    batches = BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
+    pixels = batches.pixels[: segmenter.class_count].tolist()
+    weights = balanced_weights(pixels, recipe.class_balance).to(device)
+
+    def loss_of(batch: Batch) -> Tensor:
+        labels = batch.labels.to(device)
+        logits = segmenter(batch.frames.to(device)).logits
+        return cross_entropy(to_size(logits.float(), (labels.shape[-2], labels.shape[-1])), labels, weights)
+
+    state_path = path.with_suffix(".state")
+    history = train(
+        network,
+        optimisation,
+        batch_at=batches,
+        loss_of=loss_of,
+        state_path=state_path,
+        seed=seed,
+        validate=(lambda _: score(segmenter, held_out)) if len(held_out) else None,
+        progress=progress,
+        task=task,
+    )
+    card = Card(
+        part="segmenter",
+        network=recipe.network,
+        class_names=class_names,
+        settings={"widths": list(recipe.widths)},
+        recipe={**recipe.model_dump(mode="json"), "optimisation": optimisation.model_dump(mode="json")},
+        facts={"seed": seed, "history": history},
+    )
+    save_checkpoint(path, network, card)
+    state_path.unlink(missing_ok=True)
+
+
+def score(segmenter: Segmenter, samples: Samples) -> float:
+    """Return the mIoU (0 to 1) of a segmenter over samples, from one confusion matrix."""
+    device = next(cast(nn.Module, segmenter).parameters()).device
+    matrix = None
+    for index in range(len(samples)):
+        image, labels = samples[index]
+        frames = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+            logits = segmenter(frames).logits
+        predicted = to_size(logits.float(), (labels.shape[0], labels.shape[1])).argmax(dim=1)
+        counted = count(
+            predicted.to(torch.uint8).cpu(), torch.from_numpy(labels)[None], class_count=segmenter.class_count
+        )
+        matrix = counted if matrix is None else matrix + counted
+    assert matrix is not None
+    return float(mean_iou(matrix))

@@ -1,0 +1,155 @@
+"""Tests of datasets/summary.py: what a data set holds, and every fault of it at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.errors import FrameError, LabelError
+from warprefine.core.tensors import VOID
+from warprefine.core.video import Dataset, Video
+from warprefine.datasets.summary import check_video, summarise
+from warprefine.io.frames import frame_stems
+from warprefine.io.images import write_frame, write_labels
+
+CLASSES = ClassSet(names=("road", "car"), colors=((1, 2, 3), (4, 5, 6)))
+ONE_MORE = ClassSet(names=("road", "car", "tram"), colors=((1, 2, 3),) * 3)
+H, W = 4, 6
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Return a video of four frames, two of them key frames, one with truth."""
+    frames = [tmp_path / f"frame{number}.png" for number in range(4)]
+    for path in frames:
+        write_frame(path, torch.zeros(1, 3, H, W, dtype=torch.uint8))
+    labels = torch.zeros(1, H, W, dtype=torch.uint8)
+    labels[:, 0] = 1
+    labels[:, 1] = VOID
+    paths = {number: tmp_path / f"labels{number}.png" for number in (0, 2, 3)}
+    for path in paths.values():
+        write_labels(path, labels, CLASSES)
+    video = Video(
+        name="drive",
+        stems=[path.stem for path in frames],
+        frame_paths=frames,
+        labels={0: paths[0], 2: paths[2]},
+        truth={3: paths[3]},
+    )
+    return Dataset(root=tmp_path, classes=CLASSES, videos=(video,))
+
+
+def test_frames_and_pixels_are_counted(dataset: Dataset) -> None:
+    """Key frames, truth and sizes are told for each video; only key frames count for the classes."""
+    summary = summarise(dataset)
+
+    (video,) = summary.videos
+    assert (video.name, video.frames, video.key_frames, video.truth_frames) == ("drive", 4, 2, 1)
+    assert video.size == (H, W)
+    assert summary.pixels == (2 * 2 * W, 2 * W, 2 * W)
+    assert summary.frequencies == (0.5, 0.25, 0.25)
+    assert summary.problems == ()
+
+
+def test_a_data_set_without_labels_has_no_frequencies(dataset: Dataset) -> None:
+    """Where nothing is labelled every share is zero."""
+    bare = replace(dataset.videos[0], labels={}, truth={})
+
+    assert summarise(replace(dataset, videos=(bare,))).frequencies == (0.0, 0.0, 0.0)
+
+
+def test_a_sound_data_set_has_no_problems(dataset: Dataset) -> None:
+    """Opening everything finds nothing where nothing is wrong."""
+    assert summarise(dataset, check=True) == summarise(dataset)
+    check_video(dataset.videos[0], CLASSES)
+
+
+def test_every_problem_is_told_once(dataset: Dataset) -> None:
+    """Broken frames, labels and truth are all told, one line each, and the rest is still counted."""
+    video = dataset.videos[0]
+    Path(video.frame_paths[1]).write_text("no picture")
+    write_frame(Path(video.frame_paths[3]), torch.zeros(1, 3, H + 1, W, dtype=torch.uint8))
+    write_labels(video.labels[2], torch.full((1, H, W), 2, dtype=torch.uint8), ONE_MORE)
+
+    summary = summarise(dataset, check=True)
+
+    about_labels, about_truth, about_frame, about_size = summary.problems
+    assert "labels2.png holds ids that are no class: 2 (24 px)" in about_labels
+    assert "labels3.png is 4 x 6 (h x w), but its frame is 5 x 6" in about_truth
+    assert "frame1.png is no picture" in about_frame
+    assert "frame3.png is 5 x 6" in about_size
+    assert summary.pixels == (2 * W, W, W)
+
+
+def test_a_frame_that_is_gone_is_one_problem(dataset: Dataset) -> None:
+    """A missing frame 0 is told once, and hides no other problem."""
+    video = dataset.videos[0]
+    Path(video.frame_paths[0]).unlink()
+    Path(video.frame_paths[2]).write_text("no picture")
+
+    summary = summarise(dataset, check=True)
+
+    assert summary.videos[0].size is None
+    assert len(summary.problems) == 2
+    assert "there is no file" in summary.problems[0]
+    assert "frame2.png is no picture" in summary.problems[1]
+
+
+def test_without_checking_problems_are_raised(dataset: Dataset) -> None:
+    """A summary that cannot be made says why."""
+    Path(dataset.videos[0].labels[2]).write_text("no picture")
+
+    with pytest.raises(LabelError, match=r"labels2\.png is no picture"):
+        summarise(dataset)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_label_map_of_another_size_fails_the_check(dataset: Dataset, number: int) -> None:
+    """Key frames and truth are held against the size of their frames before a job starts."""
+    video = dataset.videos[0]
+    path = {**video.labels, **video.truth}[number]
+    write_labels(path, torch.zeros(1, H, W + 1, dtype=torch.uint8), CLASSES)
+
+    with pytest.raises(LabelError, match=rf"labels{number}\.png is 4 x 7 \(h x w\), but its frame is 4 x 6"):
+        check_video(video, CLASSES)
+
+
+def test_only_labelled_frames_are_opened_by_the_check(dataset: Dataset) -> None:
+    """A broken frame without labels is none of its business; one with labels is."""
+    video = dataset.videos[0]
+    Path(video.frame_paths[1]).write_text("no picture")
+    check_video(video, CLASSES)
+    Path(video.frame_paths[2]).write_text("no picture")
+
+    with pytest.raises(FrameError, match=r"frame2\.png is no picture"):
+        check_video(video, CLASSES)
+
+
+def test_a_damaged_video_file_is_one_problem(tmp_path: Path) -> None:
+    """Of a video file the first damaged frame is told, not each one behind it."""
+    path = tmp_path / "robot.avi"
+    noise = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuvj420p"
+        for number in range(30):
+            picture = noise.integers(0, 256, (32, 48, 3), np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                spoilt = av.Packet(b"rubbish" * 20 if number in (20, 25) else bytes(packet))
+                spoilt.pts, spoilt.dts, spoilt.time_base = packet.pts, packet.dts, packet.time_base
+                spoilt.stream = stream
+                container.mux(spoilt)
+    video = Video(name="robot", stems=frame_stems(path), container=path)
+
+    summary = summarise(Dataset(root=tmp_path, classes=CLASSES, videos=(video,)), check=True)
+
+    assert summary.videos[0].size == (32, 48)
+    assert len(summary.problems) == 1
+    assert "cannot decode frame 20" in summary.problems[0]

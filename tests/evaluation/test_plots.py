@@ -1,0 +1,117 @@
+"""Check that charts are pictures, and that what they rest on holds."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from warprefine.evaluation.horizon import evaluate
+from warprefine.evaluation.plots import (
+    DARK,
+    LIGHT,
+    method_color,
+    move_apart,
+    plot_confidence,
+    plot_curves,
+    plot_hard_classes,
+    plot_horizon,
+)
+from warprefine.propagation.methods import METHODS
+
+
+@pytest.fixture
+def scores(run, dataset, world):
+    return evaluate(run, dataset, methods=world.methods, horizon=world.horizon)
+
+
+def pixels_of(png: bytes) -> np.ndarray:
+    picture = Image.open(io.BytesIO(png))
+    assert picture.format == "PNG"
+    return np.asarray(picture.convert("RGB"))
+
+
+def shows(pixels: np.ndarray, color: str) -> bool:
+    return bool((pixels == list(bytes.fromhex(color[1:]))).all(axis=2).any())
+
+
+def test_each_method_has_its_line_in_its_colour(scores):
+    """The chart shows every method, and a gap in the truth does not stop it."""
+    pixels = pixels_of(plot_horizon(scores))
+
+    assert [shows(pixels, method_color(method, list(scores))) for method in scores] == [True, True]
+    assert not shows(pixels, method_color("warp-inpaint", list(scores)))
+
+
+def test_a_chart_is_the_same_every_time(scores):
+    """The same scores give the same bytes, so that a resumed run ends with the same report."""
+    assert plot_horizon(scores) == plot_horizon(scores)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_a_theme_colours_paper_and_ink(scores, theme):
+    """Charts exist for light pages and for dark ones."""
+    pixels = pixels_of(plot_horizon(scores, theme=theme))
+
+    assert "#" + bytes(pixels[0, 0]).hex() == theme.paper
+    assert shows(pixels, theme.ink)
+
+
+def test_a_single_distance_can_be_drawn(run, dataset, world):
+    """A horizon of 1 is a chart of points."""
+    scores = evaluate(run, dataset, methods=world.methods, horizon=1)
+
+    assert shows(pixels_of(plot_horizon(scores)), method_color("warp-refine", world.methods))
+
+
+def test_bars_of_hard_classes_show_every_method(scores, world):
+    """Figure 5: the hardest classes, Ignore and the mean, a bar for each method."""
+    few = pixels_of(plot_hard_classes(scores, world.classes, hardest=1))
+    all_of_them = pixels_of(plot_hard_classes(scores, world.classes))
+
+    assert [shows(few, method_color(method, list(scores))) for method in scores] == [True, True]
+    assert all_of_them.shape[1] >= few.shape[1]
+
+
+def test_confidence_and_training_curves_can_be_drawn():
+    """What a report shows besides scores."""
+    confidence = pixels_of(plot_confidence({"warp-refine": [90.0, None, 70.0], "motion-only": [None] * 3}))
+    curves = pixels_of(plot_curves({"segmenter": [(0, 2.0), (10, 1.0)], "refiner": [(0, 1.0), (5, 0.5)]}))
+
+    assert shows(confidence, method_color("warp-refine", ["warp-refine"]))
+    assert not shows(confidence, method_color("motion-only", ["motion-only"]))
+    assert curves.shape[1] > curves.shape[0]
+
+
+def test_methods_differ_in_colour_for_every_eye():
+    """Any two methods differ by a good step in lightness or in blue against yellow, which all eyes see."""
+    names = [*METHODS, "mine", "yours"]
+    rgb = {m: np.array(list(bytes.fromhex(method_color(m, names)[1:])), float) for m in names}
+    seen = {m: np.array([c @ [0.299, 0.587, 0.114], c[2] - (c[0] + c[1]) / 2]) for m, c in rgb.items()}
+
+    distances = {
+        pair: np.abs(seen[pair[0]] - seen[pair[1]]).max() for pair in itertools.combinations(names, 2)
+    }
+    assert {pair: d for pair, d in distances.items() if d < 20} == {}
+
+
+@given(values=st.lists(st.floats(0, 100), min_size=1, max_size=6), gap=st.floats(0.1, 12))
+def test_labels_are_moved_apart_in_their_order_and_stay_inside(values, gap):
+    """Names at the ends of lines never overlap, never swap, and never leave the chart."""
+    placed = move_apart(values, gap=gap, low=0.0, high=100.0)
+
+    ordered = [placed[i] for i in np.argsort(values, kind="stable")]
+    assert all(b - a >= gap - 1e-6 for a, b in itertools.pairwise(ordered))
+    assert min(placed) >= -1e-6
+    assert max(placed) <= 100 + 1e-6
+
+
+def test_labels_with_room_stay_where_they_are():
+    """Only what would touch is moved, and then evenly."""
+    assert move_apart([80.0, 20.0, 50.0], gap=10.0, low=0.0, high=100.0) == pytest.approx([80, 20, 50])
+    assert move_apart([50.0, 52.0], gap=10.0, low=0.0, high=100.0) == pytest.approx([46, 56])
