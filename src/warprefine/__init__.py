@@ -5,7 +5,7 @@ from __future__ import annotations
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import WarpRefineError
 from warprefine.core.video import Dataset, Video
-from warprefine.datasets import READERS
+from warprefine.datasets import READERS, open_dataset
 from warprefine.jobs.autolabel import Outcome, autolabel
 from warprefine.training.recipe import Recipe, load_recipe
 
@@ -21,4 +21,5 @@ __all__ = [
     "WarpRefineError",
     "autolabel",
     "load_recipe",
+    "open_dataset",
 ]

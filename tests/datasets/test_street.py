@@ -30,7 +30,7 @@ def scene() -> StreetScene:
 
 @pytest.fixture(scope="module")
 def small() -> StreetScene:
-    return StreetScene(seed=0, h=96, w=160, length=200)
+    return StreetScene(seed=4, h=96, w=160, length=200)
 
 
 def looked_up(labels_a: LabelMaps, flow_ba: Flow) -> LabelMaps:
@@ -135,12 +135,12 @@ def test_the_bonnet_stays_where_it_is(small: StreetScene):
 
 
 def test_what_the_camera_has_passed_is_outside(small: StreetScene):
-    """Road that lies behind the camera by then has a flow that ends outside the picture."""
+    """Road that lies behind the camera by then has a flow that ends far below the picture."""
     road = small.labels(0)[:, 70:85] == ROAD
     flow = small.flow(0, 50)
 
     assert flow.isfinite().all()
-    assert not lands_inside(flow)[:, 70:85][road].any()
+    assert (source_points(flow)[1][:, 70:85][road] > 2 * small.h).all()
     assert small.occluded(0, 50)[:, 70:85][road].all()
 
 
@@ -191,11 +191,11 @@ def test_two_seeds_give_two_streets(small: StreetScene):
 
 def test_the_light_changes_and_the_sensor_is_noisy(small: StreetScene):
     """Even what stands still in the picture does not keep its colours."""
-    bonnet = [small.frame(t)[0, :, -1, 70:90].float() for t in (0, 12)]
+    bonnet = small.frame(0)[0, :, -1, 60:100].float() - small.frame(12)[0, :, -1, 60:100].float()
     sky = [small.frame(t)[0][:, small.labels(t)[0] == SKY].float().mean() for t in (0, 6, 12, 18)]
 
-    assert (bonnet[0] - bonnet[1]).std() > 1
-    assert max(sky) - min(sky) > 4
+    assert bonnet.diff().std() > 2
+    assert max(sky) - min(sky) > 10
 
 
 def test_any_size_will_do():

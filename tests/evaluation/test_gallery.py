@@ -144,6 +144,7 @@ def test_a_large_view_is_divided_by_a_whole_number():
     assert small.predictions["warp-refine"].equal(small.truth)
     assert torch.allclose(small.confidences["warp-refine"] * 255, small.truth.float())
     assert view.shrunk(9) is view
+    assert view.shrunk(8).frame.shape == (1, 3, 3, 4)
 
 
 def test_views_are_read_no_wider_than_asked(run, dataset, world):

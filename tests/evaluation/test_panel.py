@@ -20,28 +20,32 @@ def views(run, dataset, world):
     )
 
 
-def times(picture: np.ndarray, panel: np.ndarray, *, enlarge: int) -> int:
-    """Count the places where `panel` shows `picture` exactly, enlarged by a whole number."""
+def places(picture: np.ndarray, panel: np.ndarray, *, enlarge: int) -> list[tuple[int, int]]:
+    """Return every (y, x) at which `panel` shows `picture` exactly, enlarged by a whole number."""
     large = picture.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
-    h, w, _ = large.shape
-    windows = np.lib.stride_tricks.sliding_window_view(panel[..., :3], (h, w, 3))[:, :, 0]
-    corners = (windows[:, :, 0, 0] == large[0, 0]).all(axis=-1)
-    return sum(np.array_equal(windows[y, x], large) for y, x in zip(*np.nonzero(corners), strict=True))
+    windows = np.lib.stride_tricks.sliding_window_view(panel[..., :3], large.shape)[:, :, 0]
+    corners = zip(*np.nonzero((windows[:, :, 0, 0] == large[0, 0]).all(axis=-1)), strict=True)
+    return [(int(y), int(x)) for y, x in corners if np.array_equal(windows[y, x], large)]
 
 
-def test_every_cell_shows_its_pixels_exactly(views, world):
-    """Small frames are enlarged by a whole number; label maps stay crisp and nothing is smoothed."""
+def test_every_cell_shows_its_pixels_exactly_and_in_its_place(views, world):
+    """Small frames are enlarged by a whole number, crisp; frames in rows, columns in reading order."""
     panel = np.asarray(draw_panel(views, world.classes, methods=world.methods))
+    first, second = views
 
-    enlarge = 240 // world.w
-    assert times(paint.paint_frame(views[1].frame), panel, enlarge=enlarge) == 1
-    errors = paint.paint_errors(views[0].predictions["warp-refine"], views[0].truth, frame=views[0].frame)
-    assert times(errors, panel, enlarge=enlarge) == 1
-    # The truth, and warp-refine, which is right everywhere.
-    truth = paint.paint_labels(views[0].truth, world.classes, frame=views[0].frame)
-    assert times(truth, panel, enlarge=enlarge) == 2
-    sure = paint.paint_confidence(views[0].confidences["warp-refine"])
-    assert times(sure, panel, enlarge=enlarge) == 1
+    def found(picture: np.ndarray) -> list[tuple[int, int]]:
+        return places(picture, panel, enlarge=240 // world.w)
+
+    ((top, left),) = found(paint.paint_frame(first.frame))
+    ((below, below_left),) = found(paint.paint_frame(second.frame))
+    assert (below > top, below_left) == (True, left)
+    cell = 240 + 8
+    # The truth, and warp-refine, which is right everywhere; motion-only between them.
+    labels = paint.paint_labels(first.truth, world.classes, frame=first.frame)
+    assert found(labels) == [(top, left + cell), (top, left + 3 * cell)]
+    errors = paint.paint_errors(first.predictions["warp-refine"], first.truth, frame=first.frame)
+    assert found(errors) == [(top, left + 4 * cell)]
+    assert found(paint.paint_confidence(first.confidences["warp-refine"])) == [(top, left + 5 * cell)]
 
 
 def test_rows_go_down_and_columns_go_right(views, world):

@@ -46,6 +46,23 @@ def test_totals_come_from_the_pixels_of_all_distances():
     assert scores.ignore_iou is None
 
 
+def test_void_as_a_class_counts_what_is_claimed_on_void_against_the_class():
+    """With void as a class, road pays for the void pixels that it takes; without, they are free."""
+    matrices = np.zeros((1, 4, 4), np.int64)
+    matrices[0, 0, 0], matrices[0, 3, 0], matrices[0, 3, 3] = 6, 2, 2
+
+    plain, with_void = (
+        MethodScores.of(matrices, classes=CLASSES, frames_by_distance=[1], void_as_class=void_as_class)
+        for void_as_class in (False, True)
+    )
+
+    assert (plain.iou_by_class["road"], with_void.iou_by_class["road"]) == (100, 75)
+    assert with_void.iou_by_class_and_distance["road"] == [75]
+    assert (plain.miou, with_void.miou) == (100, pytest.approx((75 + 50) / 2))
+    assert (plain.pixel_accuracy, with_void.pixel_accuracy) == (100, 80)
+    assert plain.ignore_iou == with_void.ignore_iou == 50
+
+
 def test_a_distance_without_pixels_has_no_score():
     """Nothing to measure is None, never 0 and never NaN."""
     scores = scores_of([0, 0, 0])
@@ -69,12 +86,12 @@ def test_metrics_json_holds_every_score_in_percent(tmp_path):
 
 def test_metrics_csv_has_a_line_for_each_class_at_each_distance(tmp_path):
     """The long table that spreadsheets and plotting tools like; empty where nothing was measured."""
-    write_metrics(tmp_path / "metrics.json", {"a": scores_of([6, 2, 2], [0, 0, 0])})
+    write_metrics(tmp_path / "metrics.json", {"a": scores_of([6, 2, 1], [0, 0, 0])})
 
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 2
-    assert rows[2] == {"method": "a", "distance": "1", "class": "car", "iou": "50.0"}
+    assert rows[2] == {"method": "a", "distance": "1", "class": "car", "iou": "66.6667"}
     assert rows[3]["iou"] == ""
 
 
@@ -89,7 +106,7 @@ def test_the_table_marks_the_best_of_each_column():
     )
 
     assert table.splitlines() == [
-        "mIoU %       k=1   k=2  mean",
+        "mIoU %        k=1   k=2  mean",
         "motion-only  62.5 100.0* 81.2",
         "warp-refine 100.0*100.0*100.0*",
         "oracle      100.0 100.0 100.0",

@@ -15,6 +15,7 @@ import torch
 from warprefine.core.errors import FrameError
 from warprefine.io import video_file
 from warprefine.io.video_file import VideoFile
+from warprefine.io.video_index import index_video
 
 Packets = list[av.Packet]
 
@@ -62,7 +63,7 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         pytest.param("a.avi", "libx264", {"bf": "3"}, id="h264 in avi, times that lie"),
         pytest.param("a.mpg", "mpeg2video", {"bf": "2"}, id="mpg"),
         pytest.param("a.ts", "libx264", {"bf": "3"}, id="ts"),
-        pytest.param("a.webm", "libvpx", {}, id="webm"),
+        pytest.param("a.webm", "libvpx", {"deadline": "realtime"}, id="webm"),
         pytest.param("a.gif", "gif", {"pixel_format": "rgb8"}, id="gif"),
     ],
 )
@@ -130,6 +131,17 @@ def test_no_more_frames_are_kept_than_memory_allows(
         assert len(decodings) == 11
 
 
+@pytest.mark.usefixtures("little_memory")
+def test_the_frames_asked_for_last_are_kept(studio: Any, decodings: list[int]) -> None:
+    """A key frame that is looked at again and again stays at hand."""
+    with closing(VideoFile(studio.write("a.mkv", "ffv1", g="1"))) as source:
+        for number in range(1, 15):
+            source[number]
+            source[0]
+
+    assert len(decodings) == 15
+
+
 def test_colours_and_sides_are_kept(studio: Any) -> None:
     """A picture of odd size comes back with its channels, its left and its top where they were."""
     picture = np.random.default_rng(0).integers(0, 256, (97, 161, 3), np.uint8)
@@ -169,7 +181,7 @@ def test_phone_videos_are_turned_upright(
     with closing(VideoFile(path)) as source:
         frame = source[1]
 
-    assert frame.shape[-2:] == size
+    assert frame.shape[-2:] == index_video(path).size == size
     assert frame[0, 1, row, column] > 200
     assert (frame[0, 1] > 128).float().mean() < 0.1
 
@@ -223,13 +235,63 @@ def test_a_damaged_frame_is_refused_and_the_rest_can_be_read(studio: Any) -> Non
         assert [studio.number_in(source[number]) for number in asked] == asked
 
 
+def test_a_frame_that_the_decoder_swallows_is_not_replaced_by_the_next(
+    studio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a frame is lost without a word, those behind it are not taken for it."""
+    path = studio.write("a.mp4", sc_threshold="0")
+    lost = index_video(path).frame_pts[20]
+    decoded = video_file.decoded
+
+    def swallow(container: Any, **options: bool) -> Iterator[av.VideoFrame]:
+        return (frame for frame in decoded(container, **options) if frame.pts != lost)
+
+    monkeypatch.setattr(video_file, "decoded", swallow)
+
+    with closing(VideoFile(path)) as source:
+        for number in (20, 21):
+            with pytest.raises(
+                FrameError, match=rf"frame {number} of .*: only the first 20 of its 40 frames"
+            ):
+                source[number]
+        assert [studio.number_in(source[number]) for number in (19, 24, 39)] == [19, 24, 39]
+
+
 def test_a_last_frame_that_never_comes_is_refused(studio: Any) -> None:
     """A stream that breaks off in its last packet says so when that frame is asked for."""
     path = studio.cut(studio.write("a.flv", "flv1"), 0.97)
+    last = index_video(path).count - 1
 
-    with closing(VideoFile(path)) as source, pytest.raises(FrameError, match=r"cannot decode frame 3\d of"):
-        for _ in source:
-            pass
+    with closing(VideoFile(path)) as source:
+        assert studio.number_in(source[last - 1]) == last - 1
+        with pytest.raises(FrameError, match=rf"cannot decode frame {last} of .*: only the first {last} of"):
+            source[last]
+
+
+def test_a_container_that_cannot_be_sought_in_is_read_from_its_start(studio: Any) -> None:
+    """Matroska without marked key frames has no index, and is read all the same."""
+
+    def unmarked(packets: Packets) -> Packets:
+        for packet in packets:
+            packet.is_keyframe = False
+        return packets
+
+    path = studio.remux(studio.write("a.mkv", "ffv1", g="1"), "unmarked.mkv", unmarked)
+
+    with closing(VideoFile(path)) as source:
+        asked = [20, 21, 3, 39, 0]
+        assert [studio.number_in(source[number]) for number in asked] == asked
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_seek_that_lands_too_late_costs_little(studio: Any, decodings: list[int]) -> None:
+    """MPEG streams are sought in by bytes; from frame 119 back to 50 takes two groups of pictures or so."""
+    with closing(VideoFile(studio.write("a.ts", pictures=120, bf="3"))) as source:
+        source[119]
+        before = len(decodings)
+        assert studio.number_in(source[50]) == 50
+
+    assert len(decodings) - before < 3 * 12
 
 
 def test_a_video_that_changes_its_size_is_refused(studio: Any) -> None:

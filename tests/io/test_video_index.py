@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from warprefine.core.errors import FrameError
 from warprefine.io.video_index import index_video
 
 Packets = list[av.Packet]
+
+FAST = {"deadline": "realtime"}  # for the encoder of VP8
+NOT_CODED = b"\0\0\1\xb6\x50\x4f"  # a picture of MPEG-4 part 2 whose vop_coded bit is 0
 
 
 def from_second_key_frame(packets: Packets) -> Packets:
@@ -41,7 +45,7 @@ def decoded_by_hand(path: Path) -> int:
         ("a.avi", "libx264", {"bf": "3"}),
         ("a.avi", "mpeg4", {"bf": "2"}),
         ("a.mpg", "mpeg2video", {"bf": "2"}),
-        ("a.webm", "libvpx", {}),
+        ("a.webm", "libvpx", FAST),
     ],
 )
 def test_every_frame_is_counted(studio: Any, name: str, codec: str, options: dict[str, str]) -> None:
@@ -68,10 +72,10 @@ def test_starts_are_the_frames_that_decoding_can_begin_at(studio: Any) -> None:
     assert index.starts_before(0) == (0, 0)
 
 
-def test_frames_that_are_never_shown_do_not_count(studio: Any) -> None:
-    """VP8 has packets that help to decode others and are not shown."""
+def test_packets_that_only_help_to_decode_others_do_not_count(studio: Any) -> None:
+    """VP8 has packets that are decoded and not shown."""
     path = studio.remux(
-        studio.write("a.webm", "libvpx"),
+        studio.write("a.webm", "libvpx", **FAST),
         "hidden.webm",
         lambda packets: [*packets[:20], hidden(studio, packets[20]), *packets[21:]],
     )
@@ -79,8 +83,19 @@ def test_frames_that_are_never_shown_do_not_count(studio: Any) -> None:
     assert index_video(path).count == decoded_by_hand(path) == 39
 
 
-def test_frames_outside_the_edit_list_do_not_count(studio: Any) -> None:
-    """A video that was trimmed without encoding it again has only the frames that it shows."""
+def test_packets_that_say_as_before_do_not_count(studio: Any) -> None:
+    """MPEG-4 (DivX, Xvid) has packets that hold no picture where the scene stands still."""
+    path = studio.remux(
+        studio.write("a.avi", "mpeg4"),
+        "still.avi",
+        lambda packets: [*packets[:20], studio.spoil(packets[20], NOT_CODED), *packets[21:]],
+    )
+
+    assert index_video(path).count == decoded_by_hand(path) == 39
+
+
+def test_frames_ahead_of_the_edit_list_do_not_count(studio: Any) -> None:
+    """A video whose start was trimmed without encoding it again has only the frames that it shows."""
 
     def ten_frames_earlier(packets: Packets) -> Packets:
         for packet in packets:
@@ -92,6 +107,29 @@ def test_frames_outside_the_edit_list_do_not_count(studio: Any) -> None:
     path = studio.remux(studio.write("a.mp4", bf="3"), "trimmed.mp4", ten_frames_earlier, **options)
 
     assert index_video(path).count == decoded_by_hand(path) == 30
+
+
+def test_frames_behind_the_edit_list_do_not_count(studio: Any) -> None:
+    """A phone trims the end of a video by a number in its header: the first 800 of 1600 ms are shown."""
+    path = studio.write("a.mp4", bf="3")
+    content = path.read_bytes()
+    shown_ms = content.index(b"elst") + 12
+    path.write_bytes(content[:shown_ms] + struct.pack(">I", 800) + content[shown_ms + 4 :])
+
+    assert index_video(path).count == decoded_by_hand(path) == 20
+
+
+def test_times_that_repeat_late_are_found_out(studio: Any) -> None:
+    """One pair of equal times, wherever it stands, and the frames are told apart by counting."""
+
+    def as_the_one_before(packets: Packets) -> Packets:
+        packets[31].pts, packets[31].dts = packets[30].pts, packets[30].dts
+        return packets
+
+    path = studio.remux(studio.write("a.mkv", "ffv1", g="1"), "twice.mkv", as_the_one_before)
+
+    assert index_video(path).count == 40
+    assert index_video(path).frame_pts == ()
 
 
 def test_frames_that_lean_on_a_missing_part_do_not_count(studio: Any) -> None:
@@ -189,7 +227,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
 
 def test_a_video_of_no_frames_is_refused(studio: Any) -> None:
     """A video stream of which no picture is ever shown is no video."""
-    whole = studio.write("a.webm", "libvpx", pictures=1)
+    whole = studio.write("a.webm", "libvpx", pictures=1, **FAST)
     path = studio.remux(whole, "none.webm", lambda packets: [hidden(studio, packet) for packet in packets])
 
     with pytest.raises(FrameError, match=r"none\.webm holds no frames"):

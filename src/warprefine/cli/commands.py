@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from warprefine.cli import options
-from warprefine.cli.console import Bars, console, log_to, one_line_errors, print_summary, say_error
+from warprefine.cli.console import Bars, Commands, console, log_to, print_summary, say_error
 from warprefine.datasets import open_dataset
 from warprefine.datasets.summary import summarise
 from warprefine.evaluation.scores import format_table
@@ -19,6 +21,7 @@ from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.training.recipe import Recipe, load_recipe
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -29,8 +32,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
-    with one_line_errors():
-        app()
+    app()
 
 
 @app.command("demo")
@@ -45,9 +47,8 @@ def demo(
     Example: `warprefine demo --out runs/demo`
     """
     options.use_threads(threads)
-    log_to(out)
-    with Bars() as bars:
-        outcome = run_demo(out, device=options.check_device(device), seed=seed, progress=bars)
+    with Bars() as bars, log_to(out):
+        outcome = run_demo(out, device=device, seed=seed, progress=bars)
     show(outcome)
 
 
@@ -93,8 +94,9 @@ def autolabel(
     --also-train camvid:train:data/camvid --out runs/clip`
     """
     asked = locals()
-    with Bars() as bars:
-        outcome = label(_start(asked, bars), check_methods(method or METHODS))
+    methods = check_methods(method or METHODS)
+    with Bars() as bars, _started(asked, bars) as started:
+        outcome = label(started, methods)
     show(outcome)
 
 
@@ -125,13 +127,14 @@ def train(
     Example: `warprefine train segmenter data/mine --out runs/mine`
     """
     asked = locals()
-    with Bars() as bars:
-        preparation = _start(asked, bars).preparation
+    with Bars() as bars, _started(asked, bars) as started:
+        preparation = started.preparation
         if part is Part.SEGMENTER:
             preparation.segmenter()
         else:
             preparation.refiner()
-    console.print(f"weights: {preparation.run.checkpoint_path(part)}", markup=False)
+    console.print(f"weights: {preparation.run.checkpoint_path(part)}")
+    _end(started.failures)
 
 
 @app.command("propagate")
@@ -158,10 +161,10 @@ def propagate(
     --refiner runs/mine/checkpoints/refiner.safetensors`
     """
     asked = locals()
-    with Bars() as bars:
-        started = _start(asked, bars)
-        started.preparation.take_weights({"segmenter": segmenter, "refiner": refiner}, check_methods(method))
-        outcome = label(started, check_methods(method))
+    methods = check_methods(method)
+    with Bars() as bars, _started(asked, bars) as started:
+        started.preparation.take_weights({"segmenter": segmenter, "refiner": refiner}, methods)
+        outcome = label(started, methods)
     show(outcome)
 
 
@@ -176,11 +179,12 @@ def evaluate(
 
     Example: `warprefine evaluate runs/clip`
     """
-    console.print(format_table(evaluate_run(run, void_as_class=void_as_class)), markup=False)
+    console.print(format_table(evaluate_run(run, void_as_class=void_as_class)))
 
 
-def _start(asked: dict[str, Any], bars: Bars) -> Started:
-    """Open the data sets and claim the run folder that a command's options name."""
+@contextmanager
+def _started(asked: dict[str, Any], bars: Bars) -> Iterator[Started]:
+    """Open the data sets and claim the run folder that a command's options name; keep its log."""
     options.use_threads(asked["threads"])
     dataset = open_dataset(
         asked["data"], reader=asked["reader"], split=asked["split"], key_frames=asked["keyframes"]
@@ -191,21 +195,26 @@ def _start(asked: dict[str, Any], bars: Bars) -> Started:
         horizon=asked["horizon"],
         also_train=options.open_further(asked["also_train"]),
         recipe=load_recipe(asked["recipe"]) if asked["recipe"] else Recipe(),
-        device=options.check_device(asked["device"]),
+        device=asked["device"],
         seed=asked["seed"],
         progress=bars,
     )
-    log_to(asked["out"])
-    return started
+    with log_to(asked["out"]):
+        yield started
 
 
 def show(outcome: Outcome) -> None:
     """Print what a run came to; exit with 1 if videos were left out."""
     if outcome.scores:
-        console.print(format_table(outcome.scores), markup=False)
-    console.print(f"labels: {outcome.run.root / 'labels'}", markup=False)
-    console.print(f"report: {outcome.run.report_path}", markup=False)
-    for message in outcome.failures.values():
+        console.print(format_table(outcome.scores))
+    console.print(f"labels: {outcome.run.root / 'labels'}")
+    console.print(f"report: {outcome.run.report_path}")
+    _end(outcome.failures)
+
+
+def _end(failures: Mapping[str, str]) -> None:
+    """Say why videos were left out, and exit with 1 if there are any."""
+    for message in failures.values():
         say_error(message)
-    if outcome.failures:
+    if failures:
         raise typer.Exit(1)

@@ -8,14 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from typer.core import TyperGroup
 
 from warprefine.core.errors import WarpRefineError
 from warprefine.datasets.summary import DatasetSummary
-from warprefine.io.atomic import make_folder
+from warprefine.io.atomic import make_folder, writing_errors
 
 QUIET_INTERVAL = 20.0
 """Seconds between lines of progress where there is no terminal to draw bars on."""
@@ -23,17 +25,22 @@ QUIET_INTERVAL = 20.0
 LONGEST_LIST = 40
 """Videos that `inspect` lists before it only counts."""
 
-console = Console(highlight=False, soft_wrap=True)
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# Names of files are text: nothing in them stands for colours or pictures.
+console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 class Bars:
     """Draw a bar per task on a terminal; print a line now and then elsewhere."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
         self._bars = Progress(
-            *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console
+            TextColumn("{task.description:<28}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=console,
         )
         self._tasks: dict[str, TaskID] = {}
         self._last_line = 0.0
@@ -54,34 +61,45 @@ class Bars:
             self._bars.update(self._tasks[task], completed=done, total=total, note=note)
         elif done == total or time.monotonic() - self._last_line > QUIET_INTERVAL:
             self._last_line = time.monotonic()
-            console.print(f"{task}: {done} of {total} {note}".rstrip(), markup=False)
+            console.print(f"{task}: {done} of {total} {note}".rstrip())
 
 
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End with exit code 2 and one line on a user's mistake; ours keep their traceback."""
-    try:
-        yield
-    except WarpRefineError as error:
-        say_error(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        say_error("stopped; run the same command again, it goes on where it stopped")
-        sys.exit(130)
+class Commands(TyperGroup):
+    """The commands; a user's mistake ends in one line and exit code 2, ours keep their traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except WarpRefineError as error:
+            say_error(str(error))
+            sys.exit(2)
+        except KeyboardInterrupt:
+            say_error("stopped; run the same command again, it goes on where it stopped")
+            sys.exit(130)
 
 
 def say_error(message: str) -> None:
     """Print one line to the error stream."""
-    _errors.print(f"error: {' '.join(message.split())}", markup=False)
+    _errors.print(f"error: {' '.join(message.split())}")
 
 
-def log_to(run: Path) -> None:
-    """Append the log of this process to the run folder."""
-    handler = logging.FileHandler(make_folder(run) / "log.txt", encoding="utf-8")
+@contextmanager
+def log_to(run: Path) -> Iterator[None]:
+    """Append what happens meanwhile to the log of a run."""
+    path = make_folder(run) / "log.txt"
+    with writing_errors(path):
+        handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger("warprefine").addHandler(handler)
-    logging.getLogger("warprefine").setLevel(logging.INFO)
-    logging.getLogger("warprefine").propagate = False
+    logging.raiseExceptions = False  # whoever finds the disk full says so, the log need not
+    logger = logging.getLogger("warprefine")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def print_summary(summary: DatasetSummary) -> None:

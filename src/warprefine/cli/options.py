@@ -10,6 +10,7 @@ import numba
 import torch
 import typer
 
+from warprefine.cli.memory import keep_freed_memory
 from warprefine.core.errors import DatasetError
 from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
@@ -48,28 +49,14 @@ _NUMBA_MOST = numba.get_num_threads()
 
 
 def use_threads(threads: int) -> None:
-    """Set the number of CPU threads of everything that computes."""
+    """Set the number of CPU threads of everything that computes, and let it reuse its memory."""
+    keep_freed_memory()
     count = threads or torch.get_num_threads()
     torch.set_num_threads(count)
     numba.set_num_threads(min(count, _NUMBA_MOST))
     # DIS cuts the picture into one stripe per thread, so its result depends on their number; on one
     # thread a run gives the same labels whatever --threads says to the rest.
     cv2.setNumThreads(1)
-
-
-def check_device(device: str) -> str:
-    """Return the device if it can be used.
-
-    Raises:
-        DatasetError: There is no such device here.
-    """
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise DatasetError(
-            f"--device {device} cannot be used here; expected cpu, or cuda where there is a GPU"
-        ) from error
-    return device
 
 
 def open_further(sources: list[str]) -> list[Dataset]:

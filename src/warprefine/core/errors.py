@@ -33,6 +33,10 @@ class CheckpointError(WarpRefineError):
     """A weights file that is damaged or belongs to another class set or network."""
 
 
+class DeviceError(WarpRefineError):
+    """A device that is not there or cannot be used."""
+
+
 class RunFolderError(WarpRefineError):
     """A run folder that cannot be written, or that belongs to another job."""
 

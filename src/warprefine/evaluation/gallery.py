@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from warprefine.core.tensors import Confidence, Frames, LabelMaps
@@ -127,7 +129,7 @@ def _confidences(run: RunFolder, video: Video, frame: int, methods: Sequence[str
     return {method: read_gray(path) for method, path in paths.items() if path.exists()}
 
 
-def _thinned(labels: LabelMaps, factor: int) -> LabelMaps:
+def _thinned(labels: LabelMaps, factor: int) -> UInt8[Tensor, "b small_h small_w"]:
     _, h, w = labels.shape
     middle = factor // 2
     return labels[:, middle::factor, middle::factor][:, : h // factor, : w // factor]

@@ -40,9 +40,9 @@ def draw_panel(
     """Draw frame, truth, the labels of each method, errors and confidence, a row per view.
 
     Errors and confidence are those of the method whose labels are meant to be used, warp-refine if it
-    is there. Columns that
-    no view can fill, such as truth and errors where there is no truth, are left out. Pixels are
-    shown one to one, or enlarged or divided by a whole number; label maps are never smoothed.
+    is there. Columns that no view can fill, such as truth and errors where there is no truth, are left
+    out. Pixels are shown one to one, or enlarged or divided by a whole number; label maps are never
+    smoothed.
     """
     rows = [view.shrunk(_MOST_CELL_W) for view in views]
     columns = [column for column in _columns(rows, classes, methods) if not column.is_empty]
@@ -100,37 +100,36 @@ def _columns(views: Sequence[View], classes: ClassSet, methods: Sequence[str]) -
     yield column("confidence", confidence)
 
 
-def _legend(views: Sequence[View], classes: ClassSet) -> list[tuple[Picture, str]]:
-    """Return rows of colours and what they mean, only for what is to be seen."""
+def _legend(views: Sequence[View], classes: ClassSet) -> list[tuple[Sequence[Color], str]]:
+    """Return colours, one or a scale of them, and what they mean; only for what is to be seen."""
     maps = [labels for v in views for labels in (v.truth, *v.predictions.values()) if labels is not None]
     seen = {int(position) for labels in maps for position in torch.unique(labels)}
-    entries = [
-        (_swatch(color), name)
+    entries: list[tuple[Sequence[Color], str]] = [
+        ([color], name)
         for position, (name, color) in enumerate(zip(classes.names, classes.colors, strict=True))
         if position in seen
     ]
     if any(view.truth is not None for view in views):
-        entries += [(_swatch(paint.RIGHT), "right"), (_swatch(paint.WRONG), "wrong")]
-        entries += [(_swatch(paint.UNKNOWN), "no truth")]
+        entries += [([paint.RIGHT], "right"), ([paint.WRONG], "wrong"), ([paint.UNKNOWN], "no truth")]
     if any(view.confidences for view in views):
-        entries.append((paint.confidence_colors()[None], "confidence 0 to 100 %"))
+        scale = [(int(r), int(g), int(b)) for r, g, b in paint.confidence_colors()]
+        entries.append((scale, "confidence 0 to 100 %"))
     return entries
 
 
-def _swatch(color: Color) -> Picture:
-    return np.full((1, 1, 3), color, np.uint8)
-
-
-def _draw_legend(entries: Sequence[tuple[Picture, str]], *, width: int, pt: int, theme: Theme) -> Image.Image:
+def _draw_legend(
+    entries: Sequence[tuple[Sequence[Color], str]], *, width: int, pt: int, theme: Theme
+) -> Image.Image:
     """Set the entries one after the other, in as many lines as they need."""
     font, line, side = _font(round(0.85 * pt)), 2 * pt, round(0.7 * pt)
     placed, x, y = [], 0, 0
-    for row, name in entries:
-        box_w = side if row.shape[1] == 1 else 6 * side
+    for colors, name in entries:
+        box_w = side if len(colors) == 1 else 6 * side
         entry_w = box_w + pt // 2 + round(font.getlength(name))
         if x and x + entry_w > width:
             x, y = 0, y + line
-        placed.append((x, y, Image.fromarray(row).resize((box_w, side), Image.Resampling.NEAREST), name))
+        row = Image.fromarray(np.array([colors], np.uint8))
+        placed.append((x, y, row.resize((box_w, side), Image.Resampling.NEAREST), name))
         x += entry_w + round(1.2 * pt)
     legend = Image.new("RGBA", (width, y + line), theme.paper)
     draw = ImageDraw.Draw(legend)

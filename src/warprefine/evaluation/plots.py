@@ -1,7 +1,7 @@
 """Draw scores as charts: PNG, legible at a glance, one colour per method everywhere.
 
-The colours are those of Okabe and Ito (2008), which people with any form of colour blindness can
-tell apart: cool for the methods of earlier work, warm for warp-inpaint and warp-refine. Markers
+The colours of the paper's methods are those of Okabe and Ito (2008), which people with any form of
+colour blindness can tell apart: cool for earlier work, warm for warp-inpaint and warp-refine. Markers
 and direct labels say the same again without colour.
 """
 
@@ -30,7 +30,7 @@ _METHOD_STYLES = {
     "warp-refine": ("#D55E00", "D"),
     ORACLE: ("#8C8C8C", "*"),
 }
-_FURTHER_STYLES = (("#009E73", "v"), ("#CC79A7", "P"), ("#9A8A00", "X"), ("#6A51A3", "p"))
+_FURTHER_STYLES = (("#009E73", "v"), ("#882255", "P"), ("#7A5FD0", "X"))
 _DPI = 200
 
 Curve: TypeAlias = Sequence[tuple[int | float, float]]

@@ -63,18 +63,20 @@ class MethodScores:
         """Score one confusion matrix per distance.
 
         Args:
-            void_as_class: Let VOID take part in the means and in both accuracies.
+            void_as_class: Score VOID like a class: it takes part in the means and in the accuracies, and
+                what is predicted where the truth is VOID counts against the class predicted.
         """
         total = matrices.sum(axis=0)
         miou_by_distance = [_percent(confusion.mean_iou(m, void_as_class=void_as_class)) for m in matrices]
-        class_ious = np.stack([confusion.iou(matrix) for matrix in matrices], axis=1)
+        iou_by_distance = [confusion.iou(m, void_as_class=void_as_class) for m in matrices]
+        iou = confusion.iou(total, void_as_class=void_as_class)
         return cls(
             miou_by_distance=miou_by_distance,
             miou=mean(miou_by_distance),
-            iou_by_class=dict(zip(classes.names, map(_percent, confusion.iou(total)), strict=True)),
+            iou_by_class={name: _percent(iou[i]) for i, name in enumerate(classes.names)},
             iou_by_class_and_distance={
-                name: [_percent(value) for value in row]
-                for name, row in zip(classes.names, class_ious, strict=True)
+                name: [_percent(values[i]) for values in iou_by_distance]
+                for i, name in enumerate(classes.names)
             },
             ignore_iou=_percent(confusion.iou(total, void_as_class=True)[-1]),
             ignore_iou_by_distance=[_percent(confusion.iou(m, void_as_class=True)[-1]) for m in matrices],
@@ -94,7 +96,7 @@ def in_order(methods: Iterable[str]) -> list[str]:
 
 
 def leading(methods: Iterable[str]) -> str:
-    """Return the method whose labels are meant to be used: the last in order, the oracle aside."""
+    """Return the method whose labels are meant to be used: the last of the paper's, or else the last."""
     ordered = in_order(methods)
     known = [m for m in ordered if m in METHODS and m != ORACLE]
     return (known or ordered)[-1]
@@ -147,7 +149,7 @@ def format_table(scores: Mapping[str, MethodScores]) -> str:
         for k in spread(horizon, most=_TABLE_COLUMNS)
     }
     columns["mean"] = {m: s.miou for m, s in scores.items()}
-    width = max(map(len, ("mIoU %", *scores)))
+    width = 1 + max(map(len, ("mIoU %", *scores)))
     lines = ["".join([f"{'mIoU %':<{width}}", *(f"{title:>5} " for title in columns)])]
     winners = {title: best(values) for title, values in columns.items()}
     for method in scores:

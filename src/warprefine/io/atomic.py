@@ -54,6 +54,14 @@ def replacing(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def remove_drafts(folder: Path) -> None:
+    """Delete what killed processes left half-written below `folder`; drafts of running ones stay."""
+    for draft in folder.rglob(".*.part"):
+        writer = draft.name.split(".")[-2]
+        if writer.isdecimal() and not _is_another_running_process(int(writer)):
+            draft.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     with replacing(path) as draft:
@@ -69,3 +77,16 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file byte for byte, whole or not at all."""
     with replacing(target) as draft:
         shutil.copyfile(source, draft)
+
+
+def _is_another_running_process(number: int) -> bool:
+    # In a container a run often gets the very number that its killed forerunner had.
+    if number == os.getpid():
+        return False
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # it runs, for somebody else
+    return True

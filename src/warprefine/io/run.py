@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from warprefine.core.errors import RunFolderError
-from warprefine.io.atomic import make_folder, write_text, writing_errors
+from warprefine.core.errors import RunFolderError, cut
+from warprefine.io.atomic import make_folder, remove_drafts, write_text, writing_errors
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS unit (
@@ -26,6 +26,7 @@ class RunFolder:
     RUN/checkpoints/segmenter.safetensors  weights, each with its recipe and class set
     RUN/cache/                             flow and segmenter outputs; may be deleted at any time
     RUN/recipe.toml, RUN/job.json          the resolved recipe; data set, key frames, horizon
+    RUN/left_out.json                      videos that could not be labelled, and why; none: no file
     RUN/metrics.json, RUN/report.html, RUN/log.txt, RUN/manifest.sqlite
     """
 
@@ -50,6 +51,11 @@ class RunFolder:
         """The report, one self-contained HTML file."""
         return self.root / "report.html"
 
+    @property
+    def left_out_path(self) -> Path:
+        """The videos that could not be labelled, as JSON; missing if there are none."""
+        return self.root / "left_out.json"
+
     def labels_path(self, method: str, video: str, stem: str) -> Path:
         """Where the label map of one frame lies."""
         return self.root / "labels" / method / video / f"{stem}.png"
@@ -67,25 +73,34 @@ class RunFolder:
         """The folder of things that can be computed again."""
         return self.root / "cache"
 
-    def claim(self, job: dict[str, Any]) -> None:
-        """Write down what this run is about, or make sure that it is about the same thing.
+    def check(self, job: dict[str, Any]) -> None:
+        """Make sure that the folder holds no run, or one that is about the same thing.
 
         Raises:
-            RunFolderError: The folder holds a run of another job.
+            RunFolderError: It holds a run of another job.
         """
-        path = self.root / "job.json"
-        content = json.dumps(job, indent=2, sort_keys=True) + "\n"
-        if not path.exists():
-            write_text(path, content)
+        if not (self.root / "job.json").exists():
             return
-        known, said = _flat(self.job()), _flat(json.loads(content))
+        known, said = _flat(self.job()), _flat(json.loads(json.dumps(job)))
         differing = sorted(key for key in {*known, *said} if known.get(key) != said.get(key))
         if differing:
             key = differing[0]
             raise RunFolderError(
-                f"{self.root} holds a run with {key} = {known.get(key)!r}, but this command says "
-                f"{said.get(key)!r}; choose another --out, or give the same options to resume it"
+                f"{self.root} holds a run with {key} = {_shown(known.get(key))}, but this command says "
+                f"{_shown(said.get(key))}; choose another --out, or give the same options to resume it"
             )
+
+    def claim(self, job: dict[str, Any]) -> None:
+        """Write down what this run is about, and clear away what a killed run left half-written.
+
+        Raises:
+            RunFolderError: The folder holds a run of another job.
+        """
+        self.check(job)
+        remove_drafts(self.root)
+        path = self.root / "job.json"
+        if not path.exists():
+            write_text(path, json.dumps(job, indent=2, sort_keys=True) + "\n")
 
     def job(self) -> dict[str, Any]:
         """Return what `claim` wrote down.
@@ -147,3 +162,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return leaves
+
+
+def _shown(value: object) -> str:
+    return f"[{cut(map(repr, value))}]" if isinstance(value, list) else repr(value)

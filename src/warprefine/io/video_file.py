@@ -24,7 +24,6 @@ from warprefine.io.video_index import (
     open_video,
     pts_of,
     quarter_turns,
-    sound_frames,
     upright_size,
     video_stream,
 )
@@ -89,17 +88,20 @@ class VideoFile:
         self._rewind(threads=False)
         if not self._advance(number):
             raise FrameError(
-                f"cannot decode frame {number} of {self._path}: only the first {sound_frames(self._path)} "
-                f"of its {len(self)} frames are sound; copy or export it again"
+                f"cannot decode frame {number} of {self._path}: only the first {self._next} of its "
+                f"{len(self)} frames are sound; copy or export it again"
             )
 
     def _jump(self, start: int) -> None:
         if start == 0:
             self._rewind()
             return
-        self._container.seek(self._index.frame_pts[start], stream=video_stream(self._container))
-        self._frames = decoded(self._container)
         self._next = _UNKNOWN
+        try:
+            self._container.seek(self._index.frame_pts[start], stream=video_stream(self._container))
+            self._frames = decoded(self._container)
+        except av.FFmpegError:
+            self._frames = iter(())  # a container that cannot be sought in: nothing comes from here
 
     def _rewind(self, *, threads: bool = True) -> None:
         # Opened anew, because some demuxers cannot seek, and others land behind frame 0.

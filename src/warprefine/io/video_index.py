@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -22,8 +22,9 @@ from warprefine.io.truncation import is_cut_short
 _NO_PTS = -1 << 63  # FFmpeg's own AV_NOPTS_VALUE
 # Packet times that lie show in the first group of reordered frames, which is at most 16 long.
 _TRIAL = 16
-# VP8 puts frames that are decoded but never shown into packets of their own, anywhere in the file.
-_CODECS_WITH_HIDDEN_FRAMES = ("vp8",)
+# Packets that show nothing may stand anywhere in a file: in VP8 what only serves to decode others,
+# in MPEG-4 part 2 (DivX, Xvid) what says "as before".
+_CODECS_WITH_BLIND_PACKETS = ("vp8", "mpeg4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,30 +119,16 @@ def pts_of(item: VideoFrame | Packet[VideoStream]) -> int:
     return _NO_PTS if item.pts is None else item.pts
 
 
-def sound_frames(path: Path) -> int:
-    """Count the frames that come out of the decoder before the first damage."""
-    count = 0
-    try:
-        with closing(open_video(path)) as container:
-            for frame in decoded(container, threads=False):
-                if frame.is_corrupt:
-                    break
-                count += 1
-    except (av.FFmpegError, FrameError):
-        pass  # the damage: what was counted up to it is the answer
-    return count
-
-
 @lru_cache(maxsize=256)
 def _index(path: Path, mtime_ns: int, length: int) -> VideoIndex:
     """Index a file; its time and length are there to tell the cache when it has changed."""
     if is_cut_short(path):
         raise _damage(path, "is cut short")
     try:
-        packet_pts, starting_pts, hides_frames = _packets(path)
+        packet_pts, starting_pts, some_are_blind = _packets(path)
         first_pts, size = _first_frames(path)
         frame_pts = sorted(packet_pts)
-        if hides_frames or not _ascend(frame_pts) or frame_pts[: len(first_pts)] != first_pts:
+        if some_are_blind or not _ascend(frame_pts) or frame_pts[: len(first_pts)] != first_pts:
             frame_pts = _all_frames(path)
     except av.FFmpegError as error:
         raise _damage(path, "is damaged") from error
@@ -152,7 +139,7 @@ def _index(path: Path, mtime_ns: int, length: int) -> VideoIndex:
 
 
 def _packets(path: Path) -> tuple[list[int], set[int], bool]:
-    """Return the pts of all packets, those that decoding can begin at, and if some may never be shown."""
+    """Return the pts of all packets, those that decoding can begin at, and if some may show nothing."""
     every, starting = [], set()
     with closing(open_video(path)) as container:
         stream = video_stream(container)
@@ -162,7 +149,7 @@ def _packets(path: Path) -> tuple[list[int], set[int], bool]:
                 every.append(pts_of(packet))
                 if packet.is_keyframe:
                     starting.add(pts_of(packet))
-        return every, starting, stream.codec_context.name in _CODECS_WITH_HIDDEN_FRAMES
+        return every, starting, stream.codec_context.name in _CODECS_WITH_BLIND_PACKETS
 
 
 def _first_frames(path: Path) -> tuple[list[int], tuple[int, int]]:
@@ -184,6 +171,8 @@ def _ascend(pts: list[int]) -> bool:
 
 
 def _damage(path: Path, what: str) -> FrameError:
-    return FrameError(
-        f"{path} {what}: only its first {sound_frames(path)} frames can be decoded; copy or export it again"
-    )
+    count = 0
+    with suppress(av.FFmpegError, FrameError), closing(open_video(path)) as container:
+        for _ in decoded(container, threads=False):
+            count += 1
+    return FrameError(f"{path} {what}: only its first {count} frames can be decoded; copy or export it again")

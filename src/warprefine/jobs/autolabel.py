@@ -5,13 +5,14 @@ Running it again on the same folder goes on where it stopped; a finished run is 
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
 from warprefine.core.errors import RunFolderError
+from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
@@ -21,12 +22,22 @@ from warprefine.evaluation.scores import MethodScores, write_metrics
 from warprefine.io.atomic import write_text
 from warprefine.io.checkpoints import read_card
 from warprefine.io.run import RunFolder
-from warprefine.jobs.preflight import describe_job, sound_videos, without
+from warprefine.jobs.preflight import (
+    check_device,
+    check_names,
+    check_reach,
+    describe_job,
+    sound_videos,
+    without,
+)
 from warprefine.jobs.prepare import Preparation
+from warprefine.motion import MOTIONS
 from warprefine.propagation.methods import METHODS, NEED_TAU, check_methods
 from warprefine.propagation.writer import Job, propagate
 from warprefine.training.recipe import Recipe, recipe_to_toml
 from warprefine.training.teachers import TeacherPlan
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,21 +70,30 @@ def start(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Started:
-    """Check the data and claim the run folder; the arguments are those of `autolabel`."""
+    """Check the data and claim the run folder; the arguments are those of `autolabel`.
+
+    What can be checked at once comes first, what takes long next. Only then is anything of this job
+    written, so that a mistake can be mended and the same folder used.
+    """
     recipe = recipe or Recipe()
-    sound, failures = sound_videos(dataset, horizon, progress=progress)
+    check_names(recipe)
+    check_reach(dataset, horizon)
     run = RunFolder(out)
-    run.claim(describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe))
-    write_text(out / "recipe.toml", recipe_to_toml(recipe))
+    job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe)
+    run.check(job)
     teachers = TeacherPlan(
         run=run,
-        dataset=sound,
+        dataset=dataset,
         also_train=also_train,
         recipe=recipe.segmenter,
-        device=torch.device(device),
+        device=check_device(device),
         seed=seed,
     )
-    preparation = Preparation(teachers=teachers, recipe=recipe, progress=progress)
+    motion = look_up(MOTIONS, recipe.propagation.motion, what="motion estimator")()
+    sound, failures = sound_videos(dataset, horizon=horizon, motion=motion, progress=progress)
+    run.claim(job)
+    write_text(out / "recipe.toml", recipe_to_toml(recipe))
+    preparation = Preparation(teachers=replace(teachers, dataset=sound), recipe=recipe, progress=progress)
     return Started(preparation=preparation, horizon=horizon, failures=failures)
 
 
@@ -117,8 +137,11 @@ def label(started: Started, methods: Sequence[str]) -> Outcome:
     """Propagate with `methods`, training what they need and is not there yet; measure and report."""
     preparation = started.preparation
     run = preparation.run
+    for message in started.failures.values():
+        log.error("left out: %s", message)
     job = preparation.job(horizon=started.horizon, methods=check_methods(methods))
     failures = started.failures | propagate(job, run, progress=preparation.progress)
+    _remember(run, failures)
     scores = measure(job, run, failures)
     report(job, run, scores, failures, recipe=preparation.recipe)
     return Outcome(run=run, tau=job.setting.tau, scores=scores, failures=failures)
@@ -128,14 +151,25 @@ def evaluate_run(out: Path, *, void_as_class: bool = False) -> dict[str, MethodS
     """Score a finished run again from its files.
 
     Raises:
-        RunFolderError: `out` is not a run folder, or its data set was not opened by `open_dataset`.
+        RunFolderError: `out` is not the folder of a finished run, or its data set was not opened by
+            `open_dataset`.
+        DatasetError: The data set is no longer where it was, or has no truth.
     """
     if not (out / "job.json").exists():
         raise RunFolderError(f"{out} holds no job.json; expected a folder made by `warprefine autolabel`")
     run = RunFolder(out)
     job = run.job()
-    dataset = open_dataset(**job["data"])
-    methods = sorted(path.name for path in (out / "labels").iterdir())
+    if "reader" not in job["data"]:
+        raise RunFolderError(
+            f"{out} was made from a data set in memory, expected one opened by `open_dataset`; "
+            "take the scores from what `autolabel` returned, or from metrics.json"
+        )
+    methods = sorted(path.name for path in (out / "labels").glob("[!.]*"))
+    if not methods:
+        raise RunFolderError(
+            f"{out} holds no labels yet; run `warprefine autolabel` with the same options to make them"
+        )
+    dataset = without(open_dataset(**job["data"]), _left_out(run))
     return evaluate(run, dataset, methods=methods, horizon=job["horizon"], void_as_class=void_as_class)
 
 
@@ -176,6 +210,21 @@ def report(
         horizon=job.horizon,
         curves=_curves(run),
     )
+
+
+def _remember(run: RunFolder, failures: dict[str, str]) -> None:
+    """Write down which videos were left out and why, for whoever evaluates the run later."""
+    if failures:
+        write_text(run.left_out_path, json.dumps(failures, indent=2) + "\n")
+    else:
+        run.left_out_path.unlink(missing_ok=True)
+
+
+def _left_out(run: RunFolder) -> dict[str, str]:
+    if not run.left_out_path.exists():
+        return {}
+    found: dict[str, str] = json.loads(run.left_out_path.read_text(encoding="utf-8"))
+    return found
 
 
 def _curves(run: RunFolder) -> dict[str, list[tuple[float, float]]]:

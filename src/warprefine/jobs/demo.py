@@ -7,7 +7,9 @@ from pathlib import Path
 from warprefine.core.progress import Progress, silent
 from warprefine.datasets import open_dataset
 from warprefine.datasets.street import write_street
+from warprefine.io.atomic import writing_errors
 from warprefine.jobs.autolabel import Outcome, autolabel
+from warprefine.jobs.preflight import check_device
 from warprefine.training.recipe import (
     Augmentation,
     Optimisation,
@@ -53,11 +55,22 @@ SMALL = Recipe(
 
 
 def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> Outcome:
-    """Make the street under `out`/data, hand out one label map in 21, and label the rest."""
+    """Make the street under `out`/data if it is not there, hand out one label map in 21, label the rest."""
+    check_device(device)
     root = out / "data"
-    write_street(
-        root, videos=VIDEOS, length=LENGTH, start=KEY_FRAME, step=LENGTH, seed=seed, progress=progress
-    )
+    if not root.exists():
+        unfinished = out / ".data"
+        write_street(
+            unfinished,
+            videos=VIDEOS,
+            length=LENGTH,
+            start=KEY_FRAME,
+            step=LENGTH,
+            seed=seed,
+            progress=progress,
+        )
+        with writing_errors(root):
+            unfinished.rename(root)
     return autolabel(
         open_dataset(root), out, horizon=HORIZON, recipe=SMALL, device=device, seed=seed, progress=progress
     )

@@ -1,21 +1,26 @@
-"""Look before leaping: find what is wrong with the data before hours of work are spent on it."""
+"""Look before leaping: find what is wrong before hours of work are spent, and before anything is written."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from warprefine.core.errors import KeyFrameError, WarpRefineError
+import torch
+
+from warprefine.core.errors import DeviceError, FrameError, KeyFrameError, WarpRefineError
+from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
+from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.summary import check_video
 from warprefine.io.frames import open_frames
+from warprefine.motion import MOTIONS
 from warprefine.propagation.schedule import plan
+from warprefine.refinement import REFINERS
+from warprefine.segmentation import SEGMENTERS
+from warprefine.training.losses import LOSSES
 from warprefine.training.recipe import Recipe
-
-log = logging.getLogger(__name__)
 
 
 def describe_job(
@@ -23,55 +28,94 @@ def describe_job(
 ) -> dict[str, Any]:
     """Say what a run is about, in terms that a later run can be compared with."""
     return {
-        "data": dict(dataset.origin) or {"root": str(dataset.root.resolve())},
+        "data": _origin(dataset),
         "classes": list(dataset.classes.names),
         "videos": [video.name for video in dataset.videos],
         "horizon": horizon,
-        "also_train": [[str(further.root.resolve()), len(further.videos)] for further in also_train],
+        "also_train": [_origin(further) for further in also_train],
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
     }
 
 
-def sound_videos(
-    dataset: Dataset, horizon: int, *, progress: Progress = silent
-) -> tuple[Dataset, dict[str, str]]:
-    """Open everything that the job will need, and leave out the videos that cannot be labelled.
+def check_names(recipe: Recipe) -> None:
+    """Make sure that everything the recipe calls by name is there.
 
-    Returns:
-        The data set without the broken videos, and what is wrong with each of those.
+    Raises:
+        RecipeError: It is not; the message names the nearest real one.
+    """
+    look_up(MOTIONS, recipe.propagation.motion, what="motion estimator")
+    look_up(SEGMENTERS, recipe.segmenter.network, what="segmenter")
+    look_up(REFINERS, recipe.refiner.network, what="refiner")
+    look_up(LOSSES, recipe.refiner.loss, what="loss")
+
+
+def check_device(device: str) -> torch.device:
+    """Return the device if it can be used.
+
+    Raises:
+        DeviceError: There is no such device here.
+    """
+    try:
+        return torch.empty(1, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(
+            f"device {device!r} cannot be used here; expected cpu, or cuda where there is a GPU"
+        ) from error
+
+
+def check_reach(dataset: Dataset, horizon: int) -> None:
+    """Make sure that there is a key frame, and a frame that can be labelled from it.
 
     Raises:
         KeyFrameError: No video has a key frame, or the horizon reaches beyond every clip.
-        WarpRefineError: Every video is broken: the first one's problem.
     """
-    labelled = [video for video in dataset.videos if video.labels]
-    if not labelled:
+    lengths = [len(video) for video in dataset.videos if video.labels]
+    if not lengths:
         raise KeyFrameError(
             f"{dataset.root} has no key frame at all; put label maps into videos/NAME/labels, "
             "or hand some labels out with --keyframes START::STEP"
         )
-    longest = max(len(video) for video in labelled)
-    if horizon >= longest:
+    longest = max(lengths)
+    if longest == 1:
+        raise KeyFrameError(
+            f"no video of {dataset.root} has more than one frame; expected key frames in a video whose other "
+            "frames can be labelled; single pictures can be trained on with --also-train"
+        )
+    if not 1 <= horizon < longest:
         raise KeyFrameError(
             f"horizon {horizon} lies beyond the longest clip of {dataset.root} ({longest} frames); "
             f"choose a horizon from 1 to {longest - 1}"
         )
-    failures: dict[str, str] = {}
-    errors: list[WarpRefineError] = []
-    for done, video in enumerate(labelled, 1):
+
+
+def sound_videos(
+    dataset: Dataset, *, horizon: int, motion: MotionEstimator, progress: Progress = silent
+) -> tuple[Dataset, dict[str, str]]:
+    """Open everything that the job will need, and leave out the videos that cannot be labelled.
+
+    Returns:
+        The data set of the sound videos that have key frames, and what is wrong with each broken one.
+
+    Raises:
+        WarpRefineError: Every video is broken: the first one's problem.
+    """
+    labelled = [video for video in dataset.videos if video.labels]
+    needed = {video.name: _needed(video, horizon) for video in labelled}
+    total, done = sum(map(len, needed.values())), 0
+    errors: dict[str, WarpRefineError] = {}
+    for video in labelled:
         try:
             check_video(video, dataset.classes)
-            _decode(video, horizon, progress=progress)
+            _decode(video, needed[video.name], motion)
         except WarpRefineError as error:
-            log.error("%s", error)
-            failures[video.name] = str(error)
-            errors.append(error)
-        progress("checking videos", done, len(labelled), video.name)
+            errors[video.name] = error
+        done += len(needed[video.name])
+        progress("checking frames", done, total, video.name)
     if len(errors) == len(labelled):
-        raise errors[0]
-    sound = tuple(video for video in labelled if video.name not in failures)
-    return replace(dataset, videos=sound), failures
+        raise _worst(dataset, list(errors.values()))
+    failures = {name: str(error) for name, error in errors.items()}
+    return without(replace(dataset, videos=tuple(labelled)), failures), failures
 
 
 def without(dataset: Dataset, failures: dict[str, str]) -> Dataset:
@@ -79,10 +123,31 @@ def without(dataset: Dataset, failures: dict[str, str]) -> Dataset:
     return replace(dataset, videos=tuple(v for v in dataset.videos if v.name not in failures))
 
 
-def _decode(video: Video, horizon: int, *, progress: Progress) -> None:
-    """Decode every frame that will be needed; a broken one raises."""
-    needed = sorted({*video.key_frames, *(frame for unit in plan(video, horizon) for frame in unit.frames)})
+def _origin(dataset: Dataset) -> dict[str, Any]:
+    return dict(dataset.origin) or {"root": str(dataset.root.resolve())}
+
+
+def _needed(video: Video, horizon: int) -> list[int]:
+    return sorted({*video.key_frames, *(frame for unit in plan(video, horizon) for frame in unit.frames)})
+
+
+def _decode(video: Video, needed: Sequence[int], motion: MotionEstimator) -> None:
+    """Decode every frame that will be needed; a broken one raises, and so do frames too small for motion."""
     with open_frames(video) as frames:
-        for done, frame in enumerate(needed, 1):
+        first = frames[needed[0]]
+        try:
+            motion(first, first)
+        except FrameError as error:
+            raise FrameError(f"video {video.name!r}: {error}") from error
+        for frame in needed[1:]:
             frames[frame]
-            progress(f"checking {video.name}", done, len(needed))
+
+
+def _worst(dataset: Dataset, errors: Sequence[WarpRefineError]) -> WarpRefineError:
+    """Return the first error, with word of the others."""
+    if len(errors) == 1:
+        return errors[0]
+    return type(errors[0])(
+        f"{errors[0]} (all {len(errors)} videos are broken: `warprefine inspect {dataset.root} --check` "
+        "lists every problem)"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import cast
 import torch
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.errors import CheckpointError, RecipeError, cut
 from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, channels_last
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file, write_text
-from warprefine.io.checkpoints import check_classes, fingerprint, load_weights, read_card
+from warprefine.io.checkpoints import Card, check_classes, fingerprint, load_weights, read_card
 from warprefine.io.run import RunFolder
 from warprefine.motion import MOTIONS
 from warprefine.propagation.evidence import Models
@@ -30,7 +30,7 @@ from warprefine.training.recipe import Recipe
 from warprefine.training.refiner import build_refiner, train_refiner
 from warprefine.training.teachers import TeacherPlan, load_models, train_fold, train_labeller
 
-log = logging.getLogger(__name__)
+_USERS = {"segmenter": NEED_SEGMENTER, "refiner": NEED_REFINER}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +47,29 @@ class Preparation:
         return self.teachers.run
 
     def take_weights(self, given: Mapping[str, Path | None], methods: Sequence[str]) -> None:
-        """Copy checkpoints of another run into this one, and make sure that `methods` have all they need.
+        """Copy checkpoints of another run into this one, once it is sure that `methods` have all they need.
 
         Raises:
-            CheckpointError: One is missing, damaged or of another class set.
+            CheckpointError: One is missing, damaged, of another class set or another part, the two do not
+                belong together, or this run has other weights already.
+            RecipeError: Nothing says which tau to use.
         """
-        for part, source in given.items():
-            if source is not None:
-                check_classes(source, read_card(source), self.teachers.dataset.classes)
-                copy_file(source, self.run.checkpoint_path(part))
-        for part, users in {"segmenter": NEED_SEGMENTER, "refiner": NEED_REFINER}.items():
-            if users & set(methods):
-                read_card(self.run.checkpoint_path(part))
+        named = set(methods)
+        paths = {part: given.get(part) or self.run.checkpoint_path(part) for part in ("segmenter", "refiner")}
+        for part, path in paths.items():
+            if given.get(part) or _USERS[part] & named:
+                _check_part(path, read_card(path), part, self.teachers.dataset.classes)
+                _check_free(path, self.run.checkpoint_path(part))
+        if NEED_REFINER & named:
+            _check_pair(paths["refiner"], self._load(paths["segmenter"]))
+        if NEED_TAU & named and not (given.get("refiner") or self._tau_is_known()):
+            raise RecipeError(
+                f"{self.run.root} has no tau, which {cut(sorted(NEED_TAU & named))} needs; name a --refiner, "
+                "whose tau is then used, or set tau under [propagation] in the --recipe"
+            )
+        for part, path in paths.items():
+            if given.get(part):
+                copy_file(path, self.run.checkpoint_path(part))
 
     def segmenter(self) -> Models:
         """Return the segmenter that labels, trained if it is not there yet."""
@@ -71,7 +82,7 @@ class Preparation:
         refiner = self.run.checkpoint_path("refiner")
         if refiner.exists():  # it was taught on labels made with this tau
             return float(read_card(refiner).facts["tau"])
-        path = self.run.root / "tau.json"
+        path = self._tau_path
         if not path.exists():
             scores = self._cycles().choose_tau(self.recipe.propagation.tau_candidates, progress=self.progress)
             best = max(scores, key=lambda tau: scores[tau])
@@ -125,6 +136,14 @@ class Preparation:
             refiner_fingerprint=refiner_fingerprint,
         )
 
+    @property
+    def _tau_path(self) -> Path:
+        return self.run.root / "tau.json"
+
+    def _tau_is_known(self) -> bool:
+        places = (self.run.checkpoint_path("refiner"), self._tau_path)
+        return self.recipe.propagation.tau is not None or any(path.exists() for path in places)
+
     def _cycles(self) -> Cycles:
         folds: dict[int, Models] = {}
 
@@ -156,3 +175,30 @@ def load_refiner(path: Path, classes: ClassSet, device: torch.device) -> Refiner
     network = make(len(classes), card.settings["feature_channels"], widths=tuple(card.settings["widths"]))
     load_weights(path, network)
     return cast(Refiner, channels_last(network).to(device).eval())
+
+
+def _check_part(path: Path, card: Card, part: str, classes: ClassSet) -> None:
+    if card.part != part:
+        raise CheckpointError(
+            f"{path} holds a {card.part}, expected a {part}; name the other file as --{part}"
+        )
+    check_classes(path, card, classes)
+
+
+def _check_free(source: Path, target: Path) -> None:
+    """Refuse to replace weights that a run has by others."""
+    if target.exists() and fingerprint(target) != fingerprint(source):
+        raise CheckpointError(
+            f"{target} is there already and differs from {source}; choose another --out to use that one"
+        )
+
+
+def _check_pair(refiner: Path, models: Models) -> None:
+    """Refuse a refiner that was trained on the features of a segmenter of another shape."""
+    wanted = read_card(refiner).settings["feature_channels"]
+    found = cast(Segmenter, models.segmenter).feature_channels
+    if wanted not in (0, found):
+        raise CheckpointError(
+            f"{refiner} expects a segmenter with {wanted} feature channels, but the one here has {found}; "
+            "name the --segmenter that it was trained with"
+        )

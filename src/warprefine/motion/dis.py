@@ -18,8 +18,9 @@ _PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
-SMALLEST_SIDE = 24
-"""DIS builds a pyramid of 8-pixel patches; smaller pictures leave it nothing to search."""
+SMALLEST_SIDE = 32
+"""DIS ends its search on a picture of a quarter of the size, in patches of 8 pixels; OpenCV crashes
+where that picture is smaller than a patch."""
 
 
 class DISFlow:
@@ -30,11 +31,15 @@ class DISFlow:
         self._flow = cv2.DISOpticalFlow.create(_PRESETS[preset])
 
     def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
-        """Return `flow_ba`, (b, 2, h, w) in pixels."""
+        """Return `flow_ba`, (b, 2, h, w) in pixels.
+
+        Raises:
+            FrameError: A side is below 32 pixels.
+        """
         h, w = frame_b.shape[-2:]
         if min(h, w) < SMALLEST_SIDE:
             raise FrameError(
-                f"frames are {w} x {h} pixels; optical flow needs at least {SMALLEST_SIDE} on each side; "
+                f"frames are {h} x {w} pixels (h x w); optical flow needs at least {SMALLEST_SIDE} each way; "
                 "use larger frames"
             )
         flows = [

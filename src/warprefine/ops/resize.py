@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from warprefine.core.tensors import Logits
 
-
-def to_size(scores: Logits, size: tuple[int, int]) -> Logits:
+def to_size(scores: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> Float[Tensor, "b c _ _"]:
     """Resize scores bilinearly to `size` = (h, w).
 
     Networks subsample in cells, not at pixel centres, so cells are what is aligned here
@@ -18,11 +17,16 @@ def to_size(scores: Logits, size: tuple[int, int]) -> Logits:
     h, w = scores.shape[-2:]
     if (h, w) == size:
         return scores
-    stride = -(-size[0] // h)
+    stride = stride_of(scores, size)
     if (h, w) == (-(-size[0] // stride), -(-size[1] // stride)):
         raised = functional.interpolate(scores, scale_factor=stride, mode="bilinear", align_corners=False)
         return raised[..., : size[0], : size[1]]
     return functional.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+
+
+def stride_of(scores: Tensor, size: tuple[int, int]) -> int:
+    """Return how many pixels of a frame of `size` = (h, w) lie along a side of a cell of its scores."""
+    return max(-(-pixels // cells) for pixels, cells in zip(size, scores.shape[-2:], strict=True))
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

@@ -6,7 +6,7 @@ what warping and inpainting did to them, so the pair teaches the refiner without
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -52,11 +52,20 @@ def pair_at(evidence: Evidence, *, b: int, a: int, segmented: bool = True) -> Pa
 
 def run_cycle(evidence: Evidence, cycle: Cycle, labels: LabelMaps, *, tau: float) -> ReturnedLabels:
     """Carry hand-made labels out and back by warp-inpaint (the refiner takes no part)."""
-    labelling = known(labels)
+    return try_cycle(evidence, cycle, labels, taus=[tau])[0]
+
+
+def try_cycle(
+    evidence: Evidence, cycle: Cycle, labels: LabelMaps, *, taus: Sequence[float]
+) -> list[ReturnedLabels]:
+    """Run one cycle with each of several tau at once: what a step needs is worked out once for all."""
+    labellings = [known(labels)] * len(taus)
     for a, b in _walk(cycle):
         pair = pair_at(evidence, b=b, a=a)
-        labelling = warp_inpaint(labelling, pair, tau=tau)
-    return ReturnedLabels(labelling=labelling, pair=pair)
+        labellings = [
+            warp_inpaint(labelling, pair, tau=tau) for labelling, tau in zip(labellings, taus, strict=True)
+        ]
+    return [ReturnedLabels(labelling=labelling, pair=pair) for labelling in labellings]
 
 
 def _walk(cycle: Cycle) -> Iterator[tuple[int, int]]:

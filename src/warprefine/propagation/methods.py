@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from warprefine.core.errors import RecipeError
+from warprefine.core.names import nearest_name
 from warprefine.core.protocols import Refiner
-from warprefine.propagation.step import Labelling, Pair, abstain, refine, segment, warp, warp_inpaint
+from warprefine.propagation.step import Labelling, Pair, abstain, refine, warp, warp_inpaint
 
 SEMANTIC_THRESHOLD = 0.9
 """Below this probability the semantic-only baseline says VOID (Tao et al. 2020; the paper, 4.2)."""
@@ -32,7 +33,7 @@ def motion_only(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelli
 
 def semantic_only(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
     """Take the segmenter's labels where it is confident and VOID elsewhere (Tao et al. 2020)."""
-    return abstain(segment(pair.semantics, pair.size), setting.threshold)
+    return abstain(pair.semantic, setting.threshold)
 
 
 def inpaint_only(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
@@ -64,9 +65,9 @@ def check_methods(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names in the usual order.
 
     Raises:
-        RecipeError: A name is not a method's.
+        RecipeError: A name is not a method's; the message says which one was probably meant.
     """
     unknown = [name for name in names if name not in METHODS]
     if unknown:
-        raise RecipeError(f"no method is called {unknown[0]!r}; the methods are {', '.join(METHODS)}")
+        raise RecipeError(f"no method is called {unknown[0]!r}; {nearest_name(unknown[0], METHODS)}")
     return tuple(name for name in METHODS if name in names)

@@ -7,6 +7,7 @@ one frame (b = 1) and knows nothing of files.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -57,6 +58,11 @@ class Pair:
             raise ValueError("this step needs a segmenter, but the pair was made without one")
         return self.segmentation_b
 
+    @cached_property
+    def semantic(self) -> Labelling:
+        """Frame b labelled by the segmenter alone; worked out once, whichever methods ask for it."""
+        return segment(self.semantics, self.size)
+
 
 def known(labels: LabelMaps) -> Labelling:
     """Start from labels made by hand: certain, equation (2)."""
@@ -86,11 +92,10 @@ def abstain(labelling: Labelling, threshold: float) -> Labelling:
 def warp_inpaint(labelling_a: Labelling, pair: Pair, *, tau: float) -> Labelling:
     """Do one step of Psi^W, equations (3) to (7): warp, and inpaint where motion is not trusted."""
     warped = warp(labelling_a, pair.flow_ba)
-    semantic = segment(pair.semantics, pair.size)
     trusted = mixing_mask(pair.frame_b, pair.warped_frame, pair.flow_ba, tau=tau)
     return Labelling(
-        labels=inpaint(warped.labels, semantic.labels, trusted),
-        confidence=torch.where(trusted, warped.confidence, semantic.confidence),
+        labels=inpaint(warped.labels, pair.semantic.labels, trusted),
+        confidence=torch.where(trusted, warped.confidence, pair.semantic.confidence),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from warprefine.core.errors import WarpRefineError
+from warprefine.core.errors import FrameError, LabelError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
@@ -68,7 +68,7 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
                 done += len(unit.frames)
                 progress("propagating", done, total, video.name)
             _copy_key_frames(job, run, video)
-        except WarpRefineError as error:
+        except (FrameError, LabelError) as error:  # a full disk, say, is no fault of the video
             log.error("%s", error)
             failures[video.name] = str(error)
     return failures
@@ -76,7 +76,11 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
 
 def _propagate_unit(job: Job, run: RunFolder, video: Video, unit: Unit) -> None:
     fingerprints = {method: job.fingerprint(video, unit, method) for method in job.methods}
-    due = [method for method in job.methods if not run.is_done(unit.name, method, fingerprints[method])]
+    due = [
+        method
+        for method, fingerprint in fingerprints.items()
+        if not (run.is_done(unit.name, method, fingerprint) and _is_whole(run, video, unit, method))
+    ]
     if not due:
         return
     with open_frames(video) as frames:
@@ -87,6 +91,16 @@ def _propagate_unit(job: Job, run: RunFolder, video: Video, unit: Unit) -> None:
             write_gray(run.confidence_path(method, video.name, stem), pseudo.confidence)
     for method in due:
         run.mark_done(unit.name, method, fingerprints[method])
+
+
+def _is_whole(run: RunFolder, video: Video, unit: Unit, method: str) -> bool:
+    """Say whether every file of a unit that was finished once is still there."""
+    stems = [video.stems[frame] for frame in unit.frames if method != ORACLE or frame in video.truth]
+    return all(
+        path_of(method, video.name, stem).exists()
+        for stem in stems
+        for path_of in (run.labels_path, run.confidence_path)
+    )
 
 
 def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:

@@ -15,9 +15,10 @@ from warprefine.core.tensors import VOID, Frames, LabelMaps
 from warprefine.core.video import Dataset, Video
 from warprefine.evaluation.confusion import count, mean_iou
 from warprefine.io.array_cache import ArrayCache
+from warprefine.io.checkpoints import fingerprint
 from warprefine.io.frames import FrameSource, open_frames
 from warprefine.io.images import read_labels
-from warprefine.propagation.cycle import Cycle, cycles_of, run_cycle
+from warprefine.propagation.cycle import Cycle, cycles_of, run_cycle, try_cycle
 from warprefine.propagation.engine import read_key_labels
 from warprefine.propagation.evidence import Evidence, Models
 from warprefine.training.losses import balanced_weights
@@ -72,9 +73,10 @@ class Cycles:
             with open_frames(video) as frames:
                 evidence = self._evidence(cycle, frames)
                 truth = read_key_labels(evidence, cycle.key_frame, self._dataset.classes)
-                for tau in candidates:
-                    came_back = run_cycle(evidence, cycle, truth, tau=tau).labelling.labels
-                    confusion[tau] += count(came_back, truth, class_count=class_count)
+                for tau, returned in zip(
+                    candidates, try_cycle(evidence, cycle, truth, taus=candidates), strict=True
+                ):
+                    confusion[tau] += count(returned.labelling.labels, truth, class_count=class_count)
             progress("choosing tau", done, len(tried))
         return {tau: mean_iou(matrix) for tau, matrix in confusion.items()}
 
@@ -132,9 +134,11 @@ class Cycles:
         )
 
     def _key(self, cycle: Cycle) -> str:
-        models = self._models_of(self._videos[cycle.video], cycle.key_frame)
+        video = self._videos[cycle.video]
+        models = self._models_of(video, cycle.key_frame)
         made_with = f"{models.motion.name}_{models.segmenter_fingerprint}_{self._tau:g}"
-        return f"cycle/{made_with}/{cycle.video}/{cycle.key_frame:06d}{cycle.reach:+d}"
+        sent_out = fingerprint(video.labels[cycle.key_frame])  # somebody may correct these labels
+        return f"cycle/{made_with}/{cycle.video}/{cycle.key_frame:06d}{cycle.reach:+d}_{sent_out}"
 
 
 def _size(sample: CycleSample) -> int:

@@ -6,6 +6,7 @@ killed goes on from its last saved state exactly as if nothing had happened.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError, TrainingError
 from warprefine.core.progress import Progress, silent
-from warprefine.io.atomic import replacing
+from warprefine.io.atomic import write_bytes
 from warprefine.training.recipe import Optimisation
 
 log = logging.getLogger(__name__)
@@ -177,8 +178,10 @@ class _TrainingState:
             "best_score": self.best_score,
             "history": json.dumps(self.history),
         }
-        with replacing(self.path) as draft:
-            torch.save(content, draft)
+        # By way of memory, because torch does not tell a full disk from other trouble.
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_bytes(self.path, buffer.getvalue())
 
     def load(self) -> None:
         if not self.path.exists():

@@ -30,40 +30,40 @@ class _Settings(BaseModel):
 
 
 class Optimisation(_Settings):
-    """How a network is trained: the paper's SGD with a polynomial schedule, unless said otherwise."""
+    """How a network is trained: in few steps from random weights, unless said otherwise."""
 
-    steps: int = Field(8000, ge=1)
+    steps: int = Field(2000, ge=1)
     """Number of optimiser steps."""
     batch: int = Field(8, ge=1)
     """Samples per step."""
-    learning_rate: float = Field(0.05, gt=0)
-    """Learning rate after the warm-up."""
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    """The paper's SGD, or AdamW, which gets further in few steps from random weights."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, which gets further in few steps, or the paper's SGD."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Learning rate after the warm-up; SGD wants about 0.05."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of SGD."""
-    weight_decay: float = Field(5e-4, ge=0)
-    """L2 penalty on convolution weights; biases and norms are free of it."""
+    weight_decay: float = Field(0.03, ge=0)
+    """Decay of kernels, not of biases and norms; decoupled with AdamW, while SGD wants about 1e-4."""
     poly_power: float = Field(0.9, gt=0)
     """The learning rate falls as (1 - step / steps) to this power."""
-    warmup: int = Field(200, ge=0)
+    warmup: int = Field(50, ge=0)
     """Steps over which the learning rate rises from zero."""
-    average_decay: float = Field(0.998, ge=0, lt=1)
+    average_decay: float = Field(0.99, ge=0, lt=1)
     """Decay of the running average of the weights that is kept in the end; 0 keeps the last weights."""
     clip_norm: float = Field(5.0, gt=0)
     """Gradients longer than this are shortened to it."""
     mixed_precision: bool = True
     """Compute in bfloat16 where it is safe."""
-    checkpoint_every: int = Field(200, ge=1)
+    checkpoint_every: int = Field(100, ge=1)
     """Steps between states from which a killed training goes on."""
-    validate_every: int = Field(500, ge=1)
+    validate_every: int = Field(250, ge=1)
     """Steps between validations; the best weights are kept."""
 
 
 class Augmentation(_Settings):
     """How training images are varied: the paper's scale, flip, blur and colour jitter."""
 
-    crop: tuple[PositiveInt, PositiveInt] = (320, 416)
+    crop: tuple[PositiveInt, PositiveInt] = (288, 352)
     """Height and width of a training crop, in pixels."""
     scale: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)] = (0.5, 2.0)
     """Smallest and largest zoom."""
@@ -82,15 +82,15 @@ class SegmenterRecipe(_Settings):
 
     network: str = "compact"
     """Which network: a name in `segmentation.SEGMENTERS`."""
-    widths: tuple[Channels, ...] = Field((32, 64, 128, 192, 256), min_length=5, max_length=5)
+    widths: tuple[Channels, ...] = Field((24, 64, 128, 192, 256), min_length=5, max_length=5)
     """Channels at strides 2, 4, 8, 16 and 32."""
     optimisation: Optimisation = Optimisation()
     """The main training: on the further labelled data where there is some, else on the key frames."""
-    adaptation: Optimisation = Optimisation(steps=400, learning_rate=0.01, warmup=20)
+    adaptation: Optimisation = Optimisation(steps=400, learning_rate=1e-3, warmup=20, average_decay=0.98)
     """The second training, on the key frames, of a network trained on further data before."""
     augmentation: Augmentation = Augmentation()
     """Training images of both."""
-    class_balance: float = Field(0.4, ge=0, le=1)
+    class_balance: float = Field(0.55, ge=0, le=1)
     """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
     key_frame_share: float = Field(0.5, ge=0, le=1)
     """Share of the samples drawn from key frames in the adaptation; the rest is further data."""
@@ -113,7 +113,7 @@ class RefinerRecipe(_Settings):
     """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
     longest_cycle: int = Field(6, ge=1)
     """Cycles t -> t + l -> t are made for l = 1 to this, both ways (the paper: 6)."""
-    optimisation: Optimisation = Optimisation(steps=600, batch=4, learning_rate=0.02, warmup=50)
+    optimisation: Optimisation = Optimisation(steps=600, batch=4, learning_rate=1e-3, average_decay=0.98)
     """Its training."""
     crop: tuple[Gridded, Gridded] = (256, 320)
     """Height and width of a training crop, in pixels, multiples of 16."""

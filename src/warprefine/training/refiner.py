@@ -16,6 +16,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import Refiner, RefinerInput, Segmentation, channels_last
 from warprefine.core.tensors import VOID, Frames, LabelMaps
 from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.ops.resize import stride_of
 from warprefine.refinement import REFINERS
 from warprefine.training.cycles import Cycles, CycleSample
 from warprefine.training.loop import train
@@ -59,7 +60,7 @@ def vary(sample: CycleSample, recipe: RefinerRecipe, rng: np.random.Generator) -
     mirror = bool(rng.random() < 0.5)
 
     def cut_out(values: Tensor) -> Tensor:
-        stride = -(-size[0] // values.shape[-2])
+        stride = stride_of(values, size)
         rows = slice(top // stride, (top + window[0]) // stride)
         columns = slice(left // stride, (left + window[1]) // stride)
         part = values[..., rows, columns]
@@ -136,7 +137,9 @@ def train_refiner(
     def loss_of(batch: Batch) -> Tensor:
         target = batch.target.to(device)
         # VOID is the refiner's last class: it is learned like any other.
-        return loss(refiner(batch.seen.to(device)), target.masked_fill(target == VOID, len(class_names)), weights)
+        return loss(
+            refiner(batch.seen.to(device)), target.masked_fill(target == VOID, len(class_names)), weights
+        )
 
     weights = cycles.class_weights(recipe.class_balance).to(device)
     state_path = path.with_suffix(".state")

@@ -77,8 +77,10 @@ class World:
         nearness = (view_b.to_plane[surface, 2] * pixels).sum(axis=-1, keepdims=True)
         from_b_to_a = (view_a.to_picture @ view_b.to_plane)[surface]
         x, y, depth = np.moveaxis((from_b_to_a @ pixels[..., None])[..., 0] / nearness, -1, 0)
-        # What the camera has passed would land mirrored; at the near plane it lands far outside.
-        return x / np.maximum(depth, NEAR), y / np.maximum(depth, NEAR), depth
+        # What the camera has passed is projected from the near plane, far out; else it would be mirrored.
+        cx, cy = self._camera.intrinsics[:2, 2]
+        reach = np.maximum(depth, NEAR)
+        return cx + (x - cx * depth) / reach, cy + (y - cy * depth) / reach, depth
 
 
 class Light:

@@ -1,0 +1,85 @@
+"""Tests of core/video.py: key frames, truth held back, and data sets of videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.errors import KeyFrameError
+from warprefine.core.video import Dataset, Video
+
+CLASSES = ClassSet(names=("road",), colors=((1, 2, 3),))
+
+
+def video(length: int = 6, *, labels: tuple[int, ...] = (), truth: tuple[int, ...] = (), name: str = "v") -> Video:
+    return Video(
+        name=name,
+        stems=[f"{k:02d}" for k in range(length)],
+        frame_paths=[Path(f"{k:02d}.png") for k in range(length)],
+        labels={k: Path(f"label{k}.png") for k in labels},
+        truth={k: Path(f"label{k}.png") for k in truth},
+    )
+
+
+def test_key_frames_come_in_order() -> None:
+    """Key frames are listed from the first to the last, in whatever order they were found."""
+    found = video(labels=(4, 0, 2))
+
+    assert found.key_frames == (0, 2, 4)
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize(("container", "paths"), [(None, []), (Path("v.mp4"), [Path("0.png")])])
+def test_frames_lie_in_one_place(container: Path | None, paths: list[Path]) -> None:
+    """A video is pictures or a video file: not both, and not neither."""
+    with pytest.raises(ValueError, match="video 'v' needs either frame_paths or a container"):
+        Video(name="v", stems=["0"], frame_paths=paths, container=container)
+
+
+def test_a_densely_labelled_video_becomes_an_experiment() -> None:
+    """Every step-th frame is handed out as a key frame; all other labels are held back as truth."""
+    split = video(length=8, labels=tuple(range(8))).with_key_frames(1, 3)
+
+    assert split.key_frames == (1, 4, 7)
+    assert tuple(split.truth) == (0, 2, 3, 5, 6)
+    assert split.labels[4] == Path("label4.png")
+
+
+def test_truth_can_be_handed_out_and_taken_back() -> None:
+    """Which labels were held back before makes no difference to a new choice."""
+    once = video(length=8, labels=(2, 3), truth=(0, 5)).with_key_frames(0, 5)
+
+    assert once.key_frames == (0, 5)
+    assert tuple(once.truth) == (2, 3)
+    assert once.with_key_frames(2, 1).key_frames == (2, 3, 5)
+
+
+def test_a_choice_without_any_label_is_refused() -> None:
+    """Frames that nobody labelled cannot be key frames."""
+    with pytest.raises(KeyFrameError, match=r"video 'v': none of the frames 1::2 of its 6 is labelled; choose"):
+        video(labels=(0, 2)).with_key_frames(1, 2)
+
+
+def test_the_labels_of_a_video_do_not_change() -> None:
+    """A video describes what lies on disk; nobody can slip a label in."""
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        video(labels=(0,)).labels[3] = Path("forged.png")  # type: ignore[index]
+
+
+def test_videos_of_a_data_set_have_names_of_their_own() -> None:
+    """Two videos of one name would overwrite each other's labels."""
+    with pytest.raises(ValueError, match="video names occur twice in data: .*'a', 'a'"):
+        Dataset(root=Path("data"), classes=CLASSES, videos=(video(name="a"), video(name="a")))
+
+
+def test_a_data_set_hands_out_key_frames_in_every_video() -> None:
+    """The same choice is made in each video."""
+    dataset = Dataset(
+        root=Path("data"),
+        classes=CLASSES,
+        videos=(video(name="a", labels=(0, 1, 2)), video(name="b", labels=(1, 2, 3, 4))),
+    )
+
+    assert [v.key_frames for v in dataset.with_key_frames(1, 2).videos] == [(1,), (1, 3)]

@@ -1,0 +1,143 @@
+"""Tests of io/atomic.py: a file is there whole, or as it was before."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from warprefine.core.errors import RunFolderError
+from warprefine.io.atomic import copy_file, make_folder, replacing, write_bytes, write_text, writing_errors
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EACCES: "writing is not allowed there; choose another folder or change its permissions",
+    errno.EPERM: "writing is not allowed there; choose another folder or change its permissions",
+    errno.EROFS: "the file system is read-only; choose another folder",
+}
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
+    """Folders on the way are made, bytes and text arrive as they are, and nothing else is left."""
+    write_bytes(tmp_path / "a" / "b" / "c.bin", b"\x00\xff")
+    write_text(tmp_path / "a" / "b" / "d.txt", "τ = 0.1\n")
+
+    assert (tmp_path / "a/b/c.bin").read_bytes() == b"\x00\xff"
+    assert (tmp_path / "a/b/d.txt").read_bytes() == "τ = 0.1\n".encode()
+    assert names_in(tmp_path / "a/b") == ["c.bin", "d.txt"]
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    """Whoever reads while a file is written reads the old one."""
+    path = tmp_path / "file"
+    write_text(path, "old")
+
+    with replacing(path) as draft:
+        draft.write_text("new")
+        assert path.read_text() == "old"
+        assert draft.parent == path.parent
+
+    assert path.read_text() == "new"
+
+
+def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
+    """A write that breaks off leaves no trace, whatever broke it."""
+    path = tmp_path / "file"
+    write_text(path, "old")
+
+    with pytest.raises(KeyboardInterrupt), replacing(path) as draft:
+        draft.write_text("ne")
+        raise KeyboardInterrupt
+
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_two_processes_do_not_write_into_one_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process writes beside the file under a name of its own."""
+    with replacing(tmp_path / "file") as mine:
+        mine.touch()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with replacing(tmp_path / "file") as another:
+        another.touch()
+
+    assert mine.name != another.name
+
+
+def test_a_copy_is_the_same_bytes(tmp_path: Path) -> None:
+    """A copy equals its source byte for byte."""
+    write_bytes(tmp_path / "source", bytes(range(256)))
+
+    copy_file(tmp_path / "source", tmp_path / "elsewhere" / "target")
+
+    assert (tmp_path / "elsewhere/target").read_bytes() == bytes(range(256))
+
+
+@pytest.mark.parametrize("number", sorted(REMEDIES))
+def test_a_refusal_to_write_says_how_to_mend_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """When the disk refuses, one line names the file and the remedy, and the old file stands."""
+    path = tmp_path / "file"
+    write_text(path, "old")
+
+    def refuse(self: Path, content: bytes) -> None:
+        self.touch()
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(RunFolderError, match=f"cannot write {path}: {REMEDIES[number]}") as caught:
+        write_bytes(path, b"new")
+
+    assert "\n" not in str(caught.value)
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full on this system")
+def test_a_full_disk_is_told() -> None:
+    """A device without any space left says so in one line."""
+    with (
+        pytest.raises(RunFolderError, match="cannot write /dev/full: the disk is full"),
+        writing_errors(Path("/dev/full")),
+        Path("/dev/full").open("wb", buffering=0) as file,
+    ):
+        file.write(b"x")
+
+
+def test_an_error_without_remedy_is_not_dressed_up(tmp_path: Path) -> None:
+    """What the user cannot mend keeps its own words."""
+    with pytest.raises(OSError, match="Input/output error"), writing_errors(tmp_path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    """A folder cannot be made where a file lies, nor below it."""
+    write_text(tmp_path / "file", "")
+
+    with pytest.raises(RunFolderError, match=r"file: there is a file of that name, expected a folder"):
+        make_folder(tmp_path / "file")
+    with pytest.raises(RunFolderError, match=r"below: a part of the path is a file, expected a folder"):
+        make_folder(tmp_path / "file" / "below")
+
+
+def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
+    """A file cannot be written where a folder lies."""
+    make_folder(tmp_path / "folder")
+
+    with pytest.raises(RunFolderError, match="folder: there is a folder of that name, expected a file"):
+        write_text(tmp_path / "folder", "content")
+
+    assert names_in(tmp_path) == ["folder"]
+
+
+def test_a_folder_may_be_there_already(tmp_path: Path) -> None:
+    """Making a folder twice is no mistake."""
+    assert make_folder(make_folder(tmp_path / "a" / "b")) == tmp_path / "a/b"

@@ -1,0 +1,154 @@
+"""Tests of io/run.py: what a run is about, and what it has done already."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warprefine.core.errors import RunFolderError
+from warprefine.io.run import RunFolder
+
+JOB = {"horizon": 10, "classes": ["road", "sky"], "recipe": {"segmenter": {"folds": 2, "crop": (64, 96)}}}
+
+
+def test_a_run_is_resumed_by_the_same_job(tmp_path: Path) -> None:
+    """The same job may come back as often as it likes, and nothing is written anew."""
+    RunFolder(tmp_path / "run").claim(JOB)
+    written = (tmp_path / "run/job.json").stat().st_mtime_ns
+
+    RunFolder(tmp_path / "run").claim(JOB)
+
+    assert RunFolder(tmp_path / "run").job()["horizon"] == 10
+    assert (tmp_path / "run/job.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"horizon": 5}, "holds a run with horizon = 10, but this command says 5; choose another --out"),
+        ({"seed": 3}, "holds a run with seed = None, but this command says 3"),
+        ({"classes": ["road"]}, r"classes = \['road', 'sky'\], but this command says \['road'\]"),
+        (
+            {"recipe": {"segmenter": {"folds": 1, "crop": (64, 96)}}},
+            r"a run with recipe\.segmenter\.folds = 2, but this command says 1; .* give the same options",
+        ),
+    ],
+)
+def test_a_folder_of_another_job_is_left_alone(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    """A run that differs in one setting is refused by that setting's name and both values."""
+    run = RunFolder(tmp_path)
+    run.claim(JOB)
+
+    with pytest.raises(RunFolderError, match=message):
+        run.claim({**JOB, **changed})
+
+    run.claim(JOB)
+
+
+def test_a_folder_without_a_job_is_no_run(tmp_path: Path) -> None:
+    """A folder that nobody claimed is not taken for a run."""
+    with pytest.raises(RunFolderError, match=r"holds no job\.json; expected a folder made by `warprefine"):
+        RunFolder(tmp_path).job()
+
+
+def test_a_damaged_job_is_told(tmp_path: Path) -> None:
+    """A job file that somebody spoiled is named, and not overwritten."""
+    (tmp_path / "job.json").write_text("{")
+
+    with pytest.raises(RunFolderError, match=r"job\.json is damaged \(.*\); expected what `warprefine autolabel`"):
+        RunFolder(tmp_path).claim(JOB)
+
+    assert (tmp_path / "job.json").read_text() == "{"
+
+
+def test_a_unit_is_done_with_the_very_same_weights(tmp_path: Path) -> None:
+    """Done means done by this method with this fingerprint, also for whoever opens the run later."""
+    RunFolder(tmp_path).mark_done("clip/000003+", "warp-refine", "abc")
+    run = RunFolder(tmp_path)
+
+    assert run.is_done("clip/000003+", "warp-refine", "abc")
+    assert not run.is_done("clip/000003+", "warp-refine", "abd")
+    assert not run.is_done("clip/000003+", "motion-only", "abc")
+    assert not run.is_done("clip/000003-", "warp-refine", "abc")
+
+
+def test_a_unit_that_is_redone_forgets_what_it_was(tmp_path: Path) -> None:
+    """Labels made with new weights replace the old ones, which are then not done any more."""
+    run = RunFolder(tmp_path)
+    run.mark_done("clip/000003+", "warp-refine", "old")
+    run.mark_done("clip/000003+", "warp-refine", "new")
+
+    assert run.is_done("clip/000003+", "warp-refine", "new")
+    assert not run.is_done("clip/000003+", "warp-refine", "old")
+
+
+def test_every_file_of_a_run_has_its_place(tmp_path: Path) -> None:
+    """The layout of a run folder is what its users rely on."""
+    run = RunFolder(tmp_path / "run")
+
+    places = [
+        run.labels_path("motion-only", "clip", "000001"),
+        run.confidence_path("motion-only", "clip", "000001"),
+        run.checkpoint_path("refiner"),
+        run.cache,
+        run.metrics_path,
+        run.report_path,
+    ]
+    assert [place.relative_to(run.root).as_posix() for place in places] == [
+        "labels/motion-only/clip/000001.png",
+        "confidence/motion-only/clip/000001.png",
+        "checkpoints/refiner.safetensors",
+        "cache",
+        "metrics.json",
+        "report.html",
+    ]
+
+
+def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+    """A run cannot be put where a file lies."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(RunFolderError, match="cannot write .*file: there is a file of that name"):
+        RunFolder(tmp_path / "file")
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of work do not begin on a file system that is read-only."""
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(RunFolderError, match="the file system is read-only; choose another folder"):
+        RunFolder(tmp_path)
+
+
+def test_a_damaged_manifest_says_what_to_do(tmp_path: Path) -> None:
+    """A manifest that is no database can be deleted, and the message says what that costs."""
+    (tmp_path / "manifest.sqlite").write_bytes(b"no database at all" * 100)
+
+    with pytest.raises(RunFolderError, match=r"manifest\.sqlite is damaged \(.*\); delete it and run the same"):
+        RunFolder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda run: run.mark_done("u", "m", "f"), lambda run: run.is_done("u", "m", "f")],
+    ids=["mark", "ask"],
+)
+def test_a_manifest_that_cannot_be_written_is_told(tmp_path: Path, use: Callable[[RunFolder], Any]) -> None:
+    """Trouble with the manifest is one line with the database's own words."""
+    run = RunFolder(tmp_path)
+    with sqlite3.connect(tmp_path / "manifest.sqlite") as connection:
+        connection.execute("DROP TABLE unit")
+    connection.close()
+
+    with pytest.raises(RunFolderError, match=r"cannot write .*manifest\.sqlite: no such table: unit; expected"):
+        use(run)

@@ -1,0 +1,110 @@
+"""Tests of motion/dis.py: optical flow that points the way of the project's conventions."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from warprefine.core.errors import FrameError
+from warprefine.core.protocols import MotionEstimator
+from warprefine.motion import MOTIONS
+from warprefine.motion.dis import SMALLEST_SIDE, DISFlow
+from warprefine.ops.warp import backward_warp
+
+
+def wallpaper(rng: np.random.Generator, h: int, w: int) -> Tensor:
+    """Paint soft random colours, (1, 3, h, w)."""
+    noise = cv2.GaussianBlur(rng.uniform(0, 255, (h, w, 3)).astype(np.float32), (0, 0), 2)
+    stretched = (noise - noise.min()) / (noise.max() - noise.min()) * 255
+    return torch.from_numpy(stretched.astype(np.uint8)).permute(2, 0, 1)[None].contiguous()
+
+
+def moving(rng: np.random.Generator, *, right: int, down: int) -> tuple[Tensor, Tensor]:
+    """Return two frames, a and b, of a picture that moves by whole pixels from a to b."""
+    wall = wallpaper(rng, 112, 144)
+    frame_a = wall[:, :, 16:-16, 16:-16]
+    frame_b = wall[:, :, 16 - down : 96 - down, 16 - right : 128 - right]
+    return frame_a, frame_b
+
+
+@pytest.mark.parametrize("name", sorted(MOTIONS))
+def test_convention_estimated_flow_points_back_to_where_things_came_from(
+    rng: np.random.Generator, name: str
+) -> None:
+    """What moves right by 3 and down by 2 has flow_ba = (-3, -2)."""
+    frame_a, frame_b = moving(rng, right=3, down=2)
+
+    flow_ba = MOTIONS[name]()(frame_b, frame_a)
+
+    middle = flow_ba[0, :, 10:-10, 10:-10].flatten(1)
+    torch.testing.assert_close(middle.median(dim=1).values, torch.tensor([-3.0, -2.0]), atol=0.05, rtol=0)
+    assert (middle - torch.tensor([[-3.0], [-2.0]])).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize(("right", "down"), [(4, 0), (-3, 1), (0, -5)])
+def test_convention_frame_a_warped_along_the_flow_is_frame_b(
+    rng: np.random.Generator, right: int, down: int
+) -> None:
+    """The flow from b into a rebuilds b out of a."""
+    frame_a, frame_b = moving(rng, right=right, down=down)
+
+    rebuilt = backward_warp(frame_a.float(), DISFlow()(frame_b, frame_a))
+
+    inside = (..., slice(10, -10), slice(10, -10))
+    assert (rebuilt - frame_b)[inside].abs().mean() < 1.5
+    assert (frame_a.float() - frame_b)[inside].abs().mean() > 15
+
+
+def test_every_name_belongs_to_its_estimator() -> None:
+    """A motion estimator is listed under the name that it gives itself, which the cache's keys hold."""
+    assert [make().name for make in MOTIONS.values()] == list(MOTIONS)
+    assert all(isinstance(make(), MotionEstimator) for make in MOTIONS.values())
+
+
+def test_flow_does_not_depend_on_what_was_estimated_before(rng: np.random.Generator) -> None:
+    """The same two frames give the same flow, alone, in a batch, or after other work."""
+    first, second = moving(rng, right=3, down=2), moving(rng, right=-2, down=4)
+    used = DISFlow()
+    used(*second)
+
+    alone = DISFlow()(*first)
+
+    assert torch.equal(used(*first), alone)
+    batch = used(torch.cat([second[0], first[0]]), torch.cat([second[1], first[1]]))
+    assert torch.equal(batch[1:], alone)
+
+
+def test_convention_frames_are_rgb(rng: np.random.Generator) -> None:
+    """Red is brighter to the eye than blue: where they move apart, the flow follows the red."""
+    left_a, left_b = moving(rng, right=-3, down=0)
+    right_a, right_b = moving(rng, right=3, down=0)
+    frame_a, frame_b = torch.zeros_like(left_a), torch.zeros_like(left_b)
+    frame_a[:, 0], frame_b[:, 0] = right_a[:, 0], right_b[:, 0]
+    frame_a[:, 2], frame_b[:, 2] = left_a[:, 2], left_b[:, 2]
+
+    flow_ba = DISFlow()(frame_b, frame_a)
+
+    assert flow_ba[0, 0].median() == pytest.approx(-3, abs=0.3)
+
+
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+@pytest.mark.parametrize("size", [(SMALLEST_SIDE, SMALLEST_SIDE), (SMALLEST_SIDE, 700), (700, SMALLEST_SIDE), (33, 47)])
+def test_the_smallest_frames_have_flow(rng: np.random.Generator, preset: str, size: tuple[int, int]) -> None:
+    """From the smallest size on, flow comes out finite and as large as the frame."""
+    frame = wallpaper(rng, *size)
+
+    flow = DISFlow(preset)(frame, frame)  # type: ignore[arg-type]
+
+    assert flow.shape == (1, 2, *size)
+    assert flow.abs().amax() < 0.5
+
+
+def test_frames_too_small_for_flow_are_refused() -> None:
+    """The smallest side that flow can be estimated on is told with the frame's own."""
+    frame = torch.zeros(1, 3, 31, 64, dtype=torch.uint8)
+
+    with pytest.raises(FrameError, match=r"frames are 31 x 64 pixels \(h x w\); optical flow needs at least 32 each"):
+        DISFlow()(frame, frame)
