@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from warprefine.datasets.street import write_street
+
 ROOT = Path(__file__).parent.parent
 
 torch.set_num_threads(1)
@@ -28,6 +30,23 @@ def _same_weights_every_time() -> None:
 def rng() -> np.random.Generator:
     """Random numbers that are the same in every run."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> Path:
+    """A recipe whose networks are trained within a second, and are worth as much."""
+    return Path(__file__).parent / "tiny.toml"
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set folder: two streets of seven small frames, the middle one labelled, truth for the others.
+
+    Copy it before you change it.
+    """
+    root = tmp_path_factory.mktemp("tiny") / "data"
+    write_street(root, videos=2, length=7, start=3, step=7, h=48, w=64)
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from warprefine.io.images import read_frame, read_labels
 from warprefine.ops.warp import backward_warp, lands_inside, source_points
 
 PAIRS = [(6, 5), (5, 6), (9, 5)]
-SKY, ROAD = STREET_CLASSES.position("sky"), STREET_CLASSES.position("road")
+SKY, BUILDING, ROAD = (STREET_CLASSES.position(name) for name in ("sky", "building", "road"))
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,28 @@ def test_convention_flow_ba_points_from_b_to_a(small: StreetScene):
 
     assert to_earlier.median() < -0.5
     assert to_later.median() > 0.5
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_labels_change_where_the_picture_does(scene: StreetScene, upright: bool):
+    """Between sky and houses, the edge in the picture is that between the labels, not half a pixel off."""
+    offsets = []
+    for t in (0, 10, 20):
+        pixels, labels = scene.frame(t).float().mean(dim=1), scene.labels(t)
+        pixels, labels = (values if upright else values.mT for values in (pixels, labels))
+        offsets += [edge_offsets(pixels, labels, SKY, BUILDING), edge_offsets(pixels, labels, BUILDING, SKY)]
+
+    assert torch.cat(offsets).numel() > 100
+    assert abs(torch.cat(offsets).median()) < 0.2
+
+
+def edge_offsets(pixels: Tensor, labels: LabelMaps, before: int, after: int) -> Tensor:
+    """Return how many pixels behind the edge of its label the edge of each run of pixels lies."""
+    runs, names = pixels.unfold(2, 6, 1), labels.unfold(2, 6, 1)
+    runs = runs[(names[..., :3] == before).all(dim=-1) & (names[..., 3:] == after).all(dim=-1)]
+    one, other = runs[:, :2].mean(dim=1, keepdim=True), runs[:, 4:].mean(dim=1, keepdim=True)
+    clear = ((one - other).abs() > 30)[:, 0]
+    return ((runs - other) / (one - other)).sum(dim=1)[clear] - 3
 
 
 def test_near_things_move_more_than_far_ones(scene: StreetScene):

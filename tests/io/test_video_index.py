@@ -202,6 +202,14 @@ def test_a_missing_video_is_named(tmp_path: Path) -> None:
         index_video(tmp_path / "gone.mp4")
 
 
+def test_a_folder_is_no_video(tmp_path: Path) -> None:
+    """What the operating system refuses to read is told with its reason."""
+    (tmp_path / "a.mp4").mkdir()
+
+    with pytest.raises(FrameError, match=r"cannot read .*a\.mp4: Is a directory; expected a video file"):
+        index_video(tmp_path / "a.mp4")
+
+
 @pytest.mark.parametrize("content", [b"", b"not a video at all" * 9])
 def test_other_files_are_no_videos(tmp_path: Path, content: bytes) -> None:
     """An ending does not make a video."""

@@ -51,7 +51,8 @@ class Bars:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        if console.is_terminal:
+            self._bars.stop()
 
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` parts of a task are finished."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -44,19 +45,22 @@ Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda
 Seed = Annotated[int, typer.Option(min=0, help="Decides every random choice.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 means one per core.")]
 
-_NUMBA_MOST = numba.get_num_threads()
-"""Numba starts its threads once and cannot have more later."""
-
 
 def use_threads(threads: int) -> None:
     """Set the number of CPU threads of everything that computes, and let it reuse its memory."""
     keep_freed_memory()
     count = threads or torch.get_num_threads()
     torch.set_num_threads(count)
-    numba.set_num_threads(min(count, _NUMBA_MOST))
+    numba.set_num_threads(min(count, _most_numba_threads()))
     # DIS cuts the picture into one stripe per thread, so its result depends on their number; on one
     # thread a run gives the same labels whatever --threads says to the rest.
     cv2.setNumThreads(1)
+
+
+@cache
+def _most_numba_threads() -> int:
+    """Ask before anything is set: numba starts its threads once and cannot have more later."""
+    return numba.get_num_threads()
 
 
 def open_further(sources: list[str]) -> list[Dataset]:

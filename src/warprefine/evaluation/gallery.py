@@ -132,4 +132,5 @@ def _confidences(run: RunFolder, video: Video, frame: int, methods: Sequence[str
 def _thinned(labels: LabelMaps, factor: int) -> UInt8[Tensor, "b small_h small_w"]:
     _, h, w = labels.shape
     middle = factor // 2
-    return labels[:, middle::factor, middle::factor][:, : h // factor, : w // factor]
+    thinned = labels[:, middle::factor, middle::factor][:, : h // factor, : w // factor]
+    return thinned.contiguous()  # a copy, so that the large map can be forgotten

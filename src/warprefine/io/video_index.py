@@ -61,9 +61,11 @@ def index_video(path: Path) -> VideoIndex:
     """
     try:
         status = path.stat()
+        return _index(path, status.st_mtime_ns, status.st_size)
     except FileNotFoundError as error:
         raise FrameError(f"there is no file {path}; expected a video") from error
-    return _index(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise FrameError(f"cannot read {path}: {error.strerror}; expected a video file") from error
 
 
 def open_video(path: Path) -> InputContainer:

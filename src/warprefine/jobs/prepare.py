@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -28,6 +28,7 @@ from warprefine.refinement import REFINERS
 from warprefine.training.cycles import Cycles
 from warprefine.training.recipe import Recipe
 from warprefine.training.refiner import build_refiner, train_refiner
+from warprefine.training.tau import try_taus
 from warprefine.training.teachers import TeacherPlan, load_models, train_fold, train_labeller
 
 _USERS = {"segmenter": NEED_SEGMENTER, "refiner": NEED_REFINER}
@@ -40,6 +41,7 @@ class Preparation:
     teachers: TeacherPlan
     recipe: Recipe
     progress: Progress = silent
+    _folds: dict[int, Models] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def run(self) -> RunFolder:
@@ -76,7 +78,7 @@ class Preparation:
         return self._load(train_labeller(self.teachers, progress=self.progress))
 
     def tau(self) -> float:
-        """Return the recipe's tau, or the one with the least cycle error, chosen once."""
+        """Return the recipe's tau, or the one that labels key frames best from one another, chosen once."""
         if self.recipe.propagation.tau is not None:
             return self.recipe.propagation.tau
         refiner = self.run.checkpoint_path("refiner")
@@ -84,11 +86,18 @@ class Preparation:
             return float(read_card(refiner).facts["tau"])
         path = self._tau_path
         if not path.exists():
-            scores = self._cycles().choose_tau(self.recipe.propagation.tau_candidates, progress=self.progress)
+            scores = try_taus(
+                self.teachers.dataset,
+                ArrayCache(self.run.cache),
+                self.recipe.propagation.tau_candidates,
+                models_of=self._honest_models,
+                longest_cycle=self.recipe.refiner.longest_cycle,
+                progress=self.progress,
+            )
             best = max(scores, key=lambda tau: scores[tau])
             content = {
                 "tau": best,
-                "cycle_miou": {f"{tau:g}": round(100 * s, 3) for tau, s in scores.items()},
+                "miou": {f"{tau:g}": round(100 * s, 3) for tau, s in scores.items()},
             }
             write_text(path, json.dumps(content, indent=2) + "\n")
         return float(json.loads(path.read_text(encoding="utf-8"))["tau"])
@@ -145,20 +154,19 @@ class Preparation:
         return self.recipe.propagation.tau is not None or any(path.exists() for path in places)
 
     def _cycles(self) -> Cycles:
-        folds: dict[int, Models] = {}
-
-        def models_of(video: Video, frame: int) -> Models:
-            fold = self.teachers.fold_of(video, frame)
-            if fold not in folds:
-                folds[fold] = self._load(train_fold(self.teachers, fold, progress=self.progress))
-            return folds[fold]
-
         return Cycles(
             self.teachers.dataset,
             ArrayCache(self.run.cache),
             longest=self.recipe.refiner.longest_cycle,
-            models_of=models_of,
+            models_of=self._honest_models,
         )
+
+    def _honest_models(self, video: Video, frame: int) -> Models:
+        """Return networks of which the segmenter has not seen this key frame."""
+        fold = self.teachers.fold_of(video, frame)
+        if fold not in self._folds:
+            self._folds[fold] = self._load(train_fold(self.teachers, fold, progress=self.progress))
+        return self._folds[fold]
 
     def _motion(self) -> MotionEstimator:
         return look_up(MOTIONS, self.recipe.propagation.motion, what="motion estimator")()

@@ -6,7 +6,7 @@ what warping and inpainting did to them, so the pair teaches the refiner without
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -52,15 +52,18 @@ def pair_at(evidence: Evidence, *, b: int, a: int, segmented: bool = True) -> Pa
 
 def run_cycle(evidence: Evidence, cycle: Cycle, labels: LabelMaps, *, tau: float) -> ReturnedLabels:
     """Carry hand-made labels out and back by warp-inpaint (the refiner takes no part)."""
-    return try_cycle(evidence, cycle, labels, taus=[tau])[0]
+    return carry(evidence, there_and_back(cycle), labels, taus=[tau])[0]
 
 
-def try_cycle(
-    evidence: Evidence, cycle: Cycle, labels: LabelMaps, *, taus: Sequence[float]
+def carry(
+    evidence: Evidence, stops: Sequence[int], labels: LabelMaps, *, taus: Sequence[float]
 ) -> list[ReturnedLabels]:
-    """Run one cycle with each of several tau at once: what a step needs is worked out once for all."""
+    """Carry hand-made labels of the first stop from stop to stop by warp-inpaint, once for each tau.
+
+    What a step needs is worked out once for all tau. Neighbouring stops are neighbouring frames.
+    """
     labellings = [known(labels)] * len(taus)
-    for a, b in _walk(cycle):
+    for a, b in pairwise(stops):
         pair = pair_at(evidence, b=b, a=a)
         labellings = [
             warp_inpaint(labelling, pair, tau=tau) for labelling, tau in zip(labellings, taus, strict=True)
@@ -68,9 +71,21 @@ def try_cycle(
     return [ReturnedLabels(labelling=labelling, pair=pair) for labelling in labellings]
 
 
-def _walk(cycle: Cycle) -> Iterator[tuple[int, int]]:
-    """Yield the steps (from, to) of the journey."""
+def key_to_key(video: Video, farthest: int) -> list[range]:
+    """List the ways from each key frame to its neighbours in time, at most `farthest` frames long.
+
+    Labels that arrive can be compared with hand-made ones: the only honest test that the key frames
+    allow, since on a cycle the errors of the way out are undone on the way back.
+    """
+    ways = []
+    for earlier, later in pairwise(video.key_frames):
+        if later - earlier <= farthest:
+            ways += [range(earlier, later + 1), range(later, earlier - 1, -1)]
+    return ways
+
+
+def there_and_back(cycle: Cycle) -> list[int]:
+    """Return the frames that a cycle visits, the key frame first and last."""
     direction = 1 if cycle.reach > 0 else -1
     stops = [cycle.key_frame + direction * i for i in range(abs(cycle.reach) + 1)]
-    there_and_back = stops + stops[-2::-1]
-    yield from pairwise(there_and_back)
+    return stops + stops[-2::-1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,19 +12,18 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import VOID, Frames, LabelMaps
 from warprefine.core.video import Dataset, Video
-from warprefine.evaluation.confusion import count, mean_iou
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.checkpoints import fingerprint
 from warprefine.io.frames import FrameSource, open_frames
 from warprefine.io.images import read_labels
-from warprefine.propagation.cycle import Cycle, cycles_of, run_cycle, try_cycle
+from warprefine.propagation.cycle import Cycle, cycles_of, run_cycle
 from warprefine.propagation.engine import read_key_labels
 from warprefine.propagation.evidence import Evidence, Models
 from warprefine.training.losses import balanced_weights
 from warprefine.training.samples import Kept
 
-TRIALS = 16
-"""Cycles that each candidate for tau is tried on; they are spread over key frames and lengths."""
+ModelsOf = Callable[[Video, int], Models]
+"""Gives the networks for a key frame (video, frame): with folds, a segmenter that has not seen it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,12 +38,7 @@ class CycleSample:
 
 
 class Cycles:
-    """All cycles of a data set, each made once and kept on disk.
-
-    Args:
-        models_of: Gives the networks for a key frame (video, frame): with folds, a segmenter that
-            has not seen it.
-    """
+    """All cycles of a data set, each made once and kept on disk."""
 
     def __init__(
         self,
@@ -53,7 +46,7 @@ class Cycles:
         cache: ArrayCache,
         *,
         longest: int,
-        models_of: Callable[[Video, int], Models],
+        models_of: ModelsOf,
     ) -> None:
         self._dataset, self._cache, self._models_of = dataset, cache, models_of
         self._videos = {video.name: video for video in dataset.videos}
@@ -62,23 +55,6 @@ class Cycles:
 
     def __len__(self) -> int:
         return len(self.members)
-
-    def choose_tau(self, candidates: Sequence[float], *, progress: Progress = silent) -> dict[float, float]:
-        """Return, for each candidate, the mIoU (0 to 1) of labels that came back from their cycles."""
-        tried = [self.members[int(i)] for i in np.unique(np.linspace(0, len(self) - 1, TRIALS).round())]
-        class_count = len(self._dataset.classes)
-        confusion = {tau: np.zeros((class_count + 1, class_count + 1), np.int64) for tau in candidates}
-        for done, cycle in enumerate(tried, 1):
-            video = self._videos[cycle.video]
-            with open_frames(video) as frames:
-                evidence = self._evidence(cycle, frames)
-                truth = read_key_labels(evidence, cycle.key_frame, self._dataset.classes)
-                for tau, returned in zip(
-                    candidates, try_cycle(evidence, cycle, truth, taus=candidates), strict=True
-                ):
-                    confusion[tau] += count(returned.labelling.labels, truth, class_count=class_count)
-            progress("choosing tau", done, len(tried))
-        return {tau: mean_iou(matrix) for tau, matrix in confusion.items()}
 
     def make(self, tau: float, *, progress: Progress = silent) -> None:
         """Run every cycle that is not on disk yet."""

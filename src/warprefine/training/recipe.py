@@ -127,8 +127,8 @@ class PropagationRecipe(_Settings):
     motion: str = "dis-medium"
     """Which motion estimator: a name in `motion.MOTIONS`."""
     tau: float | None = Field(None, gt=0)
-    """Largest RGB distance (images in 0..1) at which motion is trusted; none: chosen by cycle error."""
-    tau_candidates: tuple[PositiveFloat, ...] = Field((0.06, 0.09, 0.12, 0.18, 0.25, 0.35, 0.5), min_length=1)
+    """Largest RGB distance (images in 0..1) at which motion is trusted; none: chosen from the key frames."""
+    tau_candidates: tuple[PositiveFloat, ...] = Field((0.06, 0.09, 0.12, 0.18, 0.25, 0.35), min_length=1)
     """The values among which tau is chosen."""
     semantic_threshold: float = Field(0.9, ge=0, le=1)
     """Probability up to which semantic-only says VOID (the paper: 0.9)."""

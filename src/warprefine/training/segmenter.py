@@ -28,7 +28,8 @@ from warprefine.ops.resize import to_size
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.augment import augment
 from warprefine.training.loop import train
-from warprefine.training.losses import balanced_weights, cross_entropy
+from warprefine.training.losses import balanced_weights
+from warprefine.training.losses.cross_entropy import cross_entropy
 from warprefine.training.recipe import Optimisation, SegmenterRecipe
 from warprefine.training.samples import Samples, members_by_class
 

@@ -21,4 +21,4 @@ def cross_entropy(logits: Logits, labels: LabelMaps, weights: Tensor | None = No
     total = functional.cross_entropy(scores, targets, weight=weights, ignore_index=VOID, reduction="sum")
     counted = targets[targets != VOID]
     norm = counted.numel() if weights is None else weights[counted].sum()
-    return total / max(float(norm), 1.0)
+    return total / (float(norm) or 1.0)

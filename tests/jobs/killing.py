@@ -1,0 +1,62 @@
+"""Run `warprefine` in processes of its own that die by SIGKILL at a moment of the caller's choice.
+
+Reads calls from standard input and writes their exit codes to standard output, both as JSON:
+[[words, moment], ...] and [code, ...], where a moment is [event, text, count] or null. A process is
+killed at the count-th audit event of that name (see the Python manual, "Audit events table") one of
+whose arguments contains the text. "os.rename" happens when a draft lies there complete and has not
+taken its place yet.
+
+The processes are forked from this one, which imports everything once and computes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from typing import Any
+
+import torch._dynamo  # noqa: F401 - optimisers import it when they are made, which takes a second
+
+from warprefine.cli import main
+
+
+def die_at(event: str, text: str, count: int) -> None:
+    """Make the kernel end this process, with no chance to tidy up, at an audit event."""
+    seen = 0
+
+    def watch(name: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal seen
+        if name == event and any(text in os.fspath(a) for a in arguments if isinstance(a, str | os.PathLike)):
+            seen += 1
+            if seen == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+def call(words: list[str], moment: tuple[str, str, int] | None) -> int:
+    """Run the command line in a new process; return its exit code, or minus the signal that ended it."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code: Any = 70
+    try:
+        if moment is not None:
+            die_at(*moment)
+        sys.argv = ["warprefine", *words]
+        sys.stdout = sys.stderr
+        main()
+    except SystemExit as exit_:
+        code = exit_.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    print(json.dumps([call(words, moment) for words, moment in json.load(sys.stdin)]))
