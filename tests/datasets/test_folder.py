@@ -132,13 +132,16 @@ def test_no_videos_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_video_without_frames_is_refused(root: Path) -> None:
-    """Labels alone are no video."""
+    """Labels alone are no video; the other videos are read all the same."""
     touch(root / "videos/robot/labels/000001.png")
 
+    dataset = read_folder(root, "train")
+
+    assert [video.name for video in dataset.videos] == ["drive"]
     with pytest.raises(
         DatasetError, match=r"robot has no frames; expected pictures in .*frames, or a video file"
     ):
-        read_folder(root, "train")
+        raise dataset.broken["robot"]
 
 
 @pytest.mark.parametrize("second", ["drive.mp4", "drive.avi"])
@@ -161,7 +164,19 @@ def test_a_key_frame_without_a_frame_is_refused(root: Path) -> None:
 
 
 def test_a_broken_video_file_is_named(root: Path) -> None:
-    """A video file that cannot be counted is told with its name."""
+    """A video file that cannot be counted is told with its name; the other videos are read all the same."""
+    touch(root / "videos" / "robot.mp4")
+
+    dataset = read_folder(root, "train")
+
+    assert [video.name for video in dataset.videos] == ["drive"]
+    with pytest.raises(FrameError, match=r"cannot read .*robot\.mp4"):
+        raise dataset.broken["robot"]
+
+
+def test_a_data_set_of_broken_videos_only_is_refused(root: Path) -> None:
+    """Where no video can be read there is nothing to do but to say what is wrong with the first."""
+    (root / "videos" / "drive").rename(root / "elsewhere")
     touch(root / "videos" / "robot.mp4")
 
     with pytest.raises(FrameError, match=r"cannot read .*robot\.mp4"):

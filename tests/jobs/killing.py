@@ -1,10 +1,10 @@
 """Run `warprefine` in processes of its own that die by SIGKILL at a moment of the caller's choice.
 
-Reads calls from standard input and writes their exit codes to standard output, both as JSON:
-[[words, moment], ...] and [code, ...], where a moment is [event, text, count] or null. A process is
-killed at the count-th audit event of that name (see the Python manual, "Audit events table") one of
-whose arguments contains the text. "os.rename" happens when a draft lies there complete and has not
-taken its place yet.
+Reads calls from standard input and writes how they ended to standard output, both as JSON:
+[[words, moment], ...] and [[exit code, peak memory], ...], where a moment is [event, text, count] or
+null. A process is killed at the count-th audit event of that name (see the Python manual, "Audit
+events table") one of whose arguments contains the text. "os.rename" happens when a draft lies there
+complete and has not taken its place yet. Memory is in the units of the system's `ru_maxrss`.
 
 The processes are forked from this one, which imports everything once and computes nothing.
 """
@@ -37,26 +37,32 @@ def die_at(event: str, text: str, count: int) -> None:
     sys.addaudithook(watch)
 
 
-def call(words: list[str], moment: tuple[str, str, int] | None) -> int:
-    """Run the command line in a new process; return its exit code, or minus the signal that ended it."""
+def call(words: list[str], moment: tuple[str, str, int] | None) -> tuple[int, int]:
+    """Run the command line in a new process.
+
+    Returns:
+        Its exit code, or minus the signal that ended it, and its peak memory.
+    """
     child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    code: Any = 70
+        _, status, used = os.wait4(child, 0)
+        return os.waitstatus_to_exitcode(status), used.ru_maxrss
+    code: Any = None
     try:
         if moment is not None:
             die_at(*moment)
         sys.argv = ["warprefine", *words]
         sys.stdout = sys.stderr
         main()
-    except SystemExit as exit_:
-        code = exit_.code
-    except BaseException:
-        traceback.print_exc()
+    except SystemExit as end:
+        code = end.code or 0
     finally:
+        if code is None:
+            traceback.print_exc()
+            code = 70
         sys.stderr.flush()
-        os._exit(code or 0)
+        os._exit(code)
 
 
 if __name__ == "__main__":
-    print(json.dumps([call(words, moment) for words, moment in json.load(sys.stdin)]))
+    sys.stdout.write(json.dumps([call(words, moment) for words, moment in json.load(sys.stdin)]))

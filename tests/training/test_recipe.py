@@ -38,7 +38,7 @@ RECIPES = st.builds(
     Recipe,
     segmenter=st.builds(
         SegmenterRecipe,
-        network=st.text(),
+        network=st.text(st.characters(exclude_categories=["Cc", "Cs"])),
         widths=st.tuples(*[st.integers(4, 999)] * 5),
         optimisation=OPTIMISATIONS,
         adaptation=OPTIMISATIONS,
@@ -69,7 +69,7 @@ def models_below(model: BaseModel) -> Iterator[BaseModel]:
             yield from models_below(value)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(recipe=RECIPES)
 def test_a_recipe_comes_back_from_its_file_as_it_was(tmp_path: Path, recipe: Recipe) -> None:
     """Every value, however odd, is written as TOML and read back unchanged."""

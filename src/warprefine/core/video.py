@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import KeyFrameError
+from warprefine.core.errors import KeyFrameError, WarpRefineError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,7 @@ class Dataset:
     root: Path
     classes: ClassSet
     videos: tuple[Video, ...]
+    broken: Mapping[str, WarpRefineError] = field(default_factory=dict)  # by name, videos left out, and why
     origin: Mapping[str, str | None] = field(default_factory=dict)  # how to open it again, see `open_dataset`
 
     def __post_init__(self) -> None:

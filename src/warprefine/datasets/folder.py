@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from warprefine.core.errors import DatasetError, cut
+from warprefine.core.errors import DatasetError, WarpRefineError, cut
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.class_file import read_classes
 from warprefine.datasets.files import VIDEO_ENDINGS, existing_folder, frames_in, labels_in, visible
@@ -35,8 +35,15 @@ def read_folder(root: Path, split: str) -> Dataset:
     existing_folder(root, expected=_EXPECTED)
     classes = read_classes(root / "classes.toml")
     sources = _sources(existing_folder(root / "videos", expected="one folder or video file for each video"))
-    videos = tuple(_video(root / "videos" / name, found) for name, found in sources.items())
-    return Dataset(root=root, classes=classes, videos=videos)
+    videos, broken = [], {}
+    for name, found in sources.items():
+        try:
+            videos.append(_video(root / "videos" / name, found))
+        except WarpRefineError as error:
+            broken[name] = error
+    if broken and not videos:
+        raise next(iter(broken.values()))
+    return Dataset(root=root, classes=classes, videos=tuple(videos), broken=broken)
 
 
 def _sources(folder: Path) -> dict[str, list[Path]]:

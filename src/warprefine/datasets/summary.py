@@ -60,7 +60,7 @@ def summarise(dataset: Dataset, *, check: bool = False) -> DatasetSummary:
         FrameError: Frame 0 of a video cannot be read; only without `check`.
         LabelError: A label map does not fit its frame or the class set; only without `check`.
     """
-    problems: list[str] | None = [] if check else None
+    problems: list[str] | None = [str(error) for error in dataset.broken.values()] if check else None
     pixels = torch.zeros(VOID + 1, dtype=torch.int64)
     videos = []
     for video in dataset.videos:

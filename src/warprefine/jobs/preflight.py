@@ -103,7 +103,7 @@ def sound_videos(
     labelled = [video for video in dataset.videos if video.labels]
     needed = {video.name: _needed(video, horizon) for video in labelled}
     total, done = sum(map(len, needed.values())), 0
-    errors: dict[str, WarpRefineError] = {}
+    errors: dict[str, WarpRefineError] = dict(dataset.broken)
     for video in labelled:
         try:
             check_video(video, dataset.classes)
@@ -112,7 +112,7 @@ def sound_videos(
             errors[video.name] = error
         done += len(needed[video.name])
         progress("checking frames", done, total, video.name)
-    if len(errors) == len(labelled):
+    if all(video.name in errors for video in labelled):
         raise _worst(dataset, list(errors.values()))
     failures = {name: str(error) for name, error in errors.items()}
     return without(replace(dataset, videos=tuple(labelled)), failures), failures

@@ -113,7 +113,7 @@ class RefinerRecipe(_Settings):
     """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
     longest_cycle: int = Field(6, ge=1)
     """Cycles t -> t + l -> t are made for l = 1 to this, both ways (the paper: 6)."""
-    optimisation: Optimisation = Optimisation(steps=600, batch=4, learning_rate=1e-3, average_decay=0.98)
+    optimisation: Optimisation = Optimisation(steps=400, batch=4, learning_rate=1e-3, average_decay=0.98)
     """Its training."""
     crop: tuple[Gridded, Gridded] = (256, 320)
     """Height and width of a training crop, in pixels, multiples of 16."""
@@ -128,7 +128,7 @@ class PropagationRecipe(_Settings):
     """Which motion estimator: a name in `motion.MOTIONS`."""
     tau: float | None = Field(None, gt=0)
     """Largest RGB distance (images in 0..1) at which motion is trusted; none: chosen from the key frames."""
-    tau_candidates: tuple[PositiveFloat, ...] = Field((0.06, 0.09, 0.12, 0.18, 0.25, 0.35), min_length=1)
+    tau_candidates: tuple[PositiveFloat, ...] = Field((0.12, 0.18, 0.25, 0.35, 0.5), min_length=1)
     """The values among which tau is chosen."""
     semantic_threshold: float = Field(0.9, ge=0, le=1)
     """Probability up to which semantic-only says VOID (the paper: 0.9)."""
@@ -193,7 +193,7 @@ def _toml(value: object) -> str:
         return "(chosen from the data)"
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(part) for part in value) + "]"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)  # TOML has no surrogate pairs
 
 
 def _explain(problem: Any) -> str:

@@ -1,0 +1,298 @@
+"""Tests of cli/commands.py: what each command does, prints and returns."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from warprefine.cli import commands, main
+from warprefine.core.progress import Progress
+from warprefine.propagation.methods import METHODS
+
+
+def table_in(text: str) -> list[str]:
+    """Return the lines of the table of scores in what a command printed."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("mIoU %"))
+    return lines[start : start + 1 + sum(line.split(" ")[0] in METHODS for line in lines)]
+
+
+# autolabel and evaluate
+
+
+def test_autolabel_and_evaluate_print_the_same_table(
+    warprefine: Any, tiny_data: Path, tmp_path: Path
+) -> None:
+    """What a run said of itself can be asked for again."""
+    labelled = warprefine(
+        *("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3"),
+        *("--method=oracle", "--method=motion-only"),
+    )
+    evaluated = warprefine("evaluate", tmp_path / "run")
+
+    assert (labelled.exit_code, evaluated.exit_code) == (0, 0)
+    assert re.fullmatch(r"mIoU % +k=1 +k=2 +k=3 +mean", table_in(evaluated.stdout)[0])
+    assert [line.split()[0] for line in table_in(evaluated.stdout)[1:]] == ["motion-only", "oracle"]
+    assert table_in(labelled.stdout) == table_in(evaluated.stdout)
+    assert f"labels: {tmp_path / 'run/labels'}" in labelled.stdout
+    assert f"report: {tmp_path / 'run/report.html'}" in labelled.stdout
+    assert labelled.stderr == ""
+
+
+def test_void_can_be_scored_as_a_class(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
+    """The table with VOID as a class is another one."""
+    warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3", "--method=motion-only")
+
+    plain = table_in(warprefine("evaluate", tmp_path).stdout)
+
+    assert table_in(warprefine("evaluate", tmp_path, "--void-as-class").stdout) != plain
+
+
+def test_autolabel_runs_every_method_unless_told_otherwise(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for nothing, it does it all; asked for some, these in the usual order."""
+    asked: list[Any] = []
+    run = SimpleNamespace(root=tmp_path, report_path=tmp_path / "report.html")
+    outcome = SimpleNamespace(scores={}, failures={}, run=run)
+
+    def note(started: Any, methods: Any) -> Any:
+        asked.append(methods)
+        return outcome
+
+    monkeypatch.setattr(commands, "label", note)
+    words = ("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3")
+    warprefine(*words)
+    warprefine(*words, "--method=oracle", "--method=motion-only")
+
+    assert asked == [METHODS, ("motion-only", "oracle")]
+
+
+def test_a_broken_clip_is_reported_when_the_others_are_done(
+    warprefine: Any, data: Path, tmp_path: Path
+) -> None:
+    """Exit code 1, one line for the clip, and labels for all other clips."""
+    (data / "videos/street-000/frames/000005.jpg").write_bytes(b"")
+
+    result = warprefine("autolabel", data, "--out", tmp_path / "run", "--horizon=3", "--method=motion-only")
+
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert re.fullmatch(r"error: .*street-000/frames/000005\.jpg .*", line)
+    assert len(list((tmp_path / "run/labels/motion-only/street-001").iterdir())) == 7
+    assert "report: " in result.stdout
+    assert re.search(r"ERROR .*left out: .*000005\.jpg", (tmp_path / "run/log.txt").read_text())
+    evaluated = warprefine("evaluate", tmp_path / "run")
+    assert table_in(evaluated.stdout) == table_in(result.stdout)
+
+
+# train and propagate
+
+
+def test_train_refiner_trains_all_that_it_needs(trained: Any) -> None:
+    """A refiner is taught on cycles, and those need segmenters; labels are not made yet."""
+    run, called = trained
+
+    assert called.exit_code == 0
+    assert f"weights: {run / 'checkpoints/refiner.safetensors'}" in called.stdout
+    assert {path.stem for path in (run / "checkpoints").iterdir()} == {
+        "segmenter",
+        "segmenter-fold0",
+        "segmenter-fold1",
+        "refiner",
+    }
+    assert not (run / "labels").exists()
+
+
+def test_train_segmenter_trains_that_alone(
+    warprefine: Any, tiny_data: Path, tiny_recipe: Path, tmp_path: Path, trained: Any
+) -> None:
+    """The segmenter is the same as one that was trained on the way to a refiner."""
+    words = ("train", "segmenter", tiny_data, "--out", tmp_path, "--horizon=3", "--recipe", tiny_recipe)
+    result = warprefine(*words)
+
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    assert result.exit_code == 0
+    assert f"weights: {checkpoint}" in result.stdout
+    assert checkpoint.read_bytes() == (trained[0] / "checkpoints/segmenter.safetensors").read_bytes()
+
+
+def test_train_says_which_clip_it_did_without(
+    warprefine: Any, data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """A training on fewer key frames than there are does not pass in silence."""
+    (data / "videos/street-000/frames/000003.jpg").write_bytes(b"")
+
+    result = warprefine(
+        "train", "segmenter", data, "--out", tmp_path / "run", "--horizon=3", "--recipe", tiny_recipe
+    )
+
+    assert result.exit_code == 1
+    assert re.fullmatch(r"error: .*street-000/frames/000003\.jpg .*\n", result.stderr)
+    assert (tmp_path / "run/checkpoints/segmenter.safetensors").exists()
+
+
+def test_propagate_by_motion_needs_no_weights(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
+    """Nothing is trained, and no recipe is needed."""
+    result = warprefine("propagate", tiny_data, "--out", tmp_path, "--horizon=3", "--method=motion-only")
+
+    assert result.exit_code == 0
+    assert len(list(tmp_path.glob("labels/motion-only/*/*.png"))) == 14
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_propagate_uses_the_weights_of_another_run(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, trained: Any
+) -> None:
+    """Other key frames, another horizon, the default recipe: labels are made, and nothing is trained."""
+    weights = {part: trained[0] / f"checkpoints/{part}.safetensors" for part in ("segmenter", "refiner")}
+    result = warprefine(
+        *("propagate", tiny_data, "--out", tmp_path, "--horizon=2", "--keyframes=1::3"),
+        *("--method=warp-inpaint", "--method=warp-refine"),
+        *(word for part, path in weights.items() for word in (f"--{part}", path)),
+    )
+
+    assert result.exit_code == 0
+    for part, path in weights.items():
+        assert (tmp_path / f"checkpoints/{part}.safetensors").read_bytes() == path.read_bytes()
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert len(list(tmp_path.glob("labels/warp-refine/*/*.png"))) == 14
+
+
+# inspect and demo
+
+
+def test_inspect_lists_videos_and_classes(warprefine: Any, tiny_data: Path) -> None:
+    """One line per video, the share of each class, and totals."""
+    result = warprefine("inspect", tiny_data, "--check")
+
+    assert result.exit_code == 0
+    assert re.search(r"street-000 +7 +1 +6 +64 x 48", result.stdout)
+    assert "2 videos, 14 frames, 2 key frames" in result.stdout
+    assert re.search(r"road +\d+\.\d\d %", result.stdout)
+    assert result.stderr == ""
+
+
+def test_inspect_finds_every_broken_file(warprefine: Any, data: Path) -> None:
+    """One line for each, and exit code 1."""
+    for name in ("street-000/frames/000006.jpg", "street-001/truth/000000.png"):
+        (data / "videos" / name).write_bytes(b"")
+
+    result = warprefine("inspect", data, "--check")
+
+    assert result.exit_code == 1
+    assert [re.search(r"street-\S+(?:jpg|png)", line)[0] for line in result.stderr.splitlines()] == [
+        "street-000/frames/000006.jpg",
+        "street-001/truth/000000.png",
+    ]
+
+
+def test_demo_hands_its_options_on(warprefine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo's command is its job with a progress bar."""
+    asked: dict[str, Any] = {}
+
+    def run_demo(out: Path, *, device: str, seed: int, progress: Progress) -> Any:
+        asked.update(out=out, device=device, seed=seed)
+        return SimpleNamespace(
+            scores={}, failures={}, run=SimpleNamespace(root=out, report_path=out / "report.html")
+        )
+
+    monkeypatch.setattr(commands, "run_demo", run_demo)
+    result = warprefine("demo", "--out", tmp_path / "run", "--seed=4")
+
+    assert result.exit_code == 0
+    assert asked == {"out": tmp_path / "run", "device": "cpu", "seed": 4}
+
+
+# how commands end
+
+
+def test_ctrl_c_says_how_to_go_on(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is stopped by hand is not lost, and its user hears so."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "label", interrupted)
+    result = warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3")
+
+    assert result.exit_code == 130
+    assert result.stderr == "error: stopped; run the same command again, it goes on where it stopped\n"
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the mistakes of users are cut to a line."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(commands, "label", broken)
+    result = warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3")
+
+    assert isinstance(result.exception, ZeroDivisionError)
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("autolabel", "{data}"),
+        ("autolabel", "{data}", "--out={out}", "--horizon=0"),
+        ("autolabel", "{data}", "--out={out}", "--horzion=3"),
+        ("propagate", "{data}", "--out={out}"),
+        ("train", "motion", "{data}", "--out={out}"),
+        ("lable", "{data}"),
+    ],
+    ids=["no folder", "no horizon", "unknown option", "no method", "unknown part", "unknown command"],
+)
+def test_a_command_that_makes_no_sense_is_refused(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Exit code 2, and nothing is done."""
+    result = warprefine(*(word.format(data=tiny_data, out=tmp_path / "run") for word in words))
+
+    assert result.exit_code == 2
+    assert "Usage" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_log_belongs_to_its_run(warprefine: Any, tiny_data: Path, data: Path, tmp_path: Path) -> None:
+    """Two runs in one process write two logs."""
+    (data / "videos/street-000/frames/000005.jpg").write_bytes(b"")
+    for folder, name in ((data, "one"), (tiny_data, "two")):
+        warprefine("autolabel", folder, "--out", tmp_path / name, "--horizon=3", "--method=motion-only")
+
+    assert "000005.jpg" in (tmp_path / "one/log.txt").read_text()
+    assert (tmp_path / "two/log.txt").read_text() == ""
+
+
+def test_the_program_shows_its_help_when_called_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever types its name alone learns what it can do."""
+    monkeypatch.setattr("sys.argv", ["warprefine"])
+
+    with pytest.raises(SystemExit):
+        main()
+
+    assert "autolabel" in "".join(capsys.readouterr())
+
+
+def test_a_copy_of_the_data_elsewhere_is_another_job(
+    warprefine: Any, tiny_data: Path, tmp_path: Path
+) -> None:
+    """A run knows its data set by place, so that it can be opened again."""
+    words = ("--out", tmp_path / "run", "--horizon=3", "--method=motion-only")
+    warprefine("autolabel", tiny_data, *words)
+    moved = shutil.copytree(tiny_data, tmp_path / "moved")
+
+    assert "holds a run with data.root = " in warprefine("autolabel", moved, *words).stderr

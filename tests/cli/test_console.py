@@ -1,0 +1,130 @@
+"""Tests of cli/console.py: progress on a terminal and elsewhere, lists, logs."""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from warprefine.cli import console as module
+from warprefine.cli.console import Bars, log_to, print_summary, say_error
+from warprefine.core.classes import ClassSet
+from warprefine.core.errors import RunFolderError
+from warprefine.datasets.summary import DatasetSummary, VideoSummary
+
+CLASSES = ClassSet(names=("road", "[red]"), colors=((1, 2, 3), (4, 5, 6)))
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Let the console believe that it is a terminal; return what it draws."""
+    drawn = io.StringIO()
+    settings = {"force_terminal": True, "width": 120, "highlight": False, "markup": False}
+    monkeypatch.setattr(module, "console", Console(file=drawn, **settings))
+    return drawn
+
+
+def summary(names: list[str], **more: tuple[str, ...]) -> DatasetSummary:
+    videos = [VideoSummary(name=n, frames=21, key_frames=1, truth_frames=20, size=(48, 64)) for n in names]
+    return DatasetSummary(classes=CLASSES, videos=tuple(videos), pixels=(3, 1, 0), **more)
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first, one every twenty seconds, and the last of each task: enough for a log."""
+    clock = iter([100.0, 100.0, 101.0, 121.0, 121.0, 122.0, 122.0, 123.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+
+    with Bars() as bars:
+        for done in range(1, 4):
+            bars("training", done, 4, f"loss {done}")
+        bars("training", 4, 4, "loss 4")
+        bars("checking", 1, 1)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "training: 1 of 4 loss 1",
+        "training: 3 of 4 loss 3",
+        "training: 4 of 4 loss 4",
+        "checking: 1 of 1",
+    ]
+
+
+def test_on_a_terminal_each_task_has_a_bar(terminal: io.StringIO) -> None:
+    """Names are shown as they are, also those with brackets."""
+    with Bars() as bars:
+        bars("training", 1, 4, "loss [bold]")
+        bars("training", 4, 4, "loss [bold]")
+        bars("checking", 1, 2, "clip[/x]")
+
+    drawn = terminal.getvalue()
+    assert "training" in drawn
+    assert "4/4" in drawn
+    assert "loss [bold]" in drawn
+    assert "clip[/x]" in drawn
+
+
+def test_an_error_is_one_line_whatever_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """Line breaks of other libraries' messages are taken out, names with brackets and colons stay."""
+    say_error("cannot read [b]:car:.png:\n  broken\tdata; " + "copy it again " * 30)
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: cannot read [b]:car:.png: broken data; copy it again")
+    assert err.count("\n") == 1
+
+
+def test_a_summary_shows_forty_videos_and_counts_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    """A data set of thousands of videos does not run off the screen."""
+    print_summary(summary([f"clip-{i:03d}" for i in range(43)]))
+
+    shown = capsys.readouterr().out
+    assert "clip-039" in shown
+    assert "clip-040" not in shown
+    assert "... and 3 more videos" in shown
+    assert "43 videos, 903 frames, 43 key frames" in shown
+    assert "75.00 %" in shown
+
+
+def test_names_in_a_summary_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that looks like a colour is a name."""
+    print_summary(summary(["[bold]clip[/x]"], problems=("[i]broken[/i].png is broken",)))
+
+    out, err = capsys.readouterr()
+    assert "[bold]clip[/x]" in out
+    assert "[red]" in out
+    assert err == "error: [i]broken[/i].png is broken\n"
+
+
+def test_a_video_that_cannot_be_opened_has_no_size(capsys: pytest.CaptureFixture[str]) -> None:
+    """It stands in the list all the same."""
+    broken = VideoSummary(name="clip", frames=3, key_frames=0, truth_frames=0, size=None)
+    print_summary(DatasetSummary(classes=CLASSES, videos=(broken,), pixels=(0, 0, 0)))
+
+    assert "unreadable" in capsys.readouterr().out
+
+
+def test_a_log_is_written_while_it_is_open(tmp_path: Path) -> None:
+    """What the library says during a run is appended to the run's log, and nothing after it."""
+    logger = logging.getLogger("warprefine.somewhere")
+    for number in range(2):
+        with log_to(tmp_path / "run"):
+            logger.info("step %d", number)
+        logger.info("outside")
+
+    lines = (tmp_path / "run/log.txt").read_text().splitlines()
+    assert [line.split(" INFO ")[1] for line in lines] == [
+        "warprefine.somewhere: step 0",
+        "warprefine.somewhere: step 1",
+    ]
+
+
+def test_a_log_needs_a_place(tmp_path: Path) -> None:
+    """A run below a file has no log either."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(RunFolderError, match="a part of the path is a file"), log_to(tmp_path / "file/run"):
+        pass

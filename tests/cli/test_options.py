@@ -1,0 +1,84 @@
+"""Tests of cli/options.py and cli/memory.py: what options mean before a command begins."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numba
+import pytest
+import torch
+
+from warprefine.cli.memory import keep_freed_memory
+from warprefine.cli.options import open_further, use_threads
+from warprefine.core.errors import DatasetError
+
+
+@pytest.fixture
+def _threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads(), numba.get_num_threads(), cv2.getNumThreads()
+    yield
+    torch.set_num_threads(before[0])
+    numba.set_num_threads(before[1])
+    cv2.setNumThreads(before[2])
+
+
+@pytest.mark.usefixtures("_threads_as_before")
+def test_threads_are_those_that_were_asked_for() -> None:
+    """Every library that computes gets the same number; more than there are is no error."""
+    use_threads(1)
+    assert (torch.get_num_threads(), numba.get_num_threads()) == (1, 1)
+
+    use_threads(1000)
+    assert torch.get_num_threads() == 1000
+    assert 1 <= numba.get_num_threads() <= 1000
+    assert cv2.getNumThreads() == 1
+
+
+@pytest.mark.usefixtures("_threads_as_before")
+def test_no_number_of_threads_leaves_it_to_the_machine() -> None:
+    """Zero keeps what torch found."""
+    torch.set_num_threads(2)
+
+    use_threads(0)
+
+    assert torch.get_num_threads() == 2
+
+
+def test_further_data_are_named_by_reader_split_and_root(tiny_data: Path) -> None:
+    """A root may hold colons itself."""
+    (further,) = open_further([f"folder:train:{tiny_data}"])
+
+    assert [video.name for video in further.videos] == ["street-000", "street-001"]
+    assert open_further([]) == []
+    with pytest.raises(DatasetError, match=r"C:\\data does not exist"):
+        open_further(["folder:train:C:\\data"])
+
+
+def test_further_data_without_a_reader_are_refused() -> None:
+    """The message shows how it is meant."""
+    with pytest.raises(
+        DatasetError, match=r"--also-train 'data/camvid' is not READER:SPLIT:ROOT; expected for ex"
+    ):
+        open_further(["data/camvid"])
+
+
+def test_memory_is_kept_only_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere nothing is touched, and nothing goes wrong."""
+    loaded: list[object] = []
+
+    class Library:
+        def __init__(self, name: object) -> None:
+            loaded.append(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    keep_freed_memory()
+    assert loaded == []
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    keep_freed_memory()
+    assert loaded == [None]

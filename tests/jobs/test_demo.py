@@ -1,0 +1,88 @@
+"""Tests of jobs/demo.py: the demo in small, from an empty folder to a report."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warprefine import load_recipe
+from warprefine.core.errors import DeviceError, RunFolderError
+from warprefine.datasets.street import write_street
+from warprefine.jobs import demo
+from warprefine.propagation.methods import METHODS
+
+
+@pytest.fixture(autouse=True)
+def _in_small(monkeypatch: pytest.MonkeyPatch, tiny_recipe: Path) -> None:
+    """Make the street small and the training short."""
+    monkeypatch.setattr(demo, "write_street", partial(write_street, h=48, w=64))
+    monkeypatch.setattr(demo, "SMALL", load_recipe(tiny_recipe))
+    for name, value in {"VIDEOS": 1, "LENGTH": 5, "KEY_FRAME": 2, "HORIZON": 2}.items():
+        monkeypatch.setattr(demo, name, value)
+
+
+@pytest.fixture
+def labelled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collect what would be labelled."""
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        demo, "autolabel", lambda dataset, out, **options: asked.append((dataset, out, options))
+    )
+    return asked
+
+
+def test_the_demo_shows_every_method_with_scores(tmp_path: Path) -> None:
+    """One command makes a data set, labels it and says how good the labels are."""
+    outcome = demo.run_demo(tmp_path)
+
+    assert list(outcome.scores) == list(METHODS)
+    assert outcome.scores["oracle"].miou == 100
+    assert sorted(path.name for path in (tmp_path / "data/videos").iterdir()) == ["street-000"]
+    assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.usefixtures("labelled")
+def test_the_street_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second time, the data set is there already, also if another seed is asked for."""
+    demo.run_demo(tmp_path)
+    monkeypatch.setattr(demo, "write_street", None)
+
+    demo.run_demo(tmp_path)
+    demo.run_demo(tmp_path, seed=1)
+
+
+def test_a_street_that_is_half_made_is_made_whole(tmp_path: Path, labelled: list[Any]) -> None:
+    """What a killed demo left is not taken for a data set."""
+    demo.run_demo(tmp_path / "whole", seed=3)
+    half = tmp_path / "half/.data/videos/street-000/frames/000001.jpg"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+
+    demo.run_demo(tmp_path / "half", seed=3)
+
+    (whole, _, _), (half_made, _, _) = labelled
+    pictures = [[path.read_bytes() for path in d.videos[0].frame_paths] for d in (whole, half_made)]
+    assert pictures[0] == pictures[1]
+    assert not (tmp_path / "half/.data").exists()
+
+
+def test_another_seed_wants_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set and the labels of one seed are not mixed with those of another."""
+    monkeypatch.setattr(demo, "autolabel", partial(demo.autolabel, methods=["motion-only"]))
+    demo.run_demo(tmp_path)
+
+    with pytest.raises(
+        RunFolderError, match="holds a run with seed = 0, but this command says 1; choose another"
+    ):
+        demo.run_demo(tmp_path, seed=1)
+
+
+def test_a_device_that_is_not_there_makes_no_street(tmp_path: Path) -> None:
+    """The demo looks before it leaps, too."""
+    with pytest.raises(DeviceError, match="device 'quantum' cannot be used here"):
+        demo.run_demo(tmp_path, device="quantum")
+
+    assert list(tmp_path.iterdir()) == []

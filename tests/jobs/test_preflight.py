@@ -1,0 +1,254 @@
+"""Tests of jobs/preflight.py: what is wrong is said before anything is done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from warprefine import Recipe, open_dataset
+from warprefine.core.errors import DeviceError, FrameError, KeyFrameError, LabelError, RecipeError
+from warprefine.jobs.preflight import (
+    check_device,
+    check_names,
+    check_reach,
+    describe_job,
+    sound_videos,
+    without,
+)
+from warprefine.motion import MOTIONS
+
+MOTION = MOTIONS["dis-ultrafast"]()
+
+
+def spoil(picture: Path) -> None:
+    """Cut a file in the middle."""
+    content = picture.read_bytes()
+    picture.write_bytes(content[: len(content) // 2])
+
+
+# names, device, reach
+
+
+def test_the_names_of_the_default_recipe_are_all_there() -> None:
+    """The recipe that users get without asking can be carried out."""
+    check_names(Recipe())
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "message"),
+    [
+        ("propagation", "motion", r"no motion estimator is called 'compakt'; did you mean '"),
+        ("segmenter", "network", r"no segmenter is called 'compakt'; did you mean 'compact'\?"),
+        ("refiner", "network", r"no refiner is called 'compakt'; did you mean 'compact'\?"),
+        ("refiner", "loss", r"no loss is called 'compakt'; did you mean 'cross-entropy'\?"),
+    ],
+)
+def test_a_part_that_does_not_exist_is_named_with_the_nearest_one(part: str, key: str, message: str) -> None:
+    """A recipe that calls for an unknown part is refused before hours are spent on the others."""
+    settings = getattr(Recipe(), part).model_copy(update={key: "compakt"})
+
+    with pytest.raises(RecipeError, match=message):
+        check_names(Recipe().model_copy(update={part: settings}))
+
+
+def test_a_device_is_tried_before_it_is_used() -> None:
+    """The CPU is always there."""
+    assert check_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "quantum",
+        pytest.param("cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")),
+    ],
+)
+def test_a_device_that_is_not_there_is_told(device: str) -> None:
+    """A machine without a GPU says so at once."""
+    with pytest.raises(
+        DeviceError, match=f"device '{device}' cannot be used here; expected cpu, or cuda where"
+    ):
+        check_device(device)
+
+
+def test_a_data_set_without_key_frames_cannot_be_labelled(data: Path) -> None:
+    """Somebody has to label something."""
+    for video in ("street-000", "street-001"):
+        shutil.rmtree(data / "videos" / video / "labels")
+
+    with pytest.raises(KeyFrameError, match=r"data has no key frame at all; put label maps into videos/NAME"):
+        check_reach(open_dataset(data), 3)
+
+
+@pytest.mark.parametrize("horizon", [-1, 0, 7])
+def test_a_horizon_that_no_clip_reaches_is_refused(tiny_data: Path, horizon: int) -> None:
+    """Of seven frames, none is seven away from another."""
+    message = rf"horizon {horizon} lies beyond .*data \(7 frames\); choose a horizon from 1 to 6"
+    with pytest.raises(KeyFrameError, match=message):
+        check_reach(open_dataset(tiny_data), horizon)
+
+
+def test_the_horizon_may_be_as_long_as_the_longest_clip(data: Path) -> None:
+    """It need not fit into the others, of which those without labels do not count."""
+    for number in (5, 6):
+        (data / f"videos/street-000/frames/00000{number}.jpg").unlink()
+        (data / f"videos/street-000/truth/00000{number}.png").unlink()
+
+    check_reach(open_dataset(data), 6)
+    shutil.rmtree(data / "videos/street-001/labels")
+    with pytest.raises(KeyFrameError, match=r"\(5 frames\); choose a horizon from 1 to 4"):
+        check_reach(open_dataset(data), 6)
+
+
+def test_single_pictures_are_no_videos(tiny_data: Path) -> None:
+    """A set of labelled pictures has nothing to propagate to, and the message says what it is good for."""
+    dataset = open_dataset(tiny_data)
+    (video, _) = dataset.videos
+    picture = replace(video, stems=video.stems[3:4], frame_paths=video.frame_paths[3:4], labels={}, truth={})
+    picture = replace(picture, labels={0: video.labels[3]})
+
+    with pytest.raises(KeyFrameError, match=r"no video of .* has more than one frame; .* with --also-train"):
+        check_reach(replace(dataset, videos=(picture,)), 1)
+
+
+# videos
+
+
+def test_a_broken_video_is_left_out_and_the_others_stay(data: Path) -> None:
+    """One damaged picture costs one video, and the message names the picture."""
+    spoil(data / "videos/street-000/frames/000005.jpg")
+
+    dataset, failures = sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+
+    assert [video.name for video in dataset.videos] == ["street-001"]
+    assert list(failures) == ["street-000"]
+    assert "frames/000005.jpg: " in failures["street-000"]
+    assert "copy or export it again" in failures["street-000"]
+
+
+def test_labels_and_truth_are_opened_too(data: Path) -> None:
+    """A label map that cannot be used is found before anything is trained on it."""
+    spoil(data / "videos/street-000/truth/000006.png")
+
+    _, failures = sound_videos(open_dataset(data), horizon=1, motion=MOTION)
+
+    assert "truth/000006.png" in failures["street-000"]
+
+
+def test_frames_that_nobody_needs_may_be_broken(data: Path) -> None:
+    """Frames beyond the horizon are not opened."""
+    spoil(data / "videos/street-000/frames/000005.jpg")
+
+    _, failures = sound_videos(open_dataset(data), horizon=1, motion=MOTION)
+
+    assert failures == {}
+
+
+def test_videos_without_labels_are_put_aside(data: Path) -> None:
+    """They cannot be labelled, so their frames may be as broken as they like; that is no failure."""
+    shutil.rmtree(data / "videos/street-000/labels")
+    spoil(data / "videos/street-000/frames/000003.jpg")
+
+    dataset, failures = sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+
+    assert [video.name for video in dataset.videos] == ["street-001"]
+    assert failures == {}
+
+
+def test_the_only_video_breaks_the_job(data: Path) -> None:
+    """With nothing left to label, the problem is raised as it is."""
+    shutil.rmtree(data / "videos/street-001")
+    spoil(data / "videos/street-000/labels/000003.png")
+
+    with pytest.raises(LabelError, match=r"labels/000003\.png: .*it may be cut short$"):
+        sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+
+
+def test_if_all_videos_are_broken_the_first_problem_leads_to_the_others(data: Path) -> None:
+    """The message names one file and the command that lists the rest."""
+    for video in ("street-000", "street-001"):
+        spoil(data / "videos" / video / "frames/000005.jpg")
+
+    message = (
+        r"street-000/frames/000005\.jpg: .* \(all 2 videos are broken: `warprefine inspect .* --check` lists"
+    )
+    with pytest.raises(FrameError, match=message):
+        sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+
+
+def test_frames_too_small_for_motion_are_told_by_the_name_of_their_video(data: Path) -> None:
+    """What would fail after the training fails before it."""
+    shutil.rmtree(data / "videos/street-001")
+    for picture in [*data.rglob("*.jpg"), *data.rglob("*.png")]:
+        with Image.open(picture) as opened:
+            opened.resize((20, 16), Image.Resampling.NEAREST).save(picture)
+
+    with pytest.raises(
+        FrameError, match=r"video 'street-000': frames are 16 x 20 pixels .* use larger frames"
+    ):
+        sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+
+
+def test_checking_says_how_far_it_is(tiny_data: Path) -> None:
+    """Progress counts the frames that are needed, and arrives."""
+    heard: list[tuple[Any, ...]] = []
+
+    sound_videos(
+        open_dataset(tiny_data), horizon=2, motion=MOTION, progress=lambda *said, **more: heard.append(said)
+    )
+
+    assert heard == [
+        ("checking frames", 5, 10, "street-000"),
+        ("checking frames", 10, 10, "street-001"),
+    ]
+
+
+def test_without_leaves_out_by_name(tiny_data: Path) -> None:
+    """Failures name the videos to leave out."""
+    dataset = without(open_dataset(tiny_data), {"street-000": "broken"})
+
+    assert [video.name for video in dataset.videos] == ["street-001"]
+
+
+# the job
+
+
+def test_a_job_names_all_that_decides_what_comes_out(tiny_data: Path) -> None:
+    """Two jobs are the same if data, key frames, further data, horizon, seed and recipe are."""
+    dataset = open_dataset(tiny_data)
+    settings: dict[str, Any] = {"horizon": 3, "also_train": [], "seed": 0, "recipe": Recipe()}
+    other_refiner = Recipe().refiner.model_copy(update={"longest_cycle": 2})
+    changed: list[dict[str, Any]] = [
+        {"horizon": 2},
+        {"also_train": [dataset]},
+        {"also_train": [open_dataset(tiny_data, split="val")]},
+        {"also_train": [open_dataset(tiny_data, key_frames="0::2")]},
+        {"seed": 1},
+        {"recipe": Recipe().model_copy(update={"refiner": other_refiner})},
+    ]
+
+    jobs = [
+        describe_job(dataset, **settings),
+        describe_job(open_dataset(tiny_data, key_frames="0::3"), **settings),
+    ]
+    jobs += [describe_job(dataset, **{**settings, **change}) for change in changed]
+
+    written = [json.dumps(job, sort_keys=True) for job in jobs]
+    assert len(set(written)) == len(written)
+    assert describe_job(open_dataset(tiny_data), **settings) == jobs[0]
+
+
+def test_a_data_set_made_in_memory_is_known_by_its_folder(tiny_data: Path) -> None:
+    """Where nobody can open it again by name, its root still tells it from others."""
+    dataset = replace(open_dataset(tiny_data), origin={})
+
+    job = describe_job(dataset, horizon=3, also_train=[], seed=0, recipe=Recipe())
+
+    assert job["data"] == {"root": str(tiny_data)}
