@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -37,7 +38,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
 ) -> None:
     """The first, one every twenty seconds, and the last of each task: enough for a log."""
     clock = iter([100.0, 100.0, 101.0, 121.0, 121.0, 122.0, 122.0, 123.0])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
 
     with Bars() as bars:
         for done in range(1, 4):

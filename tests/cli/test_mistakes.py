@@ -123,7 +123,7 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
     ),
     "unknown class": (
         unknown_class,
-        r"labels/000003\.png holds ids that are no class: 77 \(1 px\); the classes have ids 0, .*add it to cl",
+        r"labels/000003\.png holds ids that are no class: 77 \(1 px\); the classes have ids 0, .*add it to",
     ),
     "colours for labels": (
         colours_for_labels,
@@ -138,7 +138,7 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
     "cut video": (cut_video, r"street-000\.mp4 .*; copy or export it again|street-000\.mp4 .*"),
     "labels of no frame": (
         labels_of_no_frame,
-        r"key frame without a frame: .*labels/000033\.png .* none of 7 frames; the nearest are 0000.*; name a",
+        r"key frame without a frame: .*labels/000033\.png .* none of 7 frames; the nearest are 0000",
     ),
     "no key frame": (
         no_key_frame,

@@ -13,7 +13,9 @@ from warprefine.core.video import Dataset, Video
 CLASSES = ClassSet(names=("road",), colors=((1, 2, 3),))
 
 
-def video(length: int = 6, *, labels: tuple[int, ...] = (), truth: tuple[int, ...] = (), name: str = "v") -> Video:
+def video(
+    length: int = 6, *, labels: tuple[int, ...] = (), truth: tuple[int, ...] = (), name: str = "v"
+) -> Video:
     return Video(
         name=name,
         stems=[f"{k:02d}" for k in range(length)],
@@ -58,7 +60,9 @@ def test_truth_can_be_handed_out_and_taken_back() -> None:
 
 def test_a_choice_without_any_label_is_refused() -> None:
     """Frames that nobody labelled cannot be key frames."""
-    with pytest.raises(KeyFrameError, match=r"video 'v': none of the frames 1::2 of its 6 is labelled; choose"):
+    with pytest.raises(
+        KeyFrameError, match=r"video 'v': none of the frames 1::2 of its 6 is labelled; choose"
+    ):
         video(labels=(0, 2)).with_key_frames(1, 2)
 
 
@@ -70,7 +74,7 @@ def test_the_labels_of_a_video_do_not_change() -> None:
 
 def test_videos_of_a_data_set_have_names_of_their_own() -> None:
     """Two videos of one name would overwrite each other's labels."""
-    with pytest.raises(ValueError, match="video names occur twice in data: .*'a', 'a'"):
+    with pytest.raises(ValueError, match=r"video names occur twice in data: .*'a', 'a'"):
         Dataset(root=Path("data"), classes=CLASSES, videos=(video(name="a"), video(name="a")))
 
 

@@ -61,10 +61,11 @@ def test_a_flow_is_exact_to_half_a_step(flow: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("largest", "steps"), [(512, 32), (-600, 32), (5000, 4), (30000, 1), (1e9, 1), (-1e9, 1), (float("inf"), 1)]
+    ("largest", "steps"),
+    [(512, 32), (-600, 32), (5000, 4), (30000, 1), (1e9, 1), (-1e9, 1), (float("inf"), 1)],
 )
 def test_a_large_flow_keeps_its_way(largest: float, steps: int) -> None:
-    """Large motion is stored in coarser steps, and what is beyond all pictures stays far out, its sign kept."""
+    """Large motion is stored in coarser steps; what is beyond all pictures stays far out, its sign kept."""
     flow = torch.tensor([largest, 1.0]).view(1, 2, 1, 1)
 
     fixed, found = flow_to_fixed_point(flow)

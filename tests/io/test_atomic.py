@@ -52,9 +52,13 @@ def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_text(path, "old")
 
-    with pytest.raises(KeyboardInterrupt), replacing(path) as draft:
-        draft.write_text("ne")
-        raise KeyboardInterrupt
+    def break_off() -> None:
+        with replacing(path) as draft:
+            draft.write_text("ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
 
     assert path.read_text() == "old"
     assert names_in(tmp_path) == ["file"]

@@ -54,7 +54,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_weights_come_back_to_the_bit(tmp_path: Path) -> None:
-    """A network filled from a checkpoint equals the saved one, counters and kernels of any layout included."""
+    """A network filled from a checkpoint equals the saved one, counters included, whatever its layout."""
     saved, filled = network().to(memory_format=torch.channels_last), network()
     saved(torch.randn(2, 3, 8, 8))
     save_checkpoint(tmp_path / "a.safetensors", saved, CARD)
@@ -84,7 +84,9 @@ def test_the_same_weights_give_the_same_file(tmp_path: Path, checkpoint: Path) -
 
 def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:
     """Weights that are not there cannot be read, and the message says where they should be."""
-    with pytest.raises(CheckpointError, match=r"no\.safetensors does not exist; train it first, or name another"):
+    with pytest.raises(
+        CheckpointError, match=r"no\.safetensors does not exist; train it first, or name another"
+    ):
         read_card(tmp_path / "no.safetensors")
     with pytest.raises(CheckpointError, match=r"no\.safetensors is missing or damaged"):
         load_weights(tmp_path / "no.safetensors", network())
@@ -95,7 +97,9 @@ def test_a_checkpoint_cut_short_is_told(checkpoint: Path, kept: int) -> None:
     """A file that lost its end is refused, wherever it was cut."""
     checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
 
-    with pytest.raises(CheckpointError, match="is not a checkpoint of warprefine, or it is damaged; expected"):
+    with pytest.raises(
+        CheckpointError, match="is not a checkpoint of warprefine, or it is damaged; expected"
+    ):
         read_card(checkpoint)
     with pytest.raises(CheckpointError, match=r"is missing or damaged \(.*\); train it again or restore"):
         load_weights(checkpoint, network())
@@ -150,7 +154,7 @@ def test_weights_of_another_shape_are_refused(checkpoint: Path) -> None:
 
     with pytest.raises(
         CheckpointError,
-        match=r"does not fit the network: 0\.bias, 0\.weight, 1\.bias, .* and 1 more missing, left over or of",
+        match=r"does not fit the network: 0\.bias, 0\.weight, 1\.bias, .* and 1 more missing, left over",
     ):
         load_weights(checkpoint, wider)
 

@@ -60,7 +60,9 @@ def test_a_damaged_job_is_told(tmp_path: Path) -> None:
     """A job file that somebody spoiled is named, and not overwritten."""
     (tmp_path / "job.json").write_text("{")
 
-    with pytest.raises(RunFolderError, match=r"job\.json is damaged \(.*\); expected what `warprefine autolabel`"):
+    with pytest.raises(
+        RunFolderError, match=r"job\.json is damaged \(.*\); expected what `warprefine autolabel`"
+    ):
         RunFolder(tmp_path).claim(JOB)
 
     assert (tmp_path / "job.json").read_text() == "{"
@@ -113,7 +115,7 @@ def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     """A run cannot be put where a file lies."""
     (tmp_path / "file").touch()
 
-    with pytest.raises(RunFolderError, match="cannot write .*file: there is a file of that name"):
+    with pytest.raises(RunFolderError, match=r"cannot write .*file: there is a file of that name"):
         RunFolder(tmp_path / "file")
 
 
@@ -134,7 +136,9 @@ def test_a_damaged_manifest_says_what_to_do(tmp_path: Path) -> None:
     """A manifest that is no database can be deleted, and the message says what that costs."""
     (tmp_path / "manifest.sqlite").write_bytes(b"no database at all" * 100)
 
-    with pytest.raises(RunFolderError, match=r"manifest\.sqlite is damaged \(.*\); delete it and run the same"):
+    with pytest.raises(
+        RunFolderError, match=r"manifest\.sqlite is damaged \(.*\); delete it and run the same"
+    ):
         RunFolder(tmp_path)
 
 
@@ -150,5 +154,7 @@ def test_a_manifest_that_cannot_be_written_is_told(tmp_path: Path, use: Callable
         connection.execute("DROP TABLE unit")
     connection.close()
 
-    with pytest.raises(RunFolderError, match=r"cannot write .*manifest\.sqlite: no such table: unit; expected"):
+    with pytest.raises(
+        RunFolderError, match=r"cannot write .*manifest\.sqlite: no such table: unit; expected"
+    ):
         use(run)

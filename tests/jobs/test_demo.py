@@ -10,7 +10,6 @@ import pytest
 
 from warprefine import load_recipe
 from warprefine.core.errors import DeviceError, RunFolderError
-from warprefine.datasets.street import write_street
 from warprefine.jobs import demo
 from warprefine.propagation.methods import METHODS
 
@@ -18,9 +17,15 @@ from warprefine.propagation.methods import METHODS
 @pytest.fixture(autouse=True)
 def _in_small(monkeypatch: pytest.MonkeyPatch, tiny_recipe: Path) -> None:
     """Make the street small and the training short."""
-    monkeypatch.setattr(demo, "write_street", partial(write_street, h=48, w=64))
     monkeypatch.setattr(demo, "SMALL", load_recipe(tiny_recipe))
-    for name, value in {"VIDEOS": 1, "LENGTH": 5, "KEY_FRAME": 2, "HORIZON": 2}.items():
+    for name, value in {
+        "VIDEOS": 1,
+        "LENGTH": 5,
+        "KEY_FRAME": 2,
+        "HORIZON": 2,
+        "HEIGHT": 48,
+        "WIDTH": 64,
+    }.items():
         monkeypatch.setattr(demo, name, value)
 
 

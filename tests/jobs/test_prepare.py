@@ -119,7 +119,7 @@ def test_motion_alone_needs_no_weights(workshop: Workshop) -> None:
         (
             {"segmenter": {}, "refiner": {"features": 24}},
             "warp-refine",
-            r"refiner\.safetensors expects a segmenter with 24 feature channels, but the one here has 8; name",
+            r"refiner\.safetensors expects a segmenter with 24 feature channels, but the one here has 8;",
         ),
         (
             {"segmenter": {}},

@@ -28,6 +28,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
     assert {name.split("/")[0] for name in whole} == {
         "checkpoints",
         "confidence",
+        "figures",
         "job.json",
         "labels",
         "metrics.csv",

@@ -91,7 +91,9 @@ def test_convention_frames_are_rgb(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
-@pytest.mark.parametrize("size", [(SMALLEST_SIDE, SMALLEST_SIDE), (SMALLEST_SIDE, 700), (700, SMALLEST_SIDE), (33, 47)])
+@pytest.mark.parametrize(
+    "size", [(SMALLEST_SIDE, SMALLEST_SIDE), (SMALLEST_SIDE, 700), (700, SMALLEST_SIDE), (33, 47)]
+)
 def test_the_smallest_frames_have_flow(rng: np.random.Generator, preset: str, size: tuple[int, int]) -> None:
     """From the smallest size on, flow comes out finite and as large as the frame."""
     frame = wallpaper(rng, *size)
@@ -106,5 +108,7 @@ def test_frames_too_small_for_flow_are_refused() -> None:
     """The smallest side that flow can be estimated on is told with the frame's own."""
     frame = torch.zeros(1, 3, 31, 64, dtype=torch.uint8)
 
-    with pytest.raises(FrameError, match=r"frames are 31 x 64 pixels \(h x w\); optical flow needs at least 32 each"):
+    with pytest.raises(
+        FrameError, match=r"frames are 31 x 64 pixels \(h x w\); optical flow needs at least 32 each"
+    ):
         DISFlow()(frame, frame)

@@ -11,7 +11,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from warprefine.propagation.cycle import Cycle, cycles_of, pair_at, run_cycle
+from warprefine.propagation.cycle import (
+    Cycle,
+    carry,
+    cycles_of,
+    key_to_key,
+    pair_at,
+    run_cycle,
+    there_and_back,
+)
 from warprefine.propagation.step import warp_inpaint
 
 TAU = 0.05
@@ -79,7 +87,38 @@ def test_a_pair_for_motion_alone_asks_no_segmenter(drive: Any) -> None:
     assert models.segmenter.asked == 0
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize(
+    ("reach", "stops"), [(1, [4, 5, 4]), (-1, [4, 3, 4]), (3, [4, 5, 6, 7, 6, 5, 4]), (-2, [4, 3, 2, 3, 4])]
+)
+def test_a_cycle_turns_round_once(reach: int, stops: list[int]) -> None:
+    """A cycle goes out frame by frame, and back over the same frames."""
+    assert there_and_back(Cycle(video="v", key_frame=4, reach=reach)) == stops
+
+
+def test_labels_travel_between_neighbouring_key_frames(drive: Any) -> None:
+    """From each key frame there is a way to the next and to the one before, unless it is too far."""
+    video = drive.video([0, 2, 5])
+
+    assert [list(way) for way in key_to_key(video, 3)] == [[0, 1, 2], [2, 1, 0], [2, 3, 4, 5], [5, 4, 3, 2]]
+    assert [list(way) for way in key_to_key(video, 2)] == [[0, 1, 2], [2, 1, 0]]
+    assert key_to_key(drive.video([3]), 9) == []
+
+
+def test_several_tau_travel_together(drive: Any) -> None:
+    """What each tau brings home is what it would have brought alone."""
+    video = drive.video([0])
+    evidence = drive.evidence(video)
+
+    together = carry(evidence, range(5), drive.hand(0), taus=[0.0, 0.05, 2.0])
+
+    for tau, returned in zip([0.0, 0.05, 2.0], together, strict=True):
+        (alone,) = carry(evidence, range(5), drive.hand(0), taus=[tau])
+        assert torch.equal(returned.labelling.labels, alone.labelling.labels)
+    assert torch.equal(together[0].labelling.labels, drive.seen(4))
+    assert not torch.equal(together[1].labelling.labels, drive.seen(4))
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(longest=st.integers(1, 8), keys=st.sets(st.integers(0, 5), min_size=1, max_size=4))
 def test_every_cycle_stays_in_the_video(drive: Any, longest: int, keys: set[int]) -> None:
     """Cycles of every length go both ways from every key frame, as far as there are frames, each once."""

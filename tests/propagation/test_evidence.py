@@ -12,7 +12,7 @@ from warprefine.propagation.evidence import Evidence, Models
 
 
 def test_evidence_is_what_the_networks_say(drive: Any) -> None:
-    """Frames are those of the video, flow lives on its first frame, and segmentations belong to their frame."""
+    """Frames are those of the video, flow lives on its first frame, a segmentation on its own."""
     evidence = drive.evidence(drive.video([0]))
 
     assert torch.equal(evidence.frame(3), drive.frame(3))

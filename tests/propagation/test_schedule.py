@@ -33,7 +33,7 @@ def test_a_key_frame_labels_both_ways_up_to_the_horizon() -> None:
 
 
 def test_labels_stop_at_the_ends_of_the_video() -> None:
-    """There is nothing before the first frame and behind the last; where nothing is to be done, no unit is."""
+    """Nothing lies before the first frame and behind the last; where nothing is to be done, no unit is."""
     assert frames_by_name(plan(video(4, 0), 9)) == {"v/000000+": (1, 2, 3)}
     assert frames_by_name(plan(video(4, 3), 9)) == {"v/000003-": (2, 1, 0)}
     assert plan(video(1, 0), 9) == []
@@ -57,7 +57,9 @@ def test_without_key_frames_there_is_nothing_to_do() -> None:
 
 
 @given(length=st.integers(1, 40), horizon=st.integers(0, 45), data=st.data())
-def test_every_frame_in_reach_is_labelled_exactly_once(length: int, horizon: int, data: st.DataObject) -> None:
+def test_every_frame_in_reach_is_labelled_exactly_once(
+    length: int, horizon: int, data: st.DataObject
+) -> None:
     """Frames within the horizon are in one unit each, that of their nearest key frame, one step at a time."""
     keys = sorted(data.draw(st.sets(st.integers(0, length - 1), min_size=1, max_size=5)))
     units = plan(video(length, *keys), horizon)

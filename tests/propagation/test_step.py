@@ -1,4 +1,4 @@
-"""Tests of propagation/step.py: the paper's Psi, one frame at a time, on numbers that can be checked by eye."""
+"""Tests of propagation/step.py: the paper's Psi, one frame at a time, on numbers checked by hand."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def test_the_segmenter_says_its_likeliest_class_and_how_likely() -> None:
 
     assert said.labels.shape == (1, 4, 6)
     assert said.labels.unique().tolist() == [2]
-    torch.testing.assert_close(said.confidence, torch.full((1, 4, 6), float(logits[0, :, 0, 0].softmax(0)[2])))
+    torch.testing.assert_close(
+        said.confidence, torch.full((1, 4, 6), float(logits[0, :, 0, 0].softmax(0)[2]))
+    )
 
 
 def test_who_is_not_confident_abstains() -> None:
@@ -124,7 +126,9 @@ def test_void_is_carried_along() -> None:
     frame = torch.full((1, 3, 1, 3), 100, dtype=torch.uint8)
     pair = Pair.of(frame, frame, flow_of(0, 0, 1, 3), certain(labels_of([3, 3, 3])))
 
-    assert warp_inpaint(known(labels_of([VOID, 1, VOID])), pair, tau=0.1).labels.tolist() == [[[VOID, 1, VOID]]]
+    assert warp_inpaint(known(labels_of([VOID, 1, VOID])), pair, tau=0.1).labels.tolist() == [
+        [[VOID, 1, VOID]]
+    ]
 
 
 def test_a_step_without_a_segmenter_is_our_own_mistake() -> None:
@@ -137,7 +141,7 @@ def test_a_step_without_a_segmenter_is_our_own_mistake() -> None:
 
 
 def test_the_refiner_sees_what_the_paper_names(drive: Any) -> None:
-    """The refiner gets the frame, the frame before warped onto it, the inpainted labels and the segmenter's say."""
+    """The refiner gets the frame, the warped frame before it, the inpainted labels and the segmenter's say."""
     segmentation = drive.segmenter()(drive.frame(1))
     pair = Pair.of(drive.frame(0), drive.frame(1), flow_of(-2, -1, *drive.size), segmentation)
     inpainted, refiner = Labelling(labels=drive.hand(1), confidence=torch.ones(1, *drive.size)), KeepAll()

@@ -33,9 +33,7 @@ def job(drive: Any, *videos: Any, methods: tuple[str, ...] = METHODS, **changes:
 def times(run: RunFolder, method: str) -> dict[str, int]:
     """Return when each label map of a method was written, by video and frame."""
     folder = run.root / "labels" / method
-    return {
-        path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*.png")
-    }
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*.png")}
 
 
 def rewritten(before: dict[str, int], after: dict[str, int]) -> list[str]:
@@ -158,7 +156,9 @@ def test_a_method_is_redone_when_what_it_uses_changes(
     )
 
     for unit in plan(video, 2):
-        changed = {m for m in METHODS if first.fingerprint(video, unit, m) != second.fingerprint(video, unit, m)}
+        changed = {
+            m for m in METHODS if first.fingerprint(video, unit, m) != second.fingerprint(video, unit, m)
+        }
         assert changed == redone
 
 

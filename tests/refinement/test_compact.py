@@ -131,7 +131,9 @@ def test_features_stay_where_they_are_in_odd_frames(size: tuple[int, int]) -> No
     refiner = network()
     joined: list[Tensor] = []
     refiner.down3.register_forward_pre_hook(lambda _, given: joined.append(given[0]))
-    quiet = Segmentation(logits=torch.zeros_like(seen.segmentation.logits), features=seen.segmentation.features)
+    quiet = Segmentation(
+        logits=torch.zeros_like(seen.segmentation.logits), features=seen.segmentation.features
+    )
     even = RefinerInput(
         frame=padded(seen.frame, 1),
         warped_frame=padded(seen.warped_frame, 1),

@@ -180,7 +180,7 @@ def test_grey_stays_grey_and_within_the_limits() -> None:
 
 
 def test_colours_are_weighed_as_eyes_do() -> None:
-    """Without saturation a pixel becomes as bright as it looks: images are RGB, and red is brighter than blue."""
+    """Without saturation a pixel is as bright as it looks: images are RGB, and red outshines blue."""
     draws = [np.random.default_rng(seed).uniform(-1, 1, 3) for seed in range(200)]
     seed = int(np.argmin([draw[2] for draw in draws]))
     colours = np.array([[[200, 0, 0], [0, 0, 200]]], np.uint8)

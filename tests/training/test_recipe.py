@@ -105,11 +105,17 @@ def test_a_partly_given_table_keeps_its_own_defaults(tmp_path: Path) -> None:
             "[propagatoin]\ntau = 1.0",
             r"'propagatoin'; did you mean 'propagation'\? \(there are segmenter, refiner, propagation\)",
         ),
-        ("[segmenter.optimisation]\nsteps = 0", r"segmenter\.optimisation\.steps = 0: input should be greater"),
+        (
+            "[segmenter.optimisation]\nsteps = 0",
+            r"segmenter\.optimisation\.steps = 0: input should be greater",
+        ),
         ("[segmenter.optimisation]\noptimiser = 'adam'", r"= 'adam': input should be 'adamw' or 'sgd'"),
         ("[segmenter]\nwidths = [4, 8]", r"segmenter\.widths = \[4, 8\]: tuple should have at least 5 items"),
         ("[segmenter]\nwidths = [4, 8, 8, 8, 1]", r"segmenter\.widths\.4 = 1: .* greater than or equal to 4"),
-        ("[segmenter.augmentation]\ncrop = [0, 9]", r"augmentation\.crop\.0 = 0: input should be greater than 0"),
+        (
+            "[segmenter.augmentation]\ncrop = [0, 9]",
+            r"augmentation\.crop\.0 = 0: input should be greater than 0",
+        ),
         ("[segmenter.augmentation]\nscale = [2.0, 0.5]", r"scale = \[2\.0, 0\.5\]: the smaller comes first"),
         ("[segmenter.augmentation]\nscale = [0.0, 0.5]", r"scale\.0 = 0\.0: input should be greater than 0"),
         ("[refiner]\ncrop = [100, 64]", r"refiner\.crop\.0 = 100: input should be a multiple of 16"),
@@ -120,7 +126,7 @@ def test_a_partly_given_table_keeps_its_own_defaults(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_value_is_told_by_its_place(tmp_path: Path, content: str, message: str) -> None:
-    """The file, the key, its value and what it should be are in one line; a wrong key is told the right one."""
+    """File, key, value and what it should be are in one line; a wrong key is told the right one."""
     with pytest.raises(RecipeError, match=message) as caught:
         loaded(tmp_path, content)
 
@@ -130,14 +136,18 @@ def test_a_wrong_value_is_told_by_its_place(tmp_path: Path, content: str, messag
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     """Whoever made two mistakes hears of both."""
-    with pytest.raises(RecipeError, match=r"steps = -1: .*; unknown key 'refiner\.crops'; did you mean 'crop'"):
+    with pytest.raises(
+        RecipeError, match=r"steps = -1: .*; unknown key 'refiner\.crops'; did you mean 'crop'"
+    ):
         loaded(tmp_path, "[segmenter.optimisation]\nsteps = -1\n[refiner]\ncrops = [64, 64]")
 
 
 @pytest.mark.parametrize("content", ["steps == 3", "[segmenter", "a = 1\na = 2"])
 def test_a_file_that_is_no_toml_is_told(tmp_path: Path, content: str) -> None:
     """The parser's own words say what is wrong and where."""
-    with pytest.raises(RecipeError, match=r"recipe\.toml is not TOML: .*(line|end of document).*; mend that line"):
+    with pytest.raises(
+        RecipeError, match=r"recipe\.toml is not TOML: .*(line|end of document).*; mend that line"
+    ):
         loaded(tmp_path, content)
 
 
@@ -153,7 +163,7 @@ def test_a_missing_recipe_is_told(tmp_path: Path) -> None:
     """A file that is not there and a folder in its place are told by name."""
     with pytest.raises(RecipeError, match=r"no\.toml does not exist; expected a recipe in TOML"):
         load_recipe(tmp_path / "no.toml")
-    with pytest.raises(RecipeError, match="cannot read .*: Is a directory; expected a recipe in TOML"):
+    with pytest.raises(RecipeError, match=r"cannot read .*: Is a directory; expected a recipe in TOML"):
         load_recipe(tmp_path)
 
 

@@ -27,6 +27,7 @@ class RunFolder:
     RUN/cache/                             flow and segmenter outputs; may be deleted at any time
     RUN/recipe.toml, RUN/job.json          the resolved recipe; data set, key frames, horizon
     RUN/left_out.json                      videos that could not be labelled, and why; none: no file
+    RUN/figures/*.png                      the report's plots, and a panel per clip
     RUN/metrics.json, RUN/report.html, RUN/log.txt, RUN/manifest.sqlite
     """
 
@@ -50,6 +51,11 @@ class RunFolder:
     def report_path(self) -> Path:
         """The report, one self-contained HTML file."""
         return self.root / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the report's pictures as files."""
+        return self.root / "figures"
 
     @property
     def left_out_path(self) -> Path:

@@ -16,7 +16,9 @@ from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
+from warprefine.evaluation.figures import write_figures
 from warprefine.evaluation.horizon import evaluate, has_truth
+from warprefine.evaluation.plots import Curve
 from warprefine.evaluation.report import write_report
 from warprefine.evaluation.scores import MethodScores, write_metrics
 from warprefine.io.atomic import write_text
@@ -210,6 +212,14 @@ def report(
         horizon=job.horizon,
         curves=_curves(run),
     )
+    write_figures(
+        run.figures,
+        run=run,
+        dataset=dataset,
+        scores=scores,
+        methods=job.methods,
+        horizon=job.horizon,
+    )
 
 
 def _remember(run: RunFolder, failures: dict[str, str]) -> None:
@@ -227,9 +237,9 @@ def _left_out(run: RunFolder) -> dict[str, str]:
     return found
 
 
-def _curves(run: RunFolder) -> dict[str, list[tuple[float, float]]]:
+def _curves(run: RunFolder) -> dict[str, Curve]:
     """Read the training curves out of the checkpoints."""
-    curves = {}
+    curves: dict[str, Curve] = {}
     for part in ("segmenter-base", "segmenter", "refiner"):
         path = run.checkpoint_path(part)
         if path.exists():

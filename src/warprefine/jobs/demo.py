@@ -19,6 +19,7 @@ from warprefine.training.recipe import (
     SegmenterRecipe,
 )
 
+HEIGHT, WIDTH = 144, 240
 VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10
 """The paper's ApolloScape protocol in small: clips of 21 frames, the middle one labelled."""
 
@@ -26,7 +27,7 @@ SMALL = Recipe(
     segmenter=SegmenterRecipe(
         widths=(16, 32, 64, 96, 128),
         optimisation=Optimisation(
-            steps=160,
+            steps=450,
             batch=8,
             optimiser="adamw",
             learning_rate=3e-3,
@@ -34,7 +35,7 @@ SMALL = Recipe(
             warmup=20,
             average_decay=0.95,
         ),
-        augmentation=Augmentation(crop=(160, 224), scale=(0.7, 1.5)),
+        augmentation=Augmentation(crop=(128, 192), scale=(0.7, 1.5)),
     ),
     refiner=RefinerRecipe(
         widths=(16, 32, 48, 64),
@@ -47,7 +48,7 @@ SMALL = Recipe(
             warmup=20,
             average_decay=0.97,
         ),
-        crop=(160, 224),
+        crop=(112, 160),
     ),
     propagation=PropagationRecipe(tau_candidates=(0.08, 0.15, 0.3)),
 )
@@ -66,6 +67,8 @@ def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progres
             length=LENGTH,
             start=KEY_FRAME,
             step=LENGTH,
+            h=HEIGHT,
+            w=WIDTH,
             seed=seed,
             progress=progress,
         )

@@ -35,7 +35,7 @@ def augment(
     """
     zoom = float(np.exp(rng.uniform(*np.log(settings.scale))))
     crop_h, crop_w = settings.crop
-    window = (round(crop_h / zoom), round(crop_w / zoom))
+    window = (max(round(crop_h / zoom), 1), max(round(crop_w / zoom), 1))
     corner = _corner(labels, window, rng, focus=focus)
     mirrored = rng.random() < settings.flip
     image, labels = _cut(image, corner, window, _PAD), _cut(labels, corner, window, VOID)

@@ -190,7 +190,7 @@ class _TrainingState:
         try:
             content = torch.load(self.path, map_location=device, weights_only=True)
             fits = content["made_with"] == self.made_with
-        except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError):
+        except (RuntimeError, OSError, KeyError, ValueError, EOFError, UnpicklingError):
             fits = False  # damaged
         if not fits:
             raise CheckpointError(

@@ -36,9 +36,9 @@ def test_every_listed_loss_leaves_void_out() -> None:
 
 def test_a_guess_costs_the_logarithm_of_the_classes() -> None:
     """Who knows nothing of four classes pays log 4 for each pixel, however many pixels there are."""
-    assert cross_entropy(torch.zeros(2, 4, 3, 5), torch.ones(2, 3, 5, dtype=torch.uint8)).item() == pytest.approx(
-        math.log(4)
-    )
+    assert cross_entropy(
+        torch.zeros(2, 4, 3, 5), torch.ones(2, 3, 5, dtype=torch.uint8)
+    ).item() == pytest.approx(math.log(4))
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.2, 3.0])])

@@ -1,0 +1,56 @@
+"""Write the pictures of a report as files too, for a paper or a page of one's own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from warprefine.core.video import Dataset
+from warprefine.evaluation.gallery import milestones, read_views, showcase
+from warprefine.evaluation.panel import draw_panel
+from warprefine.evaluation.plots import plot_hard_classes, plot_horizon
+from warprefine.evaluation.scores import MethodScores, in_order
+from warprefine.io.atomic import write_bytes
+from warprefine.io.run import RunFolder
+from warprefine.propagation.methods import ORACLE
+
+_MOST_CLIPS = 20
+_WIDEST = 480  # pixels of a frame in a panel
+
+
+def write_figures(
+    folder: Path,
+    *,
+    run: RunFolder,
+    dataset: Dataset,
+    scores: Mapping[str, MethodScores],
+    methods: Sequence[str],
+    horizon: int,
+) -> None:
+    """Write mIoU against distance, the hardest classes, and a panel of each clip (of 20 at most) as PNG.
+
+    The first two are figures 1 and 5 of the paper and need scores; the panels are its figure 6. The
+    oracle is left out: it is right by definition.
+    """
+    shown = [method for method in in_order(methods) if method != ORACLE]
+    measured = {method: scores[method] for method in shown if method in scores}
+    if measured:
+        write_bytes(folder / "miou-by-distance.png", plot_horizon(measured))
+        write_bytes(folder / "hard-classes.png", plot_hard_classes(measured, dataset.classes))
+    for video in dataset.videos[:_MOST_CLIPS]:
+        unit = showcase(video, horizon)
+        if unit is None:
+            continue
+        views = read_views(
+            run,
+            dataset,
+            video,
+            frames=milestones(video, unit, horizon),
+            key_frame=unit.key_frame,
+            methods=shown,
+            most_w=_WIDEST,
+        )
+        picture = io.BytesIO()
+        draw_panel(views, dataset.classes, methods=shown).save(picture, "PNG")
+        write_bytes(folder / f"{video.name}.png", picture.getvalue())

@@ -1,0 +1,242 @@
+"""Tests of training/segmenter.py: what a segmenter is shown, and what it learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from warprefine.core.errors import RecipeError
+from warprefine.core.tensors import VOID
+from warprefine.core.video import Dataset
+from warprefine.evaluation.confusion import count, mean_iou
+from warprefine.io.checkpoints import read_card
+from warprefine.ops.resize import to_size
+from warprefine.training.recipe import Augmentation, SegmenterRecipe
+from warprefine.training.samples import Samples, labelled_frames
+from warprefine.training.segmenter import BatchMaker, build_segmenter, hold_out, score, train_segmenter
+
+
+def with_changes(recipe: SegmenterRecipe, **changes: Any) -> SegmenterRecipe:
+    return recipe.model_copy(update=changes)
+
+
+def samples_of(dataset: Dataset) -> Samples:
+    return Samples(labelled_frames(dataset))
+
+
+def trained(path: Path, samples: Samples, recipe: SegmenterRecipe, **further: Any) -> nn.Module:
+    network = build_segmenter(recipe, 3, seed=0)
+    settings = {"held_out": Samples([]), "pools": [(samples, 1.0)]} | further
+    train_segmenter(
+        path,
+        network=network,
+        recipe=recipe,
+        optimisation=recipe.optimisation,
+        class_names=("road", "tree", "car"),
+        **settings,
+    )
+    return network
+
+
+def test_a_batch_follows_from_seed_and_step(dataset: Dataset, segmenter_recipe: SegmenterRecipe) -> None:
+    """Batches can be made in any order, and come out the same; another seed or step gives another."""
+    pools = [(samples_of(dataset), 1.0)]
+    make, again, other = (BatchMaker(pools, segmenter_recipe, batch=3, seed=seed) for seed in (0, 0, 1))
+    first = {step: make(step) for step in (0, 1)}
+
+    for step in (1, 0):
+        assert torch.equal(again(step).frames, first[step].frames)
+        assert torch.equal(again(step).labels, first[step].labels)
+    assert first[0].frames.shape == (3, 3, 32, 32)
+    assert first[0].labels.shape == (3, 32, 32)
+    assert not torch.equal(first[0].frames, first[1].frames)
+    assert not torch.equal(first[0].frames, other(0).frames)
+    assert not torch.equal(first[0].frames[0], first[0].frames[1])
+
+
+def test_colours_and_labels_of_a_batch_belong_together(
+    dataset: Dataset, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """In a crop, the pixels of a class have the colour of that class: RGB, and in its place."""
+    still = with_changes(segmenter_recipe, augmentation=Augmentation(crop=(32, 32), jitter=0, blur=0))
+
+    batch = BatchMaker([(samples_of(dataset), 1.0)], still, batch=16, seed=0)(0)
+
+    for label, colour in enumerate(dataset.classes.colors):
+        shown = batch.frames.permute(0, 2, 3, 1)[batch.labels == label].float().mean(dim=0)
+        torch.testing.assert_close(shown, torch.tensor(colour).float(), atol=12, rtol=0)
+
+
+def test_pools_are_drawn_from_by_their_share(
+    make_dataset: Callable[..., Dataset], segmenter_recipe: SegmenterRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool gives its share of the crops, however many frames it holds; empty pools and shares give none."""
+    key_frames, further = samples_of(make_dataset("few")), samples_of(make_dataset("many", seed=5))
+    drawn: list[Samples] = []
+    original = Samples.__getitem__
+
+    def noting(self: Samples, index: int) -> Any:
+        drawn.append(self)
+        return original(self, index)
+
+    def share_of_first(*shares: float) -> float:
+        pools = [*zip((key_frames, further), shares, strict=True), (Samples([]), 0.5)]
+        make = BatchMaker(pools, segmenter_recipe, batch=50, seed=0)
+        monkeypatch.setattr(Samples, "__getitem__", noting)
+        drawn.clear()
+        make(0)
+        make(1)
+        monkeypatch.setattr(Samples, "__getitem__", original)
+        assert len(drawn) == 100
+        return sum(pool is key_frames for pool in drawn) / 100
+
+    assert share_of_first(0.5, 0.5) == pytest.approx(0.5, abs=0.15)
+    assert share_of_first(0.2, 0.8) == pytest.approx(0.2, abs=0.12)
+    assert share_of_first(1.0, 0.0) == 1
+    assert share_of_first(0.0, 1.0) == 0
+
+
+def test_rare_classes_are_shown_as_often_as_common_ones(
+    make_dataset: Callable[..., Dataset], segmenter_recipe: SegmenterRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class that one frame alone shows is in every third crop when crops are placed on three classes."""
+    samples = samples_of(make_dataset(videos=[(0, 1, 2, 3, 4, 5)]))
+    original = Samples.__getitem__
+
+    def repainted(self: Samples, index: int) -> Any:
+        image, labels = original(self, index)
+        only = labels.copy()
+        only[only != VOID] = np.minimum(only[only != VOID], 1)
+        only[0, 0] = 2 if index == 3 else 0
+        return image, only
+
+    monkeypatch.setattr(Samples, "__getitem__", repainted)
+    shares = {}
+    for uniform in (0.0, 1.0):
+        still = Augmentation(crop=(16, 16), scale=(1, 1), class_uniform=uniform)
+        make = BatchMaker(
+            [(samples, 1.0)], with_changes(segmenter_recipe, augmentation=still), batch=90, seed=0
+        )
+        rare = (make(0).labels == 2).flatten(1).any(dim=1)
+        shares[uniform] = float(rare.float().mean())
+
+    assert shares[1.0] == pytest.approx(1 / 3, abs=0.12)
+    assert shares[0.0] < 0.05
+
+
+def test_pixels_are_counted_over_all_pools(
+    make_dataset: Callable[..., Dataset], segmenter_recipe: SegmenterRecipe
+) -> None:
+    """The frequency of a class, from which its weight follows, is that of all frames to be trained on."""
+    pools = [samples_of(make_dataset("few")), samples_of(make_dataset("many", seed=5))]
+
+    make = BatchMaker([(pool, 0.5) for pool in pools], segmenter_recipe, batch=1, seed=0)
+
+    labels = np.concatenate([pool[i][1].ravel() for pool in pools for i in range(len(pool))])
+    assert make.pixels.tolist() == np.bincount(labels, minlength=256).tolist()
+
+
+@pytest.mark.parametrize(("length", "held_out"), [(14, 0), (15, 3), (23, 5)])
+def test_some_frames_are_held_out_once_there_are_enough(
+    make_dataset: Callable[..., Dataset], length: int, held_out: int
+) -> None:
+    """One in so many is held out, evenly spread, if that makes three; no frame is on both sides."""
+    samples = samples_of(make_dataset(videos=[range(length)], length=length))
+
+    kept, validated = hold_out(samples, 5)
+
+    numbers = [member.frame for member in validated.members]
+    assert len(numbers) == held_out
+    assert sorted([*numbers, *(member.frame for member in kept.members)]) == list(range(length))
+    assert set(np.diff(numbers).tolist()) <= {5}
+
+
+def test_a_score_is_the_mean_iou_over_all_frames_together(
+    dataset: Dataset, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """A segmenter is scored at the size of the frames, from one confusion matrix."""
+    samples = samples_of(dataset)
+    network: Any = build_segmenter(segmenter_recipe, 3, seed=0).eval()
+    matrix = np.zeros((4, 4), np.int64)
+    for i in range(len(samples)):
+        image, labels = samples[i]
+        frames = torch.from_numpy(image).permute(2, 0, 1)[None]
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            logits = network(frames).logits.float()
+        predicted = to_size(logits, labels.shape).argmax(dim=1).to(torch.uint8)
+        matrix += count(predicted, torch.from_numpy(labels)[None], class_count=3)
+
+    assert score(network, samples) == pytest.approx(mean_iou(matrix))
+
+
+def test_a_segmenter_learns_colours(
+    tmp_path: Path, dataset: Dataset, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """In a hundred steps a small network learns to tell three colours apart."""
+    longer = segmenter_recipe.optimisation.model_copy(
+        update={"steps": 100, "batch": 4, "average_decay": 0.9, "checkpoint_every": 1000}
+    )
+    recipe = with_changes(segmenter_recipe, widths=(8, 8, 8, 8, 8), optimisation=longer)
+    samples = samples_of(dataset)
+
+    network: Any = trained(tmp_path / "segmenter.safetensors", samples, recipe)
+
+    assert score(network, samples) > 0.75
+
+
+def test_a_segmenter_is_kept_with_its_card(
+    tmp_path: Path, dataset: Dataset, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """A trained segmenter lies in one file that says how to build it; nothing else is left behind."""
+    path = tmp_path / "checkpoints" / "segmenter.safetensors"
+
+    trained(path, samples_of(dataset), segmenter_recipe, held_out=samples_of(dataset))
+
+    card = read_card(path)
+    assert (card.part, card.network, card.class_names) == ("segmenter", "compact", ("road", "tree", "car"))
+    assert card.settings == {"widths": [4] * 5}
+    assert card.recipe["optimisation"]["steps"] == segmenter_recipe.optimisation.steps
+    assert [step for step, _ in card.facts["history"]["validation"]] == [2, 4]
+    assert [file.name for file in path.parent.iterdir()] == ["segmenter.safetensors"]
+
+
+@pytest.mark.parametrize("killed_at", [1, 3, 4])
+def test_a_killed_training_writes_the_same_file(
+    tmp_path: Path, dataset: Dataset, segmenter_recipe: SegmenterRecipe, killed_at: int
+) -> None:
+    """The weights of a training that was killed and resumed are the same, byte for byte."""
+    samples = samples_of(dataset)
+
+    def kill(task: str, done: int, total: int, note: str = "") -> None:
+        if done == killed_at:
+            raise KeyboardInterrupt
+
+    trained(tmp_path / "calm.safetensors", samples, segmenter_recipe, held_out=samples)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "killed.safetensors", samples, segmenter_recipe, held_out=samples, progress=kill)
+    assert not (tmp_path / "killed.safetensors").exists()
+
+    trained(tmp_path / "killed.safetensors", samples, segmenter_recipe, held_out=samples)
+
+    files = [(tmp_path / f"{name}.safetensors").read_bytes() for name in ("calm", "killed")]
+    assert files[0] == files[1]
+
+
+def test_an_unknown_network_is_told(segmenter_recipe: SegmenterRecipe) -> None:
+    """A recipe that names a network that does not exist is told the nearest one."""
+    with pytest.raises(RecipeError, match="no segmenter is called 'compct'; did you mean 'compact'"):
+        build_segmenter(with_changes(segmenter_recipe, network="compct"), 3, seed=0)
+
+
+def test_the_same_seed_builds_the_same_network(segmenter_recipe: SegmenterRecipe) -> None:
+    """Where a training starts follows from the seed alone."""
+    one, same, other = (build_segmenter(segmenter_recipe, 3, seed=seed) for seed in (0, 0, 1))
+
+    assert torch.equal(one.state_dict()["stem.0.weight"], same.state_dict()["stem.0.weight"])
+    assert not torch.equal(one.state_dict()["stem.0.weight"], other.state_dict()["stem.0.weight"])
