@@ -141,7 +141,7 @@ def test_a_step_without_a_segmenter_is_our_own_mistake() -> None:
 
 
 def test_the_refiner_sees_what_the_paper_names(drive: Any) -> None:
-    """The refiner gets the frame, the warped frame before it, the inpainted labels and the segmenter's say."""
+    """The refiner gets the frame, the warped frame before, the inpainted labels and the segmenter's say."""
     segmentation = drive.segmenter()(drive.frame(1))
     pair = Pair.of(drive.frame(0), drive.frame(1), flow_of(-2, -1, *drive.size), segmentation)
     inpainted, refiner = Labelling(labels=drive.hand(1), confidence=torch.ones(1, *drive.size)), KeepAll()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from warprefine.core.errors import CheckpointError, TrainingError
+from warprefine.core.errors import TrainingError
 from warprefine.training.loop import learning_rate_at, make_optimiser, train
 from warprefine.training.recipe import Optimisation
 
@@ -275,62 +274,6 @@ def test_weights_decay_and_biases_do_not() -> None:
             FEW.weight_decay: {id(made[0].weight)},
             0.0: {id(made[0].bias), id(made[1].weight), id(made[1].bias), id(made[4].bias)},
         }
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"recipe": FEW.model_copy(update={"steps": 10})},
-        {"recipe": FEW.model_copy(update={"optimiser": "adamw"})},
-        {"seed": 1},
-        {"made": nn.Sequential(nn.Conv2d(3, 5, 3))},
-    ],
-    ids=["steps", "optimiser", "seed", "network"],
-)
-def test_the_state_of_another_training_is_refused(tmp_path: Path, other: dict[str, Any]) -> None:
-    """A state belongs to one network, recipe and seed; the message says what to do with the file."""
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "a.state", progress=stop_at(5))
-    with pytest.raises(
-        CheckpointError,
-        match=r"a\.state does not hold the state of this training; expected one saved with the same network, "
-        r"recipe and seed; delete the file to begin again",
-    ):
-        trained(tmp_path / "a.state", **other)
-
-
-@pytest.mark.parametrize("kept", [0, 1, 100, 3000, -1])
-def test_a_damaged_state_is_told(tmp_path: Path, kept: int) -> None:
-    """A state file that was cut short is not gone on from."""
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "a.state", progress=stop_at(5))
-    content = (tmp_path / "a.state").read_bytes()
-    (tmp_path / "a.state").write_bytes(content[:kept])
-
-    with pytest.raises(CheckpointError, match=r"a\.state does not hold the state of this training"):
-        trained(tmp_path / "a.state")
-
-
-class Trap:
-    """A pickle that leaves a file behind when it is opened."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return Path.touch, (self.mark,)
-
-
-def test_a_state_does_not_run_code(tmp_path: Path) -> None:
-    """Nothing but tensors and plain values is read from a state file."""
-    (tmp_path / "raw").write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=2))
-    torch.save({"made_with": Trap(tmp_path / "sprung")}, tmp_path / "saved")
-
-    for name in ("raw", "saved"):
-        with pytest.raises(CheckpointError, match="does not hold the state of this training"):
-            trained(tmp_path / name)
-
-    assert not (tmp_path / "sprung").exists()
 
 
 def test_progress_shows_the_loss(tmp_path: Path) -> None:

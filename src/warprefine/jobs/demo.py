@@ -27,7 +27,7 @@ SMALL = Recipe(
     segmenter=SegmenterRecipe(
         widths=(16, 32, 64, 96, 128),
         optimisation=Optimisation(
-            steps=450,
+            steps=400,
             batch=8,
             optimiser="adamw",
             learning_rate=3e-3,
@@ -40,15 +40,15 @@ SMALL = Recipe(
     refiner=RefinerRecipe(
         widths=(16, 32, 48, 64),
         optimisation=Optimisation(
-            steps=200,
+            steps=250,
             batch=4,
             optimiser="adamw",
-            learning_rate=2e-3,
+            learning_rate=1e-3,
             weight_decay=0.03,
             warmup=20,
             average_decay=0.97,
         ),
-        crop=(112, 160),
+        crop=(128, 192),
     ),
     propagation=PropagationRecipe(tau_candidates=(0.08, 0.15, 0.3)),
 )
