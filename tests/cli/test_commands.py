@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from warprefine.cli import commands, main
 from warprefine.core.progress import Progress
+from warprefine.io.run import RunFolder
+from warprefine.jobs.autolabel import Outcome
 from warprefine.propagation.methods import METHODS
 
 
@@ -58,8 +59,7 @@ def test_autolabel_runs_every_method_unless_told_otherwise(
 ) -> None:
     """Asked for nothing, it does it all; asked for some, these in the usual order."""
     asked: list[Any] = []
-    run = SimpleNamespace(root=tmp_path, report_path=tmp_path / "report.html")
-    outcome = SimpleNamespace(scores={}, failures={}, run=run)
+    outcome = Outcome(run=RunFolder(tmp_path), tau=0.0, scores={})
 
     def note(started: Any, methods: Any) -> Any:
         asked.append(methods)
@@ -196,11 +196,9 @@ def test_demo_hands_its_options_on(warprefine: Any, tmp_path: Path, monkeypatch:
     """The demo's command is its job with a progress bar."""
     asked: dict[str, Any] = {}
 
-    def run_demo(out: Path, *, device: str, seed: int, progress: Progress) -> Any:
+    def run_demo(out: Path, *, device: str, seed: int, progress: Progress) -> Outcome:
         asked.update(out=out, device=device, seed=seed)
-        return SimpleNamespace(
-            scores={}, failures={}, run=SimpleNamespace(root=out, report_path=out / "report.html")
-        )
+        return Outcome(run=RunFolder(out), tau=0.0, scores={})
 
     monkeypatch.setattr(commands, "run_demo", run_demo)
     result = warprefine("demo", "--out", tmp_path / "run", "--seed=4")

@@ -19,7 +19,7 @@ from warprefine.training.recipe import (
     SegmenterRecipe,
 )
 
-HEIGHT, WIDTH = 144, 240
+HEIGHT, WIDTH = 192, 320
 VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10
 """The paper's ApolloScape protocol in small: clips of 21 frames, the middle one labelled."""
 
@@ -27,7 +27,7 @@ SMALL = Recipe(
     segmenter=SegmenterRecipe(
         widths=(16, 32, 64, 96, 128),
         optimisation=Optimisation(
-            steps=400,
+            steps=160,
             batch=8,
             optimiser="adamw",
             learning_rate=3e-3,
@@ -35,20 +35,20 @@ SMALL = Recipe(
             warmup=20,
             average_decay=0.95,
         ),
-        augmentation=Augmentation(crop=(128, 192), scale=(0.7, 1.5)),
+        augmentation=Augmentation(crop=(160, 224), scale=(0.7, 1.5)),
     ),
     refiner=RefinerRecipe(
         widths=(16, 32, 48, 64),
         optimisation=Optimisation(
-            steps=250,
+            steps=200,
             batch=4,
             optimiser="adamw",
-            learning_rate=1e-3,
+            learning_rate=2e-3,
             weight_decay=0.03,
             warmup=20,
             average_decay=0.97,
         ),
-        crop=(128, 192),
+        crop=(160, 224),
     ),
     propagation=PropagationRecipe(tau_candidates=(0.08, 0.15, 0.3)),
 )

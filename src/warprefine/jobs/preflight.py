@@ -106,8 +106,8 @@ def sound_videos(
     errors: dict[str, WarpRefineError] = dict(dataset.broken)
     for video in labelled:
         try:
-            check_video(video, dataset.classes)
             _decode(video, needed[video.name], motion)
+            check_video(video, dataset.classes)
         except WarpRefineError as error:
             errors[video.name] = error
         done += len(needed[video.name])

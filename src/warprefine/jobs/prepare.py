@@ -107,7 +107,9 @@ class Preparation:
         path = self.run.checkpoint_path("refiner")
         classes, device = self.teachers.dataset.classes, self.teachers.device
         if not path.exists():
-            tau, channels = self.tau(), cast(Segmenter, self.segmenter().segmenter).feature_channels
+            tau, channels = self.tau(), 0
+            if self.recipe.refiner.features:
+                channels = cast(Segmenter, self.segmenter().segmenter).feature_channels
             cycles = self._cycles()
             cycles.make(tau, progress=self.progress)
             network = build_refiner(
@@ -204,7 +206,7 @@ def _check_free(source: Path, target: Path) -> None:
 def _check_pair(refiner: Path, models: Models) -> None:
     """Refuse a refiner that was trained on the features of a segmenter of another shape."""
     wanted = read_card(refiner).settings["feature_channels"]
-    found = cast(Segmenter, models.segmenter).feature_channels
+    found = cast(Segmenter, models.segmenter).feature_channels if wanted else 0
     if wanted not in (0, found):
         raise CheckpointError(
             f"{refiner} expects a segmenter with {wanted} feature channels, but the one here has {found}; "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -52,9 +50,6 @@ class CompactRefiner(nn.Module):
         self.up2 = UpBlock(quarter, half, half)
         self.up1 = UpBlock(half, full, full)
         self.classifier = nn.Conv2d(full, class_count + 1, 1)
-        # Zeros: the untrained refiner leaves labels as they are, and every step from there is learned.
-        nn.init.zeros_(self.classifier.weight)
-        nn.init.zeros_(cast(Tensor, self.classifier.bias))
         self.label_weight = nn.Parameter(torch.tensor(3.0))
         self.segmenter_weight = nn.Parameter(torch.tensor(0.3))
 

@@ -107,6 +107,8 @@ class RefinerRecipe(_Settings):
     """Which network: a name in `refinement.REFINERS`."""
     widths: tuple[Channels, ...] = Field((24, 48, 96, 128), min_length=4, max_length=4)
     """Channels at strides 1, 2, 4 and 8."""
+    features: bool = True
+    """Join the segmenter's features, as the paper does; they help only where folds share a base network."""
     loss: str = "cross-entropy"
     """Which loss: a name in `training.losses.LOSSES`."""
     class_balance: float = Field(0.2, ge=0, le=1)
