@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from warprefine.cli import app
+from warprefine.evaluation import sections
 
 
 def invoke(*words: object) -> Any:
@@ -23,6 +24,12 @@ def invoke(*words: object) -> Any:
 def warprefine() -> Callable[..., Any]:
     """The command line as a function."""
     return invoke
+
+
+@pytest.fixture(autouse=True)
+def _reports_without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts take most of the time of a small run, and have tests of their own."""
+    monkeypatch.setattr(sections, "_chart", lambda draw, alt: "")
 
 
 @pytest.fixture

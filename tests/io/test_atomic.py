@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from warprefine.core.errors import RunFolderError
-from warprefine.io.atomic import copy_file, make_folder, replacing, write_bytes, write_text, writing_errors
+from warprefine.io.atomic import (
+    copy_file,
+    make_folder,
+    remove_drafts,
+    replacing,
+    write_bytes,
+    write_text,
+    writing_errors,
+)
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -73,6 +83,37 @@ def test_two_processes_do_not_write_into_one_draft(tmp_path: Path, monkeypatch: 
         another.touch()
 
     assert mine.name != another.name
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    """Drafts of processes that run no more go, at any depth; those of running ones stay, and all else."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / "below").mkdir()
+    left = [tmp_path / "below" / f".a.png.{gone.pid}.part", tmp_path / f".b.{os.getpid()}.part"]
+    left.append(tmp_path / f".c.{10**30}.part")
+    kept = [tmp_path / f".d.{os.getppid()}.part", tmp_path / ".mine.part", tmp_path / "e.1.part"]
+    for path in (*left, *kept):
+        path.touch()
+
+    remove_drafts(tmp_path)
+
+    assert [path for path in left if path.exists()] == []
+    assert [path for path in kept if not path.exists()] == []
+
+
+def test_a_process_of_somebody_else_runs_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A draft is not removed because its writer may not be asked."""
+    draft = tmp_path / ".a.4321.part"
+    draft.touch()
+
+    def refuse(number: int, signal: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refuse)
+    remove_drafts(tmp_path)
+
+    assert draft.exists()
 
 
 def test_a_copy_is_the_same_bytes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,44 @@ def test_a_folder_of_another_job_is_left_alone(tmp_path: Path, changed: dict[str
         run.claim({**JOB, **changed})
 
     run.claim(JOB)
+
+
+def test_a_long_list_is_cut_in_the_message(tmp_path: Path) -> None:
+    """A run of a hundred videos is refused in one line that can be read."""
+    run = RunFolder(tmp_path)
+    run.claim({"videos": [f"v{i}" for i in range(100)]})
+
+    with pytest.raises(
+        RunFolderError, match=r"videos = \['v0', .*, 'v4' and 95 more\], but .* says \['a'\]; choose"
+    ):
+        run.claim({"videos": ["a"]})
+
+
+def test_looking_whether_a_job_fits_writes_nothing(tmp_path: Path) -> None:
+    """Before hours of checking, a folder can be asked whether it belongs to another job."""
+    run = RunFolder(tmp_path)
+
+    run.check(JOB)
+
+    assert not (tmp_path / "job.json").exists()
+    run.claim(JOB)
+    with pytest.raises(RunFolderError, match="horizon = 10, but this command says 5"):
+        run.check({**JOB, "horizon": 5})
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    """A run that goes on removes the drafts of its forerunner; a run of another job removes nothing."""
+    run = RunFolder(tmp_path)
+    run.claim(JOB)
+    draft = tmp_path / "labels" / f".a.png.{os.getpid()}.part"
+    draft.parent.mkdir()
+    draft.touch()
+
+    with pytest.raises(RunFolderError, match="holds a run with"):
+        run.claim({**JOB, "horizon": 5})
+    assert draft.exists()
+    run.claim(JOB)
+    assert not draft.exists()
 
 
 def test_a_folder_without_a_job_is_no_run(tmp_path: Path) -> None:
@@ -100,6 +139,8 @@ def test_every_file_of_a_run_has_its_place(tmp_path: Path) -> None:
         run.cache,
         run.metrics_path,
         run.report_path,
+        run.figures,
+        run.left_out_path,
     ]
     assert [place.relative_to(run.root).as_posix() for place in places] == [
         "labels/motion-only/clip/000001.png",
@@ -108,6 +149,8 @@ def test_every_file_of_a_run_has_its_place(tmp_path: Path) -> None:
         "cache",
         "metrics.json",
         "report.html",
+        "figures",
+        "left_out.json",
     ]
 
 

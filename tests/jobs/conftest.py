@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from warprefine.evaluation import sections
+
 MOMENTS = (
     ("open", "street-001/frames/000005.jpg", 1),  # checking the data
     ("os.rename", "checkpoints/segmenter.state", 2),
@@ -76,6 +78,12 @@ def runs(tiny_data: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFa
     calls += [([*words, str(killed)], moment) for moment in (*MOMENTS, None)]
     codes = [code for code, _ in in_processes(calls)]
     return Runs(whole=whole, killed=killed, codes=codes, data_before=data_before)
+
+
+@pytest.fixture(autouse=True)
+def _reports_without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts take most of the time of a small run, and have tests of their own."""
+    monkeypatch.setattr(sections, "_chart", lambda draw, alt: "")
 
 
 @pytest.fixture

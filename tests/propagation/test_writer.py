@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from warprefine.core.errors import RunFolderError
 from warprefine.io.images import read_gray, read_labels, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.propagation.methods import METHODS, Setting
@@ -226,6 +228,35 @@ def test_a_half_written_unit_is_done_again(drive: Any, run: RunFolder) -> None:
     assert propagate(job(drive, video, methods=("motion-only",)), run) == {}
 
     assert sorted(times(run, "motion-only")) == [f"drive/{t:06d}.png" for t in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("kind", ["labels", "confidence"])
+def test_a_file_that_was_lost_is_made_again(drive: Any, run: RunFolder, kind: str) -> None:
+    """When somebody deletes one map of a finished unit, the unit is redone, and no other."""
+    video, methods = drive.video([1], truth=[2]), ("motion-only", "oracle")
+    propagate(job(drive, video, methods=methods), run)
+    before, whole = {method: times(run, method) for method in methods}, files(run)
+    (run.root / kind / "motion-only/drive/000003.png").unlink()
+
+    propagate(job(drive, video, methods=methods), run)
+
+    assert files(run) == whole
+    assert rewritten(before["motion-only"], times(run, "motion-only")) == [
+        "drive/000002.png",
+        "drive/000003.png",
+    ]
+    assert rewritten(before["oracle"], times(run, "oracle")) == []
+
+
+def test_a_full_disk_stops_the_run(drive: Any, run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trouble with the disk is no fault of the video: it is not left out, the run stops."""
+
+    def refuse(self: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(RunFolderError, match="the disk is full"):
+        propagate(job(drive, drive.video([1]), methods=("motion-only",)), run)
 
 
 def test_a_broken_video_does_not_stop_the_others(

@@ -243,5 +243,6 @@ def _curves(run: RunFolder) -> dict[str, Curve]:
     for part in ("segmenter-base", "segmenter", "refiner"):
         path = run.checkpoint_path(part)
         if path.exists():
-            curves[f"{part}: loss"] = [(s, v) for s, v in read_card(path).facts["history"]["loss"]]
-    return curves
+            history = read_card(path).facts.get("history", {})  # weights from elsewhere have none
+            curves[f"{part}: loss"] = [(step, loss) for step, loss in history.get("loss", [])]
+    return {name: curve for name, curve in curves.items() if curve}
