@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from warprefine.cli import app
-from warprefine.evaluation import sections
+from warprefine.evaluation import figures, sections
 
 
 def invoke(*words: object) -> Any:
@@ -30,6 +30,8 @@ def warprefine() -> Callable[..., Any]:
 def _reports_without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Charts take most of the time of a small run, and have tests of their own."""
     monkeypatch.setattr(sections, "_chart", lambda draw, alt: "")
+    monkeypatch.setattr(figures, "plot_horizon", lambda scores: b"")
+    monkeypatch.setattr(figures, "plot_hard_classes", lambda scores, classes: b"")
 
 
 @pytest.fixture

@@ -91,6 +91,27 @@ def test_a_broken_clip_is_reported_when_the_others_are_done(
     assert table_in(evaluated.stdout) == table_in(result.stdout)
 
 
+def test_a_video_that_cannot_be_opened_joins_once_it_is_mended(
+    warprefine: Any, data: Path, tmp_path: Path
+) -> None:
+    """It is reported like any broken clip, and the same command labels it later."""
+    words = ("autolabel", data, "--out", tmp_path / "run", "--horizon=3", "--method=motion-only")
+    frames = data / "videos/street-000/frames"
+    frames.rename(data / "elsewhere")
+    (data / "videos/street-000.mp4").write_bytes(b"no video")
+
+    broken = warprefine(*words)
+
+    assert broken.exit_code == 1
+    assert re.fullmatch(r"error: .*street-000\.mp4.*\n", broken.stderr)
+    assert "street-000.mp4" in (tmp_path / "run/left_out.json").read_text()
+    (data / "videos/street-000.mp4").unlink()
+    (data / "elsewhere").rename(frames)
+    assert warprefine(*words).exit_code == 0
+    assert len(list(tmp_path.glob("run/labels/motion-only/*/*.png"))) == 14
+    assert not (tmp_path / "run/left_out.json").exists()
+
+
 # train and propagate
 
 
@@ -176,6 +197,17 @@ def test_inspect_lists_videos_and_classes(warprefine: Any, tiny_data: Path) -> N
     assert "2 videos, 14 frames, 2 key frames" in result.stdout
     assert re.search(r"road +\d+\.\d\d %", result.stdout)
     assert result.stderr == ""
+
+
+def test_inspect_tells_of_videos_that_cannot_be_opened(warprefine: Any, data: Path) -> None:
+    """Also without --check no video is left out in silence."""
+    (data / "videos/street-002.mp4").write_bytes(b"no video")
+
+    result = warprefine("inspect", data)
+
+    assert result.exit_code == 1
+    assert "2 videos, 14 frames" in result.stdout
+    assert re.fullmatch(r"error: .*street-002\.mp4.*\n", result.stderr)
 
 
 def test_inspect_finds_every_broken_file(warprefine: Any, data: Path) -> None:

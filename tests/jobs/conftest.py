@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from warprefine.evaluation import sections
+from warprefine.evaluation import figures, sections
 
 MOMENTS = (
     ("open", "street-001/frames/000005.jpg", 1),  # checking the data
@@ -84,6 +84,8 @@ def runs(tiny_data: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFa
 def _reports_without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Charts take most of the time of a small run, and have tests of their own."""
     monkeypatch.setattr(sections, "_chart", lambda draw, alt: "")
+    monkeypatch.setattr(figures, "plot_horizon", lambda scores: b"")
+    monkeypatch.setattr(figures, "plot_hard_classes", lambda scores, classes: b"")
 
 
 @pytest.fixture

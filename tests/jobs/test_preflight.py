@@ -16,6 +16,7 @@ from warprefine import Recipe, open_dataset
 from warprefine.core.errors import DeviceError, FrameError, KeyFrameError, LabelError, RecipeError
 from warprefine.jobs.preflight import (
     check_device,
+    check_further,
     check_names,
     check_reach,
     describe_job,
@@ -105,6 +106,25 @@ def test_the_horizon_may_be_as_long_as_the_longest_clip(data: Path) -> None:
     shutil.rmtree(data / "videos/street-001/labels")
     with pytest.raises(KeyFrameError, match=r"\(5 frames\); choose a horizon from 1 to 4"):
         check_reach(open_dataset(data), 6)
+
+
+def test_a_broken_video_is_not_taken_for_one_without_labels(data: Path) -> None:
+    """Where the only labelled video cannot be opened, that is what its user hears."""
+    shutil.rmtree(data / "videos/street-001/labels")
+    shutil.rmtree(data / "videos/street-000/frames")
+    (data / "videos/street-000.mp4").write_bytes(b"no video")
+
+    with pytest.raises(FrameError, match=r"street-000\.mp4"):
+        check_reach(open_dataset(data), 3)
+
+
+def test_no_further_video_may_be_broken(data: Path) -> None:
+    """What is not trained on would be missed by nobody, so it is told."""
+    check_further([open_dataset(data)])
+    (data / "videos/street-002.mp4").write_bytes(b"no video")
+
+    with pytest.raises(FrameError, match=r"street-002\.mp4"):
+        check_further([open_dataset(data)])
 
 
 def test_single_pictures_are_no_videos(tiny_data: Path) -> None:
@@ -252,3 +272,15 @@ def test_a_data_set_made_in_memory_is_known_by_its_folder(tiny_data: Path) -> No
     job = describe_job(dataset, horizon=3, also_train=[], seed=0, recipe=Recipe())
 
     assert job["data"] == {"root": str(tiny_data)}
+
+
+def test_a_video_that_is_mended_is_part_of_the_job_already(data: Path) -> None:
+    """A run that had to leave a video out can go on with it later."""
+    settings: dict[str, Any] = {"horizon": 3, "also_train": [], "seed": 0, "recipe": Recipe()}
+    whole = describe_job(open_dataset(data), **settings)
+    frames = data / "videos/street-000/frames"
+    frames.rename(data / "elsewhere")
+    dataset = open_dataset(data)
+
+    assert list(dataset.broken) == ["street-000"]
+    assert describe_job(dataset, **settings) == whole

@@ -54,13 +54,14 @@ def summarise(dataset: Dataset, *, check: bool = False) -> DatasetSummary:
     Opens the label maps of all key frames, and of other files the headers.
 
     Args:
-        check: Open every frame and every label map, and collect what is wrong instead of raising.
+        check: Open every frame and every label map, and collect what is wrong instead of raising. Without
+            it, `problems` has only the videos that the reader had to leave out.
 
     Raises:
         FrameError: Frame 0 of a video cannot be read; only without `check`.
         LabelError: A label map does not fit its frame or the class set; only without `check`.
     """
-    problems: list[str] | None = [str(error) for error in dataset.broken.values()] if check else None
+    problems: list[str] | None = [] if check else None
     pixels = torch.zeros(VOID + 1, dtype=torch.int64)
     videos = []
     for video in dataset.videos:
@@ -87,7 +88,7 @@ def summarise(dataset: Dataset, *, check: bool = False) -> DatasetSummary:
         classes=dataset.classes,
         videos=tuple(videos),
         pixels=(*pixels[: len(dataset.classes)].tolist(), int(pixels[VOID])),
-        problems=tuple(dict.fromkeys(problems or ())),
+        problems=tuple(dict.fromkeys([*map(str, dataset.broken.values()), *(problems or ())])),
     )
 
 

@@ -26,6 +26,7 @@ from warprefine.io.checkpoints import read_card
 from warprefine.io.run import RunFolder
 from warprefine.jobs.preflight import (
     check_device,
+    check_further,
     check_names,
     check_reach,
     describe_job,
@@ -80,6 +81,7 @@ def start(
     recipe = recipe or Recipe()
     check_names(recipe)
     check_reach(dataset, horizon)
+    check_further(also_train)
     run = RunFolder(out)
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe)
     run.check(job)

@@ -30,7 +30,8 @@ def describe_job(
     return {
         "data": _origin(dataset),
         "classes": list(dataset.classes.names),
-        "videos": [video.name for video in dataset.videos],
+        # Broken videos are counted in: once they are mended, the run goes on with them.
+        "videos": sorted({*dataset.broken, *(video.name for video in dataset.videos)}),
         "horizon": horizon,
         "also_train": [_origin(further) for further in also_train],
         "seed": seed,
@@ -69,8 +70,11 @@ def check_reach(dataset: Dataset, horizon: int) -> None:
 
     Raises:
         KeyFrameError: No video has a key frame, or the horizon reaches beyond every clip.
+        WarpRefineError: No video has a key frame, but one is broken: its problem.
     """
     lengths = [len(video) for video in dataset.videos if video.labels]
+    if not lengths and dataset.broken:
+        raise next(iter(dataset.broken.values()))
     if not lengths:
         raise KeyFrameError(
             f"{dataset.root} has no key frame at all; put label maps into videos/NAME/labels, "
@@ -87,6 +91,17 @@ def check_reach(dataset: Dataset, horizon: int) -> None:
             f"horizon {horizon} lies beyond the longest clip of {dataset.root} ({longest} frames); "
             f"choose a horizon from 1 to {longest - 1}"
         )
+
+
+def check_further(also_train: Sequence[Dataset]) -> None:
+    """Make sure that no video of the further data is broken: nobody would notice what was not trained on.
+
+    Raises:
+        WarpRefineError: One is: its problem.
+    """
+    for further in also_train:
+        for error in further.broken.values():
+            raise error
 
 
 def sound_videos(
