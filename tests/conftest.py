@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Two workers on two cores: a thread that waits must sleep, not spin. OpenMP reads this when it is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +26,9 @@ settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
-def _same_weights_every_time() -> None:
+def _same_start_every_time() -> None:
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # whatever a command of an earlier test has set
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +38,23 @@ def test_threads_are_those_that_were_asked_for() -> None:
     assert torch.get_num_threads() == 300
     assert 1 <= numba.get_num_threads() <= 300
     assert cv2.getNumThreads() == 1
+
+
+FORKED = """
+import os
+import torch
+from warprefine.cli.options import use_threads
+if os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+use_threads(1)
+assert torch.get_num_threads() == 1, torch.get_num_threads()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_threads_are_those_that_were_asked_for_in_a_forked_process() -> None:
+    """No library's start gives another one all cores again."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True)
 
 
 @pytest.mark.usefixtures("_threads_as_before")

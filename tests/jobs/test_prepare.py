@@ -11,9 +11,11 @@ import pytest
 
 from warprefine import Recipe, load_recipe, open_dataset
 from warprefine.core.errors import CheckpointError, RecipeError
-from warprefine.io.checkpoints import Card, load_weights, read_card, save_checkpoint
+from warprefine.io.checkpoints import Card, fingerprint, load_weights, read_card, save_checkpoint
 from warprefine.jobs.autolabel import start
 from warprefine.jobs.prepare import Preparation
+from warprefine.refinement.mirrored import MirroredRefiner
+from warprefine.segmentation.mirrored import MirroredSegmenter
 from warprefine.training.refiner import build_refiner
 from warprefine.training.segmenter import build_segmenter
 
@@ -261,3 +263,53 @@ def test_each_fold_has_weights_of_its_own(runs: Any, workshop: Workshop) -> None
         load_weights(path, network)
 
     assert len({path.read_bytes() for path in paths}) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("unseen", [["-fold0", "-fold1"]]),
+        ("seen", [[""]]),
+        ("both", [["-fold0", "-fold1"], [""]]),
+    ],
+)
+def test_cycles_are_made_with_the_segmenters_that_the_recipe_names(
+    workshop: Workshop, kind: str, expected: list[list[str]]
+) -> None:
+    """One set of cycles has segmenters that never saw the key frame, the other the one that labels."""
+    refiner = workshop.recipe.refiner.model_copy(update={"segmenters": kind})
+    preparation = workshop.preparation(workshop.recipe.model_copy(update={"refiner": refiner}))
+    key_frames = [(video, key) for video in workshop.dataset.videos for key in video.key_frames]
+
+    for cycles, names in zip(preparation._cycles(), expected, strict=True):
+        used = {cycles._models_of(video, key).segmenter_fingerprint for video, key in key_frames}
+        weights = [preparation.run.checkpoint_path(f"segmenter{name}") for name in names]
+        assert used == {f"{fingerprint(path)}-mirrored" for path in weights}
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_segmenter_labels_with_its_mirror_image_where_the_recipe_says_so(
+    workshop: Workshop, mirrored: bool
+) -> None:
+    """What was said with and without the mirror image is never taken for one another."""
+    settings = workshop.recipe.segmenter.model_copy(update={"mirrored": mirrored})
+    preparation = workshop.preparation(workshop.recipe.model_copy(update={"segmenter": settings}))
+
+    models = preparation.segmenter()
+
+    assert isinstance(models.segmenter, MirroredSegmenter) == mirrored
+    assert models.segmenter_fingerprint.endswith("-mirrored") == mirrored
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_refiner_repairs_with_its_mirror_image_where_the_recipe_says_so(
+    workshop: Workshop, mirrored: bool
+) -> None:
+    """What was repaired with and without the mirror image is never taken for one another."""
+    settings = workshop.recipe.refiner.model_copy(update={"mirrored": mirrored})
+    preparation = workshop.preparation(workshop.recipe.model_copy(update={"refiner": settings}))
+
+    refiner, identity = preparation.refiner()
+
+    assert isinstance(refiner, MirroredRefiner) == mirrored
+    assert identity.endswith("-mirrored") == mirrored

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from warprefine.core.errors import RecipeError
+from warprefine.refinement import REFINERS
+from warprefine.segmentation import SEGMENTERS
 from warprefine.training.recipe import (
     Augmentation,
     Optimisation,
@@ -22,6 +24,7 @@ from warprefine.training.recipe import (
     SegmenterRecipe,
     load_recipe,
     recipe_to_toml,
+    shipped_recipes,
 )
 
 SHARES = st.floats(0, 1)
@@ -194,3 +197,22 @@ def test_a_recipe_does_not_change() -> None:
 
     with pytest.raises(ValidationError, match="Instance is frozen"):
         settings_made.segmenter.folds = 3
+
+
+def test_a_shipped_recipe_is_taken_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes that come along are known by name; a file of that name goes first."""
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe(Path("pretrained")).segmenter.network == "lite0"
+
+    (tmp_path / "pretrained").write_text("[propagation]\ntau = 0.25\n")
+    assert load_recipe(Path("pretrained")) == Recipe(propagation=PropagationRecipe(tau=0.25))
+
+
+@pytest.mark.parametrize("name", list(shipped_recipes()))
+def test_every_shipped_recipe_is_read(name: str) -> None:
+    """A recipe that comes along names only what there is."""
+    recipe = load_recipe(Path(name))
+
+    assert recipe != Recipe()
+    assert recipe.segmenter.network in SEGMENTERS
+    assert recipe.refiner.network in REFINERS

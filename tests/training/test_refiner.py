@@ -119,12 +119,28 @@ def cycles(tmp_path: Path, dataset: Dataset) -> Cycles:
     return made
 
 
+class Constant:
+    """A segmenter that says the same of every pixel."""
+
+    name, class_count, feature_channels = "constant", 3, 4
+
+    def __init__(self, said: float) -> None:
+        self._said = said
+
+    def __call__(self, frames: Tensor) -> Segmentation:
+        h, w = (-(-side // 2) for side in frames.shape[-2:])
+        return Segmentation(
+            logits=torch.full((1, 3, h, w), self._said),
+            features=torch.zeros(1, 4, -(-h // 2), -(-w // 2)),
+        )
+
+
 def trained(path: Path, cycles: Cycles, recipe: RefinerRecipe, **further: Any) -> nn.Module:
     network = build_refiner(recipe, class_count=3, feature_channels=4, seed=0)
     train_refiner(
         path,
         network=network,
-        cycles=cycles,
+        pools=[cycles],
         recipe=recipe,
         class_names=NAMES,
         feature_channels=4,
@@ -136,7 +152,7 @@ def trained(path: Path, cycles: Cycles, recipe: RefinerRecipe, **further: Any) -
 
 def test_a_batch_follows_from_seed_and_step(cycles: Cycles, refiner_recipe: RefinerRecipe) -> None:
     """Batches can be made in any order, and come out the same; another seed or step gives another."""
-    make, again, other = (BatchMaker(cycles, refiner_recipe, seed=seed) for seed in (0, 0, 1))
+    make, again, other = (BatchMaker([cycles], refiner_recipe, seed=seed) for seed in (0, 0, 1))
     first = {step: make(step) for step in (0, 1, 2)}
 
     for step in (2, 0, 1):
@@ -147,6 +163,30 @@ def test_a_batch_follows_from_seed_and_step(cycles: Cycles, refiner_recipe: Refi
     assert first[0].seen.frame.shape == (2, 3, 32, 32)
     assert not torch.equal(first[0].seen.frame, first[1].seen.frame)
     assert not torch.equal(first[0].seen.frame, other(0).seen.frame)
+
+
+def test_sets_of_cycles_are_drawn_from_equally_often(
+    dataset: Dataset, tmp_path: Path, refiner_recipe: RefinerRecipe
+) -> None:
+    """A set counts as much as another, however many cycles it holds."""
+    pools = []
+    for longest, said in ((1, 10.0), (2, 20.0)):
+        models = Models(
+            motion=DISFlow("ultrafast"), segmenter=Constant(said), segmenter_fingerprint=f"says {said}"
+        )
+        pools.append(
+            Cycles(
+                dataset, ArrayCache(tmp_path / "cache"), longest=longest, models_of=lambda v, k, m=models: m
+            )  # type: ignore[misc]
+        )
+        pools[-1].make(0.1)
+    assert len(pools[0]) < len(pools[1])
+
+    make = BatchMaker(pools, refiner_recipe, seed=0)
+    drawn = torch.cat([make(step).seen.segmentation.logits[:, 0, 0, 0] for step in range(100)])
+
+    assert set(drawn.tolist()) == {10.0, 20.0}
+    assert 80 < int((drawn == 10).sum()) < 120
 
 
 def test_a_refiner_is_kept_with_its_card(

@@ -17,6 +17,7 @@ from warprefine.core.video import Dataset
 from warprefine.evaluation.confusion import count, mean_iou
 from warprefine.io.checkpoints import read_card
 from warprefine.ops.resize import to_size
+from warprefine.segmentation.lite0 import Lite0Segmenter
 from warprefine.training.recipe import Augmentation, SegmenterRecipe
 from warprefine.training.samples import Samples, labelled_frames
 from warprefine.training.segmenter import BatchMaker, build_segmenter, hold_out, score, train_segmenter
@@ -240,3 +241,17 @@ def test_the_same_seed_builds_the_same_network(segmenter_recipe: SegmenterRecipe
 
     assert torch.equal(one.state_dict()["stem.0.weight"], same.state_dict()["stem.0.weight"])
     assert not torch.equal(one.state_dict()["stem.0.weight"], other.state_dict()["stem.0.weight"])
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_a_network_begins_from_published_weights_where_the_recipe_says_so(
+    segmenter_recipe: SegmenterRecipe, monkeypatch: pytest.MonkeyPatch, pretrained: bool
+) -> None:
+    """Networks that can begin from other weights do so unless they are told not to."""
+    asked: list[Lite0Segmenter] = []
+    monkeypatch.setattr(Lite0Segmenter, "load_pretrained", asked.append)
+
+    recipe = with_changes(segmenter_recipe, network="lite0", pretrained=pretrained)
+    network = build_segmenter(recipe, 3, seed=0)
+
+    assert asked == ([network] if pretrained else [])

@@ -38,7 +38,10 @@ AlsoTrain = Annotated[
 ]
 Method = Annotated[list[str], typer.Option(help=f"Method to run; repeatable. One of: {', '.join(METHODS)}.")]
 RecipeFile = Annotated[
-    Path | None, typer.Option(help="TOML file of hyper-parameters; what it leaves out has its default.")
+    Path | None,
+    typer.Option(
+        help="TOML file of hyper-parameters (what it leaves out has its default), or a name: pretrained."
+    ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]
 Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda:1.")]
@@ -50,8 +53,9 @@ def use_threads(threads: int) -> None:
     """Set the number of CPU threads of everything that computes, and let it reuse its memory."""
     keep_freed_memory()
     count = threads or torch.get_num_threads()
-    torch.set_num_threads(count)
+    # First numba: in a forked process its start gives OpenMP, which torch computes with, all cores again.
     numba.set_num_threads(min(count, _most_numba_threads()))
+    torch.set_num_threads(count)
     # DIS cuts the picture into one stripe per thread, so its result depends on their number; on one
     # thread a run gives the same labels whatever --threads says to the rest.
     cv2.setNumThreads(1)

@@ -53,6 +53,15 @@ class Segmenter(Protocol):
         ...
 
 
+@runtime_checkable
+class Pretrained(Protocol):
+    """A network that may begin from weights trained on other data."""
+
+    def load_pretrained(self) -> None:
+        """Take those weights."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RefinerInput:
     """What the refiner sees of frame b: all that the paper's equation (A) names, and nothing else.

@@ -19,36 +19,23 @@ from warprefine.training.recipe import (
     SegmenterRecipe,
 )
 
-HEIGHT, WIDTH = 192, 320
+HEIGHT, WIDTH = 144, 240
 VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10
 """The paper's ApolloScape protocol in small: clips of 21 frames, the middle one labelled."""
 
 SMALL = Recipe(
     segmenter=SegmenterRecipe(
         widths=(16, 32, 64, 96, 128),
-        optimisation=Optimisation(
-            steps=160,
-            batch=8,
-            optimiser="adamw",
-            learning_rate=3e-3,
-            weight_decay=0.03,
-            warmup=20,
-            average_decay=0.95,
-        ),
-        augmentation=Augmentation(crop=(160, 224), scale=(0.7, 1.5)),
+        optimisation=Optimisation(steps=400, learning_rate=3e-3, warmup=20, average_decay=0.95),
+        augmentation=Augmentation(crop=(128, 192), scale=(0.7, 1.5)),
     ),
     refiner=RefinerRecipe(
         widths=(16, 32, 48, 64),
+        features=False,  # each fold learns from nothing here, so features of one mean nothing to another
         optimisation=Optimisation(
-            steps=200,
-            batch=4,
-            optimiser="adamw",
-            learning_rate=2e-3,
-            weight_decay=0.03,
-            warmup=20,
-            average_decay=0.97,
+            steps=250, batch=4, learning_rate=1e-3, warmup=20, average_decay=0.97, class_balance=0.2
         ),
-        crop=(160, 224),
+        crop=(128, 192),
     ),
     propagation=PropagationRecipe(tau_candidates=(0.08, 0.15, 0.3)),
 )

@@ -25,6 +25,7 @@ from warprefine.propagation.evidence import Models
 from warprefine.propagation.methods import NEED_REFINER, NEED_SEGMENTER, NEED_TAU, Setting
 from warprefine.propagation.writer import Job
 from warprefine.refinement import REFINERS
+from warprefine.refinement.mirrored import MirroredRefiner
 from warprefine.training.cycles import Cycles
 from warprefine.training.recipe import Recipe
 from warprefine.training.refiner import build_refiner, train_refiner
@@ -41,7 +42,7 @@ class Preparation:
     teachers: TeacherPlan
     recipe: Recipe
     progress: Progress = silent
-    _folds: dict[int, Models] = field(default_factory=dict, init=False, repr=False)
+    _loaded: dict[Path, Models] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def run(self) -> RunFolder:
@@ -110,8 +111,9 @@ class Preparation:
             tau, channels = self.tau(), 0
             if self.recipe.refiner.features:
                 channels = cast(Segmenter, self.segmenter().segmenter).feature_channels
-            cycles = self._cycles()
-            cycles.make(tau, progress=self.progress)
+            pools = self._cycles()
+            for cycles in pools:
+                cycles.make(tau, progress=self.progress)
             network = build_refiner(
                 self.recipe.refiner,
                 class_count=len(classes),
@@ -121,7 +123,7 @@ class Preparation:
             train_refiner(
                 path,
                 network=network.to(device),
-                cycles=cycles,
+                pools=pools,
                 recipe=self.recipe.refiner,
                 class_names=classes.names,
                 feature_channels=channels,
@@ -129,7 +131,10 @@ class Preparation:
                 seed=self.teachers.seed,
                 progress=self.progress,
             )
-        return load_refiner(path, classes, device), fingerprint(path)
+        refiner, identity = load_refiner(path, classes, device), fingerprint(path)
+        if self.recipe.refiner.mirrored:
+            return cast(Refiner, MirroredRefiner(refiner)), f"{identity}-mirrored"
+        return refiner, identity
 
     def job(self, *, horizon: int, methods: tuple[str, ...]) -> Job:
         """Gather what `propagate` needs for these methods; nothing is trained that they do not use."""
@@ -155,26 +160,38 @@ class Preparation:
         places = (self.run.checkpoint_path("refiner"), self._tau_path)
         return self.recipe.propagation.tau is not None or any(path.exists() for path in places)
 
-    def _cycles(self) -> Cycles:
-        return Cycles(
-            self.teachers.dataset,
-            ArrayCache(self.run.cache),
-            longest=self.recipe.refiner.longest_cycle,
-            models_of=self._honest_models,
-        )
+    def _cycles(self) -> list[Cycles]:
+        """List the sets of cycles that the refiner learns from, one for each kind of segmenter."""
+        kinds = {"unseen": [self._honest_models], "seen": [self._labelling_models]}
+        kinds["both"] = kinds["unseen"] + kinds["seen"]
+        return [
+            Cycles(
+                self.teachers.dataset,
+                ArrayCache(self.run.cache),
+                longest=self.recipe.refiner.longest_cycle,
+                models_of=models_of,
+            )
+            for models_of in kinds[self.recipe.refiner.segmenters]
+        ]
+
+    def _labelling_models(self, video: Video, frame: int) -> Models:
+        """Return networks of which the segmenter is the one that labels, whatever it has seen."""
+        return self.segmenter()
 
     def _honest_models(self, video: Video, frame: int) -> Models:
         """Return networks of which the segmenter has not seen this key frame."""
         fold = self.teachers.fold_of(video, frame)
-        if fold not in self._folds:
-            self._folds[fold] = self._load(train_fold(self.teachers, fold, progress=self.progress))
-        return self._folds[fold]
+        return self._load(train_fold(self.teachers, fold, progress=self.progress))
 
     def _motion(self) -> MotionEstimator:
         return look_up(MOTIONS, self.recipe.propagation.motion, what="motion estimator")()
 
     def _load(self, path: Path) -> Models:
-        return load_models(path, self._motion(), self.teachers.dataset.classes, self.teachers.device)
+        if path not in self._loaded:
+            classes, device = self.teachers.dataset.classes, self.teachers.device
+            mirrored = self.recipe.segmenter.mirrored
+            self._loaded[path] = load_models(path, self._motion(), classes, device, mirrored=mirrored)
+        return self._loaded[path]
 
 
 def load_refiner(path: Path, classes: ClassSet, device: torch.device) -> Refiner:

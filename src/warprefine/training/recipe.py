@@ -52,6 +52,8 @@ class Optimisation(_Settings):
     """Decay of the running average of the weights that is kept in the end; 0 keeps the last weights."""
     clip_norm: float = Field(5.0, gt=0)
     """Gradients longer than this are shortened to it."""
+    class_balance: float = Field(0.55, ge=0, le=1)
+    """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
     mixed_precision: bool = True
     """Compute in bfloat16 where it is safe."""
     checkpoint_every: int = Field(100, ge=1)
@@ -82,22 +84,26 @@ class SegmenterRecipe(_Settings):
 
     network: str = "compact"
     """Which network: a name in `segmentation.SEGMENTERS`."""
+    pretrained: bool = True
+    """Begin from weights trained on ImageNet, where the network has such (lite0; extra [pretrained])."""
     widths: tuple[Channels, ...] = Field((24, 64, 128, 192, 256), min_length=5, max_length=5)
     """Channels at strides 2, 4, 8, 16 and 32."""
     optimisation: Optimisation = Optimisation()
     """The main training: on the further labelled data where there is some, else on the key frames."""
-    adaptation: Optimisation = Optimisation(steps=400, learning_rate=1e-3, warmup=20, average_decay=0.98)
+    adaptation: Optimisation = Optimisation(
+        steps=400, learning_rate=1e-3, warmup=20, average_decay=0.98, class_balance=0.3
+    )
     """The second training, on the key frames, of a network trained on further data before."""
     augmentation: Augmentation = Augmentation()
     """Training images of both."""
-    class_balance: float = Field(0.55, ge=0, le=1)
-    """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
     key_frame_share: float = Field(0.5, ge=0, le=1)
     """Share of the samples drawn from key frames in the adaptation; the rest is further data."""
     holdout_every: int = Field(20, ge=2)
     """One labelled frame in so many is held out to choose the checkpoint, once there are as many."""
     folds: int = Field(2, ge=1)
     """Parts of the key frames that a segmenter of their own never saw; cycles are made with it."""
+    mirrored: bool = True
+    """Average what it says of a frame and of its mirror image; better, and twice the time."""
 
 
 class RefinerRecipe(_Settings):
@@ -109,18 +115,22 @@ class RefinerRecipe(_Settings):
     """Channels at strides 1, 2, 4 and 8."""
     features: bool = True
     """Join the segmenter's features, as the paper does; they help only where folds share a base network."""
+    segmenters: Literal["unseen", "seen", "both"] = "both"
+    """Make cycles with segmenters that have not seen the key frame, with the one that labels, or both."""
     loss: str = "cross-entropy"
     """Which loss: a name in `training.losses.LOSSES`."""
-    class_balance: float = Field(0.2, ge=0, le=1)
-    """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
     longest_cycle: int = Field(6, ge=1)
     """Cycles t -> t + l -> t are made for l = 1 to this, both ways (the paper: 6)."""
-    optimisation: Optimisation = Optimisation(steps=400, batch=4, learning_rate=1e-3, average_decay=0.98)
+    optimisation: Optimisation = Optimisation(
+        steps=800, batch=4, learning_rate=1e-3, average_decay=0.98, class_balance=0.2
+    )
     """Its training."""
     crop: tuple[Gridded, Gridded] = (256, 320)
     """Height and width of a training crop, in pixels, multiples of 16."""
     jitter: float = Field(0.2, ge=0, lt=1)
     """Largest relative change of brightness, contrast and saturation, the same for both images."""
+    mirrored: bool = True
+    """Average what it says of a frame and of its mirror image; better, and twice the time."""
 
 
 class PropagationRecipe(_Settings):
@@ -147,16 +157,28 @@ class Recipe(_Settings):
     """The step Psi."""
 
 
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that come with warprefine, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.toml"))}
+
+
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe from a TOML file; what it leaves out has its default.
+    """Read a recipe from a TOML file, or take a shipped one by its name.
+
+    What a recipe leaves out has its default. A file goes before a shipped recipe of the same name.
 
     Raises:
         RecipeError: The file is missing, is not TOML, has an unknown key or a value out of range.
     """
+    if not path.exists():
+        path = shipped_recipes().get(str(path), path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecipeError(f"{path} does not exist; expected a recipe in TOML") from None
+        raise RecipeError(
+            f"{path} does not exist; expected a recipe in TOML, or one that comes along: "
+            f"{', '.join(shipped_recipes())}"
+        ) from None
     except OSError as error:
         raise RecipeError(f"cannot read {path}: {error.strerror}; expected a recipe in TOML") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

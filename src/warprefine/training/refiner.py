@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -36,17 +37,22 @@ class Batch:
 
 
 class BatchMaker:
-    """Make the batch of a step as a pure function of the seed and the step's number."""
+    """Make the batch of a step as a pure function of the seed and the step's number.
 
-    def __init__(self, cycles: Cycles, recipe: RefinerRecipe, *, seed: int) -> None:
-        self._cycles, self._recipe, self._seed = cycles, recipe, seed
+    Args:
+        pools: Sets of cycles that are drawn from equally often.
+    """
+
+    def __init__(self, pools: Sequence[Cycles], recipe: RefinerRecipe, *, seed: int) -> None:
+        self._pools, self._recipe, self._seed = pools, recipe, seed
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
         crops = []
         for slot in range(self._recipe.optimisation.batch):
             rng = np.random.default_rng((self._seed, step, slot))
-            crops.append(vary(self._cycles[int(rng.integers(len(self._cycles)))], self._recipe, rng))
+            pool = self._pools[int(rng.integers(len(self._pools)))]
+            crops.append(vary(pool[int(rng.integers(len(pool)))], self._recipe, rng))
         return _stack(crops)
 
 
@@ -117,7 +123,7 @@ def train_refiner(
     path: Path,
     *,
     network: nn.Module,
-    cycles: Cycles,
+    pools: Sequence[Cycles],
     recipe: RefinerRecipe,
     class_names: tuple[str, ...],
     feature_channels: int,
@@ -128,6 +134,7 @@ def train_refiner(
     """Train `network` in place on cycles and write it to `path`.
 
     Args:
+        pools: Sets of cycles, of the same key frames, that are drawn from equally often.
         facts: What belongs to the weights besides the recipe: the tau that the cycles were made with.
     """
     device = next(network.parameters()).device
@@ -141,12 +148,12 @@ def train_refiner(
             refiner(batch.seen.to(device)), target.masked_fill(target == VOID, len(class_names)), weights
         )
 
-    weights = cycles.class_weights(recipe.class_balance).to(device)
+    weights = pools[0].class_weights(recipe.optimisation.class_balance).to(device)
     state_path = path.with_suffix(".state")
     history = train(
         network,
         recipe.optimisation,
-        batch_at=BatchMaker(cycles, recipe, seed=seed),
+        batch_at=BatchMaker(pools, recipe, seed=seed),
         loss_of=loss_of,
         state_path=state_path,
         seed=seed,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import Segmenter, channels_last
+from warprefine.core.protocols import Pretrained, Segmenter, channels_last
 from warprefine.core.tensors import Frames, LabelMaps
 from warprefine.evaluation.confusion import count, mean_iou
 from warprefine.io.checkpoints import Card, save_checkpoint
@@ -85,6 +85,8 @@ def build_segmenter(recipe: SegmenterRecipe, class_count: int, *, seed: int) -> 
     """Make an untrained network of the recipe."""
     torch.manual_seed(seed)
     network = look_up(SEGMENTERS, recipe.network, what="segmenter")(class_count, widths=recipe.widths)
+    if recipe.pretrained and isinstance(network, Pretrained):
+        network.load_pretrained()
     return channels_last(network)
 
 
@@ -117,7 +119,7 @@ def train_segmenter(
     segmenter = cast(Segmenter, network)
     batches = BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
     pixels = batches.pixels[: segmenter.class_count].tolist()
-    weights = balanced_weights(pixels, recipe.class_balance).to(device)
+    weights = balanced_weights(pixels, optimisation.class_balance).to(device)
 
     def loss_of(batch: Batch) -> Tensor:
         labels = batch.labels.to(device)

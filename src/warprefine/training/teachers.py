@@ -20,6 +20,7 @@ from warprefine.io.checkpoints import check_classes, fingerprint, load_weights, 
 from warprefine.io.run import RunFolder
 from warprefine.propagation.evidence import Models
 from warprefine.segmentation import SEGMENTERS
+from warprefine.segmentation.mirrored import MirroredSegmenter
 from warprefine.training.recipe import Optimisation, SegmenterRecipe
 from warprefine.training.samples import LabelledFrame, Samples, labelled_frames
 from warprefine.training.segmenter import build_segmenter, hold_out, train_segmenter
@@ -76,8 +77,14 @@ def train_fold(plan: TeacherPlan, fold: int, *, progress: Progress = silent) -> 
     return _train_on(plan, f"segmenter-fold{fold}", seen, progress)
 
 
-def load_models(path: Path, motion: MotionEstimator, classes: ClassSet, device: torch.device) -> Models:
-    """Load a segmenter's checkpoint and put it beside a motion estimator."""
+def load_models(
+    path: Path, motion: MotionEstimator, classes: ClassSet, device: torch.device, *, mirrored: bool = False
+) -> Models:
+    """Load a segmenter's checkpoint and put it beside a motion estimator.
+
+    Args:
+        mirrored: Average what it says of a frame and of its mirror image.
+    """
     card = read_card(path)
     check_classes(path, card, classes)
     network = look_up(SEGMENTERS, card.network, what="segmenter")(
@@ -85,7 +92,10 @@ def load_models(path: Path, motion: MotionEstimator, classes: ClassSet, device: 
     )
     load_weights(path, network)
     channels_last(network).to(device).eval()
-    return Models(motion=motion, segmenter=cast(Segmenter, network), segmenter_fingerprint=fingerprint(path))
+    segmenter, identity = cast(Segmenter, network), fingerprint(path)
+    if mirrored:
+        segmenter, identity = MirroredSegmenter(segmenter), f"{identity}-mirrored"
+    return Models(motion=motion, segmenter=segmenter, segmenter_fingerprint=identity)
 
 
 def _train_on(plan: TeacherPlan, name: str, key_frames: list[LabelledFrame], progress: Progress) -> Path:

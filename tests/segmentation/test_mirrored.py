@@ -1,0 +1,81 @@
+"""Tests of segmentation/mirrored.py: a frame and its mirror image have a say each."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from warprefine.core.protocols import Segmentation, Segmenter
+from warprefine.segmentation.compact import CompactSegmenter
+from warprefine.segmentation.mirrored import MirroredSegmenter
+
+
+@pytest.fixture
+def network() -> CompactSegmenter:
+    """A small untrained network for three classes, as it is used."""
+    return CompactSegmenter(3, widths=(4, 5, 6, 7, 8)).eval()
+
+
+def noise(h: int, w: int) -> Tensor:
+    return torch.randint(0, 256, (1, 3, h, w), dtype=torch.uint8)
+
+
+def probabilities(said: Segmentation) -> Tensor:
+    return said.logits.softmax(dim=1)
+
+
+def test_it_is_a_segmenter_like_the_one_it_asks(network: CompactSegmenter) -> None:
+    """It stands in for its segmenter: classes and features are the same, the name says what it does."""
+    mirrored = MirroredSegmenter(network)
+
+    assert isinstance(mirrored, Segmenter)
+    assert mirrored.name == "compact-mirrored"
+    assert (mirrored.class_count, mirrored.feature_channels) == (3, network.feature_channels)
+
+
+def test_probabilities_are_the_mean_of_both(network: CompactSegmenter) -> None:
+    """Where a pixel shows up in both pictures, what is said of it is averaged; features are the frame's."""
+    frames = noise(48, 64)
+
+    with torch.inference_mode():
+        said = MirroredSegmenter(network)(frames)
+        plain, mirror = network(frames), network(frames.flip(-1))
+
+    expected = (probabilities(plain) + probabilities(mirror).flip(-1)) / 2
+    torch.testing.assert_close(probabilities(said), expected)
+    assert torch.equal(said.features, plain.features)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (48, 66), (31, 96)])
+def test_a_mirror_image_is_segmented_as_a_mirror_image(
+    network: CompactSegmenter, size: tuple[int, int]
+) -> None:
+    """Whatever fills whole cells is treated alike from both sides."""
+    frames = noise(*size)
+
+    with torch.inference_mode():
+        said = MirroredSegmenter(network)(frames)
+        of_mirror = MirroredSegmenter(network)(frames.flip(-1))
+
+    torch.testing.assert_close(probabilities(said), probabilities(of_mirror).flip(-1))
+
+
+class Columns(torch.nn.Module):
+    """A segmenter at stride 2 that says, of each cell, how bright it is."""
+
+    name, class_count, feature_channels = "columns", 2, 1
+
+    def forward(self, frames: Tensor) -> Segmentation:
+        bright = torch.nn.functional.avg_pool2d(frames[:, :1].float(), 2, ceil_mode=True)
+        return Segmentation(logits=torch.cat([bright, torch.zeros_like(bright)], dim=1), features=bright)
+
+
+def test_cells_stay_in_place_in_frames_of_odd_width() -> None:
+    """In a frame of 7 columns, a cell and its mirror image cover the same two columns."""
+    frames = torch.zeros(1, 3, 4, 7, dtype=torch.uint8)
+    frames[..., 2:4] = 8
+    said = MirroredSegmenter(Columns())(frames)
+
+    assert said.logits.shape[-1] == 4
+    assert (probabilities(said)[0, 0, 0] > 0.9).tolist() == [False, True, False, False]
