@@ -249,7 +249,11 @@ def test_a_network_begins_from_published_weights_where_the_recipe_says_so(
 ) -> None:
     """Networks that can begin from other weights do so unless they are told not to."""
     asked: list[Lite0Segmenter] = []
-    monkeypatch.setattr(Lite0Segmenter, "load_pretrained", asked.append)
+
+    def begin(network: Lite0Segmenter) -> None:
+        asked.append(network)
+
+    monkeypatch.setattr(Lite0Segmenter, "load_pretrained", begin)
 
     recipe = with_changes(segmenter_recipe, network="lite0", pretrained=pretrained)
     network = build_segmenter(recipe, 3, seed=0)

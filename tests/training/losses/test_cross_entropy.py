@@ -23,15 +23,24 @@ def labels(*per_pixel: int) -> torch.Tensor:
     return torch.tensor([[per_pixel]], dtype=torch.uint8)
 
 
-def test_every_listed_loss_leaves_void_out() -> None:
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_every_listed_loss_leaves_void_out(name: str) -> None:
     """Pixels without a label teach nothing, whatever is said of them."""
-    for loss in LOSSES.values():
-        given_scores = scores((0.0, 1.0), (9.0, -9.0)).requires_grad_()
-        value = loss(given_scores, labels(1, VOID), None)
-        value.backward()
-        assert value.item() == pytest.approx(math.log(1 + math.exp(-1)))
-        assert given_scores.grad is not None
-        assert given_scores.grad[..., 1].abs().sum() == 0
+    given_scores = scores((0.0, 1.0), (9.0, -9.0)).requires_grad_()
+
+    value = LOSSES[name](given_scores, labels(1, VOID), None)
+    value.backward()
+
+    assert given_scores.grad is not None
+    assert given_scores.grad[..., 0].abs().sum() > 0
+    assert given_scores.grad[..., 1].abs().sum() == 0
+
+
+def test_only_what_has_a_label_is_counted() -> None:
+    """The mean is over the pixels that have one."""
+    value = cross_entropy(scores((0.0, 1.0), (9.0, -9.0)), labels(1, VOID), None)
+
+    assert value.item() == pytest.approx(math.log(1 + math.exp(-1)))
 
 
 def test_a_guess_costs_the_logarithm_of_the_classes() -> None:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from warprefine.training.losses.cross_entropy import cross_entropy
+from warprefine.training.losses.rmi import rmi
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Takes scores (b, c, h, w), labels (b, h, w) uint8 in which VOID is left out, and class weights (c)."""
 
-LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy}
+LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "rmi": rmi}
 
 
 def balanced_weights(pixels: Sequence[int], balance: float) -> Tensor:
