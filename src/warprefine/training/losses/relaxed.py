@@ -1,0 +1,108 @@
+"""Relax labels near borders: there, any label of the neighbourhood is right (Zhu et al., CVPR 2019).
+
+Hand-made and carried labels are off by a pixel or two at the borders of things. The paper's baseline
+trains with this loss (section 4.1); so may anyone whose labels are carried along motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from warprefine.core.tensors import LabelMaps, Logits
+
+
+def relaxed_targets(
+    labels: LabelMaps, class_count: int, *, border: int = 1, strict: Sequence[int] = ()
+) -> Tensor:
+    """Mark every class that occurs within `border` pixels, (b, C + 1, h, w) uint8 of 0 and 1.
+
+    Channel C stands for whatever is no class: VOID, and what lies beyond the picture.
+
+    Args:
+        labels: Classes 0 to C - 1; anything else is VOID.
+        border: Half the side of the window, less a half; 0 gives plain one-hot labels.
+        strict: Classes too small for that; a pixel of theirs keeps its own label alone.
+    """
+    own = labels.long().clamp(max=class_count)
+    planes = functional.one_hot(own, class_count + 1).permute(0, 3, 1, 2)
+    if border:
+        padded = functional.pad(planes, (border,) * 4)
+        padded[:, class_count] = functional.pad(planes[:, class_count], (border,) * 4, value=1)
+        near = functional.max_pool2d(padded.float(), 2 * border + 1, stride=1).to(planes.dtype)
+        keeps = torch.isin(own, torch.tensor(list(strict), device=own.device, dtype=own.dtype))
+        planes = torch.where(keeps[:, None], planes, near)
+    return planes.to(torch.uint8)
+
+
+def emphasised_targets(
+    labels: LabelMaps, class_count: int, *, border: int = 1, strict: Sequence[int] = ()
+) -> Tensor:
+    """Return the targets of the end of a training: half the window, and 2 in place of 1 on borders.
+
+    A pixel is on a border if it differs from one of its four neighbours; VOID counts as a label there.
+    """
+    values = labels[:, None].float()
+    across = functional.pad(values, (1, 1, 0, 0), mode="replicate")
+    along = functional.pad(values, (0, 0, 1, 1), mode="replicate")
+    differs = torch.zeros_like(values, dtype=torch.bool)
+    for neighbour in (across[..., :-2], across[..., 2:], along[..., :-2, :], along[..., 2:, :]):
+        differs |= neighbour != values
+    targets = relaxed_targets(labels, class_count, border=border // 2, strict=strict)
+    return targets * (1 + differs.to(torch.uint8))
+
+
+def relaxed_label_loss(
+    logits: Logits,
+    targets: Tensor,
+    *,
+    bound: float = 1.0,
+    inverse: bool = False,
+    shares_of: Literal["image", "batch"] = "image",
+    emphasised: bool = False,
+    broadcast: bool = False,
+) -> Tensor:
+    """Return the mean over images of -log of the probability of all that a pixel may be.
+
+    A pixel counts if its window holds a class, also where its own label is VOID. Its loss is weighted
+    by the mean weight of the classes in its window.
+
+    Args:
+        targets: (b, C + 1, h, w), from `relaxed_targets`, or from `emphasised_targets` where
+            `emphasised` is true.
+        bound: Rare classes weigh up to 1 + bound.
+        inverse: Let weights rise to 1 + bound / share of the class, instead of 1 + bound (1 - share).
+        shares_of: Count the classes' shares per image or over the batch.
+        broadcast: Repeat the original's slip: every image is weighted by the windows of all images of
+            the batch, and images are summed, which makes the loss about b^2 times as large.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        scores = logits if logits.dtype == torch.float64 else logits.float()
+        marks = targets[:, :-1].to(scores.dtype)
+        counts = marks.sum(dim=1)
+        allowed = marks.clamp(max=1)
+        weights = _class_weights(targets.to(scores.dtype), bound, inverse=inverse, shares_of=shares_of)
+        weighted = (weights[:, :, None, None] * allowed).sum(dim=1)
+        counted = counts > 0
+        # Logarithms of sums, so that certainty does not become log 0; a pixel that may be nothing costs 0.
+        forbidden = (allowed == 0) & counted[:, None]
+        logs = scores.masked_fill(forbidden, -torch.inf).logsumexp(dim=1) - scores.logsumexp(dim=1)
+        losses = -weighted * logs
+        factor = counts if emphasised else 1 / counts.clamp(min=1)
+        factor = factor.sum(dim=0, keepdim=True).expand_as(losses) if broadcast else factor
+        per_image = (losses * factor).sum(dim=(1, 2)) / (counted.sum(dim=(1, 2)) + 1)
+        return per_image.sum() if broadcast else per_image.mean()
+
+
+def _class_weights(targets: Tensor, bound: float, *, inverse: bool, shares_of: str) -> Tensor:
+    """Return a weight for each image and class, (b, C); classes that do not occur weigh 1."""
+    pixels = targets.sum(dim=(2, 3))
+    if shares_of == "batch":
+        pixels = pixels.sum(dim=0, keepdim=True).expand_as(pixels)
+    shares = (pixels / pixels.sum(dim=1, keepdim=True))[:, :-1]
+    extra = bound / shares.clamp(min=torch.finfo(shares.dtype).tiny) if inverse else bound * (1 - shares)
+    return 1 + torch.where(shares > 0, extra, torch.zeros_like(extra))
