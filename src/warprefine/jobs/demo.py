@@ -31,7 +31,7 @@ SMALL = Recipe(
     ),
     refiner=RefinerRecipe(
         widths=(16, 32, 48, 64),
-        features=False,  # each fold learns from nothing here, so features of one mean nothing to another
+        features=False,  # folds trained from scratch each have features of their own
         optimisation=Optimisation(
             steps=250, batch=4, learning_rate=1e-3, warmup=20, average_decay=0.97, class_balance=0.2
         ),

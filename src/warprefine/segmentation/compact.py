@@ -96,6 +96,11 @@ class ShuffleBlock(nn.Module):
         return functional.relu(self.mix(functional.relu(joined)))
 
 
+def without_padding(scores: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """Cut off the cells that lie beyond a frame of `size` = (h, w)."""
+    return scores[..., : -(-size[0] // stride), : -(-size[1] // stride)]
+
+
 class CompactSegmenter(nn.Module):
     """A residual U-Net: five halvings, pyramid pooling, four doublings; logits at stride 2.
 
@@ -147,7 +152,4 @@ class CompactSegmenter(nn.Module):
         for up in self.up:
             x = up(x, skips.pop())
         logits = self.classifier(self.dropout(self.last_up(x, skips.pop())))
-        half, quarter = (-(-h // 2), -(-w // 2)), (-(-h // 4), -(-w // 4))
-        return Segmentation(
-            logits=logits[..., : half[0], : half[1]], features=x[..., : quarter[0], : quarter[1]]
-        )
+        return Segmentation(logits=without_padding(logits, (h, w), 2), features=without_padding(x, (h, w), 4))

@@ -17,7 +17,7 @@ from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames
 from warprefine.ops.resize import pad_to_multiple
-from warprefine.segmentation.compact import PyramidPooling, ShuffleBlock, UpBlock
+from warprefine.segmentation.compact import PyramidPooling, ShuffleBlock, UpBlock, without_padding
 
 STRIDE = 32
 _BLOCKS = (
@@ -181,10 +181,7 @@ class Lite0Segmenter(nn.Module):
         for up in self.up:
             x = up(x, skips.pop())
         logits = self.classifier(self.dropout(self.last_up(x, skips.pop())))
-        half, quarter = (-(-h // 2), -(-w // 2)), (-(-h // 4), -(-w // 4))
-        return Segmentation(
-            logits=logits[..., : half[0], : half[1]], features=x[..., : quarter[0], : quarter[1]]
-        )
+        return Segmentation(logits=without_padding(logits, (h, w), 2), features=without_padding(x, (h, w), 4))
 
     def load_pretrained(self) -> None:
         """Begin from weights trained on ImageNet, and keep those of the first blocks, and all statistics.
