@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from warprefine.core.errors import TrainingError
-from warprefine.training.loop import learning_rate_at, make_optimiser, train
+from warprefine.training.loop import make_optimiser, train
 from warprefine.training.recipe import Optimisation
+from warprefine.training.schedules import learning_rate_at
 
 FEW = Optimisation(
     steps=9,

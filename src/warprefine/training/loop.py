@@ -23,6 +23,7 @@ from warprefine.core.errors import CheckpointError, TrainingError
 from warprefine.core.progress import Progress, silent
 from warprefine.io.atomic import write_bytes
 from warprefine.training.recipe import Optimisation
+from warprefine.training.schedules import learning_rate_at
 
 log = logging.getLogger(__name__)
 BatchT = TypeVar("BatchT")
@@ -85,12 +86,6 @@ def train(
             state.save()
     state.finish()
     return state.history
-
-
-def learning_rate_at(step: int, recipe: Optimisation) -> float:
-    """Return the learning rate of a step: a linear warm-up, then the polynomial decay of the paper."""
-    decay = math.pow(1 - step / recipe.steps, recipe.poly_power)
-    return recipe.learning_rate * decay * min(1.0, (step + 1) / max(recipe.warmup, 1))
 
 
 def make_optimiser(network: nn.Module, recipe: Optimisation) -> torch.optim.Optimizer:

@@ -44,8 +44,16 @@ class Optimisation(_Settings):
     """Momentum of SGD."""
     weight_decay: float = Field(0.03, ge=0)
     """Decay of kernels, not of biases and norms; decoupled with AdamW, while SGD wants about 1e-4."""
+    schedule: Literal["poly", "poly2", "scaled-poly"] = "poly"
+    """How the learning rate falls; poly2 doubles the power at its turn, scaled-poly begins anew there."""
     poly_power: float = Field(0.9, gt=0)
     """The learning rate falls as (1 - step / steps) to this power."""
+    turn: float = Field(0.6, gt=0, lt=1)
+    """Share of the steps after which poly2 and scaled-poly turn."""
+    second_power: float = Field(1.5, gt=0)
+    """The power of scaled-poly after its turn."""
+    second_scale: float = Field(1.0, gt=0)
+    """The learning rate with which scaled-poly begins anew, as a multiple of the first."""
     warmup: int = Field(50, ge=0)
     """Steps over which the learning rate rises from zero."""
     average_decay: float = Field(0.99, ge=0, lt=1)

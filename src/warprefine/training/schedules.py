@@ -1,0 +1,23 @@
+"""Let the learning rate fall: the polynomial decay of the paper, and the two forms of it that it builds on."""
+
+from __future__ import annotations
+
+from warprefine.training.recipe import Optimisation
+
+
+def learning_rate_at(step: int, recipe: Optimisation) -> float:
+    """Return the learning rate of a step: a linear warm-up, times a polynomial decay.
+
+    "poly" is the paper's (section 4.1), "poly2" that of Tao et al. (2020), "scaled-poly" that of Zhu et
+    al. (CVPR 2019), who begin anew when they stop relaxing labels. With one step per epoch and without a
+    warm-up these are their numbers.
+    """
+    left = 1 - step / recipe.steps
+    power = recipe.poly_power
+    factor = left**power
+    if step / recipe.steps >= recipe.turn:
+        if recipe.schedule == "poly2":
+            factor = left ** (2 * power)
+        elif recipe.schedule == "scaled-poly":
+            factor = recipe.second_scale * (left / (1 - recipe.turn)) ** recipe.second_power
+    return recipe.learning_rate * factor * min(1.0, (step + 1) / max(recipe.warmup, 1))
