@@ -1,4 +1,4 @@
-"""Let the learning rate fall: the polynomial decay of the paper, and the two forms of it that it builds on."""
+"""Let the learning rate fall: the polynomial decay of the paper, and two older forms of it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def learning_rate_at(step: int, recipe: Optimisation) -> float:
     """
     left = 1 - step / recipe.steps
     power = recipe.poly_power
-    factor = left**power
+    factor = float(left**power)
     if step / recipe.steps >= recipe.turn:
         if recipe.schedule == "poly2":
-            factor = left ** (2 * power)
+            factor = float(left ** (2 * power))
         elif recipe.schedule == "scaled-poly":
-            factor = recipe.second_scale * (left / (1 - recipe.turn)) ** recipe.second_power
+            factor = recipe.second_scale * float((left / (1 - recipe.turn)) ** recipe.second_power)
     return recipe.learning_rate * factor * min(1.0, (step + 1) / max(recipe.warmup, 1))
