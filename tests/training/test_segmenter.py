@@ -259,3 +259,19 @@ def test_a_network_begins_from_published_weights_where_the_recipe_says_so(
     network = build_segmenter(recipe, 3, seed=0)
 
     assert asked == ([network] if pretrained else [])
+
+
+def test_the_loss_is_the_one_that_the_recipe_names(
+    tmp_path: Path, dataset: Dataset, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """Another loss leads to other weights, from the same start over the same batches."""
+    networks = [
+        trained(
+            tmp_path / f"{loss}.safetensors", samples_of(dataset), with_changes(segmenter_recipe, loss=loss)
+        )
+        for loss in ("cross-entropy", "rmi")
+    ]
+
+    one, other = (network.state_dict()["classifier.weight"] for network in networks)
+    assert torch.isfinite(other).all()
+    assert not torch.equal(one, other)

@@ -48,7 +48,8 @@ def check_names(recipe: Recipe) -> None:
     look_up(MOTIONS, recipe.propagation.motion, what="motion estimator")
     look_up(SEGMENTERS, recipe.segmenter.network, what="segmenter")
     look_up(REFINERS, recipe.refiner.network, what="refiner")
-    look_up(LOSSES, recipe.refiner.loss, what="loss")
+    for part in (recipe.segmenter, recipe.refiner):
+        look_up(LOSSES, part.loss, what="loss")
 
 
 def check_device(device: str) -> torch.device:

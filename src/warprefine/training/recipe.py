@@ -96,6 +96,8 @@ class SegmenterRecipe(_Settings):
     """Begin from weights trained on ImageNet, where the network has such (lite0; extra [pretrained])."""
     widths: tuple[Channels, ...] = Field((24, 64, 128, 192, 256), min_length=5, max_length=5)
     """Channels at strides 2, 4, 8, 16 and 32."""
+    loss: str = "cross-entropy"
+    """Which loss: a name in `training.losses.LOSSES`."""
     optimisation: Optimisation = Optimisation()
     """The main training: on the further labelled data where there is some, else on the key frames."""
     adaptation: Optimisation = Optimisation(

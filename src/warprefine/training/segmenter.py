@@ -28,8 +28,7 @@ from warprefine.ops.resize import to_size
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.augment import augment
 from warprefine.training.loop import train
-from warprefine.training.losses import balanced_weights
-from warprefine.training.losses.cross_entropy import cross_entropy
+from warprefine.training.losses import LOSSES, balanced_weights
 from warprefine.training.recipe import Optimisation, SegmenterRecipe
 from warprefine.training.samples import Samples, members_by_class
 
@@ -121,10 +120,12 @@ def train_segmenter(
     pixels = batches.pixels[: segmenter.class_count].tolist()
     weights = balanced_weights(pixels, optimisation.class_balance).to(device)
 
+    loss = look_up(LOSSES, recipe.loss, what="loss")
+
     def loss_of(batch: Batch) -> Tensor:
         labels = batch.labels.to(device)
         logits = segmenter(batch.frames.to(device)).logits
-        return cross_entropy(to_size(logits.float(), (labels.shape[-2], labels.shape[-1])), labels, weights)
+        return loss(to_size(logits.float(), (labels.shape[-2], labels.shape[-1])), labels, weights)
 
     state_path = path.with_suffix(".state")
     history = train(
