@@ -1,0 +1,165 @@
+"""Estimate motion by learning to rebuild a frame from its neighbours: SDC-Net as it was released.
+
+After Reda et al., SDC-Net (ECCV 2018), and Zhu et al., Improving Semantic Segmentation via Video
+Propagation and Label Relaxation (CVPR 2019). Unlike the first paper, the released network predicts a
+flow and no displaced kernels. It improves flows that another estimator gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from warprefine.core.errors import FrameError
+from warprefine.motion.flownet2_parts import (
+    STRIDE,
+    Conv,
+    Encoder,
+    LeakyDoubling,
+    load_renamed,
+    published_name,
+)
+from warprefine.motion.flownet_ops import resample2d
+
+_FLOW_MEAN = (-0.94427323, -1.23077035)
+_FLOW_SPREAD = (13.77204132, 7.47463894)
+"""Of FlowNet2's flows on the released network's training videos, in pixels (x, y)."""
+_ENCODER = {
+    1: (Conv(32, 7, 2),),
+    2: (Conv(64, 5, 2),),
+    3: (Conv(128, 5, 2), Conv(128)),
+    4: (Conv(256, 3, 2), Conv(256)),
+    5: (Conv(256, 3, 2), Conv(256)),
+    6: (Conv(512, 3, 2), Conv(512)),
+}
+_UPS = {5: 256, 4: 128, 3: 64, 2: 32, 1: 16, 0: 8}
+_UNUSED = "rgb_mean"
+"""The published weights hold a mean colour, but the network subtracts that of its own input."""
+
+
+class SDCNet(nn.Module):
+    """Predict the flow that carries one of the frames to the frame after it.
+
+    Args:
+        frame_count: Number of frames that the network sees; with n frames come n - 1 flows.
+        sees_target: Whether the last frame is the one to be rebuilt (`SDCNet2DRecon` as released, three
+            frames), or lies one step before it (`SDCNet2D`, two or three frames).
+    """
+
+    flow_mean: Tensor
+    flow_std: Tensor
+
+    def __init__(self, frame_count: int = 3, *, sees_target: bool = True) -> None:
+        super().__init__()
+        self.frame_count = frame_count
+        self.sees_target = sees_target
+        channels = 5 * frame_count - 2
+        self.register_buffer("flow_mean", torch.tensor(_FLOW_MEAN).view(1, 2, 1, 1))
+        self.register_buffer("flow_std", torch.tensor(_FLOW_SPREAD).view(1, 2, 1, 1))
+        self.encoder = Encoder(channels, _ENCODER)
+        skips = {level: convs[-1].channels for level, convs in _ENCODER.items()}
+        self.up = nn.ModuleDict()
+        below = skips[max(skips)]
+        for level, width in _UPS.items():
+            self.up[str(level)] = LeakyDoubling(below, width)
+            below = width + skips.get(level, channels)
+        self.final_flow = nn.Conv2d(below, 2, 3, padding=1)
+
+    def forward(
+        self, frames: Float[Tensor, "b t 3 h w"], flows: Float[Tensor, "b s 2 h w"]
+    ) -> Float[Tensor, "b 2 h w"]:
+        """Return `flow_ba` in pixels: b is the frame to be rebuilt, a the one before it.
+
+        Args:
+            frames: Colours from 0 to 255, oldest first; height and width are multiples of 64. The
+                published weights expect blue, green, red.
+            flows: Motion in pixels, (x, y): flow i lives on frame i + 1 and points into frame i.
+        """
+        self._check(frames, flows)
+        spread = 3 * self.flow_std
+        colours = (frames - frames.mean(dim=(1, 3, 4), keepdim=True)) / 255
+        motion = (flows - self.flow_mean) / spread
+        # The published weights expect all frames of one channel side by side: r1 r2 r3 g1 g2 g3 and so on.
+        x = torch.cat((motion.transpose(1, 2).flatten(1, 2), colours.transpose(1, 2).flatten(1, 2)), dim=1)
+        features = {0: x, **self.encoder(x)}
+        x = features[max(features)]
+        for level, up in self.up.items():
+            x = torch.cat((features[int(level)], up(x)), dim=1)
+        return torch.as_tensor(self.final_flow(x)) * spread + self.flow_mean
+
+    def rebuild(
+        self, frames: Float[Tensor, "b t 3 h w"], flow_ba: Float[Tensor, "b 2 h w"]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Carry frame a along the predicted flow to b; beyond the border its border is repeated.
+
+        Labels of a go the same way by `resample2d(labels_a, flow_ba, nearest=True)`.
+        """
+        return resample2d(frames[:, -2 if self.sees_target else -1], flow_ba)
+
+    def load_published(self, published: Mapping[str, Tensor]) -> None:
+        """Take weights under the names of the published checkpoint, without those of FlowNet2.
+
+        Raises:
+            CheckpointError: A weight is missing, left over or of another shape.
+        """
+        used = {name: values for name, values in published.items() if name != _UNUSED}
+        load_renamed(self, used, published_name, name=f"SDC-Net for {self.frame_count} frames")
+
+    def _check(self, frames: Tensor, flows: Tensor) -> None:
+        count, (h, w) = frames.shape[1], frames.shape[-2:]
+        if count != self.frame_count or flows.shape[1] != count - 1:
+            raise FrameError(
+                f"SDC-Net got {count} frames and {flows.shape[1]} flows, expected {self.frame_count} "
+                f"frames and {self.frame_count - 1} flows"
+            )
+        if h % STRIDE or w % STRIDE:
+            raise FrameError(f"SDC-Net got frames of {h} × {w}, expected multiples of {STRIDE}; pad them")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReconstructionLoss:
+    """How far a rebuilt frame is from the true one; each part is a mean, without its weight."""
+
+    color: Tensor
+    color_gradient: Tensor
+    flow_smoothness: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """The weighted sum that the released network was trained with."""
+        return 0.7 * self.color + 0.2 * self.color_gradient + 0.1 * self.flow_smoothness
+
+
+def reconstruction_loss(
+    rebuilt_b: Float[Tensor, "b 3 h w"],
+    frame_b: Float[Tensor, "b 3 h w"],
+    *,
+    flow_ba: Float[Tensor, "b 2 h w"],
+) -> ReconstructionLoss:
+    """Compare a rebuilt frame with the true one, and hold its flow to be smooth.
+
+    Only the colours are brought to the range from 0 to 1; the steps between pixels are compared from 0
+    to 255, as in the released code, and so weigh the most.
+
+    Args:
+        rebuilt_b: Colours from 0 to 255.
+        frame_b: Colours from 0 to 255.
+        flow_ba: The flow that rebuilt the frame, in pixels.
+    """
+    found, wanted = _steps(rebuilt_b), _steps(frame_b)
+    return ReconstructionLoss(
+        color=((rebuilt_b - frame_b) / 255).abs().mean(),
+        color_gradient=torch.stack(
+            [(a.abs() - b.abs()).abs().mean() for a, b in zip(found, wanted, strict=True)]
+        ).sum(),
+        flow_smoothness=torch.stack([step.abs().mean() for step in _steps(flow_ba)]).sum(),
+    )
+
+
+def _steps(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the differences of neighbours, to the right and down."""
+    return values.diff(dim=-1), values.diff(dim=-2)

@@ -1,0 +1,143 @@
+"""Compare FlowNet2, whole and in parts, with its public implementation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.golden.weights import published_weights
+from warprefine.core.errors import CheckpointError, FrameError
+from warprefine.motion.flownet2 import FlowNet2
+from warprefine.motion.sdcnet import SDCNet, reconstruction_loss
+
+PARTS = {
+    "flownetc": "compare",
+    "flownets_1": "refine_first",
+    "flownets_2": "refine_second",
+    "flownets_d": "small_motion",
+    "flownetfusion": "fuse",
+}
+SLACK = 2e-4
+
+
+@functools.cache
+def published_network(folder: Path) -> FlowNet2:
+    """Build the network once, with its weights; setting 160 million random ones before is no use."""
+    with torch.device("meta"):
+        network = FlowNet2()
+    network.to_empty(device="cpu")
+    network.load_published(published_weights(folder / "keys_flownet2.json"))
+    return network.requires_grad_(False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _let_go_of_the_weights() -> Iterator[None]:
+    yield
+    published_network.cache_clear()
+
+
+def listen(network: nn.Module, into: dict[str, Any], name: str) -> Any:
+    """Keep what a module returns."""
+    return network.register_forward_hook(lambda _module, _inputs, output: into.update({name: output}))
+
+
+@pytest.mark.golden("flownet2/flownet2_*.npz")
+def test_flow_and_what_leads_to_it(golden: Any, golden_file: Path) -> None:
+    """Each network of the chain, and their end, agree with the public implementation."""
+    network = published_network(golden_file.parent)
+    first, second = golden.tensor("images_u8", torch.float32).unbind(dim=2)
+    found: dict[str, Any] = {}
+    hooks = [listen(getattr(network, ours), found, theirs) for theirs, ours in PARTS.items()]
+    hooks += [listen(network.compare.redirect, found, "flownetc.conv_redir")]
+    hooks += [listen(network.compare.merge, found, "flownetc.conv3_1")]
+
+    flow = network(first, second)
+
+    for hook in hooks:
+        hook.remove()
+    golden.compare("flow", flow, atol=SLACK)
+    compared = 0
+    for part in PARTS:
+        for level, values in found[part].items():
+            if f"act/{part}.predict_flow{level}/shape" in golden:
+                golden.compare(f"act/{part}.predict_flow{level}", values, atol=SLACK)
+                compared += 1
+    assert compared == 4 * 5 + 2
+    for name in ("flownetc.conv_redir", "flownetc.conv3_1"):
+        golden.compare(f"act/{name}", found[name], atol=SLACK)
+
+
+@pytest.mark.golden("flownet2/flownet2_b2_64x128.npz")
+def test_flow_enlarged_as_of_old(golden: Any, golden_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With aligned corners the flow is the one that PyTorch 0.3 would have given."""
+    network = published_network(golden_file.parent)
+    monkeypatch.setattr(network, "align_corners", True)
+    first, second = golden.tensor("images_u8", torch.float32).unbind(dim=2)
+
+    flow = network(first, second).flatten()[golden.tensor("flow/pos")]
+
+    expected = golden.tensor("flow_align_corners_true/val64", torch.float32)
+    torch.testing.assert_close(flow, expected, atol=SLACK, rtol=0)
+
+
+@pytest.mark.golden("flownet2/subnets.npz")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_networks_by_themselves(golden: Any, golden_file: Path, dtype: torch.dtype) -> None:
+    """Each network by itself gives the flows of all its levels, at both precisions."""
+    network = published_network(golden_file.parent)
+    inputs = [name for name in golden if name.endswith("/input_times32_int8")]
+    assert len(inputs) == 4
+    slack = {"atol": 1e-8, "rtol": 1e-7} if dtype == torch.float64 else {"atol": SLACK}
+    for name in inputs:
+        part = name.split("/")[0]
+        flows = evaluate(getattr(network, PARTS[part]), golden.tensor(name, dtype) / 32)
+        stored = {name.split("/")[1] for name in golden if name.startswith(f"{part}/flow")}
+        assert len(stored) == (1 if part == "flownetfusion" else 5)
+        for flow in stored:
+            golden.compare(f"{part}/{flow}", flows[int(flow[-1])], **slack)
+
+
+def evaluate(network: nn.Module, values: Tensor) -> dict[int, Tensor]:
+    """Run a network at the precision of its input, and leave it at single precision."""
+    flows: dict[int, Tensor] = network.to(values.dtype)(values)
+    network.float()
+    return flows
+
+
+@pytest.mark.golden("sdcnet/chain_with_flownet2.npz")
+def test_flow_through_both_networks(golden: Any, golden_file: Path) -> None:
+    """SDC-Net on FlowNet2's flows rebuilds a frame as the released pair does."""
+    flownet2 = published_network(golden_file.parents[1] / "flownet2")
+    network = SDCNet()
+    network.load_published(published_weights(golden_file.parent / "keys_recon.json"))
+    frames = golden.tensor("images_u8", torch.float32).transpose(0, 1)
+    oldest, middle, newest = frames.unbind(dim=1)
+
+    with torch.no_grad():
+        flows = [flownet2(middle, oldest), flownet2(newest, middle)]
+        flow = network(frames, torch.stack(flows, dim=1))
+    rebuilt = network.rebuild(frames, flow)
+    loss = reconstruction_loss(rebuilt, newest, flow_ba=flow)
+
+    for index, between in enumerate(flows):
+        golden.compare(f"interframe_flow{index}", between, atol=SLACK)
+    golden.compare("flow_prediction", flow, atol=1e-4)
+    golden.compare("image_prediction", rebuilt, atol=2e-3)
+    assert loss.total.item() == pytest.approx(golden.number("loss/tot"), rel=1e-5)
+
+
+def test_frames_and_weights_that_do_not_fit_are_refused() -> None:
+    """An odd size, or an empty set of weights, ends in one clear line."""
+    with torch.device("meta"):
+        network = FlowNet2()
+        frame = torch.zeros(1, 3, 64, 96)
+    with pytest.raises(FrameError, match="64 × 96, expected multiples of 64"):
+        network(frame, frame)
+    with pytest.raises(CheckpointError, match=r"FlowNet2 lack flownetc\.conv1\.0\.weight, .* and 215 more"):
+        network.load_published({})
