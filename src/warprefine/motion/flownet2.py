@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from warprefine.core.errors import FrameError
+from warprefine.io.published import load_renamed
 from warprefine.motion.flownet2_parts import (
     STRIDE,
     Conv,
     Encoder,
     FlowDecoder,
     LeakyConv,
-    load_renamed,
     published_name,
 )
 from warprefine.motion.flownet_ops import channel_norm, correlation, resample2d

@@ -1,4 +1,4 @@
-"""Build what FlowNet2 and SDC-Net share: convolutions by level, and taking over published weights.
+"""Build what FlowNet2 and SDC-Net share: convolutions by level, and the names of their published weights.
 
 Level n of a network works at stride 2^n. The modules of a level are found under its number, which is
 also how the published weights name them.
@@ -6,14 +6,12 @@ also how the published weights name them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from warprefine.core.errors import CheckpointError, cut
 
 COARSEST = 6
 STRIDE = 2**COARSEST
@@ -138,30 +136,3 @@ def published_name(own: str) -> str:
         case [*_, "predict", level, kind]:
             return f"predict_flow{level}.{kind}"
     return own
-
-
-def load_renamed(
-    network: nn.Module, published: Mapping[str, Tensor], rename: Callable[[str], str], *, name: str
-) -> None:
-    """Copy published weights into a network whose attributes have other names.
-
-    Args:
-        rename: Translate one of our names into the published one.
-        name: What to call the network in an error.
-
-    Raises:
-        CheckpointError: A weight is missing, left over or of another shape.
-    """
-    own = {rename(key): values for key, values in network.state_dict().items()}
-    remedy = f"these are not the weights of {name} as published"
-    if missing := [key for key in own if key not in published]:
-        raise CheckpointError(f"the weights of {name} lack {cut(missing)}; {remedy}")
-    if left_over := [key for key in published if key not in own]:
-        raise CheckpointError(f"{name} has no place for the weights {cut(left_over)}; {remedy}")
-    for key, values in own.items():
-        if published[key].shape != values.shape:
-            found, expected = tuple(published[key].shape), tuple(values.shape)
-            raise CheckpointError(f"{key} of {name} has shape {found}, expected {expected}; {remedy}")
-    with torch.no_grad():
-        for key, values in own.items():
-            values.copy_(published[key])

@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warprefine.core.errors import FrameError
+from warprefine.io.published import load_renamed
 from warprefine.motion.flownet2_parts import (
     STRIDE,
     Conv,
     Encoder,
     LeakyDoubling,
-    load_renamed,
     published_name,
 )
 from warprefine.motion.flownet_ops import resample2d

