@@ -16,6 +16,7 @@ from warprefine.core.errors import DatasetError
 from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
 from warprefine.propagation.methods import METHODS
+from warprefine.training.recipe import shipped_recipes
 
 Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Run folder; give it again to resume.", show_default=False)]
@@ -40,7 +41,8 @@ Method = Annotated[list[str], typer.Option(help=f"Method to run; repeatable. One
 RecipeFile = Annotated[
     Path | None,
     typer.Option(
-        help="TOML file of hyper-parameters (what it leaves out has its default), or a name: pretrained."
+        help="TOML file of hyper-parameters (what it leaves out has its default), or one of: "
+        f"{', '.join(shipped_recipes())}."
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]
