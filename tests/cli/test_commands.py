@@ -158,6 +158,26 @@ def test_train_says_which_clip_it_did_without(
     assert (tmp_path / "run/checkpoints/segmenter.safetensors").exists()
 
 
+def test_motion_is_trained_without_labels_and_then_used(
+    warprefine: Any, tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """What it came to is printed; another run then carries labels along it."""
+    shared = (tiny_data, "--horizon=3", "--recipe", tiny_recipe)
+    trained = warprefine("train", "motion", *shared, "--out", tmp_path / "motion")
+    checkpoint = tmp_path / "motion/checkpoints/motion.safetensors"
+
+    used = warprefine(
+        *("propagate", *shared, "--out", tmp_path / "run", "--method=motion-only", "--motion", checkpoint)
+    )
+
+    assert (trained.exit_code, used.exit_code) == (0, 0), trained.output + used.output
+    assert f"weights: {checkpoint}" in trained.stdout
+    assert re.search(r"photometric error on held-out frames: 0\.\d+ before, 0\.\d+ after", trained.stdout)
+    flows = [path.name for path in (tmp_path / "run/cache/flow").iterdir()]
+    assert len(flows) == 1
+    assert re.fullmatch(r"sdcnet-[0-9a-f]{12}-dis-ultrafast", flows[0])
+
+
 def test_propagate_by_motion_needs_no_weights(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
     """Nothing is trained, and no recipe is needed."""
     result = warprefine("propagate", tiny_data, "--out", tmp_path, "--horizon=3", "--method=motion-only")
@@ -279,7 +299,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(
         ("autolabel", "{data}", "--out={out}", "--horizon=0"),
         ("autolabel", "{data}", "--out={out}", "--horzion=3"),
         ("propagate", "{data}", "--out={out}"),
-        ("train", "motion", "{data}", "--out={out}"),
+        ("train", "emotion", "{data}", "--out={out}"),
         ("lable", "{data}"),
     ],
     ids=["no folder", "no horizon", "unknown option", "no method", "unknown part", "unknown command"],

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from warprefine.training.loop import make_optimiser
-from warprefine.training.recipe import Optimisation
+from warprefine.training.optimisation import Optimisation
 from warprefine.training.schedules import learning_rate_at
 
 NAMES = {"poly": "poly", "poly2": "poly2", "scl-poly": "scaled-poly"}

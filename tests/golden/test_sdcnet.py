@@ -20,8 +20,10 @@ PARTS = ("color", "color_gradient", "flow_smoothness")
 def published_network(golden_file: Path) -> SDCNet:
     """Build the network of a file, with its weights."""
     kind = golden_file.stem.split("_b")[0]
-    network = SDCNet(2 if kind == "sdc2d" else 3, sees_target=kind == "recon")
-    network.load_published(published_weights(golden_file.parent / f"keys_{kind}.json"))
+    weights = published_weights(golden_file.parent / f"keys_{kind}.json")
+    channels = weights["conv1.0.weight"].shape[1]  # 3 for each frame, 2 for each flow between them
+    network = SDCNet((channels + 2) // 5, sees_target=kind == "recon")
+    network.load_published(weights)
     return network
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import CheckpointError
 from warprefine.io.checkpoints import (
     Card,
+    begin_from,
     check_classes,
     fingerprint,
     load_weights,
@@ -185,3 +187,56 @@ def test_weights_of_other_classes_are_refused(checkpoint: Path) -> None:
         match=r"trained for the classes road, sky \(2\), but the data set has sky, road \(2\); train anew",
     ):
         check_classes(checkpoint, CARD, ClassSet(names=("sky", "road"), colors=colors))
+
+
+class Scored(nn.Module):
+    """A trunk, and as many scores as there are classes."""
+
+    def __init__(self, class_count: int, *, channels: int = 4) -> None:
+        super().__init__()
+        self.class_count = class_count
+        self.trunk = network(channels)
+        self.classifier = nn.Conv2d(channels, class_count, 1)
+
+
+def test_a_training_may_begin_from_other_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a network with other classes everything is taken over but their scores, and the log says so."""
+    stored, begun = Scored(2), Scored(5)
+    before = begun.classifier.weight.detach().clone()
+    save_checkpoint(tmp_path / "a.safetensors", stored, CARD)
+
+    with caplog.at_level("INFO"):
+        begin_from(tmp_path / "a.safetensors", begun)
+
+    assert torch.equal(begun.trunk[0].weight, stored.trunk[0].weight)
+    assert torch.equal(begun.classifier.weight, before)
+    assert "knows 2 classes; anew: classifier.bias, classifier.weight" in caplog.text
+
+
+def test_a_trunk_alone_is_enough_to_begin_from(tmp_path: Path) -> None:
+    """Weights of a trunk go to the trunk, and nowhere else."""
+    stored, begun = network(), Scored(5)
+    save_checkpoint(tmp_path / "a.safetensors", stored, replace(CARD, part="trunk"))
+
+    begin_from(tmp_path / "a.safetensors", begun)
+
+    assert torch.equal(begun.trunk[0].weight, stored[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("part", "target", "words"),
+    [
+        ("trunk", network(), r"holds a trunk \(compact\), but the network of the recipe has none"),
+        ("trunk", Scored(5, channels=6), r"does not fit the network: .*it holds the trunk compact"),
+        ("segmenter", network(8), r"does not fit the network: .*it holds the segmenter compact"),
+    ],
+)
+def test_weights_of_another_network_are_nothing_to_begin_from(
+    tmp_path: Path, part: str, target: nn.Module, words: str
+) -> None:
+    """What is not there, or of another shape inside, is refused."""
+    stored = network() if part == "trunk" else Scored(2)
+    save_checkpoint(tmp_path / "a.safetensors", stored, replace(CARD, part=part))
+
+    with pytest.raises(CheckpointError, match=words):
+        begin_from(tmp_path / "a.safetensors", target)

@@ -45,7 +45,6 @@ def test_the_names_of_the_default_recipe_are_all_there() -> None:
 @pytest.mark.parametrize(
     ("part", "key", "message"),
     [
-        ("propagation", "motion", r"no motion estimator is called 'compakt'; did you mean '"),
         ("segmenter", "network", r"no segmenter is called 'compakt'; did you mean 'compact'\?"),
         ("refiner", "network", r"no refiner is called 'compakt'; did you mean 'compact'\?"),
         ("segmenter", "loss", r"no loss is called 'compakt'; did you mean 'cross-entropy'\?"),

@@ -83,3 +83,20 @@ def test_padding_repeats_the_last_row_and_column(h: int, w: int, multiple: int) 
     assert max(padded.shape[-2] - h, padded.shape[-1] - w) < multiple
     rows, columns = torch.arange(padded.shape[-2]).clamp(max=h - 1), torch.arange(padded.shape[-1])
     assert torch.equal(padded[0, 0], picture[0, 0][rows][:, columns.clamp(max=w - 1)])
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 16, 32])
+@given(h=st.integers(1, 200), w=st.integers(1, 200))
+def test_cells_cover_the_frame_with_the_stride_that_is_told(stride: int, h: int, w: int) -> None:
+    """From the number of cells follows a stride that gives this very number."""
+    cells = (-(-h // stride), -(-w // stride))
+
+    found = stride_of(torch.zeros(1, 1, *cells), (h, w))
+
+    assert (-(-h // found), -(-w // found)) == cells
+    assert found <= stride
+
+
+def test_coarse_cells_of_small_frames_are_not_mistaken() -> None:
+    """70 x 90 pixels in 5 x 6 cells are cells of 16 pixels, not of 15."""
+    assert stride_of(torch.zeros(1, 1, 5, 6), (70, 90)) == 16

@@ -95,3 +95,31 @@ def test_what_the_networks_say_can_be_learned_from(drive: Any) -> None:
         (said.logits * weight).square().mean().backward()
         assert weight.grad is not None
         assert not said.logits.is_inference()
+
+
+def test_motion_that_looks_back_sees_the_frame_before(drive: Any) -> None:
+    """An estimator for three frames gets the one on the far side of frame a, where the video has one."""
+
+    class Backward:
+        name = "backward"
+        sides: list[bool]
+
+        def __init__(self) -> None:
+            self.sides = []
+
+        def __call__(self, frame_b: torch.Tensor, frame_a: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(1, 2, *frame_b.shape[-2:])
+
+        def from_three(
+            self, frame_b: torch.Tensor, frame_a: torch.Tensor, frame_before: torch.Tensor
+        ) -> torch.Tensor:
+            self.sides += [torch.equal(frame_before, drive.frame(k)) for k in (1, 4)]
+            return torch.ones(1, 2, *frame_b.shape[-2:])
+
+    motion = Backward()
+    evidence = drive.evidence(drive.video([0]), Models(motion=motion))
+
+    assert evidence.flow(3, 2).max() == 1
+    assert evidence.flow(2, 3).max() == 1
+    assert motion.sides == [True, False, False, True]
+    assert evidence.flow(1, 0).max() == 0

@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from warprefine.core.protocols import Segmenter
 from warprefine.ops.resize import to_size
-from warprefine.segmentation import SEGMENTERS
 from warprefine.segmentation.compact import CompactSegmenter, PyramidPooling
 
 WIDTHS = (4, 5, 6, 7, 8)
@@ -31,14 +29,6 @@ def without_surroundings(network: CompactSegmenter) -> CompactSegmenter:
             for reduce in module.reduce:
                 nn.init.zeros_(reduce.weight)
     return network
-
-
-def test_every_listed_network_is_a_segmenter() -> None:
-    """Whatever is listed can be built from a class count and widths, and says how many features it has."""
-    for name, make in SEGMENTERS.items():
-        network = make(3, widths=WIDTHS)
-        assert isinstance(network, Segmenter)
-        assert (network.name, network.class_count) == (name, 3)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (33, 47), (1, 1), (31, 65), (361, 481)])

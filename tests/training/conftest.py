@@ -14,7 +14,8 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import write_frame, write_labels
-from warprefine.training.recipe import Augmentation, Optimisation, RefinerRecipe, SegmenterRecipe
+from warprefine.training.optimisation import Optimisation
+from warprefine.training.recipe import Augmentation, RefinerRecipe, SegmenterRecipe
 
 COLOURS = np.array([[50, 60, 70], [60, 190, 60], [200, 70, 60]], np.uint8)
 CLASSES = ClassSet(names=("road", "tree", "car"), colors=tuple(tuple(c) for c in COLOURS.tolist()))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from warprefine.core.errors import TrainingError
 from warprefine.training.loop import make_optimiser, train
-from warprefine.training.recipe import Optimisation
+from warprefine.training.optimisation import Optimisation
 from warprefine.training.schedules import learning_rate_at
 
 FEW = Optimisation(

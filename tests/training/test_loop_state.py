@@ -12,7 +12,7 @@ from torch import nn
 
 from warprefine.core.errors import CheckpointError, RunFolderError
 from warprefine.training.loop import train
-from warprefine.training.recipe import Optimisation
+from warprefine.training.optimisation import Optimisation
 
 FEW = Optimisation(steps=6, optimiser="sgd", checkpoint_every=2)
 

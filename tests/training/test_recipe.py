@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 from warprefine.core.errors import RecipeError
 from warprefine.refinement import REFINERS
 from warprefine.segmentation import SEGMENTERS
+from warprefine.training.optimisation import Optimisation
 from warprefine.training.recipe import (
     Augmentation,
-    Optimisation,
     PropagationRecipe,
     Recipe,
     RefinerRecipe,
@@ -106,7 +106,7 @@ def test_a_partly_given_table_keeps_its_own_defaults(tmp_path: Path) -> None:
         ),
         (
             "[propagatoin]\ntau = 1.0",
-            r"'propagatoin'; did you mean 'propagation'\? \(there are segmenter, refiner, propagation\)",
+            r"'propagatoin'; did you mean 'propagation'\? \(there are segmenter, refiner, motion,",
         ),
         (
             "[segmenter.optimisation]\nsteps = 0",

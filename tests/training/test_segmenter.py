@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,29 @@ import pytest
 import torch
 from torch import nn
 
-from warprefine.core.errors import RecipeError
+from warprefine.core.errors import CheckpointError, RecipeError
+from warprefine.core.kinds import Kind
+from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset
 from warprefine.evaluation.confusion import count, mean_iou
-from warprefine.io.checkpoints import read_card
+from warprefine.io.checkpoints import Card, read_card, save_checkpoint
 from warprefine.ops.resize import to_size
+from warprefine.segmentation import SEGMENTERS
+from warprefine.segmentation.dilated import DilatedSegmenter
 from warprefine.segmentation.lite0 import Lite0Segmenter
+from warprefine.segmentation.resnext import ResNetSize
+from warprefine.training.losses import cross_entropy, rmi
 from warprefine.training.recipe import Augmentation, SegmenterRecipe
 from warprefine.training.samples import Samples, labelled_frames
-from warprefine.training.segmenter import BatchMaker, build_segmenter, hold_out, score, train_segmenter
+from warprefine.training.segmenter import (
+    BatchMaker,
+    build_segmenter,
+    hold_out,
+    score,
+    segmentation_loss,
+    train_segmenter,
+)
 
 
 def with_changes(recipe: SegmenterRecipe, **changes: Any) -> SegmenterRecipe:
@@ -275,3 +289,75 @@ def test_the_loss_is_the_one_that_the_recipe_names(
     one, other = (network.state_dict()["classifier.weight"] for network in networks)
     assert torch.isfinite(other).all()
     assert not torch.equal(one, other)
+
+
+def stored(path: Path, network: nn.Module, name: str, settings: dict[str, Any]) -> str:
+    """Write a checkpoint as the importer does, and return its name."""
+    card = Card(
+        part="segmenter", network=name, class_names=("a", "b"), settings=settings, recipe={}, facts={}
+    )
+    save_checkpoint(path, network, card)
+    return str(path)
+
+
+def test_a_network_begins_from_an_imported_checkpoint(
+    tmp_path: Path, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """All but the scores of the classes come from the checkpoint, even where ImageNet's could be had."""
+    teacher = build_segmenter(segmenter_recipe, 2, seed=5)
+    weights = stored(tmp_path / "a.safetensors", teacher, "compact", {})
+
+    begun = build_segmenter(with_changes(segmenter_recipe, weights=weights), 3, seed=0)
+
+    assert torch.equal(begun.state_dict()["stem.0.weight"], teacher.state_dict()["stem.0.weight"])
+    assert begun.state_dict()["classifier.weight"].shape[0] == 3
+
+
+def test_imported_weights_decide_how_their_network_works(
+    tmp_path: Path, segmenter_recipe: SegmenterRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What weights were trained with, such as aligned corners, is taken over with them."""
+    small = partial(DilatedSegmenter, network="deeplabv3", trunk=ResNetSize(width=4, blocks=(1, 1, 1, 1)))
+    monkeypatch.setitem(SEGMENTERS, "deeplabv3-small", Kind(make=small))
+    teacher = small(2, align_corners=True)
+    weights = stored(tmp_path / "a.safetensors", teacher, "deeplabv3-small", teacher.settings)
+
+    begun = build_segmenter(
+        with_changes(segmenter_recipe, network="deeplabv3-small", weights=weights), 3, seed=0
+    )
+
+    assert isinstance(begun, DilatedSegmenter)
+    assert begun.network.align_corners
+    assert SEGMENTERS["deeplabv3-small"].describe(begun, segmenter_recipe) == {"align_corners": True}
+
+
+def test_weights_of_another_network_are_told(tmp_path: Path, segmenter_recipe: SegmenterRecipe) -> None:
+    """A recipe whose network and weights do not belong together is told before any training."""
+    teacher = build_segmenter(segmenter_recipe, 2, seed=5)
+    weights = stored(tmp_path / "a.safetensors", teacher, "compact", {})
+
+    with pytest.raises(CheckpointError, match="holds the network compact, but the recipe asks for lite0"):
+        build_segmenter(with_changes(segmenter_recipe, network="lite0", weights=weights), 3, seed=0)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "rmi"])
+def test_what_is_said_on_the_way_has_a_loss_of_its_own_weight(
+    segmenter_recipe: SegmenterRecipe, loss: str
+) -> None:
+    """First guess and single scales count as the recipe says, and are scored pixel by pixel."""
+    torch.manual_seed(0)
+    logits, guess, scale = torch.randn(3, 1, 3, 16, 16).unbind()
+    labels = torch.randint(0, 3, (1, 32, 32), dtype=torch.uint8)
+    said = Segmentation(logits=logits, features=logits, first_guess=guess, by_scale=(scale, scale))
+    recipe = with_changes(segmenter_recipe, loss=loss, first_guess_weight=0.5, scale_weight=0.25)
+
+    def alone(scores: torch.Tensor) -> torch.Tensor:
+        full = to_size(scores, (32, 32))
+        if loss == "rmi":
+            return rmi(full, labels, cross_entropy_share=1.0, rmi_share=0.0)
+        return cross_entropy(full, labels)
+
+    total = segmentation_loss(said, labels, recipe, None)
+
+    main = segmentation_loss(Segmentation(logits=logits, features=logits), labels, recipe, None)
+    torch.testing.assert_close(total, main + 0.5 * alone(guess) + 0.5 * alone(scale))

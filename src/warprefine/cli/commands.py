@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from warprefine.cli import options
+from warprefine.cli import options, weights
 from warprefine.cli.console import Bars, Commands, console, log_to, print_summary, say_error
 from warprefine.datasets import open_dataset
 from warprefine.datasets.summary import summarise
 from warprefine.evaluation.scores import format_table
+from warprefine.io.checkpoints import read_card
 from warprefine.jobs.autolabel import Outcome, Started, evaluate_run, label, start
 from warprefine.jobs.demo import run_demo
-from warprefine.propagation.methods import METHODS, check_methods
-from warprefine.training.recipe import Recipe, load_recipe
+from warprefine.propagation.methods import METHODS, NEED_SEGMENTER, check_methods
 
 app = typer.Typer(
     cls=Commands,
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Label a few frames of a video by hand, get the whole video.",
 )
+app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:
@@ -84,6 +85,7 @@ def autolabel(
     also_train: options.AlsoTrain = [],  # noqa: B006
     method: options.Method = [],  # noqa: B006
     recipe: options.RecipeFile = None,
+    motion: options.Motion = None,
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
@@ -95,7 +97,7 @@ def autolabel(
     """
     asked = locals()
     methods = check_methods(method or METHODS)
-    with Bars() as bars, _started(asked, bars) as started:
+    with Bars() as bars, _started(asked, bars, training=bool(NEED_SEGMENTER & set(methods))) as started:
         outcome = label(started, methods)
     show(outcome)
 
@@ -105,6 +107,7 @@ class Part(StrEnum):
 
     SEGMENTER = "segmenter"
     REFINER = "refiner"
+    MOTION = "motion"
 
 
 @app.command("train")
@@ -118,22 +121,33 @@ def train(
     horizon: options.Horizon = 10,
     also_train: options.AlsoTrain = [],  # noqa: B006
     recipe: options.RecipeFile = None,
+    motion: options.Motion = None,
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
 ) -> None:
-    """Train one network of a run: the segmenter, or the refiner with all that its cycles need.
+    """Train one network of a run: the segmenter, the refiner with all that its cycles need, or motion.
+
+    Motion learns from the frames alone, to rebuild each from the one before, and improves on the flow
+    that it starts from; use it with `--motion`.
 
     Example: `warprefine train segmenter data/mine --out runs/mine`
     """
     asked = locals()
-    with Bars() as bars, _started(asked, bars) as started:
+    with Bars() as bars, _started(asked, bars, training=part is not Part.MOTION) as started:
         preparation = started.preparation
-        if part is Part.SEGMENTER:
-            preparation.segmenter()
-        else:
-            preparation.refiner()
-    console.print(f"weights: {preparation.run.checkpoint_path(part)}")
+        train_part = {
+            Part.SEGMENTER: preparation.segmenter,
+            Part.REFINER: preparation.refiner,
+            Part.MOTION: preparation.trained_motion,
+        }
+        train_part[part]()
+    path = preparation.run.checkpoint_path(part)
+    console.print(f"weights: {path}")
+    if error := read_card(path).facts.get("photometric"):
+        console.print(
+            f"photometric error on held-out frames: {error['before']:.5f} before, {error['after']:.5f} after"
+        )
     _end(started.failures)
 
 
@@ -150,6 +164,7 @@ def propagate(
     segmenter: options.Weights = None,
     refiner: options.Weights = None,
     recipe: options.RecipeFile = None,
+    motion: options.Motion = None,
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
@@ -162,7 +177,7 @@ def propagate(
     """
     asked = locals()
     methods = check_methods(method)
-    with Bars() as bars, _started(asked, bars) as started:
+    with Bars() as bars, _started(asked, bars, training=False) as started:
         started.preparation.take_weights({"segmenter": segmenter, "refiner": refiner}, methods)
         outcome = label(started, methods)
     show(outcome)
@@ -183,7 +198,7 @@ def evaluate(
 
 
 @contextmanager
-def _started(asked: dict[str, Any], bars: Bars) -> Iterator[Started]:
+def _started(asked: dict[str, Any], bars: Bars, *, training: bool = True) -> Iterator[Started]:
     """Open the data sets and claim the run folder that a command's options name; keep its log."""
     options.use_threads(asked["threads"])
     dataset = open_dataset(
@@ -194,9 +209,10 @@ def _started(asked: dict[str, Any], bars: Bars) -> Iterator[Started]:
         asked["out"],
         horizon=asked["horizon"],
         also_train=options.open_further(asked["also_train"]),
-        recipe=load_recipe(asked["recipe"]) if asked["recipe"] else Recipe(),
+        recipe=options.read_recipe(asked["recipe"], asked["motion"]),
         device=asked["device"],
         seed=asked["seed"],
+        training=training,
         progress=bars,
     )
     with log_to(asked["out"]):

@@ -15,8 +15,9 @@ from warprefine.cli.memory import keep_freed_memory
 from warprefine.core.errors import DatasetError
 from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
+from warprefine.motion import MOTIONS
 from warprefine.propagation.methods import METHODS
-from warprefine.training.recipe import shipped_recipes
+from warprefine.training.recipe import Recipe, load_recipe, shipped_recipes
 
 Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Run folder; give it again to resume.", show_default=False)]
@@ -45,6 +46,14 @@ RecipeFile = Annotated[
         f"{', '.join(shipped_recipes())}."
     ),
 ]
+Motion = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help=f"What estimates motion: {', '.join(MOTIONS)}, or a checkpoint, trained or imported; "
+        "the recipe's, if not given.",
+    ),
+]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]
 Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda:1.")]
 Seed = Annotated[int, typer.Option(min=0, help="Decides every random choice.")]
@@ -67,6 +76,15 @@ def use_threads(threads: int) -> None:
 def _most_numba_threads() -> int:
     """Ask before anything is set: numba starts its threads once and cannot have more later."""
     return numba.get_num_threads()
+
+
+def read_recipe(path: Path | None, motion: str | None) -> Recipe:
+    """Return the recipe that --recipe names, with the motion that --motion names."""
+    recipe = load_recipe(path) if path else Recipe()
+    if motion is None:
+        return recipe
+    propagation = recipe.propagation.model_copy(update={"motion": motion})
+    return recipe.model_copy(update={"propagation": propagation})
 
 
 def open_further(sources: list[str]) -> list[Dataset]:

@@ -19,10 +19,15 @@ class Segmentation:
 
     Both may be smaller than the frame (logits often at stride 2 or 4); whoever needs them at full
     size resizes them (`ops.resize.to_size`). Softmax over `logits` gives class probabilities.
+
+    Some networks say more while they are trained, which the loss may look at too: a `first_guess`
+    before the final scores, and what each of several scales (`by_scale`) says by itself.
     """
 
     logits: Logits
     features: Tensor  # (b, f, h/s, w/s)
+    first_guess: Logits | None = None
+    by_scale: tuple[Logits, ...] = ()
 
     def to(self, device: torch.device) -> Segmentation:
         """Return the same on another device."""
@@ -37,6 +42,15 @@ class MotionEstimator(Protocol):
 
     def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
         """Return `flow_ba`: it lives on b and points into a, (x, y) in pixels."""
+        ...
+
+
+@runtime_checkable
+class LooksBack(Protocol):
+    """A motion estimator that does better if it also sees the frame on the far side of frame a."""
+
+    def from_three(self, frame_b: Frames, frame_a: Frames, frame_before: Frames) -> Flow:
+        """Return `flow_ba`; `frame_before` lies as far from a as b does, on the other side."""
         ...
 
 

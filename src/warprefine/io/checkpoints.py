@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import CheckpointError, cut
 from warprefine.io.atomic import write_bytes
 
+log = logging.getLogger(__name__)
 _CARD = "warprefine"
 
 
@@ -67,15 +70,41 @@ def load_weights(path: Path, network: nn.Module) -> None:
         CheckpointError: The file is missing or damaged, or keys or shapes differ.
     """
     tensors = _tensors(path)
-    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    differing = sorted(key for key in {*wanted, *found} if wanted.get(key) != found.get(key))
-    if differing:
-        raise CheckpointError(
-            f"{path} does not fit the network: {cut(differing)} missing, left over or of another shape; "
-            "use the recipe it was trained with"
-        )
+    _check_shapes(path, network.state_dict(), tensors, remedy="use the recipe it was trained with")
     network.load_state_dict(tensors)
+
+
+def begin_from(path: Path, network: nn.Module) -> None:
+    """Give a network, or its trunk, the weights of an imported checkpoint to begin its training from.
+
+    Scores of classes are left as they are where the checkpoint knows another number of classes.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, it holds a trunk and the network has none, or keys
+            or shapes differ.
+    """
+    card, tensors = read_card(path), _tensors(path)
+    target = getattr(network, "trunk", None) if card.part == "trunk" else network
+    if not isinstance(target, nn.Module):
+        raise CheckpointError(
+            f"{path} holds a trunk ({card.network}), but the network of the recipe has none; "
+            "choose a network that is built on it, or set weights to none"
+        )
+    weights = target.state_dict()
+    counts = (len(card.class_names), getattr(network, "class_count", 0))
+    anew = sorted(key for key, value in tensors.items() if _scores(value, weights.get(key), counts))
+    used = {key: weights[key] if key in anew else value for key, value in tensors.items()}
+    _check_shapes(path, weights, used, remedy=f"it holds the {card.part} {card.network}; name that network")
+    if anew:
+        log.info("%s knows %d classes; anew: %s", path, len(card.class_names), cut(anew))
+    target.load_state_dict(used)
+
+
+def _scores(stored: Tensor, wanted: Tensor | None, class_counts: tuple[int, int]) -> bool:
+    """Say whether two tensors differ in nothing but the number of classes that they score."""
+    if wanted is None or stored.shape == wanted.shape or stored.shape[1:] != wanted.shape[1:]:
+        return False
+    return (stored.shape[0], wanted.shape[0]) == class_counts
 
 
 def check_classes(path: Path, card: Card, classes: ClassSet) -> None:
@@ -88,6 +117,19 @@ def check_classes(path: Path, card: Card, classes: ClassSet) -> None:
         raise CheckpointError(
             f"{path} was trained for the classes {cut(card.class_names)} ({len(card.class_names)}), but the "
             f"data set has {cut(classes.names)} ({len(classes)}); train anew, or name another checkpoint"
+        )
+
+
+def _check_shapes(
+    path: Path, weights: Mapping[str, Tensor], stored: Mapping[str, Tensor], *, remedy: str
+) -> None:
+    wanted = {key: tuple(value.shape) for key, value in weights.items()}
+    found = {key: tuple(value.shape) for key, value in stored.items()}
+    differing = sorted(key for key in {*wanted, *found} if wanted.get(key) != found.get(key))
+    if differing:
+        raise CheckpointError(
+            f"{path} does not fit the network: {cut(differing)} missing, left over or of another shape; "
+            f"{remedy}"
         )
 
 

@@ -1,12 +1,84 @@
-"""Take over weights that were published for a network whose parts have other names."""
+"""Read published weights safely, and give them to a network whose parts have other names."""
 
 from __future__ import annotations
 
+import argparse
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError, cut
+
+_CONTAINERS = ("state_dict", "model_state_dict", "model", "weights")
+"""Under these names training programs keep the weights, beside their optimiser and their options."""
+_PREFIX = "module."
+"""Networks that were trained on several GPUs are wrapped, and so are the names of their weights."""
+_NO_CHECKPOINT = "is damaged, or no checkpoint of PyTorch or safetensors; fetch it again"
+_HARMLESS = [
+    # What published files hold beside tensors: scores, which are numpy's, and command lines.
+    np.dtype,
+    np.ndarray,
+    np.float32,
+    np.float64,
+    type(np.dtype(np.float32)),
+    type(np.dtype(np.float64)),
+    np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
+    argparse.Namespace,
+]
+
+
+def read_published(path: Path) -> dict[str, Tensor]:
+    """Return the weights in a published file, without the prefix that training on several GPUs adds.
+
+    It may be a safetensors file, or one that PyTorch saved. No code in it is ever run: a pickle that
+    asks for more than tensors, numbers and texts is refused.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, holds code or holds no weights.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist; expected a published checkpoint")
+    try:
+        if path.suffix == ".safetensors":
+            content: Any = load_file(path)
+        else:
+            with torch.serialization.safe_globals(_HARMLESS):
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        if asked := re.search(r"GLOBAL (\S+)", str(error)):
+            raise CheckpointError(
+                f"{path} asks to run {asked[1]}; expected tensors, numbers and texts alone, since a file "
+                "from elsewhere must not run code; ask its makers for a safetensors file"
+            ) from error
+        raise CheckpointError(f"{path} {_NO_CHECKPOINT}") from error
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} {_NO_CHECKPOINT}") from error
+    weights = _weights_in(content)
+    if not weights:
+        held = cut(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        raise CheckpointError(f"{path} holds {held}, expected tensors by name; is it the right file?")
+    return {name.removeprefix(_PREFIX): values for name, values in weights.items()}
+
+
+def _weights_in(content: object) -> dict[str, Tensor]:
+    """Find the tensors by name in what a file holds, inside of the usual containers."""
+    if not isinstance(content, Mapping):
+        return {}
+    for name in _CONTAINERS:
+        if isinstance(content.get(name), Mapping):
+            return _weights_in(content[name])
+    if not all(isinstance(value, Tensor) for value in content.values()):
+        return {}
+    return {str(name): value for name, value in content.items()}
 
 
 def load_renamed(

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from warprefine.core.errors import RunFolderError
-from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
@@ -34,10 +33,11 @@ from warprefine.jobs.preflight import (
     without,
 )
 from warprefine.jobs.prepare import Preparation
-from warprefine.motion import MOTIONS
-from warprefine.propagation.methods import METHODS, NEED_TAU, check_methods
+from warprefine.motion.loading import load_motion
+from warprefine.propagation.methods import METHODS, NEED_SEGMENTER, NEED_TAU, check_methods
 from warprefine.propagation.writer import Job, propagate
 from warprefine.training.recipe import Recipe, recipe_to_toml
+from warprefine.training.segmenter import build_segmenter
 from warprefine.training.teachers import TeacherPlan
 
 log = logging.getLogger(__name__)
@@ -71,12 +71,16 @@ def start(
     recipe: Recipe | None = None,
     device: str = "cpu",
     seed: int = 0,
+    training: bool = True,
     progress: Progress = silent,
 ) -> Started:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
 
     What can be checked at once comes first, what takes long next. Only then is anything of this job
     written, so that a mistake can be mended and the same folder used.
+
+    Args:
+        training: Whether networks may be trained; if so, what they begin from has to be there.
     """
     recipe = recipe or Recipe()
     check_names(recipe)
@@ -85,6 +89,8 @@ def start(
     run = RunFolder(out)
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe)
     run.check(job)
+    if training and not run.checkpoint_path("segmenter").exists():
+        build_segmenter(recipe.segmenter, len(dataset.classes), seed=seed)  # its weights may be missing
     teachers = TeacherPlan(
         run=run,
         dataset=dataset,
@@ -93,11 +99,17 @@ def start(
         device=check_device(device),
         seed=seed,
     )
-    motion = look_up(MOTIONS, recipe.propagation.motion, what="motion estimator")()
+    motion = load_motion(
+        recipe.propagation.motion,
+        device=teachers.device,
+        iterations=recipe.propagation.motion_iterations,
+    )
     sound, failures = sound_videos(dataset, horizon=horizon, motion=motion, progress=progress)
     run.claim(job)
     write_text(out / "recipe.toml", recipe_to_toml(recipe))
-    preparation = Preparation(teachers=replace(teachers, dataset=sound), recipe=recipe, progress=progress)
+    preparation = Preparation(
+        teachers=replace(teachers, dataset=sound), recipe=recipe, motion=motion, progress=progress
+    )
     return Started(preparation=preparation, horizon=horizon, failures=failures)
 
 
@@ -132,6 +144,7 @@ def autolabel(
         recipe=recipe,
         device=device,
         seed=seed,
+        training=bool(NEED_SEGMENTER & set(methods)),
         progress=progress,
     )
     return label(started, methods)

@@ -10,14 +10,8 @@ from warprefine.datasets.street import write_street
 from warprefine.io.atomic import writing_errors
 from warprefine.jobs.autolabel import Outcome, autolabel
 from warprefine.jobs.preflight import check_device
-from warprefine.training.recipe import (
-    Augmentation,
-    Optimisation,
-    PropagationRecipe,
-    Recipe,
-    RefinerRecipe,
-    SegmenterRecipe,
-)
+from warprefine.training.optimisation import Optimisation
+from warprefine.training.recipe import Augmentation, PropagationRecipe, Recipe, RefinerRecipe, SegmenterRecipe
 
 HEIGHT, WIDTH = 144, 240
 VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10

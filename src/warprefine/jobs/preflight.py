@@ -15,7 +15,6 @@ from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.summary import check_video
 from warprefine.io.frames import open_frames
-from warprefine.motion import MOTIONS
 from warprefine.propagation.schedule import plan
 from warprefine.refinement import REFINERS
 from warprefine.segmentation import SEGMENTERS
@@ -45,7 +44,6 @@ def check_names(recipe: Recipe) -> None:
     Raises:
         RecipeError: It is not; the message names the nearest real one.
     """
-    look_up(MOTIONS, recipe.propagation.motion, what="motion estimator")
     look_up(SEGMENTERS, recipe.segmenter.network, what="segmenter")
     look_up(REFINERS, recipe.refiner.network, what="refiner")
     for part in (recipe.segmenter, recipe.refiner):

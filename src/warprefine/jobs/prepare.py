@@ -20,13 +20,14 @@ from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file, write_text
 from warprefine.io.checkpoints import Card, check_classes, fingerprint, load_weights, read_card
 from warprefine.io.run import RunFolder
-from warprefine.motion import MOTIONS
+from warprefine.motion.loading import load_motion
 from warprefine.propagation.evidence import Models
 from warprefine.propagation.methods import NEED_REFINER, NEED_SEGMENTER, NEED_TAU, Setting
 from warprefine.propagation.writer import Job
 from warprefine.refinement import REFINERS
 from warprefine.refinement.mirrored import MirroredRefiner
 from warprefine.training.cycles import Cycles
+from warprefine.training.motion import train_motion
 from warprefine.training.recipe import Recipe
 from warprefine.training.refiner import build_refiner, train_refiner
 from warprefine.training.tau import try_taus
@@ -41,6 +42,7 @@ class Preparation:
 
     teachers: TeacherPlan
     recipe: Recipe
+    motion: MotionEstimator
     progress: Progress = silent
     _loaded: dict[Path, Models] = field(default_factory=dict, init=False, repr=False)
 
@@ -136,10 +138,26 @@ class Preparation:
             return cast(Refiner, MirroredRefiner(refiner)), f"{identity}-mirrored"
         return refiner, identity
 
+    def trained_motion(self) -> Path:
+        """Return the checkpoint of motion that was trained on this run's videos, trained if need be."""
+        path = self.run.checkpoint_path("motion")
+        if not path.exists():
+            train_motion(
+                path,
+                dataset=self.teachers.dataset,
+                motion=load_motion(self.recipe.motion.input_motion, device=self.teachers.device),
+                cache=ArrayCache(self.run.cache),
+                recipe=self.recipe.motion,
+                device=self.teachers.device,
+                seed=self.teachers.seed,
+                progress=self.progress,
+            )
+        return path
+
     def job(self, *, horizon: int, methods: tuple[str, ...]) -> Job:
         """Gather what `propagate` needs for these methods; nothing is trained that they do not use."""
         named = set(methods)
-        models = self.segmenter() if NEED_SEGMENTER & named else Models(motion=self._motion())
+        models = self.segmenter() if NEED_SEGMENTER & named else Models(motion=self.motion)
         tau = self.tau() if NEED_TAU & named else 0.0
         refiner, refiner_fingerprint = self.refiner() if NEED_REFINER & named else (None, "")
         threshold = self.recipe.propagation.semantic_threshold
@@ -183,14 +201,11 @@ class Preparation:
         fold = self.teachers.fold_of(video, frame)
         return self._load(train_fold(self.teachers, fold, progress=self.progress))
 
-    def _motion(self) -> MotionEstimator:
-        return look_up(MOTIONS, self.recipe.propagation.motion, what="motion estimator")()
-
     def _load(self, path: Path) -> Models:
         if path not in self._loaded:
             classes, device = self.teachers.dataset.classes, self.teachers.device
             mirrored = self.recipe.segmenter.mirrored
-            self._loaded[path] = load_models(path, self._motion(), classes, device, mirrored=mirrored)
+            self._loaded[path] = load_models(path, self.motion, classes, device, mirrored=mirrored)
         return self._loaded[path]
 
 
@@ -198,8 +213,9 @@ def load_refiner(path: Path, classes: ClassSet, device: torch.device) -> Refiner
     """Load a refiner's checkpoint."""
     card = read_card(path)
     check_classes(path, card, classes)
-    make = look_up(REFINERS, card.network, what="refiner")
-    network = make(len(classes), card.settings["feature_channels"], widths=tuple(card.settings["widths"]))
+    settings = dict(card.settings)
+    kind = look_up(REFINERS, card.network, what="refiner")
+    network = kind.from_card(settings, len(classes), settings.pop("feature_channels"))
     load_weights(path, network)
     return cast(Refiner, channels_last(network).to(device).eval())
 

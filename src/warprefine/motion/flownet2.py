@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from warprefine.core.errors import FrameError
+from warprefine.core.protocols import device_of
+from warprefine.core.tensors import Flow, Frames
 from warprefine.io.published import load_renamed
 from warprefine.motion.flownet2_parts import (
     STRIDE,
@@ -24,6 +26,7 @@ from warprefine.motion.flownet2_parts import (
     published_name,
 )
 from warprefine.motion.flownet_ops import channel_norm, correlation, resample2d
+from warprefine.ops.resize import pad_to_multiple
 
 _FLOW_UNIT_PX = 20
 _FINEST = 2
@@ -166,6 +169,28 @@ class FlowNet2(nn.Module):
         return functional.interpolate(
             flow, scale_factor=2**_FINEST, mode="bilinear", align_corners=self.align_corners
         )
+
+
+class FlowNet2Flow:
+    """FlowNet2 behind the `MotionEstimator` protocol: frames of any size.
+
+    Args:
+        network: The network, with its weights, where it is to run.
+        name: A name of these very weights; it is part of the cache's key.
+    """
+
+    def __init__(self, network: FlowNet2, *, name: str) -> None:
+        self.name = name
+        self._network = network.eval()
+
+    @torch.inference_mode()
+    def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
+        """Return `flow_ba`, (b, 2, h, w) in pixels; the last row and column stand for what lies beyond."""
+        h, w = frame_b.shape[-2:]
+        device = device_of(self._network)
+        b, a = (pad_to_multiple(frame.to(device).float(), STRIDE) for frame in (frame_b, frame_a))
+        flow: Tensor = self._network(b, a)[..., :h, :w]
+        return flow.contiguous().to(frame_b.device)
 
 
 def _blockwise(flow: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
-"""Estimate motion by learning to rebuild a frame from its neighbours: SDC-Net as it was released.
+"""Estimate motion by learning to rebuild a frame from its neighbours: SDC-Net, released and beyond.
 
 After Reda et al., SDC-Net (ECCV 2018), and Zhu et al., Improving Semantic Segmentation via Video
 Propagation and Label Relaxation (CVPR 2019). Unlike the first paper, the released network predicts a
-flow and no displaced kernels. It improves flows that another estimator gives it.
+flow and no displaced kernels; here it may do both. It improves flows that another estimator gives it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warprefine.core.errors import FrameError
+from warprefine.core.tensors import Flow
 from warprefine.io.published import load_renamed
+from warprefine.motion.displaced import displaced_convolution
 from warprefine.motion.flownet2_parts import (
     STRIDE,
     Conv,
@@ -24,10 +26,15 @@ from warprefine.motion.flownet2_parts import (
     published_name,
 )
 from warprefine.motion.flownet_ops import resample2d
+from warprefine.motion.sdcnet_kernels import KernelHeads, Kernels
 
 _FLOW_MEAN = (-0.94427323, -1.23077035)
 _FLOW_SPREAD = (13.77204132, 7.47463894)
 """Of FlowNet2's flows on the released network's training videos, in pixels (x, y)."""
+_LEAST_SPREAD = 0.1
+"""In pixels; flows of a picture that stands still have no spread to divide by."""
+_LEAST_CHANNELS = 8
+"""As many as the finest level has as released: fewer let nothing of the coarse levels through."""
 _ENCODER = {
     1: (Conv(32, 7, 2),),
     2: (Conv(64, 5, 2),),
@@ -41,43 +48,83 @@ _UNUSED = "rgb_mean"
 """The published weights hold a mean colour, but the network subtracts that of its own input."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """The flow that carries frame a to b, in pixels, and the kernels that filter it there, if any."""
+
+    flow_ba: Tensor
+    kernels: Kernels | None = None
+
+
 class SDCNet(nn.Module):
     """Predict the flow that carries one of the frames to the frame after it.
+
+    The defaults are the network as it was released; the last three arguments go beyond it.
 
     Args:
         frame_count: Number of frames that the network sees; with n frames come n - 1 flows.
         sees_target: Whether the last frame is the one to be rebuilt (`SDCNet2DRecon` as released, three
             frames), or lies one step before it (`SDCNet2D`, two or three frames).
+        width: Multiplies the channels of all levels, of which at least 8 remain; a quarter can be trained
+            on a CPU.
+        kernel_taps: Length of the kernels that each pixel gets besides its flow, an odd number (the paper:
+            11 with displacement, 51 without); 0 for none, as released.
+        starts_from_flow: Whether the network corrects the last flow that it is given, in pixels, and the
+            untrained network gives that flow back. Ours; published weights predict the flow itself.
     """
 
     flow_mean: Tensor
     flow_std: Tensor
 
-    def __init__(self, frame_count: int = 3, *, sees_target: bool = True) -> None:
+    def __init__(
+        self,
+        frame_count: int = 3,
+        *,
+        sees_target: bool = True,
+        width: float = 1.0,
+        kernel_taps: int = 0,
+        starts_from_flow: bool = False,
+    ) -> None:
         super().__init__()
         self.frame_count = frame_count
         self.sees_target = sees_target
+        self.starts_from_flow = starts_from_flow
         channels = 5 * frame_count - 2
         self.register_buffer("flow_mean", torch.tensor(_FLOW_MEAN).view(1, 2, 1, 1))
         self.register_buffer("flow_std", torch.tensor(_FLOW_SPREAD).view(1, 2, 1, 1))
-        self.encoder = Encoder(channels, _ENCODER)
-        skips = {level: convs[-1].channels for level, convs in _ENCODER.items()}
+        encoder = {
+            level: [conv._replace(channels=_scaled(conv.channels, width)) for conv in convs]
+            for level, convs in _ENCODER.items()
+        }
+        self.encoder = Encoder(channels, encoder)
+        skips = {level: convs[-1].channels for level, convs in encoder.items()}
         self.up = nn.ModuleDict()
         below = skips[max(skips)]
-        for level, width in _UPS.items():
-            self.up[str(level)] = LeakyDoubling(below, width)
-            below = width + skips.get(level, channels)
+        for level, released in _UPS.items():
+            self.up[str(level)] = LeakyDoubling(below, _scaled(released, width))
+            below = _scaled(released, width) + skips.get(level, channels)
         self.final_flow = nn.Conv2d(below, 2, 3, padding=1)
+        if starts_from_flow:
+            nn.init.zeros_(self.final_flow.weight)
+            nn.init.zeros_(torch.as_tensor(self.final_flow.bias))
+        self.final_kernels = KernelHeads(below, kernel_taps) if kernel_taps else None
 
     def forward(
         self, frames: Float[Tensor, "b t 3 h w"], flows: Float[Tensor, "b s 2 h w"]
     ) -> Float[Tensor, "b 2 h w"]:
-        """Return `flow_ba` in pixels: b is the frame to be rebuilt, a the one before it.
+        """Return `flow_ba` in pixels: b is the frame to be rebuilt, a the one before it; see `predict`."""
+        return self.predict(frames, flows).flow_ba
+
+    def predict(self, frames: Float[Tensor, "b t 3 h w"], flows: Float[Tensor, "b s 2 h w"]) -> Prediction:
+        """Return the flow and, where the network has them, the kernels that carry frame a to b.
 
         Args:
             frames: Colours from 0 to 255, oldest first; height and width are multiples of 64. The
                 published weights expect blue, green, red.
             flows: Motion in pixels, (x, y): flow i lives on frame i + 1 and points into frame i.
+
+        Raises:
+            FrameError: The number of frames or flows, or the size, is not what the network expects.
         """
         self._check(frames, flows)
         spread = 3 * self.flow_std
@@ -89,19 +136,45 @@ class SDCNet(nn.Module):
         x = features[max(features)]
         for level, up in self.up.items():
             x = torch.cat((features[int(level)], up(x)), dim=1)
-        return torch.as_tensor(self.final_flow(x)) * spread + self.flow_mean
+        said = torch.as_tensor(self.final_flow(x))
+        return Prediction(
+            flow_ba=flows[:, -1] + said if self.starts_from_flow else said * spread + self.flow_mean,
+            kernels=self.final_kernels(x) if self.final_kernels is not None else None,
+        )
 
     def rebuild(
-        self, frames: Float[Tensor, "b t 3 h w"], flow_ba: Float[Tensor, "b 2 h w"]
+        self,
+        frames: Float[Tensor, "b t 3 h w"],
+        flow_ba: Float[Tensor, "b 2 h w"],
+        kernels: Kernels | None = None,
     ) -> Float[Tensor, "b 3 h w"]:
         """Carry frame a along the predicted flow to b; beyond the border its border is repeated.
 
-        Labels of a go the same way by `resample2d(labels_a, flow_ba, nearest=True)`.
+        Labels of a go the same way by `resample2d(labels_a, flow_ba, nearest=True)`, with kernels by
+        `displaced_labels`.
         """
-        return resample2d(frames[:, -2 if self.sees_target else -1], flow_ba)
+        frame_a = frames[:, -2 if self.sees_target else -1]
+        if kernels is None:
+            return resample2d(frame_a, flow_ba)
+        return displaced_convolution(frame_a, flow_ba, kernels.vertical, kernels.horizontal)
+
+    def estimate_normalisation(self, flows: Iterable[Flow]) -> None:
+        """Take the mean and the spread of motion, x and y apart, from flows like those to come."""
+        count, total, squared = 0, torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+        for flow in flows:
+            motion = flow.cpu().double().transpose(0, 1).flatten(1)
+            count += motion.shape[1]
+            total += motion.sum(dim=1)
+            squared += motion.square().sum(dim=1)
+        mean = total / count
+        spread = (squared / count - mean.square()).clamp(min=0).sqrt().clamp(min=_LEAST_SPREAD)
+        self.flow_mean.copy_(mean.view(1, 2, 1, 1))
+        self.flow_std.copy_(spread.view(1, 2, 1, 1))
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
         """Take weights under the names of the published checkpoint, without those of FlowNet2.
+
+        They fit the network as it was released: of full width and without kernels.
 
         Raises:
             CheckpointError: A weight is missing, left over or of another shape.
@@ -163,3 +236,7 @@ def reconstruction_loss(
 def _steps(values: Tensor) -> tuple[Tensor, Tensor]:
     """Return the differences of neighbours, to the right and down."""
     return values.diff(dim=-1), values.diff(dim=-2)
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(min(channels, _LEAST_CHANNELS), round(channels * width))

@@ -6,6 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+_HALVINGS = (1, 2, 4, 8, 16, 32)
+
 
 def to_size(scores: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> Float[Tensor, "b c _ _"]:
     """Resize scores bilinearly to `size` = (h, w).
@@ -25,8 +27,16 @@ def to_size(scores: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> Float[Te
 
 
 def stride_of(scores: Tensor, size: tuple[int, int]) -> int:
-    """Return how many pixels of a frame of `size` = (h, w) lie along a side of a cell of its scores."""
-    return max(-(-pixels // cells) for pixels, cells in zip(size, scores.shape[-2:], strict=True))
+    """Return how many pixels of a frame of `size` = (h, w) lie along a side of a cell of its scores.
+
+    The last cells may reach over the frame's edge: 70 × 90 pixels have 5 × 6 cells of 16. Networks halve,
+    so a power of two is meant where one fits.
+    """
+    cells = (scores.shape[-2], scores.shape[-1])
+    for stride in _HALVINGS:
+        if cells == (-(-size[0] // stride), -(-size[1] // stride)):
+            return stride
+    return max(-(-pixels // count) for pixels, count in zip(size, cells, strict=True))
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

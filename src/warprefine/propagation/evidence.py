@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from warprefine.core.protocols import MotionEstimator, Segmentation, Segmenter, device_of
+from warprefine.core.protocols import LooksBack, MotionEstimator, Segmentation, Segmenter, device_of
 from warprefine.core.tensors import Flow, Frames
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache
@@ -90,7 +90,13 @@ class Evidence:
         cached = self._cache.get_flow(key)
         if cached is not None:
             return cached
-        return self._cache.put_flow(key, self._models.motion(self.frame(b), self.frame(a)))
+        return self._cache.put_flow(key, self._estimate(b, a))
+
+    def _estimate(self, b: int, a: int) -> Flow:
+        motion, before = self._models.motion, 2 * a - b
+        if isinstance(motion, LooksBack) and 0 <= before < len(self.video):
+            return motion.from_three(self.frame(b), self.frame(a), self.frame(before))
+        return motion(self.frame(b), self.frame(a))
 
     def _make_segmentation(self, k: int) -> Segmentation:
         key = f"segmentation/{self._models.segmenter_fingerprint}/{self.video.name}/{k:06d}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
-from torch import nn
-
+from warprefine.core.kinds import Kind
 from warprefine.refinement.compact import CompactRefiner
+from warprefine.refinement.pix2pix import Pix2PixRefiner
 
-REFINERS: dict[str, Callable[..., nn.Module]] = {"compact": CompactRefiner}
-"""Each is called with class count, feature channels and its `widths`; it returns a `Refiner`."""
+REFINERS: dict[str, Kind] = {
+    "compact": Kind(make=CompactRefiner, settings=("widths",)),
+    "pix2pix": Kind(make=Pix2PixRefiner, settings=("width", "blocks", "votes")),
+    "pix2pix-spade": Kind(make=partial(Pix2PixRefiner, spade=True), settings=("width", "blocks", "votes")),
+}
+"""Each is made with the class count and the number of feature channels; it is a `Refiner`."""

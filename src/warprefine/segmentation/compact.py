@@ -15,9 +15,8 @@ from torch.nn import functional
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames
 from warprefine.ops.resize import pad_to_multiple
+from warprefine.segmentation.imagenet import ImageNetColours
 
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
 STRIDE = 32
 
 
@@ -111,8 +110,6 @@ class CompactSegmenter(nn.Module):
     """
 
     name = "compact"
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(
         self, class_count: int, *, widths: tuple[int, ...] = (24, 64, 128, 192, 256), dropout: float = 0.1
@@ -135,13 +132,12 @@ class CompactSegmenter(nn.Module):
         self.last_up = ShuffleBlock(widths[1], widths[0], widths[0])
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(widths[0], class_count, 1)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1) * 255, persistent=False)
+        self.colours = ImageNetColours()
 
     def forward(self, frames: Frames) -> Segmentation:
         """Segment frames of any size: logits at stride 2, features (widths[1] channels) at stride 4."""
         h, w = frames.shape[-2:]
-        normalised = (frames.float() - self.mean) / self.deviation
+        normalised = self.colours(frames)
         x = pad_to_multiple(normalised, STRIDE).contiguous(memory_format=torch.channels_last)
         x = self.stem(x)
         skips = []

@@ -163,14 +163,21 @@ class Lite0Segmenter(nn.Module):
 
     def forward(self, frames: Frames) -> Segmentation:
         """Segment frames of any size: logits at stride 2, features (widths[1] channels) at stride 4."""
-        h, w = frames.shape[-2:]
+        size = (frames.shape[-2], frames.shape[-1])
+        features, skip = self.climb(frames)
+        logits = self.classifier(self.dropout(self.last_up(features, skip)))
+        return Segmentation(
+            logits=without_padding(logits, size, 2), features=without_padding(features, size, 4)
+        )
+
+    def climb(self, frames: Frames) -> tuple[Tensor, Tensor]:
+        """Go down the trunk and up again; return features at stride 4, and the trunk's at stride 2."""
         x = pad_to_multiple((frames.float() - 127) / 128, STRIDE)
-        *skips, x = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        finest, *skips, x = self.trunk(x.contiguous(memory_format=torch.channels_last))
         x = self.context(x)
         for up in self.up:
             x = up(x, skips.pop())
-        logits = self.classifier(self.dropout(self.last_up(x, skips.pop())))
-        return Segmentation(logits=without_padding(logits, (h, w), 2), features=without_padding(x, (h, w), 4))
+        return x, finest
 
     def load_pretrained(self) -> None:
         """Begin from weights trained on ImageNet, and keep those of the first blocks, and all statistics.

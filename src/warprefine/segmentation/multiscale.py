@@ -28,14 +28,13 @@ from warprefine.segmentation.hrnet import (
     resized,
     size_of,
 )
+from warprefine.segmentation.imagenet import ImageNetColours
 from warprefine.segmentation.ocr import FEATURE_CHANNELS, OCRHead, published_head_name
 
 _ATTENTION_CHANNELS = 256
 _LOW_SCALE = 0.5
 SCALES = (0.5, 1.0, 2.0)
 """Those of the inference of Tao et al. (2020); for their best result they add 0.25 and mirroring."""
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -62,6 +61,16 @@ class BlendedScores:
     def features(self) -> Tensor:
         """Return the features (b, f, h / 4, w / 4) of the pass at the images' own size."""
         return self.passes[1.0].features
+
+    def in_training(self) -> Segmentation:
+        """Return all that the loss looks at, at the size of the images."""
+        size = size_of(self.logits)
+        return Segmentation(
+            logits=self.logits,
+            features=self.features,
+            first_guess=self.auxiliary,
+            by_scale=tuple(resized(scores.logits, size) for scores in self.passes.values()),
+        )
 
 
 class MultiScaleOCR(nn.Module):
@@ -193,8 +202,6 @@ class MultiScaleSegmenter(nn.Module):
     """
 
     name = "hrnet"
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(
         self, class_count: int, *, size: HRNetSize = HRNETS["w48"], scales: tuple[float, ...] = SCALES
@@ -205,11 +212,18 @@ class MultiScaleSegmenter(nn.Module):
         self.feature_channels = FEATURE_CHANNELS
         self.scales = scales
         self.network = MultiScaleOCR(class_count, size=size)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1) * 255, persistent=False)
+        self.colours = ImageNetColours()
+
+    @property
+    def trunk(self) -> HRNet:
+        """The part that may begin from weights trained on ImageNet."""
+        return self.network.trunk
 
     def forward(self, frames: Frames) -> Segmentation:
         """Segment frames of any size whose smallest scale leaves a pixel."""
-        images = (frames.float() - self.mean) / self.deviation
-        found = self.network(images) if self.training else self.network.at_scales(images, self.scales)
+        images = self.colours(frames)
+        if self.training:
+            said: BlendedScores = self.network(images)
+            return said.in_training()
+        found = self.network.at_scales(images, self.scales)
         return Segmentation(logits=found.logits, features=found.features)

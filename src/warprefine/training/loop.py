@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from warprefine.core.errors import CheckpointError, TrainingError
 from warprefine.core.progress import Progress, silent
 from warprefine.io.atomic import write_bytes
-from warprefine.training.recipe import Optimisation
+from warprefine.training.optimisation import Optimisation
 from warprefine.training.schedules import learning_rate_at
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt, ValidationError
 
 from warprefine.core.errors import RecipeError
 from warprefine.core.names import nearest_name
+from warprefine.training.motion_recipe import MotionRecipe
+from warprefine.training.optimisation import Optimisation, Settings
 
 
 def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
@@ -25,52 +27,7 @@ Gridded = Annotated[int, Field(ge=16, multiple_of=16)]
 """Crops that end on multiples of 16 pixels cut through no cell of features at stride 16 or less."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class Optimisation(_Settings):
-    """How a network is trained: in few steps from random weights, unless said otherwise."""
-
-    steps: int = Field(2000, ge=1)
-    """Number of optimiser steps."""
-    batch: int = Field(8, ge=1)
-    """Samples per step."""
-    optimiser: Literal["adamw", "sgd"] = "adamw"
-    """AdamW, which gets further in few steps, or the paper's SGD."""
-    learning_rate: float = Field(2e-3, gt=0)
-    """Learning rate after the warm-up; SGD wants about 0.05."""
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum of SGD."""
-    weight_decay: float = Field(0.03, ge=0)
-    """Decay of kernels, not of biases and norms; decoupled with AdamW, while SGD wants about 1e-4."""
-    schedule: Literal["poly", "poly2", "scaled-poly"] = "poly"
-    """How the learning rate falls; poly2 doubles the power at its turn, scaled-poly begins anew there."""
-    poly_power: float = Field(0.9, gt=0)
-    """The learning rate falls as (1 - step / steps) to this power."""
-    turn: float = Field(0.6, gt=0, lt=1)
-    """Share of the steps after which poly2 and scaled-poly turn."""
-    second_power: float = Field(1.5, gt=0)
-    """The power of scaled-poly after its turn."""
-    second_scale: float = Field(1.0, gt=0)
-    """The learning rate with which scaled-poly begins anew, as a multiple of the first."""
-    warmup: int = Field(50, ge=0)
-    """Steps over which the learning rate rises from zero."""
-    average_decay: float = Field(0.99, ge=0, lt=1)
-    """Decay of the running average of the weights that is kept in the end; 0 keeps the last weights."""
-    clip_norm: float = Field(5.0, gt=0)
-    """Gradients longer than this are shortened to it."""
-    class_balance: float = Field(0.55, ge=0, le=1)
-    """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
-    mixed_precision: bool = True
-    """Compute in bfloat16 where it is safe."""
-    checkpoint_every: int = Field(100, ge=1)
-    """Steps between states from which a killed training goes on."""
-    validate_every: int = Field(250, ge=1)
-    """Steps between validations; the best weights are kept."""
-
-
-class Augmentation(_Settings):
+class Augmentation(Settings):
     """How training images are varied: the paper's scale, flip, blur and colour jitter."""
 
     crop: tuple[PositiveInt, PositiveInt] = (288, 352)
@@ -87,17 +44,27 @@ class Augmentation(_Settings):
     """Share of the crops that is placed on a class drawn uniformly."""
 
 
-class SegmenterRecipe(_Settings):
+class SegmenterRecipe(Settings):
     """How g_psi is built and trained."""
 
     network: str = "compact"
     """Which network: a name in `segmentation.SEGMENTERS`."""
     pretrained: bool = True
     """Begin from weights trained on ImageNet, where the network has such (lite0; extra [pretrained])."""
+    weights: str = ""
+    """A checkpoint to begin from, made by `warprefine weights import`: of this network, or of its trunk."""
+    source: str = ""
+    """Of the network huggingface: a folder with a model, or the name of one on its hub."""
     widths: tuple[Channels, ...] = Field((24, 64, 128, 192, 256), min_length=5, max_length=5)
-    """Channels at strides 2, 4, 8, 16 and 32."""
+    """Channels at strides 2, 4, 8, 16 and 32 (compact, lite0 and lite0-ocr)."""
+    scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    """Scales at which hrnet-ocr looks at a frame once it is trained; it is trained at 0.5 and 1."""
     loss: str = "cross-entropy"
     """Which loss: a name in `training.losses.LOSSES`."""
+    first_guess_weight: float = Field(0.4, ge=0)
+    """Weight of the loss of a first guess, where the network makes one (the paper's OCR: 0.4)."""
+    scale_weight: float = Field(0.05, ge=0)
+    """Weight of the loss of each scale by itself, where the network looks at several (the paper: 0.05)."""
     optimisation: Optimisation = Optimisation()
     """The main training: on the further labelled data where there is some, else on the key frames."""
     adaptation: Optimisation = Optimisation(
@@ -116,13 +83,19 @@ class SegmenterRecipe(_Settings):
     """Average what it says of a frame and of its mirror image; better, and twice the time."""
 
 
-class RefinerRecipe(_Settings):
+class RefinerRecipe(Settings):
     """How Omega is built and trained."""
 
     network: str = "compact"
     """Which network: a name in `refinement.REFINERS`."""
     widths: tuple[Channels, ...] = Field((24, 48, 96, 128), min_length=4, max_length=4)
-    """Channels at strides 1, 2, 4 and 8."""
+    """Channels at strides 1, 2, 4 and 8 of the network compact."""
+    width: int = Field(64, ge=4)
+    """Channels at stride 1 of the network pix2pix; each of two halvings doubles them."""
+    blocks: int = Field(9, ge=1)
+    """Residual blocks of the network pix2pix."""
+    votes: bool = True
+    """Let the network pix2pix begin at "leave the labels as they are", unlike the paper's."""
     features: bool = True
     """Join the segmenter's features, as the paper does; they help only where folds share a base network."""
     segmenters: Literal["unseen", "seen", "both"] = "both"
@@ -143,11 +116,13 @@ class RefinerRecipe(_Settings):
     """Average what it says of a frame and of its mirror image; better, and twice the time."""
 
 
-class PropagationRecipe(_Settings):
+class PropagationRecipe(Settings):
     """How labels are carried."""
 
     motion: str = "dis-medium"
-    """Which motion estimator: a name in `motion.MOTIONS`."""
+    """Which motion estimator: a name in `motion.MOTIONS`, or a checkpoint, trained or imported."""
+    motion_iterations: int = Field(12, ge=1)
+    """How often RAFT improves its flow."""
     tau: float | None = Field(None, gt=0)
     """Largest RGB distance (images in 0..1) at which motion is trusted; none: chosen from the key frames."""
     tau_candidates: tuple[PositiveFloat, ...] = Field((0.12, 0.18, 0.25, 0.35, 0.5), min_length=1)
@@ -156,13 +131,15 @@ class PropagationRecipe(_Settings):
     """Probability up to which semantic-only says VOID (the paper: 0.9)."""
 
 
-class Recipe(_Settings):
+class Recipe(Settings):
     """All hyper-parameters of a run."""
 
     segmenter: SegmenterRecipe = SegmenterRecipe()
     """The segmenter g_psi."""
     refiner: RefinerRecipe = RefinerRecipe()
     """The refiner Omega."""
+    motion: MotionRecipe = MotionRecipe()
+    """The motion estimator f_theta, where it is trained: `warprefine train motion`."""
     propagation: PropagationRecipe = PropagationRecipe()
     """The step Psi."""
 

@@ -114,9 +114,8 @@ def _stack(crops: list[CycleSample]) -> Batch:
 def build_refiner(recipe: RefinerRecipe, *, class_count: int, feature_channels: int, seed: int) -> nn.Module:
     """Make an untrained network of the recipe."""
     torch.manual_seed(seed)
-    make = look_up(REFINERS, recipe.network, what="refiner")
-    network = make(class_count, feature_channels, widths=recipe.widths)
-    return channels_last(network)
+    kind = look_up(REFINERS, recipe.network, what="refiner")
+    return channels_last(kind.from_recipe(recipe, class_count, feature_channels))
 
 
 def train_refiner(
@@ -164,7 +163,10 @@ def train_refiner(
         part="refiner",
         network=recipe.network,
         class_names=class_names,
-        settings={"widths": list(recipe.widths), "feature_channels": feature_channels},
+        settings={
+            **REFINERS[recipe.network].describe(network, recipe),
+            "feature_channels": feature_channels,
+        },
         recipe=recipe.model_dump(mode="json"),
         facts={**facts, "seed": seed, "history": history},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warprefine.training.recipe import Optimisation
+from warprefine.training.optimisation import Optimisation
 
 
 def learning_rate_at(step: int, recipe: Optimisation) -> float:

@@ -12,24 +12,26 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from warprefine.core.errors import CheckpointError
 from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import Pretrained, Segmenter, channels_last
-from warprefine.core.tensors import Frames, LabelMaps
+from warprefine.core.protocols import Pretrained, Segmentation, Segmenter, channels_last
+from warprefine.core.tensors import Frames, LabelMaps, Logits
 from warprefine.evaluation.confusion import count, mean_iou
-from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.io.checkpoints import Card, begin_from, read_card, save_checkpoint
 from warprefine.ops.resize import to_size
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.augment import augment
 from warprefine.training.loop import train
-from warprefine.training.losses import LOSSES, balanced_weights
-from warprefine.training.recipe import Optimisation, SegmenterRecipe
+from warprefine.training.losses import BESIDE, LOSSES, balanced_weights
+from warprefine.training.optimisation import Optimisation
+from warprefine.training.recipe import SegmenterRecipe
 from warprefine.training.samples import Samples, members_by_class
 
 log = logging.getLogger(__name__)
@@ -83,10 +85,28 @@ class BatchMaker:
 def build_segmenter(recipe: SegmenterRecipe, class_count: int, *, seed: int) -> nn.Module:
     """Make an untrained network of the recipe."""
     torch.manual_seed(seed)
-    network = look_up(SEGMENTERS, recipe.network, what="segmenter")(class_count, widths=recipe.widths)
-    if recipe.pretrained and isinstance(network, Pretrained):
+    kind = look_up(SEGMENTERS, recipe.network, what="segmenter")
+    network = kind.from_recipe(recipe, class_count, begun_from=_settings_of_weights(recipe))
+    if recipe.weights:
+        begin_from(Path(recipe.weights), network)
+    elif recipe.pretrained and isinstance(network, Pretrained):
         network.load_pretrained()
     return channels_last(network)
+
+
+def _settings_of_weights(recipe: SegmenterRecipe) -> dict[str, Any]:
+    """Return how weights to begin from want their network to be built; those of a trunk do not care."""
+    if not recipe.weights:
+        return {}
+    card = read_card(Path(recipe.weights))
+    if card.part != "segmenter":
+        return {}
+    if card.network != recipe.network:
+        raise CheckpointError(
+            f"{recipe.weights} holds the network {card.network}, but the recipe asks for {recipe.network}; "
+            "name that network under [segmenter], or other weights"
+        )
+    return card.settings
 
 
 def hold_out(samples: Samples, every: int) -> tuple[Samples, Samples]:
@@ -120,12 +140,9 @@ def train_segmenter(
     pixels = batches.pixels[: segmenter.class_count].tolist()
     weights = balanced_weights(pixels, optimisation.class_balance).to(device)
 
-    loss = look_up(LOSSES, recipe.loss, what="loss")
-
     def loss_of(batch: Batch) -> Tensor:
-        labels = batch.labels.to(device)
-        logits = segmenter(batch.frames.to(device)).logits
-        return loss(to_size(logits.float(), (labels.shape[-2], labels.shape[-1])), labels, weights)
+        said = segmenter(batch.frames.to(device))
+        return segmentation_loss(said, batch.labels.to(device), recipe, weights)
 
     state_path = path.with_suffix(".state")
     history = train(
@@ -143,12 +160,34 @@ def train_segmenter(
         part="segmenter",
         network=recipe.network,
         class_names=class_names,
-        settings={"widths": list(recipe.widths)},
+        settings=SEGMENTERS[recipe.network].describe(network, recipe),
         recipe={**recipe.model_dump(mode="json"), "optimisation": optimisation.model_dump(mode="json")},
         facts={"seed": seed, "history": history},
     )
     save_checkpoint(path, network, card)
     state_path.unlink(missing_ok=True)
+
+
+def segmentation_loss(
+    said: Segmentation, labels: LabelMaps, recipe: SegmenterRecipe, weights: Tensor | None
+) -> Tensor:
+    """Return the loss of all that a network says while it is trained, each part at the labels' size.
+
+    Beside the final scores stand those of a first guess and of each scale by itself, with the weights
+    of Tao et al. (2020, arXiv 2005.10821); like theirs, these are only ever scored pixel by pixel.
+    """
+
+    def full_size(scores: Logits) -> Tensor:
+        exact = scores if scores.dtype == torch.float64 else scores.float()
+        return to_size(exact, (labels.shape[-2], labels.shape[-1]))
+
+    loss, beside = look_up(LOSSES, recipe.loss, what="loss"), BESIDE[recipe.loss]
+    total = loss(full_size(said.logits), labels, weights)
+    if said.first_guess is not None:
+        total = total + recipe.first_guess_weight * beside(full_size(said.first_guess), labels, weights)
+    for scores in said.by_scale:
+        total = total + recipe.scale_weight * beside(full_size(scores), labels, weights)
+    return total
 
 
 def score(segmenter: Segmenter, samples: Samples) -> float:

@@ -21,7 +21,8 @@ from warprefine.io.run import RunFolder
 from warprefine.propagation.evidence import Models
 from warprefine.segmentation import SEGMENTERS
 from warprefine.segmentation.mirrored import MirroredSegmenter
-from warprefine.training.recipe import Optimisation, SegmenterRecipe
+from warprefine.training.optimisation import Optimisation
+from warprefine.training.recipe import SegmenterRecipe
 from warprefine.training.samples import LabelledFrame, Samples, labelled_frames
 from warprefine.training.segmenter import build_segmenter, hold_out, train_segmenter
 
@@ -87,9 +88,7 @@ def load_models(
     """
     card = read_card(path)
     check_classes(path, card, classes)
-    network = look_up(SEGMENTERS, card.network, what="segmenter")(
-        len(classes), widths=tuple(card.settings["widths"])
-    )
+    network = look_up(SEGMENTERS, card.network, what="segmenter").from_card(card.settings, len(classes))
     load_weights(path, network)
     channels_last(network).to(device).eval()
     segmenter, identity = cast(Segmenter, network), fingerprint(path)

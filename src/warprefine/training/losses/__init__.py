@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from warprefine.training.losses.cross_entropy import cross_entropy
+from warprefine.training.losses.relaxed import relaxed
 from warprefine.training.losses.rmi import rmi
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Takes scores (b, c, h, w), labels (b, h, w) uint8 in which VOID is left out, and class weights (c)."""
 
-LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "rmi": rmi}
+LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "rmi": rmi, "relaxed": relaxed}
+BESIDE: dict[str, Loss] = {
+    **LOSSES,
+    "rmi": partial(rmi, cross_entropy_share=1.0, rmi_share=0.0),
+}
+"""For each loss the one that goes with it for what a network says on the way to its final scores."""
 
 
 def balanced_weights(pixels: Sequence[int], balance: float) -> Tensor:

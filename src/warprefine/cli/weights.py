@@ -1,0 +1,58 @@
+"""Take over weights that others have published, and say what a checkpoint holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warprefine.cli.console import Commands, console
+from warprefine.core.errors import cut
+from warprefine.datasets.class_file import read_classes
+from warprefine.io.checkpoints import Card, read_card
+from warprefine.jobs.weights import IMPORTERS, import_weights
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Take over published weights; say what a checkpoint holds.",
+)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="Published checkpoint: .pth, .pt or .safetensors.")],
+    name: Annotated[str, typer.Option("--as", help=f"What it holds: {', '.join(IMPORTERS)}.")],
+    out: Annotated[Path, typer.Option(help="Where to write it; ends in .safetensors.")],
+    classes: Annotated[
+        Path | None, typer.Option(help="classes.toml that names what a segmenter scores.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="On which terms the weights may be used.")] = "",
+) -> None:
+    """Check published weights tensor by tensor and store them with a card. No code in the file is run.
+
+    Example: `warprefine weights import raft-sintel.pth --as raft --out weights/raft-sintel.safetensors`
+    """
+    class_names = read_classes(classes).names if classes else ()
+    _show(out, import_weights(file, out, name=name, class_names=class_names, licence=licence))
+
+
+@app.command("show")
+def show(file: Annotated[Path, typer.Argument(help="Checkpoint of warprefine.")]) -> None:
+    """Say what a checkpoint holds, where it comes from and on which terms.
+
+    Example: `warprefine weights show runs/mine/checkpoints/segmenter.safetensors`
+    """
+    _show(file, read_card(file))
+
+
+def _show(file: Path, card: Card) -> None:
+    console.print(f"{file}: {card.part}, {card.network}")
+    if card.class_names:
+        console.print(f"classes: {len(card.class_names)}, {cut(card.class_names)}")
+    for word in ("source", "sha256", "licence", "tau", "photometric"):
+        if word in card.facts:
+            console.print(f"{word}: {card.facts[word]}")

@@ -1,0 +1,134 @@
+"""Read measured motion: KITTI flow, Middlebury flow and disparity, the truths of optical flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from warprefine.core.errors import FrameError
+from warprefine.core.tensors import Flow, Masks
+
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+_KITTI_ZERO = 1 << 15
+_KITTI_STEPS_PER_PX = 64
+_FLO_TAG = np.float32(202021.25)
+"""The first four bytes of a .flo file; read as text they say PIEH."""
+_FLO_HEADER_BYTES = 12
+_FLO_UNKNOWN_PX = 1e9
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredFlow:
+    """Motion as a file holds it, and where it was measured; elsewhere the flow is 0."""
+
+    flow: Flow
+    known: Masks
+
+
+def read_kitti_flow(path: Path) -> MeasuredFlow:
+    """Read flow from a 16-bit PNG of KITTI (Menze and Geiger, CVPR 2015), in steps of 1/64 pixel.
+
+    Red holds x and green y, both with 2^15 for zero; blue is not 0 where the motion is known.
+
+    Raises:
+        FrameError: The file is missing, damaged or not a PNG of three channels of 16 bits.
+    """
+    pixels = _png(path)
+    if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise FrameError(
+            f"{path} holds {_describe(pixels)}; expected KITTI flow, 3 channels of 16 bits; "
+            f"name the flow file instead of a frame or a disparity"
+        )
+    blue, green, red = np.moveaxis(pixels, 2, 0).astype(np.float32)
+    flow = (np.stack((red, green)) - np.float32(_KITTI_ZERO)) / np.float32(_KITTI_STEPS_PER_PX)
+    return _measured(flow, known=blue > 0)
+
+
+def read_flo(path: Path) -> MeasuredFlow:
+    """Read flow from a .flo file of Middlebury (Baker et al., IJCV 2011); Sintel's are the same.
+
+    A header of a tag, the width and the height is followed by x and y of each pixel, row by row, all
+    in 32 bits, little-endian. Motion beyond 10^9 pixels, or not a number, means unknown.
+
+    Raises:
+        FrameError: The file is missing, cut short or no .flo file.
+    """
+    content = _content(path)
+    if len(content) < _FLO_HEADER_BYTES or np.frombuffer(content, "<f4", 1)[0] != _FLO_TAG:
+        raise FrameError(f"{path} does not begin with PIEH; expected a .flo file as Middlebury writes them")
+    w, h = (int(side) for side in np.frombuffer(content, "<i4", 2, offset=4))
+    expected = _FLO_HEADER_BYTES + 8 * h * w
+    if min(h, w) < 1 or len(content) != expected:
+        raise FrameError(
+            f"{path} has {len(content)} bytes, expected {expected} for a flow of {h} × {w} (h × w); "
+            f"copy it again, it may be cut short"
+        )
+    values = np.frombuffer(content, "<f4", offset=_FLO_HEADER_BYTES).reshape(h, w, 2)
+    flow = np.moveaxis(values, 2, 0).astype(np.float32)
+    return _measured(flow, known=np.abs(flow).max(axis=0) <= _FLO_UNKNOWN_PX)
+
+
+def read_disparity(path: Path, *, steps_per_px: int) -> MeasuredFlow:
+    """Read the disparity of a left picture as its flow into the right one, which is (-disparity, 0).
+
+    Args:
+        steps_per_px: How many steps of the file make one pixel: 256 for KITTI, 1 for Middlebury at
+            full size. A disparity of 0 means unknown.
+
+    Raises:
+        FrameError: The file is missing, damaged or not a grey PNG.
+    """
+    pixels = _png(path)
+    if pixels.ndim != 2:
+        raise FrameError(
+            f"{path} holds {_describe(pixels)}; expected a disparity, 1 channel; "
+            f"name the disparity file instead of a frame or a flow"
+        )
+    leftwards = -pixels.astype(np.float32) / steps_per_px
+    return _measured(np.stack((leftwards, np.zeros_like(leftwards))), known=leftwards < 0)
+
+
+def _measured(flow: NDArray[np.float32], *, known: NDArray[np.bool_]) -> MeasuredFlow:
+    return MeasuredFlow(
+        flow=torch.from_numpy(np.where(known, flow, np.float32(0)))[None],
+        known=torch.from_numpy(known)[None],
+    )
+
+
+def _png(path: Path) -> Pixels:
+    """Return the numbers of a PNG, (h, w) or (h, w, c) in blue, green, red.
+
+    OpenCV reads them, because Pillow cuts colours of 16 bits to 8. Pillow looks for damage first,
+    because OpenCV names none.
+    """
+    content = _content(path)
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            picture.verify()
+    except UnidentifiedImageError as error:
+        raise FrameError(f"{path} is no PNG file; expected flow or disparity as a PNG") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FrameError(f"cannot read {path}: {error}; copy it again, it may be cut short") from error
+    pixels: Pixels | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise FrameError(f"cannot read {path}: its pixels cannot be decoded; copy it again")
+    return pixels
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise FrameError(f"there is no file {path}; expected measured motion") from error
+
+
+def _describe(pixels: Pixels) -> str:
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    return f"{channels} channel{'s' if channels > 1 else ''} of {8 * pixels.itemsize} bits"

@@ -1,0 +1,220 @@
+"""Take published weights over: check every tensor, store them as safetensors with a card."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from warprefine.core.errors import CheckpointError, cut
+from warprefine.core.names import look_up
+from warprefine.datasets.cityscapes_labels import CITYSCAPES_LABELS
+from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.io.published import read_published
+from warprefine.motion.flownet2 import FlowNet2
+from warprefine.motion.raft import RAFT
+from warprefine.motion.sdcnet import SDCNet
+from warprefine.segmentation.dilated import DilatedSegmenter
+from warprefine.segmentation.hrnet import HRNETS, HRNet, HRNetSize
+from warprefine.segmentation.lite0 import Lite0Trunk
+from warprefine.segmentation.multiscale import MultiScaleSegmenter
+from warprefine.segmentation.resnext import RESNETS, DilatedResNet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """Published weights in one of our networks, and what its card says of it."""
+
+    part: str
+    network: nn.Module
+    kind: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    class_count: int = 0
+
+
+def import_weights(
+    source: Path, out: Path, *, name: str, class_names: Sequence[str] = (), licence: str = ""
+) -> Card:
+    """Read a published checkpoint, check it and write it to `out`; return its card.
+
+    Args:
+        name: What it holds: one of `IMPORTERS`.
+        class_names: The classes that it scores; those of Cityscapes where it scores 19 and none are given.
+        licence: On which terms the weights may be used; what their makers are known to say, if empty.
+
+    Raises:
+        RecipeError: `name` is not known.
+        CheckpointError: The file is damaged or runs code, a tensor is missing, left over or of another
+            shape, or the number of classes is another one.
+    """
+    importer = look_up(IMPORTERS, name, what="published network")
+    if out.suffix != ".safetensors":
+        raise CheckpointError(f"{out} does not end in .safetensors, which is what is written; name another")
+    published = read_published(source)
+    try:
+        imported = importer(published)
+    except CheckpointError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    card = Card(
+        part=imported.part,
+        network=imported.kind,
+        class_names=_names(source, imported.class_count, class_names),
+        settings=imported.settings,
+        recipe={},
+        facts={
+            "source": source.name,
+            "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+            "licence": licence or LICENCES[name],
+        },
+    )
+    save_checkpoint(out, imported.network, card)
+    return card
+
+
+def _names(source: Path, count: int, given: Sequence[str]) -> tuple[str, ...]:
+    if given and len(given) != count:
+        raise CheckpointError(f"{source} scores {count} classes, but {len(given)} names are given")
+    cityscapes = [label.name for label in CITYSCAPES_LABELS if label.evaluated]
+    if given or count == len(cityscapes):
+        return tuple(given or cityscapes)
+    return tuple(f"class {number}" for number in range(count))
+
+
+def _hrnet_ocr(published: Mapping[str, Tensor]) -> Imported:
+    name, size = _hrnet_size(published, "backbone.")
+    count = len(_tensor(published, "ocr.cls_head.bias"))
+    segmenter = MultiScaleSegmenter(count, size=size)
+    segmenter.network.load_published(published)
+    return Imported(part="segmenter", network=segmenter, kind=f"hrnet-ocr-{name}", class_count=count)
+
+
+def _hrnet(published: Mapping[str, Tensor]) -> Imported:
+    bare = {name.removeprefix("model."): values for name, values in published.items()}
+    name, size = _hrnet_size(bare, "")
+    trunk = HRNet(size)
+    trunk.load_published(_without(bare, _HRNET_CLASSIFIER))
+    return Imported(part="trunk", network=trunk, kind=f"hrnet-{name}")
+
+
+def _hrnet_size(published: Mapping[str, Tensor], prefix: str) -> tuple[str, HRNetSize]:
+    """Tell the size of an HRNet from the names and shapes of its weights."""
+    first = f"{prefix}stage2.0.branches.0."
+    found = HRNetSize(
+        width=len(_tensor(published, f"{first}0.conv1.weight")),
+        bottlenecks=_count(published, f"{prefix}layer1."),
+        units=(
+            _count(published, f"{prefix}stage2."),
+            _count(published, f"{prefix}stage3."),
+            _count(published, f"{prefix}stage4."),
+        ),
+        blocks=_count(published, first),
+    )
+    for name, size in HRNETS.items():
+        if size == found:
+            return name, size
+    raise CheckpointError(f"the HRNet has the size {found}, expected one of {', '.join(HRNETS)}")
+
+
+def _dilated(published: Mapping[str, Tensor], *, network: str, scores: str) -> Imported:
+    # Weights from Zhu et al. have no `backbone.` in their names, and were trained with aligned corners.
+    aligned = "layer1.0.conv1.weight" in published
+    first = _tensor(published, f"{'' if aligned else 'backbone.'}layer1.0.conv2.weight")
+    squeezed = any(".se_module." in name for name in published)
+    group_width = RESNETS["resnext50"].width * 2 // RESNETS["resnext50"].groups
+    grouped = "resnext50" if first.shape[1] == group_width else "resnet50"
+    trunk = "seresnext50" if squeezed else grouped
+    count = len(_tensor(published, scores))
+    segmenter = DilatedSegmenter(count, network=network, trunk=RESNETS[trunk], align_corners=aligned)
+    segmenter.network.load_published(published)
+    return Imported(
+        part="segmenter",
+        network=segmenter,
+        kind=f"{network}-{trunk}",
+        settings={"align_corners": aligned},
+        class_count=count,
+    )
+
+
+def _resnet(published: Mapping[str, Tensor], *, size: str) -> Imported:
+    trunk = DilatedResNet(RESNETS[size])
+    trunk.load_published(published)
+    return Imported(part="trunk", network=trunk, kind=size)
+
+
+def _lite0(published: Mapping[str, Tensor]) -> Imported:
+    trunk = Lite0Trunk()
+    trunk.load_published(published)
+    return Imported(part="trunk", network=trunk, kind="lite0")
+
+
+def _raft(published: Mapping[str, Tensor]) -> Imported:
+    # The small network begins with half as many channels.
+    channels = len(_tensor(published, "fnet.conv1.weight"))
+    network = RAFT("small" if channels == 32 else "large")
+    network.load_published(published)
+    return Imported(part="motion", network=network, kind="raft", settings={"size": network.size})
+
+
+def _flownet2(published: Mapping[str, Tensor]) -> Imported:
+    network = FlowNet2()
+    network.load_published(published)
+    return Imported(part="motion", network=network, kind="flownet2")
+
+
+def _sdcnet(published: Mapping[str, Tensor]) -> Imported:
+    own = {name: values for name, values in published.items() if "flownet2" not in name}
+    channels = _tensor(own, "conv1.0.weight").shape[1]  # 3 for each frame, 2 for each flow between them
+    network = SDCNet((channels + 2) // 5)
+    network.load_published(own)
+    return Imported(
+        part="motion", network=network, kind="sdcnet", settings={"frame_count": network.frame_count}
+    )
+
+
+_HRNET_CLASSIFIER = ("incre_modules.", "downsamp_modules.", "final_layer.", "classifier.", "last_layer.")
+"""What an HRNet has on top while it learns from ImageNet."""
+_MINE = "not known here: ask where the file comes from"
+IMPORTERS: dict[str, Callable[[Mapping[str, Tensor]], Imported]] = {
+    "hrnet-ocr": _hrnet_ocr,
+    "hrnet": _hrnet,
+    "ocrnet": partial(_dilated, network="ocrnet", scores="ocr.cls_head.weight"),
+    "deeplabv3": partial(_dilated, network="deeplabv3", scores="final.6.weight"),
+    "deeplabv3plus": partial(_dilated, network="deeplabv3plus", scores="final.6.weight"),
+    **{size: partial(_resnet, size=size) for size in RESNETS},
+    "lite0": _lite0,
+    "raft": _raft,
+    "flownet2": _flownet2,
+    "sdcnet": _sdcnet,
+}
+"""What can be imported; sizes are told from the weights themselves."""
+LICENCES = {
+    **dict.fromkeys(IMPORTERS, _MINE),
+    "raft": "BSD-3-Clause, as RAFT's authors release their weights",
+    "lite0": "Apache-2.0, as EfficientNet's authors release their weights",
+    "hrnet-ocr": f"{_MINE}; weights trained on Cityscapes or Mapillary are for research alone",
+    "sdcnet": f"{_MINE}; the released weights are CC BY-NC-SA 4.0, not for commercial use",
+}
+
+
+def _tensor(published: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in published:
+        raise CheckpointError(
+            f"there is no tensor {name} among {cut(sorted(published))}; is this another network, --as which?"
+        )
+    return published[name]
+
+
+def _count(published: Mapping[str, Tensor], prefix: str) -> int:
+    """Count the numbers that follow a prefix in the names of the weights."""
+    numbered = re.compile(rf"{re.escape(prefix)}(\d+)\.")
+    return len({found[1] for found in map(numbered.match, published) if found})
+
+
+def _without(published: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    return {name: values for name, values in published.items() if not name.startswith(prefixes)}

@@ -1,0 +1,71 @@
+"""Make a motion estimator from its name, or from a checkpoint that was trained or imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from warprefine.core.errors import CheckpointError, RecipeError
+from warprefine.core.names import nearest_name
+from warprefine.core.protocols import MotionEstimator
+from warprefine.io.checkpoints import Card, fingerprint, load_weights, read_card
+from warprefine.motion import MOTIONS
+from warprefine.motion.flownet2 import FlowNet2, FlowNet2Flow
+from warprefine.motion.raft import RAFT, RAFTFlow
+from warprefine.motion.sdcnet import SDCNet
+from warprefine.motion.sdcnet_motion import SDCNetLooksBack, SDCNetMotion
+
+_CPU = torch.device("cpu")
+_DEFAULT_START = "dis-medium"
+"""What an imported SDC-Net improves; those that were trained here say it themselves."""
+
+
+def load_motion(named: str, *, device: torch.device = _CPU, iterations: int = 12) -> MotionEstimator:
+    """Return the motion estimator that a recipe names.
+
+    Args:
+        named: A name in `MOTIONS`, or the path of a checkpoint.
+        device: Where a network runs.
+        iterations: How often RAFT improves its flow.
+
+    Raises:
+        RecipeError: It is neither a name nor a file.
+        CheckpointError: The file is damaged, or holds something else than motion.
+    """
+    if named in MOTIONS:
+        return MOTIONS[named]()
+    path = Path(named)
+    if path.suffix != ".safetensors":
+        raise RecipeError(
+            f"no motion estimator is called {named!r}; {nearest_name(named, MOTIONS)}; or name a checkpoint, "
+            "a .safetensors file from `warprefine train motion` or `warprefine weights import`"
+        )
+    card = read_card(path)
+    if card.part != "motion":
+        raise CheckpointError(f"{path} holds a {card.part} ({card.network}), expected motion; name another")
+    name = f"{card.network}-{fingerprint(path)}"
+    match card.network:
+        case "raft":
+            raft = RAFT(**card.settings)
+            load_weights(path, raft)
+            return RAFTFlow(raft.to(device), name=f"{name}-{iterations}", iterations=iterations)
+        case "flownet2":
+            flownet2 = FlowNet2()
+            load_weights(path, flownet2)
+            return FlowNet2Flow(flownet2.to(device), name=name)
+        case "sdcnet":
+            return _sdcnet(path, card, name, device)
+    raise CheckpointError(
+        f"{path} holds motion of the network {card.network}, expected raft, flownet2 or sdcnet; "
+        "it was written by another version"
+    )
+
+
+def _sdcnet(path: Path, card: Card, name: str, device: torch.device) -> MotionEstimator:
+    network = SDCNet(**card.settings)
+    load_weights(path, network)
+    start = load_motion(card.recipe.get("input_motion", _DEFAULT_START), device=device)
+    # Published weights, which carry no recipe of ours, were trained on pictures as OpenCV reads them.
+    make = SDCNetMotion if network.frame_count == 2 else SDCNetLooksBack
+    return make(network.to(device), start, name=f"{name}-{start.name}", blue_first=not card.recipe)

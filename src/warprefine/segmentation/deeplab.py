@@ -1,0 +1,190 @@
+"""Look at five distances at once: DeepLabV3 and DeepLabV3+ (Chen et al. 2017, 2018) on a dilated trunk.
+
+Published weights have the names of the code of Tao et al. (2020) or, shorter ones and trained with
+`align_corners`, of that of Zhu et al. (CVPR 2019), who propagated their training labels along videos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from warprefine.core.errors import CheckpointError, RecipeError
+from warprefine.core.protocols import Segmentation
+from warprefine.io.published import load_renamed
+from warprefine.segmentation.hrnet import convolution, size_of
+from warprefine.segmentation.resnext import RESNETS, STRIDE, DilatedResNet, ResNetSize
+
+CHANNELS = 256
+"""Channels of each view of the surroundings, and of the features that the classifier sees."""
+_SKIP_CHANNELS = 48
+_RATES = (12, 24, 36)
+
+
+def stretched(
+    values: Float[Tensor, "b c _ _"], size: tuple[int, int], *, align_corners: bool
+) -> Float[Tensor, "b c _ _"]:
+    """Stretch values bilinearly to `size` = (h, w): cell edges onto edges, or corner cells onto corners."""
+    return functional.interpolate(values, size=size, mode="bilinear", align_corners=align_corners)
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling (Chen et al. 2017, arXiv 1706.05587, figure 5) at stride 8.
+
+    It views the picture as a whole, cell by cell, and at distances of 12, 24 and 36 cells.
+
+    Attributes:
+        channels: Channels of all five views together.
+    """
+
+    def __init__(self, channels_in: int) -> None:
+        super().__init__()
+        self.whole = convolution(channels_in, CHANNELS, 1)
+        self.views = nn.ModuleList([convolution(channels_in, CHANNELS, 1)])
+        for rate in _RATES:
+            spaced = nn.Conv2d(channels_in, CHANNELS, 3, 1, rate, dilation=rate, bias=False)
+            self.views.append(nn.Sequential(spaced, nn.BatchNorm2d(CHANNELS), nn.ReLU()))
+        self.channels = CHANNELS * (1 + len(self.views))
+
+    def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
+        """Return the views of (b, channels_in, h, w), the whole picture's first.
+
+        Raises:
+            RecipeError: There is only one picture to train on.
+        """
+        if self.training and len(x) == 1:
+            raise RecipeError(
+                "DeepLab was given 1 frame to train on, expected at least 2, because its view of a whole "
+                "frame is normalised over the batch; set batch = 2 or more"
+            )
+        whole: Tensor = self.whole(x.mean(dim=(2, 3), keepdim=True))
+        return torch.cat([whole.expand(-1, -1, *x.shape[-2:]), *(view(x) for view in self.views)], dim=1)
+
+
+class DeepLabV3(nn.Module):
+    """Score the classes from the views of the deep features; all at stride 8.
+
+    Args:
+        class_count: Number of classes; VOID is not one of them.
+        trunk: Width and depth of the trunk.
+        align_corners: Whether corner cells are laid onto corner pixels when logits are stretched.
+    """
+
+    feature_channels = CHANNELS
+    feature_stride = STRIDE
+
+    def __init__(
+        self,
+        class_count: int,
+        *,
+        trunk: ResNetSize = RESNETS["seresnext50"],
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+        self.trunk = DilatedResNet(trunk)
+        self.aspp = ASPP(self.trunk.channels)
+        self.head = nn.Sequential(
+            convolution(self.aspp.channels, CHANNELS, 3), convolution(CHANNELS, CHANNELS, 3)
+        )
+        self.classifier = nn.Conv2d(CHANNELS, class_count, 1, bias=False)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Segmentation:
+        """Score normalised images: logits at their size, features at stride 8."""
+        features = self.head(self.aspp(self.trunk(images).deep))
+        logits = stretched(self.classifier(features), size_of(images), align_corners=self.align_corners)
+        return Segmentation(logits=logits, features=features)
+
+    def load_published(self, published: Mapping[str, Tensor]) -> None:
+        """Take weights under the names of the code of Tao et al., with or without `module.` before them.
+
+        Raises:
+            CheckpointError: A weight is missing, left over or of another shape.
+        """
+        _load(self, published, name="DeepLabV3")
+
+
+class DeepLabV3Plus(nn.Module):
+    """Score the classes from the views of the deep features, sharpened by fine ones at stride 4.
+
+    Args:
+        class_count: Number of classes; VOID is not one of them.
+        trunk: Width and depth of the trunk.
+        align_corners: Whether corner cells are laid onto corner pixels (or cells) when values are
+            stretched, as weights from Zhu et al. (2019) need it.
+    """
+
+    feature_channels = CHANNELS
+    feature_stride = 4
+
+    def __init__(
+        self,
+        class_count: int,
+        *,
+        trunk: ResNetSize = RESNETS["seresnext50"],
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+        self.trunk = DilatedResNet(trunk)
+        self.aspp = ASPP(self.trunk.channels)
+        self.narrow = nn.Conv2d(self.aspp.channels, CHANNELS, 1, bias=False)
+        self.skip = nn.Conv2d(self.trunk.fine_channels, _SKIP_CHANNELS, 1, bias=False)
+        self.head = nn.Sequential(
+            convolution(_SKIP_CHANNELS + CHANNELS, CHANNELS, 3), convolution(CHANNELS, CHANNELS, 3)
+        )
+        self.classifier = nn.Conv2d(CHANNELS, class_count, 1, bias=False)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Segmentation:
+        """Score normalised images: logits at their size, features at stride 4."""
+        seen = self.trunk(images)
+        fine: Tensor = self.skip(seen.fine)
+        views: Tensor = self.narrow(self.aspp(seen.deep))
+        raised = stretched(views, size_of(fine), align_corners=self.align_corners)
+        features = self.head(torch.cat([fine, raised], dim=1))
+        logits = stretched(self.classifier(features), size_of(images), align_corners=self.align_corners)
+        return Segmentation(logits=logits, features=features)
+
+    def load_published(self, published: Mapping[str, Tensor]) -> None:
+        """Take weights under the names of Tao et al. or of Zhu et al., with or without `module.`.
+
+        Raises:
+            CheckpointError: A weight is missing, left over or of another shape, or the weights are
+                of Zhu et al. and the network does not align corners.
+        """
+        _load(self, published, name="DeepLabV3+")
+
+
+_PUBLISHED = {
+    "aspp.whole.": "aspp.img_conv.",
+    "aspp.views.": "aspp.features.",
+    "narrow.": "bot_aspp.",
+    "skip.": "bot_fine.",
+    "head.0.0.": "final.0.",
+    "head.0.1.": "final.1.",
+    "head.1.0.": "final.3.",
+    "head.1.1.": "final.4.",
+    "classifier.": "final.6.",
+}
+
+
+def _load(network: DeepLabV3 | DeepLabV3Plus, published: Mapping[str, Tensor], *, name: str) -> None:
+    bare = {theirs.removeprefix("module."): values for theirs, values in published.items()}
+    flat = any(theirs.startswith("layer0.") for theirs in bare)
+    if flat and not network.align_corners:
+        raise CheckpointError(
+            f"these weights have names without `backbone.`, as those of Zhu et al. (2019), which were "
+            f"trained with aligned corners; expected {name} to be made with align_corners=True"
+        )
+
+    def published_name(own: str) -> str:
+        if own.startswith("trunk."):
+            return ("" if flat else "backbone.") + network.trunk.published_name(own.removeprefix("trunk."))
+        ours = next(prefix for prefix in _PUBLISHED if own.startswith(prefix))
+        return _PUBLISHED[ours] + own.removeprefix(ours)
+
+    load_renamed(network, bare, published_name, name=name)

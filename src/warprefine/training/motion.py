@@ -1,0 +1,184 @@
+"""Train an SDC-Net to improve motion, without any labels: a frame says itself whether it was rebuilt."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from warprefine.core.errors import CheckpointError
+from warprefine.core.progress import Progress, silent
+from warprefine.core.protocols import MotionEstimator
+from warprefine.core.video import Dataset
+from warprefine.io.array_cache import ArrayCache
+from warprefine.io.checkpoints import Card, fingerprint, load_weights, read_card, save_checkpoint
+from warprefine.motion.flownet_ops import resample2d
+from warprefine.motion.sdcnet import SDCNet, reconstruction_loss
+from warprefine.motion.sdcnet_kernels import distance_from_identity
+from warprefine.motion.sdcnet_motion import SDCNetMotion, predict_any_size
+from warprefine.ops.warp import lands_inside
+from warprefine.training.loop import train
+from warprefine.training.motion_recipe import MotionRecipe
+from warprefine.training.motion_samples import BatchMaker, Excerpts, Footage, hold_out
+
+log = logging.getLogger(__name__)
+PART = "motion"
+NETWORK = "sdcnet"
+MOST_MEASURED = 64
+"""Excerpts that the mean and spread of motion are estimated from, evenly spread."""
+
+
+def train_motion(
+    path: Path,
+    *,
+    dataset: Dataset,
+    motion: MotionEstimator,
+    cache: ArrayCache,
+    recipe: MotionRecipe,
+    device: torch.device,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> None:
+    """Train an SDC-Net on all videos of a data set and write it to `path`.
+
+    A killed training goes on where it was. The card tells the photometric error of held-out frames
+    before, along the flow that the network starts from, and after.
+
+    Args:
+        motion: Gives the flow that the network starts from; what it says is kept in `cache`.
+
+    Raises:
+        DatasetError: The videos are too short to train on some frames and measure on others.
+        TrainingError: The loss is not a finite number.
+    """
+    trained, held_out = hold_out(dataset, length=recipe.frames, every=recipe.holdout_every)
+    forwards = Excerpts(trained, motion=motion, cache=cache)
+    backwards = Excerpts([excerpt.backwards() for excerpt in trained], motion=motion, cache=cache)
+    # What is never shown backwards in training is not measured backwards.
+    orders = (forwards, backwards) if recipe.reverse else (forwards,)
+    returns = [excerpt.backwards() for excerpt in held_out] if recipe.reverse else []
+    measured = Excerpts([*held_out, *returns], motion=motion, cache=cache)
+    torch.manual_seed(seed)
+    network = SDCNet(**_settings(recipe))
+    # From here on batches are made, and flows estimated, in the loop's other thread alone: what the
+    # validation looks at lies in the cache by then.
+    before = photometric_error_of(None, measured)
+    some = range(0, len(trained), -(-len(trained) // MOST_MEASURED))
+    network.estimate_normalisation(flow for i in some for excerpts in orders for flow in excerpts[i].flows)
+    network.to(device)
+    state_path = path.with_suffix(".state")
+    history = train(
+        network,
+        recipe.optimisation,
+        batch_at=BatchMaker(forwards, backwards, recipe, seed=seed),
+        loss_of=lambda batch: loss_of(network, batch, recipe),
+        state_path=state_path,
+        seed=seed,
+        validate=lambda _: -photometric_error_of(network, measured),
+        progress=progress,
+        task="training motion",
+    )
+    after = photometric_error_of(network, measured)
+    log.info("photometric error of held-out frames: %.5f before, %.5f after", before, after)
+    facts = {
+        "seed": seed,
+        "history": history,
+        "motion": motion.name,
+        "normalisation": {
+            "mean": network.flow_mean.flatten().tolist(),
+            "std": network.flow_std.flatten().tolist(),
+        },
+        "photometric": {"before": before, "after": after},
+    }
+    card = Card(
+        part=PART,
+        network=NETWORK,
+        class_names=(),
+        settings=_settings(recipe),
+        recipe=recipe.model_dump(mode="json"),
+        facts=facts,
+    )
+    save_checkpoint(path, network, card)
+    state_path.unlink(missing_ok=True)
+
+
+def loss_of(network: SDCNet, batch: Footage, recipe: MotionRecipe) -> Tensor:
+    """Return how badly a network rebuilds the last frame of each excerpt (Zhu et al., CVPR 2019).
+
+    Pixels whose source the crop does not hold, by the flow that the network starts from, are left out:
+    the network could not learn from them where they come from.
+    """
+    device = network.flow_mean.device
+    frames, flows = batch.frames.to(device).float(), batch.flows.to(device)
+    found = network.predict(frames, flows)
+    rebuilt = network.rebuild(frames, found.flow_ba, found.kernels)
+    inside = lands_inside(flows[:, -1])[:, None]
+    loss = reconstruction_loss(rebuilt * inside, frames[:, -1] * inside, flow_ba=found.flow_ba).total
+    if found.kernels is not None:
+        loss = loss + recipe.kernel_weight * distance_from_identity(found.kernels)
+    return loss
+
+
+def photometric_error(rebuilt_b: Float[Tensor, "b 3 h w"], frame_b: Float[Tensor, "b 3 h w"]) -> Tensor:
+    """Return the mean absolute difference of two frames, as a share of full brightness (0 to 1)."""
+    return (rebuilt_b - frame_b).abs().mean() / 255
+
+
+def photometric_error_of(network: SDCNet | None, excerpts: Excerpts) -> float:
+    """Return the mean photometric error of whole frames, rebuilt by a network or along the given flow.
+
+    Args:
+        network: None for the flow that networks start from.
+    """
+    device = network.flow_mean.device if network is not None else torch.device("cpu")
+    errors = []
+    for index in range(len(excerpts)):
+        frames, flows = excerpts[index].frames.to(device).float(), excerpts[index].flows.to(device)
+        with torch.inference_mode():
+            if network is None:
+                rebuilt = resample2d(frames[:, -2], flows[:, -1])
+            else:
+                found = predict_any_size(network, frames, flows)
+                rebuilt = network.rebuild(frames, found.flow_ba, found.kernels)
+            errors.append(float(photometric_error(rebuilt, frames[:, -1])))
+    return sum(errors) / len(errors)
+
+
+def load_motion(path: Path, motion: MotionEstimator) -> SDCNetMotion:
+    """Return the estimator that a checkpoint holds, on the CPU.
+
+    Args:
+        motion: Gives the flow that the network starts from, as in its training.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, holds no motion, or a network for three frames.
+    """
+    card = read_card(path)
+    if (card.part, card.network) != (PART, NETWORK):
+        raise CheckpointError(
+            f"{path} holds a {card.part} ({card.network}), expected {PART} ({NETWORK}); "
+            "name another checkpoint"
+        )
+    if card.settings["frame_count"] != 2:
+        raise CheckpointError(
+            f"{path} sees {card.settings['frame_count']} frames, but labels are carried between 2; "
+            "train it with `frames = 2` in the recipe"
+        )
+    network = SDCNet(**card.settings)
+    load_weights(path, network)
+    return SDCNetMotion(network, motion, name=f"{NETWORK}-{fingerprint(path)}-{motion.name}")
+
+
+def _settings(recipe: MotionRecipe) -> dict[str, Any]:
+    """Return the constructor arguments of a recipe's network."""
+    return {
+        "frame_count": recipe.frames,
+        "sees_target": True,
+        "width": recipe.width,
+        "kernel_taps": recipe.kernel_taps,
+        "starts_from_flow": recipe.starts_from_flow,
+    }

@@ -1,0 +1,113 @@
+"""Tests of motion/loading.py: names, and checkpoints of every kind, become motion estimators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from warprefine.core.errors import CheckpointError, RecipeError
+from warprefine.core.protocols import LooksBack, MotionEstimator
+from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.motion.loading import load_motion
+from warprefine.motion.raft import RAFT
+from warprefine.motion.sdcnet import SDCNet
+
+FRAMES = torch.randint(0, 256, (2, 1, 3, 70, 90), dtype=torch.uint8, generator=torch.Generator())
+
+
+def stored(folder: Path, network: nn.Module, kind: str, settings: dict[str, Any], **further: Any) -> str:
+    """Write a checkpoint of motion and return its name."""
+    card = {"part": "motion", "class_names": (), "recipe": {}, "facts": {}, **further}
+    path = folder / f"{kind}.safetensors"
+    save_checkpoint(path, network, Card(network=kind, settings=settings, **card))
+    return str(path)
+
+
+def small_sdcnet(frame_count: int) -> tuple[SDCNet, dict[str, Any]]:
+    settings = {"frame_count": frame_count, "width": 0.125}
+    return SDCNet(**settings), settings  # type: ignore[arg-type]
+
+
+def test_a_name_is_enough_for_what_has_no_weights() -> None:
+    """DIS is made from its name."""
+    assert load_motion("dis-fast").name == "dis-fast"
+
+
+def test_raft_is_made_from_its_checkpoint(tmp_path: Path) -> None:
+    """The name under which flows are kept tells weights and iterations apart."""
+    named = stored(tmp_path, RAFT("small"), "raft", {"size": "small"})
+
+    few, many = load_motion(named, iterations=1), load_motion(named, iterations=2)
+    flow = few(FRAMES[0], FRAMES[1])
+
+    assert isinstance(few, MotionEstimator)
+    assert few.name != many.name
+    assert flow.shape == (1, 2, 70, 90)
+    assert flow.isfinite().all()
+
+
+def test_sdcnet_improves_the_motion_that_it_was_trained_on(tmp_path: Path) -> None:
+    """A checkpoint that was trained here says itself which flow the network starts from."""
+    network, settings = small_sdcnet(2)
+    named = stored(tmp_path, network, "sdcnet", settings, recipe={"input_motion": "dis-ultrafast"})
+
+    motion = load_motion(named)
+
+    assert motion.name.endswith("dis-ultrafast")
+    assert not isinstance(motion, LooksBack)
+    assert motion(FRAMES[0], FRAMES[1]).shape == (1, 2, 70, 90)
+
+
+def test_sdcnet_for_three_frames_looks_back(tmp_path: Path) -> None:
+    """A network as published sees one frame more where there is one, and sees frame a twice elsewhere."""
+    network, settings = small_sdcnet(3)
+    motion = load_motion(stored(tmp_path, network, "sdcnet", settings))
+    b, a = FRAMES
+
+    assert isinstance(motion, LooksBack)
+    alone = motion(b, a)
+    assert alone.shape == (1, 2, 70, 90)
+    assert torch.equal(motion.from_three(b, a, a), alone)
+    assert not torch.equal(motion.from_three(b, a, b), alone)
+
+
+def test_published_weights_see_blue_first(tmp_path: Path) -> None:
+    """Imported weights, which have no recipe of ours, were trained on BGR; ours on RGB."""
+    network, settings = small_sdcnet(2)
+    for child in ("theirs", "ours"):
+        (tmp_path / child).mkdir()
+    recipe = {"input_motion": "dis-medium"}
+    ours = load_motion(stored(tmp_path / "ours", network, "sdcnet", settings, recipe=recipe))
+    theirs = load_motion(stored(tmp_path / "theirs", network, "sdcnet", settings))
+    grey = FRAMES[:, :, :1].expand(-1, -1, 3, -1, -1).contiguous()
+
+    assert torch.equal(ours(grey[0], grey[1]), theirs(grey[0], grey[1]))
+    assert not torch.equal(ours(FRAMES[0], FRAMES[1]), theirs(FRAMES[0], FRAMES[1]))
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("dis-meduim", r"no motion estimator is called 'dis-meduim'; did you mean 'dis-medium'"),
+        ("raft-sintel.pth", r"or name a checkpoint, a \.safetensors file from `warprefine train motion`"),
+    ],
+)
+def test_what_is_neither_a_name_nor_a_checkpoint_is_told(named: str, words: str) -> None:
+    """A slip of the keyboard, or a published file that was not imported yet, ends in one line."""
+    with pytest.raises(RecipeError, match=words):
+        load_motion(named)
+
+
+def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
+    """A segmenter is no motion estimator, and neither is a network that this version does not know."""
+    layer = nn.Conv2d(1, 1, 1)
+    with pytest.raises(CheckpointError, match=r"holds a segmenter \(compact\), expected motion"):
+        load_motion(stored(tmp_path, layer, "compact", {}, part="segmenter"))
+    with pytest.raises(CheckpointError, match="of the network pwcnet, expected raft, flownet2 or sdcnet"):
+        load_motion(stored(tmp_path, layer, "pwcnet", {}))
+    with pytest.raises(CheckpointError, match=r"none\.safetensors does not exist"):
+        load_motion(str(tmp_path / "none.safetensors"))

@@ -1,0 +1,539 @@
+"""Networks of Hugging Face are taken in whole, say what they said there, and learn the user's classes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from warprefine.core.errors import CheckpointError, RecipeError
+from warprefine.core.protocols import Segmenter, channels_last
+from warprefine.ops.resize import pad_to_multiple, to_size
+from warprefine.segmentation import huggingface
+from warprefine.segmentation.huggingface import HuggingFaceSegmenter, mask_scores
+from warprefine.segmentation.huggingface_source import PixelScaling
+from warprefine.training.losses.cross_entropy import cross_entropy
+
+transformers = pytest.importorskip("transformers", reason="not installed: extra [hf]")
+pytest.importorskip("scipy", reason="not installed: extra [hf]")
+
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+CONVNEXT = {"hidden_sizes": [4, 8, 8, 8], "depths": [1] * 4, "out_features": STAGES}
+SWIN = {"embed_dim": 8, "depths": [1] * 4, "num_heads": [1] * 4, "window_size": 4, "out_features": STAGES}
+VIT = {
+    "image_size": 64,
+    "patch_size": 16,
+    "hidden_size": 16,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+}
+PREPROCESSOR = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
+NETWORKS: dict[str, Callable[[], Any]] = {
+    "segformer": lambda: transformers.SegformerConfig(
+        depths=[1] * 4,
+        hidden_sizes=[8, 8, 16, 16],
+        num_attention_heads=[1, 1, 2, 2],
+        mlp_ratios=[1] * 4,
+        decoder_hidden_size=16,
+    ),
+    "upernet": lambda: transformers.UperNetConfig(
+        backbone_config=transformers.ConvNextConfig(**CONVNEXT),
+        hidden_size=16,
+        auxiliary_in_channels=8,
+        auxiliary_channels=8,
+    ),
+    "dpt": lambda: transformers.DPTConfig(
+        **VIT, neck_hidden_sizes=[8] * 4, fusion_hidden_size=12, backbone_out_indices=[0, 1, 2, 3]
+    ),
+    "beit": lambda: transformers.BeitConfig(**VIT, out_indices=[1, 2, 3, 4], use_relative_position_bias=True),
+    "mobilenet_v2": lambda: transformers.MobileNetV2Config(
+        depth_multiplier=0.05, min_depth=4, depth_divisible_by=4, output_stride=32
+    ),
+    "mask2former": lambda: transformers.Mask2FormerConfig(
+        backbone_config=transformers.SwinConfig(**SWIN),
+        feature_size=32,
+        mask_feature_size=20,
+        hidden_dim=32,
+        encoder_feedforward_dim=16,
+        dim_feedforward=16,
+        encoder_layers=1,
+        decoder_layers=2,
+        num_attention_heads=2,
+        num_queries=6,
+    ),
+}
+SAID = {
+    # stride of the logits, features, and their stride
+    "segformer": (4, 16, 4),
+    "upernet": (4, 16, 4),
+    "dpt": (2, 12, 4),
+    "beit": (4, 16, 4),
+    "mobilenet_v2": (16, 256, 16),
+    "mask2former": (4, 20, 4),
+}
+SQUEEZED = {"dpt"}
+every_network = pytest.mark.parametrize("kind", list(NETWORKS))
+
+
+def maker(kind: str) -> Any:
+    universal = kind == "mask2former"
+    return (
+        transformers.AutoModelForUniversalSegmentation
+        if universal
+        else transformers.AutoModelForSemanticSegmentation
+    )
+
+
+def noise(*size: int) -> Tensor:
+    return torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder for each kind of network, with random weights for five classes."""
+    made = {}
+    for kind, configure in NETWORKS.items():
+        torch.manual_seed(7)
+        made[kind] = tmp_path_factory.mktemp(kind)
+        config = configure()
+        config.num_labels = 5
+        maker(kind).from_config(config).save_pretrained(made[kind])
+        (made[kind] / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
+    return made
+
+
+@pytest.fixture
+def folder(folders: dict[str, Path], tmp_path: Path) -> Path:
+    """A SegFormer's folder that may be spoilt."""
+    return Path(shutil.copytree(folders["segformer"], tmp_path / "network"))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@every_network
+@torch.inference_mode()
+def test_frames_of_any_size_are_segmented(folders: dict[str, Path], kind: str) -> None:
+    """Scores and features lie on a grid that crops fit on, whatever the size of frame and network."""
+    network = HuggingFaceSegmenter(3, source=str(folders[kind])).eval()
+    stride, channels, feature_stride = SAID[kind]
+
+    assert isinstance(network, Segmenter)
+    assert network.feature_channels == channels
+    for h, w in ((70, 90), (33, 128), (1, 40)):
+        said = network(noise(h, w))
+        assert said.logits.shape == (1, 3, -(-h // stride), -(-w // stride))
+        assert said.features.shape == (1, channels, -(-h // feature_stride), -(-w // feature_stride))
+        assert said.first_guess is None
+        assert bool(said.logits.isfinite().all())
+
+
+@every_network
+@torch.inference_mode()
+def test_a_checkpoint_is_rebuilt_without_its_source(folders: dict[str, Path], kind: str) -> None:
+    """Configuration and weights are all it takes to say the same again, to the last bit."""
+    first = HuggingFaceSegmenter(3, source=str(folders[kind])).eval()
+    stored = json.loads(json.dumps(first.config))
+
+    again = HuggingFaceSegmenter(3, source="/is/not/looked/at", config=stored).eval()
+    again.load_state_dict(first.state_dict())
+
+    frames = noise(70, 90)
+    assert again.config == first.config == stored
+    assert not [value for value in stored.values() if value == str(folders[kind])]
+    assert torch.equal(first(frames).logits, again(frames).logits)
+    assert torch.equal(first(frames).features, again(frames).features)
+
+
+@every_network
+def test_the_head_begins_anew_and_all_else_is_the_folders(
+    folders: dict[str, Path], kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What depends on the number of classes is new and said to be; every other weight is as published."""
+    published = maker(kind).from_pretrained(folders[kind]).state_dict()
+
+    with caplog.at_level(logging.INFO, logger="warprefine"):
+        own = HuggingFaceSegmenter(3, source=str(folders[kind])).network.state_dict()
+
+    anew = {name for name, values in own.items() if not torch.equal(values, published[name])}
+    assert anew
+    assert all(
+        name.endswith(("classifier.weight", "classifier.bias", "head.4.weight", "head.4.bias"))
+        or "class_predictor" in name
+        or "classifier.convolution" in name
+        for name in anew
+    )
+    assert "begin anew, for 3 classes" in caplog.text
+    assert min(anew) in caplog.text
+    assert all(bool(own[name].isfinite().all()) for name in anew)
+
+
+@every_network
+def test_it_learns_a_picture(folders: dict[str, Path], kind: str) -> None:
+    """A few steps lower the cross entropy, in half precision and with kernels laid out for the CPU."""
+    network = channels_last(HuggingFaceSegmenter(3, source=str(folders[kind])))
+    with torch.inference_mode():
+        network.eval()(noise(64, 64))  # a validation between the steps must leave nothing behind
+    network.train()
+    frames = torch.full((2, 3, 64, 64), 60, dtype=torch.uint8)
+    frames[..., 16:48, 32:] = 220
+    labels = (frames[:, 0] > 128).to(torch.uint8)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=0.02)
+
+    losses = []
+    for _ in range(6):
+        with torch.autocast("cpu", torch.bfloat16):
+            said = network(frames)
+        loss = cross_entropy(to_size(said.logits.float(), (64, 64)), labels)
+        if said.first_guess is not None:
+            loss = loss + 0.4 * cross_entropy(to_size(said.first_guess.float(), (64, 64)), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+
+    assert losses[-1] < 0.8 * losses[0]
+    assert (said.first_guess is not None) == hasattr(network.network, "auxiliary_head")
+    heads = [p for name, p in network.named_parameters() if "class" in name]
+    assert all(p.grad is not None and bool(p.grad.any()) for p in heads)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NETWORKS if kind not in SQUEEZED])
+@torch.inference_mode()
+def test_convention_scores_lie_where_the_frame_is(folders: dict[str, Path], kind: str) -> None:
+    """Rows and columns that fill a frame up to a multiple of 32 are cut off, and nothing is moved."""
+    network = HuggingFaceSegmenter(3, source=str(folders[kind])).eval()
+    frames = noise(70, 90)
+    filled = pad_to_multiple(frames.float(), 32).to(torch.uint8)
+
+    part, whole = network(frames), network(filled)
+
+    assert filled.shape[-2:] == (96, 96)
+    for found, expected in ((part.logits, whole.logits), (part.features, whole.features)):
+        assert torch.equal(found, expected[..., : found.shape[-2], : found.shape[-1]])
+        assert found.shape[-2] < expected.shape[-2]
+
+
+@pytest.mark.parametrize("cells", [(96, 192), (48, 96), (3, 6), (64, 64), (28, 55)])
+def test_convention_a_ramp_stays_where_it_is_on_another_grid(cells: tuple[int, int]) -> None:
+    """Scores that rise with x rise alike after they were brought to a stride that is allowed."""
+    x = (torch.arange(cells[1]) + 0.5) * 192 / cells[1]
+    ramp = x.expand(1, 1, *cells)
+
+    found = huggingface._on_grid(ramp, (96, 192), (90, 190))
+
+    stride = 192 // found.shape[-1]
+    assert stride in {2, 4, 8, 16}
+    centres = (torch.arange(found.shape[-1]) + 0.5) * stride
+    inner = slice(2, -2)
+    torch.testing.assert_close(found[0, 0, 1, inner], centres[inner])
+
+
+@torch.inference_mode()
+def test_a_network_of_one_size_sees_the_whole_frame(folders: dict[str, Path]) -> None:
+    """What is bound to 64 x 64 gets the frame squeezed to that, not a part of it."""
+    network = HuggingFaceSegmenter(3, source=str(folders["dpt"])).eval()
+    bright = torch.arange(96.0).expand(1, 3, 32, 96)
+
+    squeezed = network._fitted(bright)
+
+    assert squeezed.shape == (1, 3, 64, 64)
+    torch.testing.assert_close(squeezed[0, 0, 9, 1:-1], ((torch.arange(64) + 0.5) * 1.5 - 0.5)[1:-1])
+
+
+@torch.inference_mode()
+def test_patches_that_fit_no_grid_are_fitted() -> None:
+    """A network of patches of 14 pixels sees all of a frame, and its scores still lie on a stride of two."""
+    config = transformers.BeitConfig(
+        **(VIT | {"patch_size": 14, "image_size": 56}), out_indices=[1, 2, 3, 4]
+    ).to_dict()
+    network = HuggingFaceSegmenter(3, config=config).eval()
+
+    assert network._fitted(torch.zeros(1, 3, 96, 64)).shape[-2:] == (98, 70)
+    assert network(noise(70, 90)).logits.shape == (1, 3, 35, 45)
+
+
+@torch.inference_mode()
+def test_scores_are_taken_before_they_are_only_enlarged(folders: dict[str, Path]) -> None:
+    """UperNet enlarges its scores to the frame's size at the end; enlarging ours gives the same."""
+    network = HuggingFaceSegmenter(3, source=str(folders["upernet"])).eval()
+    frames = noise(64, 96)
+    mean, deviation = (torch.tensor(PREPROCESSOR[key]).view(3, 1, 1) for key in PREPROCESSOR)
+
+    theirs = network.network(pixel_values=(frames / 255 - mean) / deviation).logits
+
+    assert theirs.shape[-2:] == (64, 96)
+    torch.testing.assert_close(to_size(network(frames).logits, (64, 96)), theirs)
+
+
+@torch.inference_mode()
+def test_pixels_are_scaled_as_the_folder_says(folder: Path) -> None:
+    """Mean, deviation, factor and the order of colours are read from the folder and kept."""
+    said = {**PREPROCESSOR, "rescale_factor": 0.01, "do_flip_channel_order": True}
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    network = HuggingFaceSegmenter(5, source=str(folder)).eval()
+    again = HuggingFaceSegmenter(5, config=network.config).eval()
+    again.load_state_dict(network.state_dict())
+    theirs = transformers.AutoModelForSemanticSegmentation.from_pretrained(folder).eval()
+    frames = noise(64, 96)
+    mean, deviation = (torch.tensor(PREPROCESSOR[key]).view(3, 1, 1) for key in PREPROCESSOR)
+
+    expected = theirs(pixel_values=(frames.flip(1) * 0.01 - mean) / deviation).logits
+
+    torch.testing.assert_close(network(frames).logits, expected)
+    torch.testing.assert_close(again(frames).logits, expected)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"do_normalize": True}, PixelScaling()),
+        ({}, PixelScaling(mean=(0.0,) * 3, deviation=(1.0,) * 3)),
+        (
+            {"do_normalize": False, "image_mean": [0.5] * 3},
+            PixelScaling(mean=(0.0,) * 3, deviation=(1.0,) * 3),
+        ),
+        (
+            {"image_mean": [9.0] * 3, "image_std": [2.0] * 3, "do_rescale": False},
+            PixelScaling(mean=(9.0,) * 3, deviation=(2.0,) * 3, factor=1.0),
+        ),
+    ],
+)
+def test_what_a_preprocessor_leaves_out_is_not_done(said: dict[str, Any], expected: PixelScaling) -> None:
+    """Pixels are normalised where it is asked for, or where a mean is named."""
+    assert PixelScaling.from_preprocessor(said) == expected
+
+
+def test_without_a_preprocessor_the_statistics_of_imagenet_are_used(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That file may be missing, which is said."""
+    (folder / "preprocessor_config.json").unlink()
+
+    with caplog.at_level(logging.INFO, logger="warprefine"):
+        network = HuggingFaceSegmenter(3, source=str(folder))
+
+    assert network.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
+    assert "preprocessor_config.json is missing; pixels are scaled by the statistics" in caplog.text
+
+
+def test_a_head_of_as_many_classes_is_kept(folder: Path) -> None:
+    """A folder that has the user's classes already is taken as it is."""
+    own = HuggingFaceSegmenter(5, source=str(folder)).network.state_dict()
+
+    published = maker("segformer").from_pretrained(folder).state_dict()
+    assert own.keys() == published.keys()
+    assert all(torch.equal(own[name], values) for name, values in published.items())
+
+
+def test_weights_in_half_precision_are_trained_in_single(folder: Path) -> None:
+    """How weights are stored does not decide how they are trained."""
+    weights = {name: values.half() for name, values in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    stored = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**stored, "dtype": "float16"}))
+
+    network = HuggingFaceSegmenter(3, source=str(folder))
+
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    again = HuggingFaceSegmenter(3, config={**network.config, "dtype": "float16"})
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+
+
+def test_nothing_of_a_folder_is_executed(folder: Path) -> None:
+    """Code that lies beside weights, and asks to be used, is not."""
+    (folder / "theirs.py").write_text("raise SystemExit('executed')")
+    stored = json.loads((folder / "config.json").read_text())
+    theirs = {"AutoConfig": "theirs.C", "AutoModelForSemanticSegmentation": "theirs.M"}
+    (folder / "config.json").write_text(json.dumps({**stored, "auto_map": theirs}))
+
+    network = HuggingFaceSegmenter(3, source=str(folder))
+
+    assert type(network.network).__module__.startswith("transformers.models.segformer")
+
+
+def test_nothing_is_said_past_the_log(
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reports and progress bars do not reach the terminal, and later ones are as the user set them."""
+    verbosity = transformers.utils.logging.get_verbosity()
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+
+    with caplog.at_level(logging.DEBUG, logger=""):
+        HuggingFaceSegmenter(3, source=str(folder))
+
+    assert {record.name.partition(".")[0] for record in caplog.records} == {"warprefine"}
+    assert capfd.readouterr() == ("", "")
+    assert transformers.utils.logging.get_verbosity() == verbosity
+    assert transformers.utils.logging.is_progress_bar_enabled()
+
+
+def test_masks_become_probabilities() -> None:
+    """Each mask gives its classes what it covers; "nothing" gives nothing, and all classes share one."""
+    certain = 30.0
+    classes = torch.tensor([[[certain, 0.0, 0.0], [0.0, certain, 0.0], [0.0, 0.0, certain]]])
+    masks = torch.tensor([[[[certain, -certain, 0.0]], [[-certain, certain, 0.0]], [[certain] * 3]]])
+
+    scores = mask_scores(classes, masks)
+
+    torch.testing.assert_close(scores.exp().sum(dim=1), torch.ones(1, 1, 3))
+    expected = torch.tensor([[[[1.0, 0.0, 0.5]], [[0.0, 1.0, 0.5]]]])
+    torch.testing.assert_close(scores.exp(), expected, atol=1e-5, rtol=0)
+
+
+def test_a_class_that_no_mask_claims_feels_a_gradient() -> None:
+    """What is all but impossible can still be learned."""
+    classes = torch.tensor([[[12.0, 0.0, 0.0]]], requires_grad=True)
+
+    mask_scores(classes, torch.zeros(1, 1, 1, 1))[0, 1].sum().backward()
+
+    assert classes.grad is not None
+    assert float(classes.grad[0, 0, 1]) > 0.5
+
+
+def test_weights_that_do_not_fit_are_named(folder: Path) -> None:
+    """A missing tensor, or one of another shape, is no reason to begin with noise."""
+    weights = load_file(folder / "model.safetensors")
+    del weights["decode_head.linear_fuse.weight"]
+    weights["decode_head.batch_norm.bias"] = torch.zeros(9)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(
+        CheckpointError,
+        match=r"lack decode_head\.batch_norm\.bias, decode_head\.linear_fuse\.weight, or have other shapes",
+    ):
+        HuggingFaceSegmenter(3, source=str(folder))
+
+
+def test_weights_that_have_no_place_are_said_to_be_unused(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever else lies in the file is left there."""
+    weights = {**load_file(folder / "model.safetensors"), "classifier.extra": torch.zeros(2)}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with caplog.at_level(logging.INFO, logger="warprefine"):
+        HuggingFaceSegmenter(3, source=str(folder))
+
+    assert "classifier.extra are not used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [
+        (
+            "pytorch_model.bin",
+            r"as pytorch_model\.bin, expected safetensors.*writing it with `save_pretrained`",
+        ),
+        ("other.bin", r"holds no model\.safetensors; expected a folder written by"),
+    ],
+)
+def test_only_safetensors_are_read(folder: Path, left: str, message: str) -> None:
+    """Weights that can hide code are refused, with the way to convert them."""
+    (folder / "model.safetensors").rename(folder / left)
+
+    with pytest.raises(CheckpointError, match=message):
+        HuggingFaceSegmenter(3, source=str(folder))
+
+
+def test_damaged_weights_are_refused(folder: Path) -> None:
+    """A file that was cut off is not read."""
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:500])
+
+    with pytest.raises(CheckpointError, match=r"are damaged or do not fit their config\.json"):
+        HuggingFaceSegmenter(3, source=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"model_type": "bert"}', r"type 'bert', expected one that segments \(beit, .*upernet\)"),
+        ("{", r"config\.json is missing or no JSON \(Expecting"),
+        ("[]", r"config\.json holds no table of settings"),
+        (
+            '{"model_type": "segformer", "num_channels": "three"}',
+            r"is no valid configuration of a segformer \(Validation error for field 'num_channels'",
+        ),
+    ],
+)
+def test_a_configuration_that_is_none_is_refused(folder: Path, content: str, message: str) -> None:
+    """What a folder holds is looked at before anything is built from it."""
+    (folder / "config.json").write_text(content)
+
+    with pytest.raises(RecipeError, match=message):
+        HuggingFaceSegmenter(3, source=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("", r"network 'huggingface' needs a source; name a folder"),
+        ("./no/such/folder", r"\./no/such/folder is no folder; expected one written by `save_pretrained`"),
+        ("nobody/nothing", r"'nobody/nothing' is neither a folder here nor to be had .*; correct the name"),
+    ],
+)
+def test_a_source_that_is_not_there_is_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch, source: str, message: str
+) -> None:
+    """A folder, or a name that the hub is not there to explain, ends in one line."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    with pytest.raises(RecipeError, match=message) as raised:
+        HuggingFaceSegmenter(3, source=source)
+
+    assert "\n" not in str(raised.value)
+
+
+def test_without_transformers_the_recipe_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """What is not installed is asked for in one line."""
+    monkeypatch.setitem(sys.modules, "transformers", None)
+
+    with pytest.raises(RecipeError, match=r"not installed; pip install 'warprefine\[hf\]'"):
+        HuggingFaceSegmenter(3, source=str(folder))
+
+
+def test_without_scipy_networks_of_masks_are_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path]
+) -> None:
+    """A package that one network needs is named when that network is asked for."""
+    known = transformers.utils.import_utils.BACKENDS_MAPPING
+    monkeypatch.setitem(known, "scipy", (lambda: False, "{0} requires the scipy library"))
+
+    with pytest.raises(RecipeError, match=r"a mask2former needs .*requires the scipy library.*\[hf\]"):
+        HuggingFaceSegmenter(3, source=str(folders["mask2former"]))
+
+
+def test_a_network_without_features_is_refused() -> None:
+    """The refiner needs features, and a head without a convolution has none to give."""
+    with pytest.raises(RecipeError, match=r"the head of a tipsv2_dpt ends in no convolution"):
+        huggingface._speaker(nn.Linear(2, 3), "tipsv2_dpt", frozenset({"weight", "bias"}))
+
+
+def test_a_network_that_takes_no_known_size_is_refused(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A network that fails on a picture, and names no size that it would take, cannot be used."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(HuggingFaceSegmenter, "_ask", fail)
+
+    with pytest.raises(RecipeError, match=r"pictures of any size \(shapes do not match\), and its config"):
+        HuggingFaceSegmenter(3, source=str(folder))
