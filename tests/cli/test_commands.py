@@ -178,6 +178,22 @@ def test_motion_is_trained_without_labels_and_then_used(
     assert re.fullmatch(r"sdcnet-[0-9a-f]{12}-dis-ultrafast", flows[0])
 
 
+def test_motion_that_was_trained_in_a_run_is_used_there(
+    warprefine: Any, tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """Nobody has to name what lies in the run's own folder; without it, DIS carries the labels."""
+    shared = (tiny_data, "--horizon=3", "--recipe", tiny_recipe, "--out", tmp_path)
+    label = ("propagate", *shared, "--method=motion-only")
+
+    before = warprefine(*label)
+    trained = warprefine("train", "motion", *shared)
+    after = warprefine(*label)
+
+    assert [done.exit_code for done in (before, trained, after)] == [0, 0, 0]
+    flows = {path.name.split("-")[0] for path in (tmp_path / "cache/flow").iterdir()}
+    assert flows == {"dis", "sdcnet"}
+
+
 def test_propagate_by_motion_needs_no_weights(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
     """Nothing is trained, and no recipe is needed."""
     result = warprefine("propagate", tiny_data, "--out", tmp_path, "--horizon=3", "--method=motion-only")

@@ -62,6 +62,14 @@ class Golden:
             expected = self.tensor(f"{name}/val{suffix}")
         torch.testing.assert_close(flat, expected.to(flat.dtype), atol=atol, rtol=rtol)
 
+    def compare_classes(self, name: str, scores: Tensor, *, atol: float) -> None:
+        """Compare a stored label map with the classes of the highest scores.
+
+        Two classes may be as good as equal; which one comes first is then up to rounding.
+        """
+        chosen = scores.gather(1, self.tensor(name).long()[:, None])[:, 0]
+        assert float((scores.amax(dim=1) - chosen).amax()) <= atol
+
     def spread(self, name: str) -> float:
         """Return the standard deviation of a stored tensor."""
         return float(self._arrays[f"{name}/stats"][1])

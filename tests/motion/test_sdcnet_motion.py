@@ -90,3 +90,36 @@ def test_kernels_come_at_the_size_of_the_frames() -> None:
 
     assert found.kernels is not None
     assert found.kernels.vertical.shape == found.kernels.horizontal.shape == (1, 3, 33, 65)
+
+
+@pytest.mark.parametrize("taps", [0, 3])
+def test_labels_are_carried_with_and_without_kernels(taps: int) -> None:
+    """Kernels that were not trained yet carry labels as the flow does; the border's go on beyond it."""
+    flow_ba = torch.zeros(1, 2, 40, 50)
+    flow_ba[:, 0] = -2
+    motion = SDCNetMotion(
+        SDCNet(2, width=0.05, kernel_taps=taps, starts_from_flow=True), Given(flow_ba), name="n"
+    )
+    frames = torch.randint(0, 256, (2, 1, 3, 40, 50), dtype=torch.uint8)
+    labels_a = torch.randint(0, 4, (1, 40, 50), dtype=torch.uint8)
+    labels_a[:, 5, 7] = 255
+
+    labels_b = motion.carry_labels(labels_a, frame_b=frames[0], frame_a=frames[1], class_count=4)
+
+    assert torch.equal(labels_b[:, :, 2:], labels_a[:, :, :-2])
+    assert torch.equal(labels_b[:, :, 0], labels_a[:, :, 0])
+
+
+def test_kernels_that_look_aside_carry_labels_from_there() -> None:
+    """A kernel whose last tap counts takes the label to the right of the one that the flow points to."""
+    network = SDCNet(2, width=0.05, kernel_taps=3, starts_from_flow=True)
+    assert network.final_kernels is not None
+    with torch.no_grad():
+        network.final_kernels.horizontal.bias.copy_(torch.tensor([0.0, 0.0, 1.0]))
+    motion = SDCNetMotion(network, Given(torch.zeros(1, 2, 40, 50)), name="n")
+    frame = torch.zeros(1, 3, 40, 50, dtype=torch.uint8)
+    labels_a = torch.randint(0, 4, (1, 40, 50), dtype=torch.uint8)
+
+    labels_b = motion.carry_labels(labels_a, frame_b=frame, frame_a=frame, class_count=4)
+
+    assert torch.equal(labels_b[:, :, :-1], labels_a[:, :, 1:])

@@ -50,8 +50,8 @@ Motion = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|FILE",
-        help=f"What estimates motion: {', '.join(MOTIONS)}, or a checkpoint, trained or imported; "
-        "the recipe's, if not given.",
+        help=f"What estimates motion: {', '.join(MOTIONS)}, a checkpoint, trained or imported, or best: "
+        "what was trained in this run, else dis-medium; the recipe's, if not given.",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]

@@ -41,6 +41,8 @@ from warprefine.training.segmenter import build_segmenter
 from warprefine.training.teachers import TeacherPlan
 
 log = logging.getLogger(__name__)
+BEST_MOTION = "best"
+DEFAULT_MOTION = "dis-medium"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ def start(
         seed=seed,
     )
     motion = load_motion(
-        recipe.propagation.motion,
+        _best_motion(run) if recipe.propagation.motion == BEST_MOTION else recipe.propagation.motion,
         device=teachers.device,
         iterations=recipe.propagation.motion_iterations,
     )
@@ -111,6 +113,12 @@ def start(
         teachers=replace(teachers, dataset=sound), recipe=recipe, motion=motion, progress=progress
     )
     return Started(preparation=preparation, horizon=horizon, failures=failures)
+
+
+def _best_motion(run: RunFolder) -> str:
+    """Name what carries labels best of what is there; docs/networks.md has the numbers."""
+    trained = run.checkpoint_path("motion")
+    return str(trained) if trained.exists() else DEFAULT_MOTION
 
 
 def autolabel(

@@ -10,10 +10,12 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from warprefine.core.protocols import MotionEstimator, device_of
-from warprefine.core.tensors import Flow, Frames
+from warprefine.core.tensors import Flow, Frames, LabelMaps
+from warprefine.motion.displaced import displaced_labels
 from warprefine.motion.flownet2_parts import STRIDE
 from warprefine.motion.sdcnet import Prediction, SDCNet
 from warprefine.motion.sdcnet_kernels import Kernels
+from warprefine.ops.label_vote import warp_labels
 
 
 class SDCNetMotion:
@@ -42,17 +44,32 @@ class SDCNetMotion:
         Raises:
             FrameError: As for the estimator that is improved.
         """
-        return self._improved((frame_a, frame_b))
+        return self._predicted((frame_a, frame_b)).flow_ba.to(frame_b.device)
 
-    def _improved(self, frames: Sequence[Frames]) -> Flow:
-        """Return the flow that lives on the last of the frames, which are in order of time."""
+    def carry_labels(
+        self, labels_a: LabelMaps, *, frame_b: Frames, frame_a: Frames, class_count: int
+    ) -> LabelMaps:
+        """Carry label maps from a to b by the flow and, where the network has them, the kernels.
+
+        Beyond the border its labels are repeated, as SDC-Net does with colours.
+        """
+        found = self._predicted((frame_a, frame_b))
+        flow_ba = found.flow_ba.to(labels_a.device)
+        if found.kernels is None:
+            return warp_labels(labels_a, flow_ba, outside="replicate")
+        vertical, horizontal = (
+            kernel.to(labels_a.device) for kernel in (found.kernels.vertical, found.kernels.horizontal)
+        )
+        return displaced_labels(labels_a, flow_ba, vertical, horizontal, class_count=class_count)
+
+    def _predicted(self, frames: Sequence[Frames]) -> Prediction:
+        """Return what carries the last but one of the frames, which are in order of time, to the last."""
         flows = [self._motion(later, earlier) for earlier, later in pairwise(frames)]
         device = device_of(self.network)
         shown = torch.stack([frame.flip(1) if self._blue_first else frame for frame in frames], dim=1)
         given = torch.stack(flows, dim=1)
         with torch.no_grad():
-            flow_ba = predict_any_size(self.network, shown.to(device).float(), given.to(device)).flow_ba
-        return flow_ba.to(frames[-1].device)
+            return predict_any_size(self.network, shown.to(device).float(), given.to(device))
 
 
 class SDCNetLooksBack(SDCNetMotion):
@@ -64,7 +81,7 @@ class SDCNetLooksBack(SDCNetMotion):
 
     def from_three(self, frame_b: Frames, frame_a: Frames, frame_before: Frames) -> Flow:
         """Return `flow_ba`, (b, 2, h, w) in pixels; `frame_before` is one step before frame a."""
-        return self._improved((frame_before, frame_a, frame_b))
+        return self._predicted((frame_before, frame_a, frame_b)).flow_ba.to(frame_b.device)
 
 
 def predict_any_size(

@@ -10,16 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from warprefine.core.errors import CheckpointError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Dataset
 from warprefine.io.array_cache import ArrayCache
-from warprefine.io.checkpoints import Card, fingerprint, load_weights, read_card, save_checkpoint
+from warprefine.io.checkpoints import Card, save_checkpoint
 from warprefine.motion.flownet_ops import resample2d
 from warprefine.motion.sdcnet import SDCNet, reconstruction_loss
 from warprefine.motion.sdcnet_kernels import distance_from_identity
-from warprefine.motion.sdcnet_motion import SDCNetMotion, predict_any_size
+from warprefine.motion.sdcnet_motion import predict_any_size
 from warprefine.ops.warp import lands_inside
 from warprefine.training.loop import train
 from warprefine.training.motion_recipe import MotionRecipe
@@ -146,31 +145,6 @@ def photometric_error_of(network: SDCNet | None, excerpts: Excerpts) -> float:
                 rebuilt = network.rebuild(frames, found.flow_ba, found.kernels)
             errors.append(float(photometric_error(rebuilt, frames[:, -1])))
     return sum(errors) / len(errors)
-
-
-def load_motion(path: Path, motion: MotionEstimator) -> SDCNetMotion:
-    """Return the estimator that a checkpoint holds, on the CPU.
-
-    Args:
-        motion: Gives the flow that the network starts from, as in its training.
-
-    Raises:
-        CheckpointError: The file is missing or damaged, holds no motion, or a network for three frames.
-    """
-    card = read_card(path)
-    if (card.part, card.network) != (PART, NETWORK):
-        raise CheckpointError(
-            f"{path} holds a {card.part} ({card.network}), expected {PART} ({NETWORK}); "
-            "name another checkpoint"
-        )
-    if card.settings["frame_count"] != 2:
-        raise CheckpointError(
-            f"{path} sees {card.settings['frame_count']} frames, but labels are carried between 2; "
-            "train it with `frames = 2` in the recipe"
-        )
-    network = SDCNet(**card.settings)
-    load_weights(path, network)
-    return SDCNetMotion(network, motion, name=f"{NETWORK}-{fingerprint(path)}-{motion.name}")
 
 
 def _settings(recipe: MotionRecipe) -> dict[str, Any]:

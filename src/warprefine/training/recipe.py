@@ -119,8 +119,8 @@ class RefinerRecipe(Settings):
 class PropagationRecipe(Settings):
     """How labels are carried."""
 
-    motion: str = "dis-medium"
-    """Which motion estimator: a name in `motion.MOTIONS`, or a checkpoint, trained or imported."""
+    motion: str = "best"
+    """A name in `motion.MOTIONS`, a checkpoint, or best: what was trained in this run, else dis-medium."""
     motion_iterations: int = Field(12, ge=1)
     """How often RAFT improves its flow."""
     tau: float | None = Field(None, gt=0)
