@@ -63,3 +63,20 @@ def test_sgd(golden_file: Path) -> None:
         layer.weight.grad = torch.tensor([gradient], dtype=torch.float64)
         optimiser.step()
         assert layer.weight[0].tolist() == pytest.approx(toy["params_after_each_step"][step], abs=1e-6)
+
+
+@pytest.mark.golden("optim/*.json")
+def test_groups(golden_file: Path) -> None:
+    """As published, all weights are in one group, biases and norms among them."""
+    expected = json.loads(golden_file.read_text())["param_groups"]
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+    left_out = expected["n_params_of_net"] - expected["n_params_in_group"]
+
+    groups = make_optimiser(
+        network, Optimisation(optimiser="sgd", weight_decay=1e-4, decayed="all")
+    ).param_groups
+
+    assert len(groups) == expected["n_groups"]
+    assert len(groups[0]["params"]) == len(list(network.parameters())) - left_out
+    for name in ("momentum", "weight_decay", "nesterov", "dampening"):
+        assert groups[0][name] == expected[name]

@@ -89,12 +89,18 @@ def train(
 
 
 def make_optimiser(network: nn.Module, recipe: Optimisation) -> torch.optim.Optimizer:
-    """Make the recipe's optimiser; weight decay acts on kernels alone, not on biases and norms."""
+    """Make the recipe's optimiser.
+
+    Weight decay acts on kernels alone, unless the recipe says otherwise: biases and norms have no reason
+    to be small. Tao et al. (2020) and Zhu et al. (CVPR 2019) let all decay, in one group.
+    """
     trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = [{"params": trained, "weight_decay": recipe.weight_decay}]
+    if recipe.decayed == "kernels":
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate)
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)

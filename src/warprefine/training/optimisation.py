@@ -27,7 +27,9 @@ class Optimisation(Settings):
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of SGD."""
     weight_decay: float = Field(0.03, ge=0)
-    """Decay of kernels, not of biases and norms; decoupled with AdamW, while SGD wants about 1e-4."""
+    """Decay of the weights; decoupled with AdamW, while SGD wants about 1e-4."""
+    decayed: Literal["kernels", "all"] = "kernels"
+    """What decays: kernels alone, or biases and norms too, as in the paper's code."""
     schedule: Literal["poly", "poly2", "scaled-poly"] = "poly"
     """How the learning rate falls; poly2 doubles the power at its turn, scaled-poly begins anew there."""
     poly_power: float = Field(0.9, gt=0)
