@@ -43,7 +43,7 @@ CLASSES = 19
 THREADS = 2
 FEATURES = 64
 BEGIN, END = "<!-- begin {} -->", "<!-- end {} -->"
-SEPARATELY = {"huggingface"}  # whatever model the user names
+SEPARATELY = {"huggingface", "timm"}  # whatever model the user names
 
 
 def motions(device: torch.device) -> dict[str, Callable[[], tuple[Any, nn.Module | None]]]:

@@ -21,7 +21,6 @@ from warprefine.training.samples import Samples, labelled_frames
 from warprefine.training.segmenter import build_segmenter, hold_out, score, train_segmenter
 
 TRIED_STEPS = 12
-THREADS = 2
 
 
 def trainings() -> dict[str, SegmenterRecipe]:
@@ -70,8 +69,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("camvid", type=Path)
     parser.add_argument("--minutes", type=float, default=6)
+    parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    use_threads(THREADS)
+    use_threads(given.threads)
     train_set, test_set = (open_dataset(given.camvid, reader="camvid", split=s) for s in ("train", "test"))
     samples, test = Samples(labelled_frames(train_set)), Samples(labelled_frames(test_set))
     for index in range(len(samples)):

@@ -59,6 +59,17 @@ def test_a_card_brings_back_the_same_shape() -> None:
     assert again.said == (5, (4, 8))
 
 
+def test_weights_to_begin_from_go_before_the_recipe() -> None:
+    """What weights were trained with shapes their network, and its card says so."""
+    kind = Kind(make=Plain, settings=("widths",))
+
+    built = kind.from_recipe(Recipe(), 5, begun_from={"widths": [2, 3]})
+
+    assert isinstance(built, Plain)
+    assert built.said == (5, (2, 3))
+    assert kind.describe(built, Recipe(), begun_from={"widths": [2, 3]}) == {"widths": [2, 3]}
+
+
 def test_a_network_may_describe_itself() -> None:
     """What a network says of its shape goes before the recipe's fields, which may not be there later."""
     kind = Kind(make=Own, settings=("source",))

@@ -9,8 +9,8 @@ from warprefine.core.protocols import Segmenter
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.recipe import SegmenterRecipe
 
-NAMED_BY_USERS = {"huggingface"}
-"""Networks whose shape comes from a folder."""
+NAMED_BY_USERS = {"huggingface", "timm"}
+"""Networks whose shape comes from elsewhere."""
 
 
 @pytest.mark.parametrize("name", sorted(SEGMENTERS.keys() - NAMED_BY_USERS))

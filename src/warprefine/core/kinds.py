@@ -39,19 +39,23 @@ class Kind:
         Args:
             begun_from: Settings of the weights that it is to begin from, which go before the recipe's.
         """
-        given = {name: getattr(recipe, name) for name in self.settings}
-        return self.make(*counts, **{**given, **_from_json(begun_from or {})})
+        return self.make(*counts, **self._given(recipe, begun_from))
 
     def from_card(self, settings: Mapping[str, Any], *counts: int) -> nn.Module:
         """Build a network of the shape that `describe` wrote down."""
         return self.make(*counts, **_from_json(settings))
 
-    def describe(self, network: nn.Module, recipe: object) -> dict[str, Any]:
+    def describe(
+        self, network: nn.Module, recipe: object, *, begun_from: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return the settings that a network was built with, for a checkpoint's card."""
         if isinstance(network, Described):
             return network.settings
-        values = {name: getattr(recipe, name) for name in self.settings}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        given = self._given(recipe, begun_from)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+    def _given(self, recipe: object, begun_from: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {name: getattr(recipe, name) for name in self.settings} | _from_json(begun_from or {})
 
 
 def _from_json(settings: Mapping[str, Any]) -> dict[str, Any]:

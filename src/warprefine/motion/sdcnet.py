@@ -67,8 +67,8 @@ class SDCNet(nn.Module):
             frames), or lies one step before it (`SDCNet2D`, two or three frames).
         width: Multiplies the channels of all levels, of which at least 8 remain; a quarter can be trained
             on a CPU.
-        kernel_taps: Length of the kernels that each pixel gets besides its flow, an odd number (the paper:
-            11 with displacement, 51 without); 0 for none, as released.
+        kernel_taps: Length of the kernels that each pixel gets besides its flow, an odd number such as 11 or
+            51; 0 for none, as released.
         starts_from_flow: Whether the network corrects the last flow that it is given, in pixels, and the
             untrained network gives that flow back. Ours; published weights predict the flow itself.
     """

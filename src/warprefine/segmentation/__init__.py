@@ -13,11 +13,13 @@ from warprefine.segmentation.lite0 import Lite0Segmenter
 from warprefine.segmentation.lite0_ocr import Lite0OCRSegmenter
 from warprefine.segmentation.multiscale import MultiScaleSegmenter
 from warprefine.segmentation.resnext import RESNETS
+from warprefine.segmentation.timm_trunk import TimmSegmenter
 
 SEGMENTERS: dict[str, Kind] = {
     "compact": Kind(make=CompactSegmenter, settings=("widths",)),
     "lite0": Kind(make=Lite0Segmenter, settings=("widths",)),
     "lite0-ocr": Kind(make=Lite0OCRSegmenter, settings=("widths",)),
+    "timm": Kind(make=TimmSegmenter, settings=("source", "widths")),
     "huggingface": Kind(make=HuggingFaceSegmenter, settings=("source",)),
     **{
         f"hrnet-ocr-{name}": Kind(make=partial(MultiScaleSegmenter, size=size), settings=("scales",))

@@ -27,7 +27,7 @@ class MotionRecipe(Settings):
     width: float = Field(0.25, gt=0)
     """Multiplies the channels of the published network."""
     kernel_taps: Annotated[int, Field(ge=0, le=101), AfterValidator(_with_a_middle)] = 0
-    """Length of the kernels that filter each displaced pixel (the paper: 11); 0 for flow alone."""
+    """Length of the kernels that filter each displaced pixel, such as 11 or 51; 0 for flow alone."""
     starts_from_flow: bool = True
     """Correct the flow that the network is given, instead of predicting one anew as published."""
     input_motion: str = "dis-medium"

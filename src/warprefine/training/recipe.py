@@ -50,13 +50,13 @@ class SegmenterRecipe(Settings):
     network: str = "compact"
     """Which network: a name in `segmentation.SEGMENTERS`."""
     pretrained: bool = True
-    """Begin from weights trained on ImageNet, where the network has such (lite0; extra [pretrained])."""
+    """Begin from weights trained on ImageNet, where the network has such (lite0, lite0-ocr, timm)."""
     weights: str = ""
     """A checkpoint to begin from, made by `warprefine weights import`: of this network, or of its trunk."""
     source: str = ""
-    """Of the network huggingface: a folder with a model, or the name of one on its hub."""
+    """Of the network huggingface: a folder, or a name on its hub; of timm: the name of a trunk."""
     widths: tuple[Channels, ...] = Field((24, 64, 128, 192, 256), min_length=5, max_length=5)
-    """Channels at strides 2, 4, 8, 16 and 32 (compact, lite0 and lite0-ocr)."""
+    """Channels at strides 2, 4, 8, 16 and 32 (compact, lite0, lite0-ocr and timm)."""
     scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
     """Scales at which hrnet-ocr looks at a frame once it is trained; it is trained at 0.5 and 1."""
     loss: str = "cross-entropy"

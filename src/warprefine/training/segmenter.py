@@ -160,7 +160,9 @@ def train_segmenter(
         part="segmenter",
         network=recipe.network,
         class_names=class_names,
-        settings=SEGMENTERS[recipe.network].describe(network, recipe),
+        settings=SEGMENTERS[recipe.network].describe(
+            network, recipe, begun_from=_settings_of_weights(recipe)
+        ),
         recipe={**recipe.model_dump(mode="json"), "optimisation": optimisation.model_dump(mode="json")},
         facts={"seed": seed, "history": history},
     )
