@@ -62,6 +62,15 @@ def test_sdcnet_improves_the_motion_that_it_was_trained_on(tmp_path: Path) -> No
     assert motion(FRAMES[0], FRAMES[1]).shape == (1, 2, 70, 90)
 
 
+def test_an_imported_sdcnet_improves_what_it_is_given(tmp_path: Path) -> None:
+    """Weights without a recipe of ours start from whatever they are told to."""
+    network, settings = small_sdcnet(2)
+    named = stored(tmp_path, network, "sdcnet", settings)
+
+    assert load_motion(named).name.endswith("dis-medium")
+    assert load_motion(named, start="dis-fast").name.endswith("dis-fast")
+
+
 def test_sdcnet_for_three_frames_looks_back(tmp_path: Path) -> None:
     """A network as published sees one frame more where there is one, and sees frame a twice elsewhere."""
     network, settings = small_sdcnet(3)

@@ -105,6 +105,7 @@ def start(
         _best_motion(run) if recipe.propagation.motion == BEST_MOTION else recipe.propagation.motion,
         device=teachers.device,
         iterations=recipe.propagation.motion_iterations,
+        start=recipe.motion.input_motion,
     )
     sound, failures = sound_videos(dataset, horizon=horizon, motion=motion, progress=progress)
     run.claim(job)

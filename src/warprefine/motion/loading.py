@@ -17,17 +17,18 @@ from warprefine.motion.sdcnet import SDCNet
 from warprefine.motion.sdcnet_motion import SDCNetLooksBack, SDCNetMotion
 
 _CPU = torch.device("cpu")
-_DEFAULT_START = "dis-medium"
-"""What an imported SDC-Net improves; those that were trained here say it themselves."""
 
 
-def load_motion(named: str, *, device: torch.device = _CPU, iterations: int = 12) -> MotionEstimator:
+def load_motion(
+    named: str, *, device: torch.device = _CPU, iterations: int = 12, start: str = "dis-medium"
+) -> MotionEstimator:
     """Return the motion estimator that a recipe names.
 
     Args:
         named: A name in `MOTIONS`, or the path of a checkpoint.
         device: Where a network runs.
         iterations: How often RAFT improves its flow.
+        start: What an imported SDC-Net improves, named likewise; one that was trained here says it itself.
 
     Raises:
         RecipeError: It is neither a name nor a file.
@@ -55,17 +56,19 @@ def load_motion(named: str, *, device: torch.device = _CPU, iterations: int = 12
             load_weights(path, flownet2)
             return FlowNet2Flow(flownet2.to(device), name=name)
         case "sdcnet":
-            return _sdcnet(path, card, name, device)
+            begin = load_motion(card.recipe.get("input_motion", start), device=device, iterations=iterations)
+            return _sdcnet(path, card, f"{name}-{begin.name}", begin, device)
     raise CheckpointError(
         f"{path} holds motion of the network {card.network}, expected raft, flownet2 or sdcnet; "
         "it was written by another version"
     )
 
 
-def _sdcnet(path: Path, card: Card, name: str, device: torch.device) -> MotionEstimator:
+def _sdcnet(
+    path: Path, card: Card, name: str, start: MotionEstimator, device: torch.device
+) -> MotionEstimator:
     network = SDCNet(**card.settings)
     load_weights(path, network)
-    start = load_motion(card.recipe.get("input_motion", _DEFAULT_START), device=device)
     # Published weights, which carry no recipe of ours, were trained on pictures as OpenCV reads them.
     make = SDCNetMotion if network.frame_count == 2 else SDCNetLooksBack
-    return make(network.to(device), start, name=f"{name}-{start.name}", blue_first=not card.recipe)
+    return make(network.to(device), start, name=name, blue_first=not card.recipe)

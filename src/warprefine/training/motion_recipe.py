@@ -31,7 +31,7 @@ class MotionRecipe(Settings):
     starts_from_flow: bool = True
     """Correct the flow that the network is given, instead of predicting one anew as published."""
     input_motion: str = "dis-medium"
-    """Which motion estimator gives that flow: a name in `motion.MOTIONS`."""
+    """Which motion estimator gives that flow: a name in `motion.MOTIONS`, or a checkpoint."""
     kernel_weight: float = Field(0.01, ge=0)
     """Weight of the loss that holds kernels near one in the middle and else zero."""
     optimisation: Optimisation = Optimisation(
