@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from warprefine.cli.options import use_threads
@@ -42,6 +42,8 @@ SIZES = ((360, 480), (512, 1024))
 CLASSES = 19
 THREADS = 2
 FEATURES = 64
+MOST_RUNS, LONGEST_S = 5, 8
+STATUS = Path("/proc/self/status")
 BEGIN, END = "<!-- begin {} -->", "<!-- end {} -->"
 SEPARATELY = {"huggingface", "timm"}  # whatever model the user names
 
@@ -109,23 +111,21 @@ def measure(group: str, name: str, size: tuple[int, int], device: torch.device) 
     run, network = job(group, name, size, device)
     autocast = torch.autocast(device.type, torch.bfloat16) if group != "Motion estimators" else None
 
-    def once() -> Tensor | None:
-        with torch.inference_mode(), autocast or contextlib.nullcontext():
+    def once() -> None:
+        with torch.no_grad(), autocast or contextlib.nullcontext():
             run()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        return None
 
-    before = memory(device)
-    once()
-    peak = memory(device) - before
-    times = []
-    while len(times) < 5 and sum(times) < 20:
+    before = begin_peak(device)
+    with FlopCounterMode(display=False) as counter:
+        once()
+    peak = peak_memory(device) - before
+    times: list[float] = []
+    while len(times) < MOST_RUNS and sum(times) < LONGEST_S:
         start = time.perf_counter()
         once()
         times.append(time.perf_counter() - start)
-    with FlopCounterMode(display=False) as counter:
-        run()
     weights = sum(p.numel() for p in network.parameters()) if network is not None else 0
     return {
         "weights": weights,
@@ -135,12 +135,24 @@ def measure(group: str, name: str, size: tuple[int, int], device: torch.device) 
     }
 
 
-def memory(device: torch.device) -> float:
-    """Return the most memory used so far, in bytes."""
+def begin_peak(device: torch.device) -> float:
+    """Forget earlier peaks of memory, and return what is used now, in bytes."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return float(torch.cuda.memory_allocated(device))
+    if STATUS.exists():
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # building a network peaks too
+    return peak_memory(device)
+
+
+def peak_memory(device: torch.device) -> float:
+    """Return the most memory used since `begin_peak`, in bytes; elsewhere than on Linux since the start."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kibibytes * (1 if sys.platform == "darwin" else 1024)
+    if STATUS.exists():
+        lines = STATUS.read_text(encoding="ascii").splitlines()
+        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def table(device: str) -> str:
@@ -152,7 +164,8 @@ def table(device: str) -> str:
         lines += [f"| {group} | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
         for name in listed:
             found = [in_process(group, name, size, device) for size in SIZES]
-            cells = [f"{found[0]['weights'] / 1e6:.2f} M"]
+            millions = found[0]["weights"] / 1e6
+            cells = [f"{millions:.2f} M" if millions else "–"]
             for at_size in found:
                 giga = f"{at_size['macs'] / 1e9:.1f} G" if at_size["macs"] else "–"
                 cells += [giga, f"{at_size['ms']:,.0f}", f"{at_size['mib']:,.0f}"]
