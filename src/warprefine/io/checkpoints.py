@@ -88,7 +88,7 @@ def begin_from(path: Path, network: nn.Module) -> None:
     if not isinstance(target, nn.Module):
         raise CheckpointError(
             f"{path} holds a trunk ({card.network}), but the network of the recipe has none; "
-            "choose a network that is built on it, or set weights to none"
+            'choose a network that is built on it, or set weights = "" under [segmenter]'
         )
     weights = target.state_dict()
     counts = (len(card.class_names), getattr(network, "class_count", 0))
