@@ -7,6 +7,7 @@ import os
 # Two workers on two cores: a thread that waits must sleep, not spin. OpenMP reads this when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,39 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; say where it is with WARPREFINE_SHARED")
     return folder
+
+
+def write_nyuv2(folder: Path, *, h: int = 24, w: int = 32) -> Path:
+    """Write NYU-Depth V2 in small, in MATLAB's formats: two frames for training, one for testing.
+
+    The first two are of one scene and 10 s apart. Kind 0 is not labelled, kind k is class (k - 1) % 40.
+    """
+    h5py = pytest.importorskip("h5py", reason="not installed: extra [nyuv2]")
+    matlab = pytest.importorskip("scipy.io", reason="not installed: extra [nyuv2]")
+    random = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    texts = {
+        "scenes": ("kitchen_0004", "kitchen_0004", "bedroom_0001"),
+        "rawRgbFilenames": (
+            "kitchen_0004/r-1000.000000-11.ppm",
+            "kitchen_0004/r-1010.000000-22.ppm",
+            "bedroom_0001/r-2000.000000-33.ppm",
+        ),
+    }
+    with h5py.File(folder / "nyu_depth_v2_labeled.mat", "w") as file:
+        file["images"] = random.integers(0, 256, (3, 3, w, h), np.uint8)
+        file["labels"] = random.integers(0, 895, (3, w, h), np.uint16)
+        for key, values in texts.items():
+            cells = file.create_dataset(key, (1, 3), h5py.ref_dtype)
+            for number, text in enumerate(values):
+                file[f"#refs#/{key}{number}"] = np.array([[ord(letter)] for letter in text], np.uint16)
+                cells[0, number] = file[f"#refs#/{key}{number}"].ref
+    matlab.savemat(folder / "splits.mat", {"trainNdxs": [[1], [2]], "testNdxs": [[3]]})
+    matlab.savemat(folder / "classMapping40.mat", {"mapClass": [np.arange(894) % 40 + 1]})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nyuv2() -> Callable[..., Path]:
+    """A function that writes the files of NYU-Depth V2 in small."""
+    return write_nyuv2

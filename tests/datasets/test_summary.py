@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import FrameError, LabelError
+from warprefine.core.errors import DatasetError, FrameError, LabelError
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
-from warprefine.datasets.summary import check_video, summarise
+from warprefine.datasets.camvid import read_camvid
+from warprefine.datasets.summary import SAMPLE, check_video, summarise
 from warprefine.io.frames import frame_stems
 from warprefine.io.images import write_frame, write_labels
 
@@ -54,6 +55,7 @@ def test_frames_and_pixels_are_counted(dataset: Dataset) -> None:
     assert video.size == (H, W)
     assert summary.pixels == (2 * 2 * W, 2 * W, 2 * W)
     assert summary.frequencies == (0.5, 0.25, 0.25)
+    assert summary.counted == 2
     assert summary.problems == ()
 
 
@@ -85,6 +87,7 @@ def test_every_problem_is_told_once(dataset: Dataset) -> None:
     assert "frame1.png is no picture" in about_frame
     assert "frame3.png is 5 x 6" in about_size
     assert summary.pixels == (2 * W, W, W)
+    assert summary.counted == 1
 
 
 def test_a_frame_that_is_gone_is_one_problem(dataset: Dataset) -> None:
@@ -153,3 +156,85 @@ def test_a_damaged_video_file_is_one_problem(tmp_path: Path) -> None:
     assert summary.videos[0].size == (32, 48)
     assert len(summary.problems) == 1
     assert "cannot decode frame 20" in summary.problems[0]
+
+
+def test_of_many_label_maps_some_are_counted(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They lie evenly over the data set; only a check opens them all."""
+    assert SAMPLE == 200
+    monkeypatch.setattr("warprefine.datasets.summary.SAMPLE", 6)
+    video = dataset.videos[0]
+    sky = dataset.root / "sky.png"
+    write_labels(sky, torch.full((1, H, W), 1, dtype=torch.uint8), CLASSES)
+    # The second half of the data set shows nothing but the second class.
+    many = [
+        replace(video, name=str(number), labels={0: sky if number >= 6 else video.labels[0]}, truth={})
+        for number in range(12)
+    ]
+    many_labels = replace(dataset, videos=tuple(many))
+
+    some, everything = summarise(many_labels), summarise(many_labels, check=True)
+
+    assert (some.counted, everything.counted) == (6, 12)
+    assert some.frequencies == everything.frequencies == (0.25, 0.625, 0.125)
+    assert summarise(replace(many_labels, videos=tuple(many[:6]))).counted == 6
+
+
+def test_what_is_missing_and_how_far_it_is_are_passed_on(dataset: Dataset) -> None:
+    """The notes of the reader are part of the summary; progress is told after each video."""
+    two = (dataset.videos[0], replace(dataset.videos[0], name="again"))
+    heard = []
+
+    summary = summarise(
+        replace(dataset, videos=two, notes=("7 frames are left out",)),
+        progress=lambda task, done, total, note="": heard.append((done, total)),
+    )
+
+    assert summary.notes == ("7 frames are left out",)
+    assert heard == [(1, 2), (2, 2)]
+
+
+def write_camvid(root: Path, *stems: str, ending: str = ".png") -> None:
+    """Write validation pictures as SegNet's authors lay them out."""
+    for stem in stems:
+        write_frame(root / "val" / f"{stem}.png", torch.zeros(1, 3, H, W, dtype=torch.uint8))
+        write_labels(root / "valannot" / f"{stem}.png", torch.zeros(1, H, W, dtype=torch.uint8), CLASSES)
+        for folder in ("val", "valannot"):
+            (root / folder / f"{stem}.png").rename(root / folder / f"{stem}{ending}")
+
+
+@pytest.mark.parametrize("ending", [".png", ".PNG"])
+def test_camvid_is_sound_whatever_else_lies_beside_it(tmp_path: Path, ending: str) -> None:
+    """Endings may be upper case, and the hidden files of other systems are no pictures."""
+    write_camvid(tmp_path, "0016E5_07959", "0016E5_07961", ending=ending)
+    for folder in ("", "val", "valannot"):
+        (tmp_path / folder / ".DS_Store").write_bytes(b"Bud1")
+    (tmp_path / "val/._0016E5_07959.png").write_bytes(b"Mac OS X")
+
+    summary = summarise(read_camvid(tmp_path, "val"), check=True)
+
+    assert [video.name for video in summary.videos] == ["0016E5_07959", "0016E5_07961"]
+    assert summary.problems == ()
+    assert summary.frequencies[0] == 1
+
+
+def test_a_picture_of_camvid_that_is_cut_short_is_told(tmp_path: Path) -> None:
+    """Its header is sound, so only a check finds it."""
+    write_camvid(tmp_path, "a", "b")
+    path = tmp_path / "val/b.png"
+    path.write_bytes(path.read_bytes()[:45])
+    dataset = read_camvid(tmp_path, "val")
+
+    (problem,) = summarise(dataset, check=True).problems
+
+    assert "cannot read" in problem
+    assert "val/b.png" in problem
+    assert summarise(dataset).problems == ()
+
+
+def test_a_label_map_of_camvid_that_is_missing_is_told(tmp_path: Path) -> None:
+    """A single frame without labels is none."""
+    write_camvid(tmp_path, "a", "b")
+    (tmp_path / "valannot/b.png").unlink()
+
+    with pytest.raises(DatasetError, match=r"have no label map in .*valannot: b\.png; expected one for each"):
+        read_camvid(tmp_path, "val")

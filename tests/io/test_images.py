@@ -21,9 +21,11 @@ from warprefine.io.images import (
     image_size,
     read_frame,
     read_gray,
+    read_ids,
     read_labels,
     write_frame,
     write_gray,
+    write_ids,
     write_labels,
 )
 
@@ -448,6 +450,49 @@ def test_a_missing_label_map_is_a_label_error(tmp_path: Path) -> None:
     """A label map that is not there is named as such."""
     with pytest.raises(LabelError, match=r"there is no file .*gone\.png"):
         read_labels(tmp_path / "gone.png", PLAIN)
+
+
+# ids
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_ids_are_read_as_they_are(tmp_path: Path, kind: type[np.generic]) -> None:
+    """Numbers of 8 and 16 bits come back exactly, whether or not a class has them."""
+    most = np.iinfo(kind).max
+    write_index_png(tmp_path / "a.png", np.array([[0, 34, 255], [most - 1, most, 1]], kind))
+
+    ids = read_ids(tmp_path / "a.png")
+
+    assert ids.dtype == np.uint16
+    assert ids.tolist() == [[0, 34, 255], [most - 1, most, 1]]
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_packed_ids_are_not_stretched(tmp_path: Path, bits: int) -> None:
+    """A grey PNG of few bits holds small numbers, not brightness."""
+    row = b"\x18" if bits == 2 else b"\x01\x20"
+    (tmp_path / "a.png").write_bytes(grey_png([row], w=3, depth=bits))
+
+    assert read_ids(tmp_path / "a.png").tolist() == [[0, 1, 2]]
+
+
+def test_ids_are_written_as_plain_grey(tmp_path: Path) -> None:
+    """A file of ids has no palette, for some readers take a palette's colours for the numbers."""
+    write_ids(tmp_path / "a.png", MASK)
+
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (picture.mode, picture.format) == ("L", "PNG")
+    assert read_ids(tmp_path / "a.png").tolist() == MASK.tolist()
+
+
+def test_pictures_of_colours_hold_no_ids(tmp_path: Path) -> None:
+    """Colours in the place of ids are refused, and so is a file that is not there."""
+    Image.fromarray(rgb()).save(tmp_path / "a.png")
+
+    with pytest.raises(LabelError, match=r"a\.png is a colour picture \(mode RGB\); expected an index PNG"):
+        read_ids(tmp_path / "a.png")
+    with pytest.raises(LabelError, match=r"there is no file .*gone\.png"):
+        read_ids(tmp_path / "gone.png")
 
 
 # grey maps

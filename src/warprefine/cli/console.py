@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from warprefine.core.errors import WarpRefineError
-from warprefine.datasets.summary import DatasetSummary
+from warprefine.datasets.summary import DatasetSummary, VideoSummary
 from warprefine.io.atomic import make_folder, writing_errors
 
 QUIET_INTERVAL = 20.0
@@ -24,6 +25,9 @@ QUIET_INTERVAL = 20.0
 
 LONGEST_LIST = 40
 """Videos that `inspect` lists before it only counts."""
+
+GROUPED_FROM = 100
+"""Videos from which on `inspect` does not list them at all: it counts those that are alike."""
 
 # Names of files are text: nothing in them stands for colours or pictures.
 console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -103,19 +107,18 @@ def log_to(run: Path) -> Iterator[None]:
         handler.close()
 
 
+def print_notes(notes: Iterable[str]) -> None:
+    """Print remarks on what is missing, a line each."""
+    for note in notes:
+        console.print(f"note: {note}")
+
+
 def print_summary(summary: DatasetSummary) -> None:
-    """Print what a data set holds: its videos, its class frequencies as bars, its problems."""
-    videos = Table(box=None, pad_edge=False)
-    videos.add_column("video")
-    for heading in ("frames", "key", "truth", "size"):
-        videos.add_column(heading, justify="right")
-    for video in summary.videos[:LONGEST_LIST]:
-        size = f"{video.size[1]} x {video.size[0]}" if video.size else "unreadable"
-        videos.add_row(video.name, str(video.frames), str(video.key_frames), str(video.truth_frames), size)
-    console.print(videos)
-    left_out = summary.videos[LONGEST_LIST:]
-    if left_out:
-        console.print(f"... and {len(left_out)} more videos")
+    """Print what a data set holds: its videos, its class frequencies as bars, what it lacks, its problems."""
+    if len(summary.videos) < GROUPED_FROM:
+        _print_videos(summary.videos)
+    else:
+        _print_groups(summary.videos)
     frames = sum(video.frames for video in summary.videos)
     keys = sum(video.key_frames for video in summary.videos)
     console.print(f"{len(summary.videos)} videos, {frames} frames, {keys} key frames\n")
@@ -123,5 +126,46 @@ def print_summary(summary: DatasetSummary) -> None:
     for name, share in zip((*summary.classes.names, "void"), summary.frequencies, strict=True):
         classes.add_row(name, f"{100 * share:.2f} %", "█" * round(40 * share))
     console.print(classes)
+    if summary.counted < keys:
+        console.print(f"from {summary.counted} of {keys} label maps")
+    print_notes(summary.notes)
     for problem in summary.problems:
         say_error(problem)
+
+
+def _print_videos(summaries: Sequence[VideoSummary]) -> None:
+    videos = Table(box=None, pad_edge=False)
+    videos.add_column("video")
+    for heading in ("frames", "key", "truth", "size"):
+        videos.add_column(heading, justify="right")
+    for video in summaries[:LONGEST_LIST]:
+        counts = (video.frames, video.key_frames, video.truth_frames)
+        videos.add_row(video.name, *map(str, counts), _size(video))
+    console.print(videos)
+    left_out = summaries[LONGEST_LIST:]
+    if left_out:
+        console.print(f"... and {len(left_out)} more videos")
+
+
+def _print_groups(summaries: Sequence[VideoSummary]) -> None:
+    """Print a line for all videos that are alike, the most frequent kind first."""
+    groups = Counter(
+        f"of {_count(video.frames, 'frame')} ({_count(video.key_frames, 'key frame')}, "
+        + (f"{video.truth_frames} with truth, " if video.truth_frames else "")
+        + f"{_size(video)})"
+        for video in summaries
+    ).most_common()
+    for kind, count in groups[:LONGEST_LIST]:
+        console.print(f"{_count(count, 'video')} {kind}")
+    left_out = groups[LONGEST_LIST:]
+    if left_out:
+        more = sum(count for _, count in left_out)
+        console.print(f"... and {_count(more, 'more video')} of {len(left_out)} other kinds")
+
+
+def _size(video: VideoSummary) -> str:
+    return f"{video.size[1]} x {video.size[0]}" if video.size else "unreadable"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -71,6 +71,7 @@ class Dataset:
     videos: tuple[Video, ...]
     broken: Mapping[str, WarpRefineError] = field(default_factory=dict)  # by name, videos left out, and why
     origin: Mapping[str, str | None] = field(default_factory=dict)  # how to open it again, see `open_dataset`
+    notes: tuple[str, ...] = ()  # remarks on what its folder lacks, a line each, for people
 
     def __post_init__(self) -> None:
         names = [video.name for video in self.videos]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from warprefine.core.classes import Color
+from warprefine.core.classes import ClassSet, Color
 from warprefine.core.tensors import VOID
 
 
@@ -75,3 +75,14 @@ CITYSCAPES_LABELS = (
     CityscapesLabel("license plate", -1, -1, "vehicle", (0, 0, 142)),
 )
 """All labels in the order of the benchmark; an id that is not negative is a position in it."""
+
+_CLASSES = tuple(label for label in CITYSCAPES_LABELS if label.evaluated)  # stands in the order of train ids
+
+CITYSCAPES_CLASSES = ClassSet(
+    names=tuple(label.name for label in _CLASSES),
+    colors=tuple(label.color for label in _CLASSES),
+    file_ids=tuple(label.id for label in _CLASSES),
+    void_ids=tuple(label.id for label in CITYSCAPES_LABELS if not label.evaluated and label.id >= 0),
+    categories=tuple(label.category for label in _CLASSES),
+)
+"""The 19 classes that are scored; a position is a train id, and files hold ids."""

@@ -19,21 +19,50 @@ def open_dataset(
 
     Args:
         reader: A name in `READERS`.
-        split: Part of the data set, where its layout has parts.
+        split: Part of the data set, where its layout has parts; "train[::12]" takes every twelfth video of
+            the part, in the order of the reader.
         key_frames: START::STEP: use these labelled frames as key frames, hold the others back as truth.
 
     Raises:
-        DatasetError: The layout is not what the reader expects.
+        DatasetError: The layout is not what the reader expects, or a slice of the split leaves nothing.
         KeyFrameError: `key_frames` is not START::STEP or names no labelled frame.
     """
-    root = Path(root)
-    dataset = look_up(READERS, reader, what="reader")(root, split)
+    root, split = Path(root), _absolute(split)
+    part, chosen = parse_split(split)
+    dataset = look_up(READERS, reader, what="reader")(root, part)
+    if chosen is not None:
+        dataset = replace(dataset, videos=dataset.videos[chosen])
     if key_frames is not None:
         dataset = dataset.with_key_frames(*parse_key_frames(key_frames))
     if not dataset.videos:
         raise DatasetError(f"{root} holds no video of split {split!r}; see `warprefine inspect --help`")
     origin = {"root": str(root.resolve()), "reader": reader, "split": split, "key_frames": key_frames}
     return replace(dataset, origin=origin)
+
+
+def _absolute(split: str) -> str:
+    """Let a file that a split is read from ("val@split.json") be found from every folder."""
+    part, at, file = split.partition("@")
+    name, bracket, chosen = file.partition("[")
+    return f"{part}@{Path(name).resolve()}{bracket}{chosen}" if at else split
+
+
+def parse_split(text: str) -> tuple[str, slice | None]:
+    """Return the name of a split and which of its videos to take: "train[5:20:2]"; None takes all.
+
+    Raises:
+        DatasetError: What stands in brackets is no slice.
+    """
+    match = re.fullmatch(r"(.*?)\[(.*)\]", text)
+    if match is None:
+        return text, None
+    numbers = re.fullmatch(r"(-?\d*):(-?\d*)(?::(\d*))?", match[2])
+    if numbers is None or numbers[3] == "0":
+        raise DatasetError(
+            f"split {text!r} ends in no slice START:STOP:STEP with a step of at least 1; expected for "
+            f"example {match[1]}[:20] or {match[1]}[::12]"
+        )
+    return match[1], slice(*(int(number) if number else None for number in numbers.groups()))
 
 
 def parse_key_frames(text: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
@@ -11,10 +11,14 @@ import torch
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import WarpRefineError
+from warprefine.core.progress import Progress, silent
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import frame_size, open_frames
 from warprefine.io.images import read_labels
+
+SAMPLE = 200
+"""Label maps of key frames that are enough to say how often each class occurs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +36,16 @@ class VideoSummary:
 class DatasetSummary:
     """What a data set holds.
 
-    `pixels` counts the pixels of each class in the label maps of the key frames, and of VOID last.
-    `problems` has one line for each file that cannot be used.
+    `pixels` counts the pixels of each class in `counted` label maps of key frames, and of VOID last.
+    `problems` has one line for each file that cannot be used, `notes` one for what else is missing.
     """
 
     classes: ClassSet
     videos: tuple[VideoSummary, ...]
     pixels: tuple[int, ...]
+    counted: int
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def frequencies(self) -> tuple[float, ...]:
@@ -48,10 +54,11 @@ class DatasetSummary:
         return tuple(count / total for count in self.pixels)
 
 
-def summarise(dataset: Dataset, *, check: bool = False) -> DatasetSummary:
+def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = silent) -> DatasetSummary:
     """Count the frames of every video and the pixels of every class.
 
-    Opens the label maps of all key frames, and of other files the headers.
+    Opens the label maps of at most `SAMPLE` key frames, spread evenly over the data set, and of other
+    files the headers.
 
     Args:
         check: Open every frame and every label map, and collect what is wrong instead of raising. Without
@@ -63,32 +70,30 @@ def summarise(dataset: Dataset, *, check: bool = False) -> DatasetSummary:
     """
     problems: list[str] | None = [] if check else None
     pixels = torch.zeros(VOID + 1, dtype=torch.int64)
+    counted = 0
+    chosen = _spread(dataset.videos, most=None if check else SAMPLE)
     videos = []
-    for video in dataset.videos:
+    for position, video in enumerate(dataset.videos):
         size = None
         with _noted(problems):
             size = frame_size(video, 0)
-        for number, path in video.labels.items():
+        for number in chosen.get(position, ()):
             with _noted(problems):
-                labels = read_labels(path, dataset.classes, size=frame_size(video, number))
+                labels = read_labels(video.labels[number], dataset.classes, size=frame_size(video, number))
                 pixels += torch.bincount(labels.flatten(), minlength=VOID + 1)
+                counted += 1
         if problems is not None:
             _check_truth(video, dataset.classes, problems)
             _check_frames(video, problems)
-        videos.append(
-            VideoSummary(
-                name=video.name,
-                frames=len(video),
-                key_frames=len(video.labels),
-                truth_frames=len(video.truth),
-                size=size,
-            )
-        )
+        videos.append(_summary(video, size))
+        progress("Looking into videos", len(videos), len(dataset.videos))
     return DatasetSummary(
         classes=dataset.classes,
         videos=tuple(videos),
         pixels=(*pixels[: len(dataset.classes)].tolist(), int(pixels[VOID])),
+        counted=counted,
         problems=tuple(dict.fromkeys([*map(str, dataset.broken.values()), *(problems or ())])),
+        notes=dataset.notes,
     )
 
 
@@ -103,6 +108,27 @@ def check_video(video: Video, classes: ClassSet) -> None:
     """
     for number, path in chain(video.labels.items(), video.truth.items()):
         read_labels(path, classes, size=frame_size(video, number))
+
+
+def _spread(videos: Sequence[Video], *, most: int | None) -> dict[int, list[int]]:
+    """Choose key frames at equal distances, at most `most`: position of a video -> frame numbers."""
+    known = [(position, number) for position, video in enumerate(videos) for number in video.labels]
+    count = len(known) if most is None else min(most, len(known))
+    chosen: dict[int, list[int]] = {}
+    for turn in range(count):
+        position, number = known[turn * len(known) // count]
+        chosen.setdefault(position, []).append(number)
+    return chosen
+
+
+def _summary(video: Video, size: tuple[int, int] | None) -> VideoSummary:
+    return VideoSummary(
+        name=video.name,
+        frames=len(video),
+        key_frames=len(video.labels),
+        truth_frames=len(video.truth),
+        size=size,
+    )
 
 
 @contextmanager

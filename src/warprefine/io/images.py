@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8, UInt16
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
@@ -114,6 +115,24 @@ def write_labels(path: Path, labels: LabelMaps, classes: ClassSet) -> None:
     file_ids[: len(classes)] = classes.ids
     picture = Image.fromarray(file_ids[positions.cpu().numpy()])
     picture.putpalette(_palette(classes))
+    with replacing(path) as draft:
+        picture.save(draft, format="PNG", compress_level=_PNG_LEVEL)
+
+
+def read_ids(path: Path) -> UInt16[np.ndarray, "h w"]:
+    """Read the numbers that an index PNG of up to 16 bits holds, as they are.
+
+    Raises:
+        LabelError: The file is missing, cut short or no index PNG.
+    """
+    with _opened(path, LabelError) as picture:
+        _check_index_map(picture, path)
+        return _indices(picture)
+
+
+def write_ids(path: Path, ids: UInt8[np.ndarray, "h w"]) -> None:
+    """Write numbers as they are into an 8-bit grey PNG, without a palette."""
+    picture = Image.fromarray(ids)
     with replacing(path) as draft:
         picture.save(draft, format="PNG", compress_level=_PNG_LEVEL)
 

@@ -1,0 +1,131 @@
+"""Turn CamVid's archive, whose labels are colours, into data set folders with index label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from warprefine.core.classes import VOID_COLOR, ClassSet
+from warprefine.core.errors import DatasetError, LabelError, cut
+from warprefine.core.progress import Progress, silent
+from warprefine.core.tensors import VOID, LabelMaps
+from warprefine.datasets.camvid32 import CAMVID32_CLASSES, SPLITS, read_label_colors, split_of
+from warprefine.datasets.class_file import write_classes
+from warprefine.datasets.files import existing_folder, frames_in, visible
+from warprefine.io.atomic import copy_file
+from warprefine.io.images import read_frame, write_labels
+from warprefine.jobs.convert import claim_folder, filling
+
+_PICTURES, _LABELS, _LABEL_ENDING = "701_StillsRaw_full", "LabeledApproved_full", "_L.png"
+
+
+def convert_camvid32(
+    source: Path, out: Path, *, lists: Path | None = None, progress: Progress = silent
+) -> None:
+    """Write OUT/train, OUT/val and OUT/test as data set folders, each picture a video of one frame.
+
+    Pictures are copied as they are. Videos that are there already are left alone.
+
+    Args:
+        source: Holds 701_StillsRaw_full, LabeledApproved_full and, if the labels have other colours than
+            the official ones, label_colors.txt.
+        lists: Holds train.txt, val.txt and test.txt, which begin each line with a picture's name or path;
+            the split of Sturgess et al. and SegNet, if not given.
+
+    Raises:
+        DatasetError: A folder or list is missing, or pictures, labels and lists do not match.
+        FrameError: A label picture cannot be read.
+        LabelError: It holds a colour of no label.
+        RunFolderError: `out` cannot be written, or holds another conversion.
+    """
+    pairs = _pairs(source)
+    chosen = _listed(lists, pairs) if lists else {stem: split_of(stem) for stem in pairs}
+    colors = source / "label_colors.txt"
+    classes = read_label_colors(colors) if colors.is_file() else CAMVID32_CLASSES
+    claim_folder(out, {"dataset": "camvid32", "classes": classes.fingerprint(), "splits": chosen})
+    table = color_table(classes)
+    for done, (stem, split) in enumerate(chosen.items(), start=1):
+        folder = out / split / "videos" / stem
+        picture, labels = pairs[stem]
+        if not folder.exists():
+            with filling(folder) as draft:
+                copy_file(picture, draft / "frames" / picture.name)
+                write_labels(draft / "labels" / f"{stem}.png", read_color_labels(labels, table), classes)
+        progress("Converting CamVid", done, len(chosen))
+    for split in sorted(set(chosen.values())):
+        write_classes(out / split / "classes.toml", classes)
+
+
+def color_table(classes: ClassSet) -> NDArray[np.int16]:
+    """Return the position of the class of every colour red · 65536 + green · 256 + blue; -1 for none."""
+    table = np.full(1 << 24, -1, np.int16)
+    table[_packed(np.array(classes.colors))] = range(len(classes))
+    table[_packed(np.array([VOID_COLOR]))] = VOID
+    return table
+
+
+def read_color_labels(path: Path, table: NDArray[np.int16]) -> LabelMaps:
+    """Read a picture whose colours are labels as a label map, (1, h, w).
+
+    Raises:
+        FrameError: The file is missing, cut short or no picture.
+        LabelError: It holds a colour that the table does not know.
+    """
+    colors = _packed(read_frame(path)[0].permute(1, 2, 0).numpy())
+    positions = table[colors]
+    strays, counts = np.unique(colors[positions < 0], return_counts=True)
+    if len(strays):
+        told = (
+            f"{(int(s) >> 16, int(s) >> 8 & 255, int(s) & 255)} ({c} px)"
+            for s, c in zip(strays, counts, strict=True)
+        )
+        raise LabelError(
+            f"label picture {path} holds colours of no label: {cut(told)}; paint them over, or name them in "
+            f"label_colors.txt beside {_LABELS}"
+        )
+    return torch.from_numpy(positions.astype(np.uint8))[None]
+
+
+def _packed(colors: NDArray[np.integer]) -> NDArray[np.int64]:
+    red, green, blue = np.moveaxis(colors.astype(np.int64), -1, 0)
+    packed: NDArray[np.int64] = (red << 16) + (green << 8) + blue
+    return packed
+
+
+def _pairs(source: Path) -> dict[str, tuple[Path, Path]]:
+    """Find the picture and the label picture of each stem."""
+    existing_folder(source, expected=f"a folder of CamVid with {_PICTURES} and {_LABELS}")
+    pictures = {path.stem: path for path in frames_in(source / _PICTURES)}
+    folder = existing_folder(source / _LABELS, expected="the label pictures of CamVid, STEM_L.png")
+    files = [path for path in visible(folder) if path.name.endswith(_LABEL_ENDING)]
+    labels = {path.name.removesuffix(_LABEL_ENDING): path for path in files}
+    alone = sorted(pictures.keys() ^ labels.keys())
+    if alone:
+        raise DatasetError(
+            f"{source} has a picture without labels, or labels without a picture, of {cut(alone)}; expected "
+            f"{_PICTURES}/STEM.png and {_LABELS}/STEM{_LABEL_ENDING} for each"
+        )
+    return {stem: (pictures[stem], labels[stem]) for stem in pictures}
+
+
+def _listed(lists: Path, pairs: Mapping[str, object]) -> dict[str, str]:
+    """Read which picture is in which split."""
+    existing_folder(lists, expected="lists of pictures: train.txt, val.txt and test.txt")
+    chosen: dict[str, str] = {}
+    for split in SPLITS:
+        path = lists / f"{split}.txt"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        for stem in (Path(line.split()[0]).stem for line in lines if line.strip()):
+            if stem not in pairs or stem in chosen:
+                trouble = f"which {chosen[stem]}.txt lists too" if stem in chosen else "which is not there"
+                raise DatasetError(
+                    f"{path} lists {stem}, {trouble}; expected each picture in one list, by name or path"
+                )
+            chosen[stem] = split
+    if not chosen:
+        raise DatasetError(f"{lists} lists no pictures; expected train.txt, val.txt and test.txt in it")
+    return chosen

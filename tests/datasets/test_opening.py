@@ -1,0 +1,63 @@
+"""Tests of datasets/opening.py: a data set is named in few words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from warprefine.core.errors import DatasetError, KeyFrameError
+from warprefine.datasets.opening import open_dataset, parse_key_frames, parse_split
+
+
+def test_a_split_may_end_in_a_slice(tiny_data: Path) -> None:
+    """Of two videos the second one alone is opened; what was asked for is remembered as it was written."""
+    dataset = open_dataset(tiny_data, split="train[1:]")
+
+    assert [video.name for video in dataset.videos] == ["street-001"]
+    assert open_dataset(**dataset.origin).videos == dataset.videos
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("train", ("train", None)),
+        ("train[::12]", ("train", slice(None, None, 12))),
+        ("cv2-val[:20]", ("cv2-val", slice(None, 20, None))),
+        ("val[-5:-1]", ("val", slice(-5, -1, None))),
+    ],
+)
+def test_words_of_a_split(text: str, expected: tuple[str, slice | None]) -> None:
+    """What stands in brackets says which videos are taken, as in Python."""
+    assert parse_split(text) == expected
+
+
+@pytest.mark.parametrize("text", ["train[]", "train[3]", "train[::0]", "train[a:b]", "train[::-1]"])
+def test_what_is_no_slice(text: str) -> None:
+    """Brackets hold start, stop and step."""
+    with pytest.raises(DatasetError, match=r"ends in no slice START:STOP:STEP.*train\[:20\]"):
+        parse_split(text)
+
+
+def test_a_slice_that_leaves_nothing(tiny_data: Path) -> None:
+    """Two videos have no fifth one."""
+    with pytest.raises(DatasetError, match="holds no video of split"):
+        open_dataset(tiny_data, split="train[5:]")
+
+
+@pytest.mark.parametrize("text", ["10", "10:21", "10::0", "a::b", "::"])
+def test_what_are_no_key_frames(text: str) -> None:
+    """Key frames have a start and a step."""
+    with pytest.raises(KeyFrameError, match="are not START::STEP"):
+        parse_key_frames(text)
+
+
+def test_a_split_from_a_file_is_found_from_every_folder(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path is remembered in full, a slice behind it as it is."""
+    monkeypatch.chdir(tmp_path)
+    dataset = open_dataset(tiny_data, split="val@split.json[:1]")
+
+    assert dataset.origin["split"] == f"val@{tmp_path.resolve() / 'split.json'}[:1]"
+    assert len(dataset.videos) == 1
