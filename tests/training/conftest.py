@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,8 +17,9 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import write_frame, write_labels
+from warprefine.training.network_recipe import Augmentation
 from warprefine.training.optimisation import Optimisation
-from warprefine.training.recipe import Augmentation, RefinerRecipe, SegmenterRecipe
+from warprefine.training.recipe import RefinerRecipe, SegmenterRecipe
 
 COLOURS = np.array([[50, 60, 70], [60, 190, 60], [200, 70, 60]], np.uint8)
 CLASSES = ClassSet(names=("road", "tree", "car"), colors=tuple(tuple(c) for c in COLOURS.tolist()))
@@ -93,3 +97,27 @@ def segmenter_recipe() -> SegmenterRecipe:
 def refiner_recipe() -> RefinerRecipe:
     """A refiner that trains in a moment and learns next to nothing."""
     return RefinerRecipe(widths=(4, 4, 4, 4), longest_cycle=2, optimisation=QUICK, crop=(32, 32))
+
+
+@pytest.fixture(scope="session")
+def torchrun() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Start two_ranks.py in two processes."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        script = Path(__file__).with_name("two_ranks.py")
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+        command = [*launcher, str(script), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def two_ranks(
+    torchrun: Callable[..., subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    """What each of two processes has found, by the names of the functions in two_ranks.py."""
+    folder = tmp_path_factory.mktemp("ranks")
+    done = torchrun(folder)
+    assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]

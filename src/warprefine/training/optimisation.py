@@ -19,7 +19,9 @@ class Optimisation(Settings):
     steps: int = Field(2000, ge=1)
     """Number of optimiser steps."""
     batch: int = Field(8, ge=1)
-    """Samples per step."""
+    """Samples per batch, over all processes."""
+    accumulate: int = Field(1, ge=1)
+    """Batches whose gradients are added up for one step."""
     optimiser: Literal["adamw", "sgd"] = "adamw"
     """AdamW, which gets further in few steps, or the paper's SGD."""
     learning_rate: float = Field(2e-3, gt=0)
@@ -40,6 +42,8 @@ class Optimisation(Settings):
     """The power of scaled-poly after its turn."""
     second_scale: float = Field(1.0, gt=0)
     """The learning rate with which scaled-poly begins anew, as a multiple of the first."""
+    steps_per_drop: int = Field(1, ge=1)
+    """Steps over which the learning rate stays; an epoch's for the paper's schedule by epoch."""
     warmup: int = Field(50, ge=0)
     """Steps over which the learning rate rises from zero."""
     average_decay: float = Field(0.99, ge=0, lt=1)
@@ -49,7 +53,7 @@ class Optimisation(Settings):
     class_balance: float = Field(0.55, ge=0, le=1)
     """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
     mixed_precision: bool = True
-    """Compute in bfloat16 where it is safe."""
+    """Compute in bfloat16 where it is safe; in float16, with a scaled loss, on GPUs that lack it."""
     checkpoint_every: int = Field(100, ge=1)
     """Steps between states from which a killed training goes on."""
     validate_every: int = Field(250, ge=1)

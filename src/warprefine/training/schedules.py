@@ -9,13 +9,14 @@ def learning_rate_at(step: int, recipe: Optimisation) -> float:
     """Return the learning rate of a step: a linear warm-up, times a polynomial decay.
 
     "poly" is the paper's (section 4.1), "poly2" that of Tao et al. (2020), "scaled-poly" that of Zhu et
-    al. (CVPR 2019), who begin anew when they stop relaxing labels. With one step per epoch and without a
-    warm-up these are their numbers.
+    al. (CVPR 2019), who begin anew when they stop relaxing labels. With `steps_per_drop` the steps of an
+    epoch and without a warm-up these are their numbers.
     """
-    left = 1 - step / recipe.steps
+    begun = step // recipe.steps_per_drop * recipe.steps_per_drop
+    left = 1 - begun / recipe.steps
     power = recipe.poly_power
     factor = float(left**power)
-    if step / recipe.steps >= recipe.turn:
+    if begun / recipe.steps >= recipe.turn:
         if recipe.schedule == "poly2":
             factor = float(left ** (2 * power))
         elif recipe.schedule == "scaled-poly":

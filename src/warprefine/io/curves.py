@@ -1,0 +1,98 @@
+"""Write the curves of a training where people look for them: a file of JSON lines, and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from warprefine.io.atomic import make_folder, write_text, writing_errors
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+log = logging.getLogger(__name__)
+
+
+class Curves:
+    """Append what a training says of itself to the files of a run; call it like a function.
+
+    FOLDER/metrics.jsonl        one {"step": 20, "name": "segmenter/loss", "value": 0.5} a line
+    FOLDER/tensorboard/TASK/    the same as TensorBoard events, where that package is installed
+
+    No file is touched before the first value comes. Steps are counted anew from the first that is heard:
+    what an earlier, killed training of this task has said of it and of later steps is forgotten.
+
+    Args:
+        folder: The folder of the run.
+        task: Which of its trainings this is; stands before each name.
+    """
+
+    def __init__(self, folder: Path, *, task: str) -> None:
+        self._path = folder / "metrics.jsonl"
+        self._events_folder = folder / "tensorboard" / task
+        self._task = task
+        self._lines: TextIO | None = None
+        self._events: SummaryWriter | None = None
+
+    def __enter__(self) -> Curves:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the files; what was written stays, also after an error."""
+        if self._lines is not None:
+            self._lines.close()
+        if self._events is not None:
+            self._events.close()
+        self._lines = self._events = None
+
+    def __call__(self, name: str, step: int, value: float) -> None:
+        """Write down what `name` was after `step` steps.
+
+        Raises:
+            RunFolderError: A file cannot be written.
+        """
+        if self._lines is None:
+            self._open(step)
+        assert self._lines is not None
+        name = f"{self._task}/{name}"
+        with writing_errors(self._path):
+            self._lines.write(json.dumps({"step": step, "name": name, "value": value}) + "\n")
+            self._lines.flush()
+        if self._events is not None:
+            self._events.add_scalar(name, value, step)
+
+    def _open(self, first: int) -> None:
+        """Open the files to append to, after what was said before step `first`."""
+        make_folder(self._path.parent)
+        with writing_errors(self._path):
+            if self._path.exists():
+                write_text(self._path, _before(first, self._task, self._path.read_text(encoding="utf-8")))
+            self._lines = self._path.open("a", encoding="utf-8")
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            log.info(
+                "TensorBoard is not installed, curves go to %s alone; it comes with the extra tensorboard",
+                self._path,
+            )
+            return
+        with writing_errors(self._events_folder):
+            self._events = SummaryWriter(str(self._events_folder), purge_step=first)
+
+
+def _before(first: int, task: str, text: str) -> str:
+    """Return the lines of other tasks, and those of `task` before step `first`."""
+    kept = []
+    for line in text.splitlines(keepends=True):
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue  # a killed training left half a line
+        if said["name"].rpartition("/")[0] != task or said["step"] < first:
+            kept.append(line)
+    return "".join(kept)
