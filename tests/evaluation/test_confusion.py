@@ -17,6 +17,7 @@ from warprefine.evaluation.confusion import (
     iou,
     mean_accuracy,
     mean_iou,
+    merge,
     pixel_accuracy,
 )
 
@@ -85,6 +86,25 @@ def test_a_class_beyond_the_class_set_is_refused(prediction, truth):
     """A label map of another data set does not slip into the scores."""
     with pytest.raises(LabelError, match=r"hold class 7, expected 0 to 2 or VOID.*classes of this data set"):
         count(maps(prediction), maps(truth), class_count=3)
+
+
+def test_classes_of_a_group_are_not_mistaken_for_each_other():
+    """Car and truck are vehicles: one called the other is right, one called road is not; void stays void."""
+    truth, prediction = maps([0, 1, 2, 1, 2, VOID, 0]), maps([0, 2, 1, 0, 2, 1, VOID])
+    matrix = count(prediction, truth, class_count=3)
+
+    merged = merge(matrix, ["flat", "vehicle", "vehicle"])
+
+    assert merged.tolist() == [[1, 0, 1], [1, 3, 0], [0, 1, 0]]
+    assert iou(merged).tolist() == [1 / 3, 3 / 4]
+    assert merge(matrix, ["a", "b", "c"]).tolist() == matrix.tolist()
+
+
+def test_groups_come_in_the_order_in_which_they_first_occur():
+    """Classes of a group need not stand side by side."""
+    matrix = count(maps([0, 1, 2, 2]), maps([0, 1, 2, 2]), class_count=3)
+
+    assert np.diagonal(merge(matrix, ["thing", "stuff", "thing"])).tolist() == [3, 1, 0]
 
 
 @settings(max_examples=40, deadline=None)

@@ -11,7 +11,7 @@ from warprefine.datasets.street import write_street
 
 
 def test_a_run_leaves_its_pictures_as_files(tmp_path: Path) -> None:
-    """Whoever wants the plots for a paper finds them as PNG, with a panel named after each clip."""
+    """Whoever wants the plots for a paper finds them as PNG and SVG, with a panel named after each clip."""
     write_street(tmp_path / "data", videos=1, length=4, start=1, step=4, h=48, w=64)
 
     outcome = autolabel(
@@ -19,8 +19,16 @@ def test_a_run_leaves_its_pictures_as_files(tmp_path: Path) -> None:
     )
 
     pictures = sorted(outcome.run.figures.iterdir())
-    assert [path.name for path in pictures] == ["hard-classes.png", "miou-by-distance.png", "street-000.png"]
-    for path in pictures:
+    assert [path.name for path in pictures] == [
+        "hard-classes.png",
+        "hard-classes.svg",
+        "miou-by-distance.png",
+        "miou-by-distance.svg",
+        "street-000.png",
+    ]
+    for path in pictures[::2]:
         with Image.open(path) as picture:
             picture.load()
             assert min(picture.size) > 100
+    for path in pictures[1::2]:
+        assert "motion-only" in path.read_text(encoding="utf-8")

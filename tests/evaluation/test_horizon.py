@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from warprefine import open_dataset
 from warprefine.core.errors import DatasetError, LabelError, RunFolderError
+from warprefine.evaluation import boundaries
 from warprefine.evaluation.confusion import count, mean_iou
 from warprefine.evaluation.horizon import evaluate, has_truth, mean_confidence, predicted_labels
-from warprefine.io.images import write_labels
+from warprefine.io.images import read_labels, write_labels
+from warprefine.io.run import RunFolder
 
 
 def test_each_distance_has_a_matrix_of_its_own_over_all_videos(run, dataset, world):
@@ -33,6 +36,41 @@ def test_the_mean_runs_over_the_distances_that_have_truth(run, dataset, world):
     measured = [value for value in scores.miou_by_distance if value is not None]
     assert len(measured) == 3
     assert scores.miou == pytest.approx(sum(measured) / 3)
+
+
+def test_boundaries_are_counted_at_each_distance(run, dataset, world):
+    """Warp-refine has every boundary in its place; motion-only loses more of them with each frame."""
+    scores = evaluate(run, dataset, methods=world.methods, horizon=world.horizon)
+
+    counts = sum(
+        boundaries.count(world.motion_only(frame, 2), world.truth(frame), class_count=3) for frame in (0, 4)
+    )
+    by_distance = scores["motion-only"].boundary_f_by_distance
+    assert scores["warp-refine"].boundary_f_by_distance == [100, 100, None, 100]
+    assert by_distance[1] == pytest.approx(100 * boundaries.mean_f(counts))
+    assert 0 < scores["motion-only"].boundary_f < scores["warp-refine"].boundary_f == 100
+
+
+def test_frames_too_small_for_optical_flow_have_no_consistency(run, dataset, world):
+    """What cannot be measured is unknown, and no reason to stop."""
+    assert evaluate(run, dataset, methods=world.methods, horizon=1)["warp-refine"].consistency is None
+
+
+def test_how_steady_labels_are_is_measured_on_all_frames(tiny_data, tmp_path):
+    """The truth of a moving street is steadier than the same labels with every other frame shifted."""
+    dataset = open_dataset(tiny_data)
+    run = RunFolder(tmp_path / "run")
+    for video in dataset.videos:
+        for frame, path in video.truth.items():
+            labels = read_labels(path, dataset.classes)
+            shifted = labels.roll(3 * (frame % 2), dims=1)
+            for method, made in (("oracle", labels), ("shaky", shifted)):
+                write_labels(run.labels_path(method, video.name, video.stems[frame]), made, dataset.classes)
+
+    scores = evaluate(run, dataset, methods=["oracle", "shaky"], horizon=3)
+
+    assert 60 < scores["oracle"].consistency <= 100
+    assert scores["shaky"].consistency < scores["oracle"].consistency - 10
 
 
 def test_key_frames_are_not_scored(run, dataset, world):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from warprefine.evaluation import paint
+from warprefine.evaluation.chart import DARK
 from warprefine.evaluation.gallery import read_views
 from warprefine.evaluation.panel import draw_panel
-from warprefine.evaluation.plots import DARK
 
 
 @pytest.fixture

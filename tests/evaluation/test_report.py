@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 import pytest
 
 from warprefine.core.errors import RunFolderError
+from warprefine.evaluation.chart import DARK, LIGHT
 from warprefine.evaluation.horizon import evaluate
-from warprefine.evaluation.plots import DARK, LIGHT
 from warprefine.evaluation.report import write_report
 
 
@@ -89,6 +89,9 @@ def test_the_report_says_how_good_the_labels_are(report, dataset, scores):
     assert f"{scores['motion-only'].miou_by_distance[3]:.1f}" in page.text
     assert f"{scores['motion-only'].iou_by_class['car']:.1f}" in page.text
     assert "with 10 frames of truth" in page.text
+    assert "methodmIoUboundary Fpixel accuracy" in page.text
+    assert f"{scores['motion-only'].boundary_f:.1f}" in page.text
+    assert "within 0.75 % of the diagonal" in page.text
     assert page.source.count('<td class="best') > 0
     assert "a pixel that a method leaves void is a miss" in page.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,52 @@ def test_void_as_a_class_counts_what_is_claimed_on_void_against_the_class():
     assert (plain.miou, with_void.miou) == (100, pytest.approx((75 + 50) / 2))
     assert (plain.pixel_accuracy, with_void.pixel_accuracy) == (100, 80)
     assert plain.ignore_iou == with_void.ignore_iou == 50
+
+
+def test_categories_are_scored_where_classes_have_them():
+    """A car called bird is a wrong thing for the classes and a right one for the categories."""
+    classes = replace(CLASSES, categories=("flat", "thing", "thing"))
+    matrices = np.zeros((2, 4, 4), np.int64)
+    matrices[0, 0, 0], matrices[0, 1, 1], matrices[1, 1, 2], matrices[1, 1, 0] = 4, 2, 2, 1
+
+    scores = MethodScores.of(matrices, classes=classes, frames_by_distance=[1, 1])
+
+    assert scores.category_miou == pytest.approx(100 * (4 / 5 + 4 / 5) / 2)
+    assert scores_of([6, 2, 2]).category_miou is None
+
+
+def test_boundaries_are_scored_from_the_counts_of_all_distances():
+    """Over all distances road finds 15 of 20 boundary pixels, at the second one 5 of 10; birds have none."""
+    counts = np.zeros((3, 3, 4), np.int64)
+    counts[0, 0], counts[1, 0], counts[1, 1] = [10] * 4, [10, 5, 10, 5], [0, 0, 3, 0]
+
+    scores = MethodScores.of(
+        np.zeros((3, 4, 4), np.int64), classes=CLASSES, frames_by_distance=[1, 1, 0], boundary_counts=counts
+    )
+
+    assert scores.boundary_f_by_class == {"road": pytest.approx(75), "car": 0, "bird": None}
+    assert scores.boundary_f == pytest.approx(75 / 2)
+    assert scores.boundary_f_by_distance == [100, pytest.approx(25), None]
+
+
+def test_consistency_is_the_mean_iou_of_the_agreement():
+    """Of ten pixels of road and ten of cars, five cars became road."""
+    agreement = np.zeros((4, 4), np.int64)
+    agreement[0, 0], agreement[1, 1], agreement[1, 0] = 10, 5, 5
+
+    scores = MethodScores.of(
+        np.zeros((1, 4, 4), np.int64), classes=CLASSES, frames_by_distance=[1], agreement=agreement
+    )
+
+    assert scores.consistency == pytest.approx(100 * (10 / 15 + 5 / 10) / 2)
+
+
+def test_what_was_not_counted_has_no_score():
+    """Boundaries and agreement are counted elsewhere; without their counts nothing is claimed."""
+    scores = scores_of([6, 2, 2])
+
+    assert (scores.boundary_f, scores.consistency, scores.boundary_f_by_distance) == (None, None, [None])
+    assert scores.boundary_f_by_class == {"road": None, "car": None, "bird": None}
 
 
 def test_a_distance_without_pixels_has_no_score():

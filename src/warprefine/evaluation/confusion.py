@@ -11,6 +11,7 @@ any class, which gives the IoU of "Ignore" in Warp-Refine Propagation (2021, sec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -42,6 +43,22 @@ def count(prediction: LabelMaps, truth: LabelMaps, *, class_count: int) -> Confu
             f"VOID ({VOID}); read both with the classes of this data set"
         )
     return matrix
+
+
+def merge(matrix: Confusion, groups: Sequence[str]) -> Int64[np.ndarray, "m m"]:
+    """Return the counts of groups of classes, in the order in which the groups first occur; VOID stays last.
+
+    A class that is taken for another of its group is right then, as in the category IoU of
+    cityscapesScripts.
+
+    Args:
+        groups: The name of each class's group.
+    """
+    names = list(dict.fromkeys(groups))
+    group_of = [*(names.index(group) for group in groups), len(names)]
+    merged = np.zeros((len(names) + 1, len(names) + 1), np.int64)
+    np.add.at(merged, np.ix_(group_of, group_of), matrix)
+    return merged
 
 
 def iou(matrix: Confusion, *, void_as_class: bool = False) -> Float64[np.ndarray, " c"]:

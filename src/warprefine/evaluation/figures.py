@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from warprefine.core.video import Dataset
+from warprefine.evaluation.chart import CHART_KINDS
 from warprefine.evaluation.gallery import milestones, read_views, showcase
 from warprefine.evaluation.panel import draw_panel
 from warprefine.evaluation.plots import plot_hard_classes, plot_horizon
@@ -28,16 +29,16 @@ def write_figures(
     methods: Sequence[str],
     horizon: int,
 ) -> None:
-    """Write mIoU against distance, the hardest classes, and a panel of each clip (of 20 at most) as PNG.
+    """Write mIoU against distance, the hardest classes, and a panel of each clip (of 20 at most).
 
-    The first two are figures 1 and 5 of the paper and need scores; the panels are its figure 6. The
-    oracle is left out: it is right by definition.
+    The first two are figures 1 and 5 of the paper, as PNG and as SVG, and need scores; the panels are
+    its figure 6, as PNG. The oracle is left out: it is right by definition.
     """
     shown = [method for method in in_order(methods) if method != ORACLE]
     measured = {method: scores[method] for method in shown if method in scores}
-    if measured:
-        write_bytes(folder / "miou-by-distance.png", plot_horizon(measured))
-        write_bytes(folder / "hard-classes.png", plot_hard_classes(measured, dataset.classes))
+    for kind in CHART_KINDS if measured else ():
+        write_bytes(folder / f"miou-by-distance.{kind}", plot_horizon(measured, kind=kind))
+        write_bytes(folder / f"hard-classes.{kind}", plot_hard_classes(measured, dataset.classes, kind=kind))
     for video in dataset.videos[:_MOST_CLIPS]:
         unit = showcase(video, horizon)
         if unit is None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int64
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, RunFolderError
 from warprefine.core.tensors import LabelMaps
 from warprefine.core.video import Dataset, Video
-from warprefine.evaluation import confusion
+from warprefine.evaluation import boundaries, confusion
+from warprefine.evaluation.consistency import measure_agreement
 from warprefine.evaluation.scores import MethodScores, in_order, mean
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
@@ -32,8 +35,11 @@ def evaluate(
 ) -> dict[str, MethodScores]:
     """Compare the label maps of each method in `run` with the truth, distance by distance.
 
+    How steady the labels are over time is measured on all frames, with truth or without.
+
     Raises:
         DatasetError: No frame within the horizon has truth.
+        FrameError: A frame cannot be read.
         RunFolderError: A method has not labelled a frame yet.
         LabelError: A label map is damaged, or the truth has another size than its frame.
     """
@@ -42,26 +48,18 @@ def evaluate(
             f"{dataset.root} has no truth for any frame within {horizon} of a key frame; put label maps "
             "into a truth folder, or hold some labelled frames back with --keyframes START::STEP"
         )
-    classes = dataset.classes
-    size = len(classes) + 1
-    matrices = {method: np.zeros((horizon, size, size), np.int64) for method in in_order(methods)}
-    frames_by_distance = [0] * horizon
-    for video, frame, distance in _labelled_frames(dataset, horizon):
-        if frame not in video.truth:
-            continue
-        frames_by_distance[distance - 1] += 1
-        predictions = {
-            m: predicted_labels(run, classes, method=m, video=video, frame=frame) for m in matrices
-        }
-        _, h, w = next(iter(predictions.values())).shape
-        truth = read_labels(video.truth[frame], classes, size=(h, w))
-        for method, prediction in predictions.items():
-            matrices[method][distance - 1] += confusion.count(prediction, truth, class_count=len(classes))
+    tallies, frames_by_distance = _compare(run, dataset, methods=in_order(methods), horizon=horizon)
+    agreements = measure_agreement(run, dataset, methods=list(tallies), horizon=horizon)
     return {
         method: MethodScores.of(
-            matrix, classes=classes, frames_by_distance=frames_by_distance, void_as_class=void_as_class
+            tally.confusion,
+            classes=dataset.classes,
+            frames_by_distance=frames_by_distance,
+            boundary_counts=tally.boundaries,
+            agreement=agreements[method],
+            void_as_class=void_as_class,
         )
-        for method, matrix in matrices.items()
+        for method, tally in tallies.items()
     }
 
 
@@ -96,6 +94,43 @@ def predicted_labels(
             f"run `warprefine autolabel` with the same options again, it finishes what is missing"
         )
     return read_labels(path, classes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tally:
+    """What was counted of one method, distance by distance."""
+
+    confusion: Int64[np.ndarray, "k n n"]
+    boundaries: Int64[np.ndarray, "k c 4"]
+
+    @classmethod
+    def empty(cls, horizon: int, class_count: int) -> _Tally:
+        size = class_count + 1
+        return cls(
+            confusion=np.zeros((horizon, size, size), np.int64),
+            boundaries=np.zeros((horizon, class_count, 4), np.int64),
+        )
+
+
+def _compare(
+    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
+) -> tuple[dict[str, _Tally], list[int]]:
+    """Count every frame that has truth, for each method; and how many there are at each distance."""
+    classes, class_count = dataset.classes, len(dataset.classes)
+    tallies = {method: _Tally.empty(horizon, class_count) for method in methods}
+    frames_by_distance = [0] * horizon
+    for video, frame, distance in _labelled_frames(dataset, horizon):
+        if frame not in video.truth:
+            continue
+        k = distance - 1
+        frames_by_distance[k] += 1
+        predictions = {m: predicted_labels(run, classes, method=m, video=video, frame=frame) for m in methods}
+        _, h, w = predictions[methods[0]].shape
+        truth = read_labels(video.truth[frame], classes, size=(h, w))
+        for method, prediction in predictions.items():
+            tallies[method].confusion[k] += confusion.count(prediction, truth, class_count=class_count)
+            tallies[method].boundaries[k] += boundaries.count(prediction, truth, class_count=class_count)
+    return tallies, frames_by_distance
 
 
 def _labelled_frames(dataset: Dataset, horizon: int) -> Iterator[tuple[Video, int, int]]:

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from warprefine.core.classes import ClassSet
-from warprefine.evaluation import confusion
+from warprefine.evaluation import boundaries, confusion
+from warprefine.evaluation.confusion import Confusion
 from warprefine.io.atomic import write_text
 from warprefine.propagation.methods import METHODS, ORACLE
 
@@ -31,7 +32,9 @@ class MethodScores:
     What is called `by_distance` runs over the distance to the key frame, k = 1, 2, ..., horizon.
     `miou` is the mean of `miou_by_distance`; the other totals come from the pixels of all distances
     together. `coverage` is the share of the pixels that were given a class at all, `ignore_iou` the
-    IoU of VOID as a class of its own.
+    IoU of VOID as a class of its own, `category_miou` the mIoU with the classes of a category taken as
+    one. `boundary_f` is the mean boundary F-score of the classes (`evaluation.boundaries`),
+    `consistency` the mIoU with the method's own labels of the frame before (`evaluation.consistency`).
     """
 
     miou_by_distance: Sequence[float | None]
@@ -45,6 +48,11 @@ class MethodScores:
     frequency_weighted_iou: float | None
     coverage: float | None
     frames_by_distance: Sequence[int]
+    category_miou: float | None
+    boundary_f: float | None
+    boundary_f_by_class: Mapping[str, float | None]
+    boundary_f_by_distance: Sequence[float | None]
+    consistency: float | None
 
     @property
     def frames(self) -> int:
@@ -58,11 +66,15 @@ class MethodScores:
         *,
         classes: ClassSet,
         frames_by_distance: Sequence[int],
+        boundary_counts: Int64[np.ndarray, "k c 4"] | None = None,
+        agreement: Confusion | None = None,
         void_as_class: bool = False,
     ) -> MethodScores:
         """Score one confusion matrix per distance.
 
         Args:
+            boundary_counts: Counts of `boundaries.count` per distance; None if they were not counted.
+            agreement: Counts of `consistency.count_agreement`; None if they were not counted.
             void_as_class: Score VOID like a class: it takes part in the means and in the accuracies, and
                 what is predicted where the truth is VOID counts against the class predicted.
         """
@@ -70,6 +82,10 @@ class MethodScores:
         miou_by_distance = [_percent(confusion.mean_iou(m, void_as_class=void_as_class)) for m in matrices]
         iou_by_distance = [confusion.iou(m, void_as_class=void_as_class) for m in matrices]
         iou = confusion.iou(total, void_as_class=void_as_class)
+        by_category = confusion.merge(total, classes.categories) if classes.categories else None
+        if boundary_counts is None:
+            boundary_counts = np.zeros((len(matrices), len(classes), 4), np.int64)
+        boundary_total = boundary_counts.sum(axis=0)
         return cls(
             miou_by_distance=miou_by_distance,
             miou=mean(miou_by_distance),
@@ -87,6 +103,14 @@ class MethodScores:
             ),
             coverage=_percent(confusion.coverage(total)),
             frames_by_distance=list(frames_by_distance),
+            category_miou=_mean_iou(by_category, void_as_class=void_as_class),
+            boundary_f=_percent(boundaries.mean_f(boundary_total)),
+            boundary_f_by_class={
+                name: _percent(value)
+                for name, value in zip(classes.names, boundaries.f_score(boundary_total), strict=True)
+            },
+            boundary_f_by_distance=[_percent(boundaries.mean_f(counts)) for counts in boundary_counts],
+            consistency=_mean_iou(agreement, void_as_class=False),
         )
 
 
@@ -169,6 +193,10 @@ def spread(horizon: int, *, most: int) -> list[int]:
 def format_percent(value: float | None) -> str:
     """Print a score with one decimal, a dash where nothing was measured."""
     return "–" if value is None else f"{value:.1f}"
+
+
+def _mean_iou(matrix: Confusion | None, *, void_as_class: bool) -> float | None:
+    return None if matrix is None else _percent(confusion.mean_iou(matrix, void_as_class=void_as_class))
 
 
 def _percent(share: float) -> float | None:

@@ -11,9 +11,11 @@ from PIL import Image
 
 from warprefine.core.classes import ClassSet
 from warprefine.evaluation import embed, plots, tables
+from warprefine.evaluation.boundaries import TOLERANCE
+from warprefine.evaluation.chart import DARK, LIGHT, Theme
 from warprefine.evaluation.gallery import View
 from warprefine.evaluation.panel import draw_panel
-from warprefine.evaluation.plots import DARK, LIGHT, Curve, Theme
+from warprefine.evaluation.plots import Curve
 from warprefine.evaluation.scores import MethodScores, format_percent, leading, mean
 
 _PANEL_QUALITY = 88
@@ -74,7 +76,9 @@ by the number of frames to the key frame.</p>
 <h3>All distances together</h3>
 {tables.totals_table(scores)}
 <p class="note">Percent; the best is bold. One confusion matrix over all frames, never a mean over images.
-{rule} A class that occurs in neither truth nor prediction has no part in the mean.</p>
+{rule} A class that occurs in neither truth nor prediction has no part in the mean. Boundary F: how much of
+the class boundaries is found within {100 * TOLERANCE:g} % of the diagonal, and how much of what is found is
+true. Consistency: mIoU with the method's own labels of the frame before, carried along by optical flow.</p>
 </section>
 <section>
 <h2>The hardest classes</h2>

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from warprefine.core.classes import VOID_COLOR, ClassSet, Color
-from warprefine.evaluation.plots import method_color
+from warprefine.evaluation.chart import method_color
 from warprefine.evaluation.scores import MethodScores, best, format_percent, spread
 
 _MOST_DISTANCES = 12
@@ -25,16 +25,24 @@ def distance_table(
 
 
 def totals_table(scores: Mapping[str, MethodScores]) -> str:
-    """Set the scores of each method over all distances; the best of each is bold."""
+    """Set the scores of each method over all distances; the best of each is bold.
+
+    A score that was measured for no method, such as the mIoU of categories where classes have none, is
+    left out.
+    """
     columns = {
         "mIoU": {m: s.miou for m, s in scores.items()},
+        "category mIoU": {m: s.category_miou for m, s in scores.items()},
+        "boundary F": {m: s.boundary_f for m, s in scores.items()},
         "pixel accuracy": {m: s.pixel_accuracy for m, s in scores.items()},
         "mean accuracy": {m: s.mean_accuracy for m, s in scores.items()},
         "frequency-weighted IoU": {m: s.frequency_weighted_iou for m, s in scores.items()},
         "IoU of Ignore": {m: s.ignore_iou for m, s in scores.items()},
         "pixels labelled": {m: s.coverage for m, s in scores.items()},
+        "consistency": {m: s.consistency for m, s in scores.items()},
     }
-    return _method_rows(columns, mark_best=True)
+    measured = {title: values for title, values in columns.items() if {*values.values()} != {None}}
+    return _method_rows(measured, mark_best=True)
 
 
 def class_table(scores: Mapping[str, MethodScores], classes: ClassSet) -> str:

@@ -1,0 +1,149 @@
+"""Give every chart one look: paper, ink, the colour of each method, and how it becomes a file.
+
+The colours of the paper's methods are those of Okabe and Ito (2008), which people with any form of
+colour blindness can tell apart: cool for earlier work, warm for warp-inpaint and warp-refine. Markers
+and direct labels say the same again without colour.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from warprefine.evaluation.scores import in_order
+from warprefine.propagation.methods import ORACLE
+
+ChartKind: TypeAlias = Literal["png", "svg"]
+"""PNG is the same everywhere; SVG stays sharp and its words can be searched and edited."""
+CHART_KINDS: tuple[ChartKind, ...] = get_args(ChartKind)
+
+_METHOD_STYLES = {
+    "motion-only": ("#0072B2", "o"),
+    "semantic-only": ("#56B4E9", "s"),
+    "warp-inpaint": ("#E69F00", "^"),
+    "warp-refine": ("#D55E00", "D"),
+    ORACLE: ("#8C8C8C", "*"),
+}
+_FURTHER_STYLES = (("#009E73", "v"), ("#882255", "P"), ("#7A5FD0", "X"))
+_DPI = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Theme:
+    """The colours of a chart apart from its data."""
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+
+
+LIGHT = Theme(paper="#ffffff", ink="#1c1e21", muted="#5f6670", grid="#e3e5e8")
+DARK = Theme(paper="#1b1d21", ink="#e8e9ec", muted="#a0a6b0", grid="#34383f")
+
+
+def method_color(method: str, methods: Sequence[str]) -> str:
+    """Return the colour of a method, as #rrggbb; one that is not the paper's gets a spare colour."""
+    return method_style(method, methods)[0]
+
+
+def method_style(method: str, methods: Sequence[str]) -> tuple[str, str]:
+    """Return the colour of a method, as #rrggbb, and matplotlib's name of its marker."""
+    if method in _METHOD_STYLES:
+        return _METHOD_STYLES[method]
+    further = [m for m in in_order(methods) if m not in _METHOD_STYLES]
+    return _FURTHER_STYLES[further.index(method) % len(_FURTHER_STYLES)]
+
+
+def blank_figure(*, width: float, height: float, theme: Theme) -> Figure:
+    """Make a figure of its own, in inches; pyplot's global state stays untouched."""
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=theme.paper, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def canvas(*, width: float, height: float, theme: Theme) -> tuple[Figure, Axes]:
+    """Make a figure with one pair of axes, in inches."""
+    figure = blank_figure(width=width, height=height, theme=theme)
+    axes = figure.add_subplot()
+    dress(axes, theme)
+    return figure, axes
+
+
+def dress(axes: Axes, theme: Theme) -> None:
+    """Take away all lines that carry nothing, and colour the rest."""
+    axes.set_facecolor(theme.paper)
+    axes.grid(axis="y", color=theme.grid, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(theme.muted)
+    axes.tick_params(length=0, labelsize=8.5, labelcolor=theme.muted)
+    axes.xaxis.label.set(color=theme.muted, fontsize=8.5)
+    axes.yaxis.label.set(color=theme.muted, fontsize=8.5)
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[str, str, tuple[float, float]]], theme: Theme) -> None:
+    """Write words at the ends of lines, moved apart where they would touch.
+
+    Args:
+        ends: Words, the line's colour, and the point (x, y) at which it ends.
+    """
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    heights = move_apart([y for *_, (_, y) in ends], gap=0.062 * (high - low), low=low, high=high)
+    left, right = axes.get_xlim()
+    for (words, color, point), height in zip(ends, heights, strict=True):
+        axes.annotate(
+            words,
+            xy=point,
+            xytext=(right + 0.02 * (right - left), height),
+            va="center",
+            fontsize=8.5,
+            color=theme.ink,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": color,
+                "linewidth": 0.8,
+                "relpos": (0, 0.5),
+                "shrinkA": 2,
+                "shrinkB": 5,
+            },
+        )
+
+
+def move_apart(values: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
+    """Move values up or down as little as keeps them `gap` apart, in their order, between low and high."""
+    order = np.argsort(values, kind="stable")
+    offsets = gap * np.arange(len(values))
+    # After taking i * gap from the i-th value, "at least gap apart" means "ascending": the nearest
+    # ascending sequence in the least-squares sense is found by pooling neighbours that violate it.
+    blocks: list[list[float]] = []
+    for value in np.asarray(values, dtype=float)[order] - offsets:
+        blocks.append([float(value)])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    ascending = (
+        np.concatenate([np.full(len(block), np.mean(block)) for block in blocks]) if blocks else offsets
+    )
+    placed = np.empty(len(values))
+    placed[order] = np.clip(ascending, low, max(low, high - gap * (len(values) - 1))) + offsets
+    return [float(value) for value in placed]
+
+
+def render(figure: Figure, kind: ChartKind) -> bytes:
+    """Return a figure as a file's bytes, the same for the same figure; words in SVG stay words."""
+    content = io.BytesIO()
+    # What matplotlib would add of itself: its version, the time, and ids drawn by lot.
+    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[kind]
+    with matplotlib.rc_context({"svg.hashsalt": "warprefine", "svg.fonttype": "none"}):
+        figure.savefig(content, format=kind, facecolor=figure.get_facecolor(), metadata=metadata)
+    return content.getvalue()
