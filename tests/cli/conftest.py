@@ -30,8 +30,8 @@ def warprefine() -> Callable[..., Any]:
 def _reports_without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Charts take most of the time of a small run, and have tests of their own."""
     monkeypatch.setattr(sections, "_chart", lambda draw, alt: "")
-    monkeypatch.setattr(figures, "plot_horizon", lambda scores: b"")
-    monkeypatch.setattr(figures, "plot_hard_classes", lambda scores, classes: b"")
+    monkeypatch.setattr(figures, "plot_horizon", lambda scores, kind: b"")
+    monkeypatch.setattr(figures, "plot_hard_classes", lambda scores, classes, kind: b"")
 
 
 @pytest.fixture

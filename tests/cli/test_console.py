@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from warprefine.cli import console as module
-from warprefine.cli.console import Bars, log_to, print_summary, say_error
+from warprefine.cli.console import GROUPED_FROM, LONGEST_LIST, Bars, log_to, print_summary, say_error
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import RunFolderError
 from warprefine.datasets.summary import DatasetSummary, VideoSummary
@@ -30,7 +31,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def summary(names: list[str], **more: tuple[str, ...]) -> DatasetSummary:
     videos = [VideoSummary(name=n, frames=21, key_frames=1, truth_frames=20, size=(48, 64)) for n in names]
-    return DatasetSummary(classes=CLASSES, videos=tuple(videos), pixels=(3, 1, 0), **more)
+    return DatasetSummary(
+        classes=CLASSES, videos=tuple(videos), pixels=(3, 1, 0), counted=len(videos), **more
+    )
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(
@@ -88,6 +91,46 @@ def test_a_summary_shows_forty_videos_and_counts_the_rest(capsys: pytest.Capture
     assert "... and 3 more videos" in shown
     assert "43 videos, 903 frames, 43 key frames" in shown
     assert "75.00 %" in shown
+    assert "label maps" not in shown
+
+
+def test_thousands_of_videos_that_are_alike_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Videos of another length, size or number of labels are a line of their own, the most frequent first."""
+    many = summary([f"clip-{i:04d}" for i in range(GROUPED_FROM)])
+    single = VideoSummary(name="x", frames=1, key_frames=1, truth_frames=0, size=(24, 32))
+    broken = replace(single, size=None)
+    pairs = [replace(single, frames=2, key_frames=0), replace(single, frames=2, key_frames=0)]
+    print_summary(replace(many, videos=(single, *many.videos, *pairs, broken)))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:5] == [
+        f"{GROUPED_FROM} videos of 21 frames (1 key frame, 20 with truth, 64 x 48)",
+        "2 videos of 2 frames (0 key frames, 32 x 24)",
+        "1 video of 1 frame (1 key frame, 32 x 24)",
+        "1 video of 1 frame (1 key frame, unreadable)",
+        f"{GROUPED_FROM + 4} videos, {21 * GROUPED_FROM + 6} frames, {GROUPED_FROM + 2} key frames",
+    ]
+    assert not any("clip-" in line for line in lines)
+
+
+def test_kinds_of_videos_are_listed_up_to_forty(capsys: pytest.CaptureFixture[str]) -> None:
+    """Pictures of many sizes do not run off the screen either."""
+    one = VideoSummary(name="x", frames=1, key_frames=1, truth_frames=0, size=(24, 32))
+    sizes = [replace(one, size=(24, number)) for number in range(1, GROUPED_FROM + 1)]
+    print_summary(replace(summary([]), videos=tuple(sizes)))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[LONGEST_LIST - 1] == "1 video of 1 frame (1 key frame, 40 x 24)"
+    assert lines[LONGEST_LIST] == "... and 60 more videos of 60 other kinds"
+
+
+def test_a_summary_says_what_it_rests_on_and_what_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    """Shares from a sample are told as such, and each note of the reader is a line."""
+    print_summary(replace(summary(["a", "b", "c"], notes=("no truth", "no motion")), counted=2))
+
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-3:] == ["from 2 of 3 label maps", "note: no truth", "note: no motion"]
+    assert err == ""
 
 
 def test_names_in_a_summary_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +146,7 @@ def test_names_in_a_summary_are_shown_as_they_are(capsys: pytest.CaptureFixture[
 def test_a_video_that_cannot_be_opened_has_no_size(capsys: pytest.CaptureFixture[str]) -> None:
     """It stands in the list all the same."""
     broken = VideoSummary(name="clip", frames=3, key_frames=0, truth_frames=0, size=None)
-    print_summary(DatasetSummary(classes=CLASSES, videos=(broken,), pixels=(0, 0, 0)))
+    print_summary(DatasetSummary(classes=CLASSES, videos=(broken,), pixels=(0, 0, 0), counted=0))
 
     assert "unreadable" in capsys.readouterr().out
 

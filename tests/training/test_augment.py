@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from warprefine.core.tensors import VOID
 from warprefine.training.augment import augment, change_look
-from warprefine.training.recipe import Augmentation
+from warprefine.training.network_recipe import Augmentation
+from warprefine.training.sampling import Centroid
 
 Picture = NDArray[np.uint8]
 PAD = (124, 116, 104)
@@ -32,9 +33,16 @@ def map_of_places(h: int = 60, w: int = 60) -> tuple[Picture, Picture]:
 
 
 def crop_of(
-    settings_: Augmentation, *, h: int = 60, w: int = 60, seed: int = 0, focus: int | None = None
+    settings_: Augmentation,
+    *,
+    h: int = 60,
+    w: int = 60,
+    seed: int = 0,
+    focus: int | None = None,
+    around: Centroid | None = None,
 ) -> tuple[Picture, Picture]:
-    return augment(*map_of_places(h, w), settings_, np.random.default_rng(seed), focus=focus)
+    rng = np.random.default_rng(seed)
+    return augment(*map_of_places(h, w), settings_, rng, focus=focus, around=around)
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
@@ -199,3 +207,36 @@ def test_some_are_blurred(rng: np.random.Generator) -> None:
     assert blurred.std() < 0.8 * image.std()
     assert blurred.mean() == pytest.approx(image.mean(), abs=2)
     assert cv2.Laplacian(blurred, cv2.CV_64F).std() < 0.5 * cv2.Laplacian(image, cv2.CV_64F).std()
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1.0, 2.0])
+def test_a_crop_shows_the_point_it_is_placed_around(zoom: float) -> None:
+    """Whatever the zoom, some pixel of the crop comes from within a pixel of that point."""
+    for seed in range(20):
+        image, _ = crop_of(plain(crop=(16, 16), scale=(zoom, zoom)), seed=seed, around=Centroid(41, 7, 0))
+
+        x, y = image[..., 0] / 4, image[..., 1] / 4
+        assert np.hypot(x - 41, y - 7)[image[..., 2] == 7].min() <= max(1, 1 / zoom)
+
+
+def test_hues_turn_and_grey_stays() -> None:
+    """A turn of hues leaves grey as it is, and changes the colour of a red picture but not its brightness."""
+    rng = np.random.default_rng(0)
+    grey, red = np.full((4, 4, 3), 90, np.uint8), np.full((4, 4, 3), (130, 90, 90), np.uint8)
+
+    turned = [change_look(red, plain(hue=0.5), rng) for _ in range(20)]
+
+    assert np.array_equal(change_look(grey, plain(hue=0.5), rng), grey)
+    weights = np.array([0.299, 0.587, 0.114])
+    assert all(abs(float((look[0, 0] - red[0, 0].astype(float)) @ weights)) <= 1 for look in turned)
+    assert len({tuple(look[0, 0].tolist()) for look in turned}) > 10
+
+
+def test_without_a_turn_of_hue_pictures_are_as_before() -> None:
+    """Hue 0 draws no random number: older trainings see the same pictures."""
+    image, _ = map_of_places()
+    looks = [change_look(image, plain(jitter=0.3, hue=hue), np.random.default_rng(1)) for hue in (0.0, 0.25)]
+    again = change_look(image, plain(jitter=0.3), np.random.default_rng(1))
+
+    assert np.array_equal(looks[0], again)
+    assert not np.array_equal(looks[1], again)

@@ -15,17 +15,17 @@ from pydantic import BaseModel, ValidationError
 from warprefine.core.errors import RecipeError
 from warprefine.refinement import REFINERS
 from warprefine.segmentation import SEGMENTERS
+from warprefine.training.network_recipe import Augmentation
 from warprefine.training.optimisation import Optimisation
 from warprefine.training.recipe import (
-    Augmentation,
     PropagationRecipe,
     Recipe,
     RefinerRecipe,
     SegmenterRecipe,
     load_recipe,
-    recipe_to_toml,
     shipped_recipes,
 )
+from warprefine.training.settings_file import settings_to_toml
 
 SHARES = st.floats(0, 1)
 POSITIVE = st.floats(1e-9, 1e9)
@@ -76,13 +76,13 @@ def models_below(model: BaseModel) -> Iterator[BaseModel]:
 @given(recipe=RECIPES)
 def test_a_recipe_comes_back_from_its_file_as_it_was(tmp_path: Path, recipe: Recipe) -> None:
     """Every value, however odd, is written as TOML and read back unchanged."""
-    assert loaded(tmp_path, recipe_to_toml(recipe)) == recipe
+    assert loaded(tmp_path, settings_to_toml(recipe)) == recipe
 
 
 def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
     """What a file leaves out has its default."""
     assert loaded(tmp_path, "") == Recipe()
-    assert loaded(tmp_path, recipe_to_toml(Recipe())) == Recipe()
+    assert loaded(tmp_path, settings_to_toml(Recipe())) == Recipe()
 
 
 def test_a_partly_given_table_keeps_its_own_defaults(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_missing_recipe_is_told(tmp_path: Path) -> None:
 
 def test_every_hyper_parameter_is_explained() -> None:
     """Each field has one line that says what it is, in the source and in the written file."""
-    text = recipe_to_toml(Recipe())
+    text = settings_to_toml(Recipe())
     lines = text.splitlines()
 
     for model in models_below(Recipe()):
@@ -185,7 +185,7 @@ def test_every_hyper_parameter_is_explained() -> None:
 
 def test_what_is_chosen_from_the_data_is_left_open() -> None:
     """A value that nobody set is written as a comment, so that the file can be read back."""
-    text = recipe_to_toml(Recipe(propagation=PropagationRecipe(tau=None)))
+    text = settings_to_toml(Recipe(propagation=PropagationRecipe(tau=None)))
 
     assert "\n# tau = (chosen from the data)\n" in text
     assert "tau" not in tomllib.loads(text)["propagation"]

@@ -25,7 +25,8 @@ from warprefine.segmentation.dilated import DilatedSegmenter
 from warprefine.segmentation.lite0 import Lite0Segmenter
 from warprefine.segmentation.resnext import ResNetSize
 from warprefine.training.losses import cross_entropy, rmi
-from warprefine.training.recipe import Augmentation, SegmenterRecipe
+from warprefine.training.network_recipe import Augmentation
+from warprefine.training.recipe import SegmenterRecipe
 from warprefine.training.samples import Samples, labelled_frames
 from warprefine.training.segmenter import (
     BatchMaker,

@@ -10,7 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from warprefine.cli import data as data_sets
+from warprefine.cli import experiment as experiments
 from warprefine.cli import options, weights
+from warprefine.cli import student as students
 from warprefine.cli.console import Bars, Commands, console, log_to, print_summary, say_error
 from warprefine.datasets import open_dataset
 from warprefine.datasets.summary import summarise
@@ -29,6 +32,10 @@ app = typer.Typer(
     help="Label a few frames of a video by hand, get the whole video.",
 )
 app.add_typer(weights.app, name="weights")
+app.command("student")(students.student)
+app.command("experiment")(experiments.experiment)
+app.add_typer(data_sets.convert, name="convert")
+app.add_typer(data_sets.split, name="split")
 
 
 def main() -> None:
@@ -65,10 +72,14 @@ def inspect(
 ) -> None:
     """List the videos of a data set, how many frames are labelled, and how often each class occurs.
 
+    Says what is missing. To count classes only some label maps of a large data set are opened;
+    `--check` opens every file.
+
     Example: `warprefine inspect data/camvid --reader camvid --split clip15hz --keyframes 10::21`
     """
     dataset = open_dataset(data, reader=reader, split=split, key_frames=keyframes)
-    summary = summarise(dataset, check=check)
+    with Bars() as bars:
+        summary = summarise(dataset, check=check, progress=bars)
     print_summary(summary)
     if summary.problems:
         raise typer.Exit(1)

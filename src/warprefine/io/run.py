@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,11 +32,17 @@ class RunFolder:
     RUN/metrics.json, RUN/report.html, RUN/log.txt, RUN/manifest.sqlite
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, cache: Path | None = None) -> None:
+        """Open the folder, made if it is not there.
+
+        Args:
+            cache: A folder for what can be computed again, shared with other runs; None is one of its own.
+        """
         self.root = root
+        self._cache = cache or root / "cache"
         make_folder(root)
         with writing_errors(root):
-            probe = root / ".writable"
+            probe = root / f".writable-{os.getpid()}"  # ranks of one training come at the same time
             probe.touch()
             probe.unlink()
         self._manifest = root / "manifest.sqlite"
@@ -77,7 +84,7 @@ class RunFolder:
     @property
     def cache(self) -> Path:
         """The folder of things that can be computed again."""
-        return self.root / "cache"
+        return self._cache
 
     def check(self, job: dict[str, Any]) -> None:
         """Make sure that the folder holds no run, or one that is about the same thing.

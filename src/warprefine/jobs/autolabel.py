@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from warprefine.core.errors import RunFolderError
 from warprefine.core.progress import Progress, silent
+from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.evaluation.figures import write_figures
@@ -36,8 +39,9 @@ from warprefine.jobs.prepare import Preparation
 from warprefine.motion.loading import load_motion
 from warprefine.propagation.methods import METHODS, NEED_SEGMENTER, NEED_TAU, check_methods
 from warprefine.propagation.writer import Job, propagate
-from warprefine.training.recipe import Recipe, recipe_to_toml
+from warprefine.training.recipe import Recipe
 from warprefine.training.segmenter import build_segmenter
+from warprefine.training.settings_file import settings_to_toml
 from warprefine.training.teachers import TeacherPlan
 
 log = logging.getLogger(__name__)
@@ -74,6 +78,7 @@ def start(
     device: str = "cpu",
     seed: int = 0,
     training: bool = True,
+    cache: Path | None = None,
     progress: Progress = silent,
 ) -> Started:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
@@ -83,12 +88,13 @@ def start(
 
     Args:
         training: Whether networks may be trained; if so, what they begin from has to be there.
+        cache: A folder for flow and segmentations that other runs share; None is one in `out`.
     """
     recipe = recipe or Recipe()
     check_names(recipe)
     check_reach(dataset, horizon)
     check_further(also_train)
-    run = RunFolder(out)
+    run = RunFolder(out, cache=cache)
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe)
     run.check(job)
     if training and not run.checkpoint_path("segmenter").exists():
@@ -101,19 +107,24 @@ def start(
         device=check_device(device),
         seed=seed,
     )
-    motion = load_motion(
-        _best_motion(run) if recipe.propagation.motion == BEST_MOTION else recipe.propagation.motion,
-        device=teachers.device,
-        iterations=recipe.propagation.motion_iterations,
-        start=recipe.motion.input_motion,
-    )
+    motion = motion_of(run, recipe, teachers.device)
     sound, failures = sound_videos(dataset, horizon=horizon, motion=motion, progress=progress)
     run.claim(job)
-    write_text(out / "recipe.toml", recipe_to_toml(recipe))
+    write_text(out / "recipe.toml", settings_to_toml(recipe))
     preparation = Preparation(
         teachers=replace(teachers, dataset=sound), recipe=recipe, motion=motion, progress=progress
     )
     return Started(preparation=preparation, horizon=horizon, failures=failures)
+
+
+def motion_of(run: RunFolder, recipe: Recipe, device: torch.device) -> MotionEstimator:
+    """Load the motion estimator that a run's recipe names."""
+    return load_motion(
+        _best_motion(run) if recipe.propagation.motion == BEST_MOTION else recipe.propagation.motion,
+        device=device,
+        iterations=recipe.propagation.motion_iterations,
+        start=recipe.motion.input_motion,
+    )
 
 
 def _best_motion(run: RunFolder) -> str:
@@ -195,7 +206,7 @@ def evaluate_run(out: Path, *, void_as_class: bool = False) -> dict[str, MethodS
         raise RunFolderError(
             f"{out} holds no labels yet; run `warprefine autolabel` with the same options to make them"
         )
-    dataset = without(open_dataset(**job["data"]), _left_out(run))
+    dataset = without(open_dataset(**job["data"]), left_out(run))
     return evaluate(run, dataset, methods=methods, horizon=job["horizon"], void_as_class=void_as_class)
 
 
@@ -231,7 +242,7 @@ def report(
         run=run,
         scores=scores or None,
         facts=facts,
-        recipe_toml=recipe_to_toml(recipe),
+        recipe_toml=settings_to_toml(recipe),
         methods=job.methods,
         horizon=job.horizon,
         curves=_curves(run),
@@ -254,7 +265,8 @@ def _remember(run: RunFolder, failures: dict[str, str]) -> None:
         run.left_out_path.unlink(missing_ok=True)
 
 
-def _left_out(run: RunFolder) -> dict[str, str]:
+def left_out(run: RunFolder) -> dict[str, str]:
+    """Return the videos that a run could not label, and why."""
     if not run.left_out_path.exists():
         return {}
     found: dict[str, str] = json.loads(run.left_out_path.read_text(encoding="utf-8"))

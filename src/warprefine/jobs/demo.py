@@ -10,8 +10,9 @@ from warprefine.datasets.street import write_street
 from warprefine.io.atomic import writing_errors
 from warprefine.jobs.autolabel import Outcome, autolabel
 from warprefine.jobs.preflight import check_device
+from warprefine.training.network_recipe import Augmentation
 from warprefine.training.optimisation import Optimisation
-from warprefine.training.recipe import Augmentation, PropagationRecipe, Recipe, RefinerRecipe, SegmenterRecipe
+from warprefine.training.recipe import PropagationRecipe, Recipe, RefinerRecipe, SegmenterRecipe
 
 HEIGHT, WIDTH = 144, 240
 VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10

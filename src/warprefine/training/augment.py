@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warprefine.core.tensors import VOID
-from warprefine.training.recipe import Augmentation
+from warprefine.training.network_recipe import Augmentation
+from warprefine.training.sampling import Centroid, crop_around
 
 Picture = NDArray[np.uint8]
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
+_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+"""RGB to brightness and two axes of colour (NTSC, 1953)."""
 _PAD = (124, 116, 104)
 """The mean colour of ImageNet, RGB: what lies beyond the picture becomes zero when normalised."""
 
@@ -22,6 +25,7 @@ def augment(
     rng: np.random.Generator,
     *,
     focus: int | None = None,
+    around: Centroid | None = None,
 ) -> tuple[Picture, Picture]:
     """Cut a random crop of the recipe's size.
 
@@ -29,6 +33,7 @@ def augment(
         image: (h, w, 3), RGB.
         labels: (h, w).
         focus: A class that the crop must show some of; None places the crop anywhere.
+        around: A point that the crop must show; it goes before `focus`.
 
     Returns:
         Image and labels of the crop; VOID and the mean colour beyond the picture.
@@ -36,7 +41,11 @@ def augment(
     zoom = float(np.exp(rng.uniform(*np.log(settings.scale))))
     crop_h, crop_w = settings.crop
     window = (max(round(crop_h / zoom), 1), max(round(crop_w / zoom), 1))
-    corner = _corner(labels, window, rng, focus=focus)
+    if around is None:
+        corner = _corner(labels, window, rng, focus=focus)
+    else:
+        size = (labels.shape[0], labels.shape[1])
+        corner = crop_around(around, crop=window, size=size, rng=rng)
     mirrored = rng.random() < settings.flip
     image, labels = _cut(image, corner, window, _PAD), _cut(labels, corner, window, VOID)
     shrink = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
@@ -48,17 +57,26 @@ def augment(
 
 
 def change_look(image: Picture, settings: Augmentation, rng: np.random.Generator) -> Picture:
-    """Jitter brightness, contrast and saturation in one linear map, and blur some images."""
+    """Jitter brightness, contrast, saturation and hue in one linear map, and blur some images."""
     brightness, contrast, saturation = 1 + settings.jitter * rng.uniform(-1, 1, 3).astype(np.float32)
     if rng.random() < settings.blur:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.15, 1.3)))
     mix = saturation * np.eye(3, dtype=np.float32) + (1 - saturation) * _GREY
+    if settings.hue:
+        mix = _turn_of_hue(float(rng.uniform(-1, 1)) * settings.hue) @ mix
     mean = float(image.mean())
     matrix = np.concatenate(
         [mix * contrast * brightness, np.full((3, 1), (1 - contrast) * mean * brightness, np.float32)], axis=1
     )
     changed: Picture = cv2.transform(image, matrix)
     return changed
+
+
+def _turn_of_hue(turns: float) -> NDArray[np.float32]:
+    """Return the linear map of RGB that turns the colour circle of YIQ and leaves grey as it is."""
+    angle = 2 * np.pi * turns
+    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    return np.asarray(np.linalg.solve(_YIQ, turn @ _YIQ), dtype=np.float32)
 
 
 def _corner(

@@ -2,69 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, PositiveFloat
 
-from warprefine.core.errors import RecipeError
-from warprefine.core.names import nearest_name
 from warprefine.training.motion_recipe import MotionRecipe
+from warprefine.training.network_recipe import Augmentation, Channels, NetworkRecipe
 from warprefine.training.optimisation import Optimisation, Settings
+from warprefine.training.settings_file import read_settings
 
-
-def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
-    if limits[0] > limits[1]:
-        raise ValueError("the smaller comes first")
-    return limits
-
-
-Channels = Annotated[int, Field(ge=4)]
-"""Fewer than 4 leave nothing to split up."""
 Gridded = Annotated[int, Field(ge=16, multiple_of=16)]
 """Crops that end on multiples of 16 pixels cut through no cell of features at stride 16 or less."""
 
 
-class Augmentation(Settings):
-    """How training images are varied: the paper's scale, flip, blur and colour jitter."""
-
-    crop: tuple[PositiveInt, PositiveInt] = (288, 352)
-    """Height and width of a training crop, in pixels."""
-    scale: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)] = (0.5, 2.0)
-    """Smallest and largest zoom."""
-    flip: float = Field(0.5, ge=0, le=1)
-    """Share of the samples that is mirrored."""
-    jitter: float = Field(0.25, ge=0, lt=1)
-    """Largest relative change of brightness, contrast and saturation."""
-    blur: float = Field(0.25, ge=0, le=1)
-    """Share of the samples that is blurred, sigma 0.15 to 1.3 pixels."""
-    class_uniform: float = Field(0.5, ge=0, le=1)
-    """Share of the crops that is placed on a class drawn uniformly."""
-
-
-class SegmenterRecipe(Settings):
+class SegmenterRecipe(NetworkRecipe):
     """How g_psi is built and trained."""
 
-    network: str = "compact"
-    """Which network: a name in `segmentation.SEGMENTERS`."""
-    pretrained: bool = True
-    """Begin from weights trained on ImageNet, where the network has such (lite0, lite0-ocr, timm)."""
-    weights: str = ""
-    """A checkpoint to begin from, made by `warprefine weights import`: of this network, or of its trunk."""
-    source: str = ""
-    """Of the network huggingface: a folder, or a name on its hub; of timm: the name of a trunk."""
-    widths: tuple[Channels, ...] = Field((24, 64, 128, 192, 256), min_length=5, max_length=5)
-    """Channels at strides 2, 4, 8, 16 and 32 (compact, lite0, lite0-ocr and timm)."""
-    scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
-    """Scales at which hrnet-ocr looks at a frame once it is trained; it is trained at 0.5 and 1."""
-    loss: str = "cross-entropy"
-    """Which loss: a name in `training.losses.LOSSES`."""
-    first_guess_weight: float = Field(0.4, ge=0)
-    """Weight of the loss of a first guess, where the network makes one (the paper's OCR: 0.4)."""
-    scale_weight: float = Field(0.05, ge=0)
-    """Weight of the loss of each scale by itself, where the network looks at several (the paper: 0.05)."""
     optimisation: Optimisation = Optimisation()
     """The main training: on the further labelled data where there is some, else on the key frames."""
     adaptation: Optimisation = Optimisation(
@@ -157,63 +111,4 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: The file is missing, is not TOML, has an unknown key or a value out of range.
     """
-    if not path.exists():
-        path = shipped_recipes().get(str(path), path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(
-            f"{path} does not exist; expected a recipe in TOML, or one that comes along: "
-            f"{', '.join(shipped_recipes())}"
-        ) from None
-    except OSError as error:
-        raise RecipeError(f"cannot read {path}: {error.strerror}; expected a recipe in TOML") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}; mend that line") from error
-    try:
-        return Recipe.model_validate(_merged(Recipe().model_dump(), content))
-    except ValidationError as error:
-        raise RecipeError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
-
-
-def recipe_to_toml(recipe: BaseModel, prefix: str = "") -> str:
-    """Write a recipe as TOML, each value below the line that explains it."""
-    own, tables = [], []
-    for name, field in type(recipe).model_fields.items():
-        value = getattr(recipe, name)
-        if isinstance(value, BaseModel):
-            heading = f"{prefix}{name}"
-            tables.append(f"[{heading}]\n{recipe_to_toml(value, heading + '.')}")
-        else:
-            unset = "# " if value is None else ""
-            own.append(f"# {field.description}\n{unset}{name} = {_toml(value)}\n")
-    return "".join(own) + "\n" + "".join(tables)
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Lay a file's values over the defaults; a partly given table keeps the rest of its own."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = base.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _toml(value: object) -> str:
-    if value is None:
-        return "(chosen from the data)"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(part) for part in value) + "]"
-    return json.dumps(value, ensure_ascii=False)  # TOML has no surrogate pairs
-
-
-def _explain(problem: Any) -> str:
-    """Say in one line what is wrong with a recipe's key or value."""
-    place = [str(part) for part in problem["loc"]]
-    if problem["type"] != "extra_forbidden":
-        said = problem["msg"].removeprefix("Value error, ").lower()
-        return f"{'.'.join(place)} = {problem['input']!r}: {said}"
-    model: type[BaseModel] = Recipe
-    for part in place[:-1]:
-        model = type(model.model_fields[part].default)
-    return f"unknown key {'.'.join(place)!r}; {nearest_name(place[-1], model.model_fields)}"
+    return read_settings(path, Recipe(), shipped=shipped_recipes())

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.tensors import VOID
+from warprefine.core.tensors import VOID, Frames
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import open_frames
-from warprefine.io.images import read_labels
+from warprefine.io.images import read_frame, read_labels
 
 MEMORY = 2 << 30
 """Decoded samples are kept up to this many bytes; beyond, the oldest are decoded again when due."""
@@ -43,11 +44,28 @@ class Kept(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledFrame:
-    """One frame labelled by hand."""
+    """One frame with labels: made by hand, unless `labels` names others.
+
+    `picture` takes the place of the frame, where labels were carried together with a picture.
+    """
 
     video: Video
     frame: int
     classes: ClassSet
+    labels: Path | None = None
+    picture: Path | None = None
+
+    @property
+    def label_path(self) -> Path:
+        """The file of the labels."""
+        return self.labels or self.video.labels[self.frame]
+
+    def read_frame(self) -> Frames:
+        """Read the picture, (1, 3, h, w)."""
+        if self.picture is not None:
+            return read_frame(self.picture)
+        with open_frames(self.video) as frames:
+            return frames[self.frame]
 
 
 def labelled_frames(dataset: Dataset) -> list[LabelledFrame]:
@@ -76,10 +94,9 @@ class Samples:
 
     @staticmethod
     def _decode(member: LabelledFrame) -> tuple[Picture, Picture]:
-        with open_frames(member.video) as frames:
-            frame = frames[member.frame]
+        frame = member.read_frame()
         size = (frame.shape[-2], frame.shape[-1])
-        labels = read_labels(member.video.labels[member.frame], member.classes, size=size)
+        labels = read_labels(member.label_path, member.classes, size=size)
         return np.ascontiguousarray(frame[0].permute(1, 2, 0).numpy()), labels[0].numpy()
 
     def count_classes(self) -> list[NDArray[np.int64]]:

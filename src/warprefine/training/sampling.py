@@ -89,10 +89,11 @@ def draw_epoch(
     epoch: int,
     weights: Sequence[float] | None = None,
     fill_up: bool = False,
+    length: int | None = None,
 ) -> list[Draw]:
     """Draw one epoch: random images first, then class by class; every epoch anew, the same for a seed.
 
-    N images and C classes with share u have n = int(N u / C) draws for each class and N − n C random
+    N draws and C classes with share u have n = int(N u / C) draws for each class and N − n C random
     images. Whatever is drawn from, images or the centroids of a class, is dealt like a pack of cards:
     none comes twice before all have come once.
 
@@ -103,6 +104,7 @@ def draw_epoch(
             number of random images does not follow it.
         fill_up: Make up with random images for what classes without centroids, or weights below 1,
             leave of N. Without it such an epoch is shorter, as that of Tao et al. is.
+        length: N; None is the number of images, as it is with Tao et al.
 
     Raises:
         RecipeError: `share` is not within 0 and 1, or there is not one weight for each class.
@@ -112,14 +114,15 @@ def draw_epoch(
     if weights is not None and len(weights) != len(by_class):
         raise RecipeError(f"{len(weights)} weights for {len(by_class)} classes; give one to each class")
     rng = np.random.default_rng((seed, epoch))
-    per_class = int(image_count * share / len(by_class))
+    total = image_count if length is None else length
+    per_class = int(total * share / len(by_class))
     counts = [
         int(per_class * weight) if choices else 0
         for choices, weight in zip(by_class, weights or [1.0] * len(by_class), strict=True)
     ]
-    random_count = image_count - per_class * len(by_class)
+    random_count = total - per_class * len(by_class)
     if fill_up:
-        random_count = max(random_count, image_count - sum(counts))
+        random_count = max(random_count, total - sum(counts))
     images = [Draw(image) for image in range(image_count)]
     return [
         draw

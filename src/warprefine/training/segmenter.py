@@ -9,7 +9,7 @@ fold's key frames; cycles at those are made with it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,15 +21,16 @@ from torch import Tensor, nn
 from warprefine.core.errors import CheckpointError
 from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import Pretrained, Segmentation, Segmenter, channels_last
+from warprefine.core.protocols import Pretrained, Segmentation, Segmenter, channels_last, device_of
 from warprefine.core.tensors import Frames, LabelMaps, Logits
-from warprefine.evaluation.confusion import count, mean_iou
+from warprefine.evaluation.confusion import Confusion, count, mean_iou
 from warprefine.io.checkpoints import Card, begin_from, read_card, save_checkpoint
 from warprefine.ops.resize import to_size
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.augment import augment
 from warprefine.training.loop import train
 from warprefine.training.losses import BESIDE, LOSSES, balanced_weights
+from warprefine.training.network_recipe import NetworkRecipe
 from warprefine.training.optimisation import Optimisation
 from warprefine.training.recipe import SegmenterRecipe
 from warprefine.training.samples import Samples, members_by_class
@@ -82,11 +83,11 @@ class BatchMaker:
         return augment(*pool[index], self._augmentation, rng, focus=focus)
 
 
-def build_segmenter(recipe: SegmenterRecipe, class_count: int, *, seed: int) -> nn.Module:
+def build_segmenter(recipe: NetworkRecipe, class_count: int, *, seed: int) -> nn.Module:
     """Make an untrained network of the recipe."""
     torch.manual_seed(seed)
     kind = look_up(SEGMENTERS, recipe.network, what="segmenter")
-    network = kind.from_recipe(recipe, class_count, begun_from=_settings_of_weights(recipe))
+    network = kind.from_recipe(recipe, class_count, begun_from=settings_of_weights(recipe))
     if recipe.weights:
         begin_from(Path(recipe.weights), network)
     elif recipe.pretrained and isinstance(network, Pretrained):
@@ -94,7 +95,7 @@ def build_segmenter(recipe: SegmenterRecipe, class_count: int, *, seed: int) -> 
     return channels_last(network)
 
 
-def _settings_of_weights(recipe: SegmenterRecipe) -> dict[str, Any]:
+def settings_of_weights(recipe: NetworkRecipe) -> dict[str, Any]:
     """Return how weights to begin from want their network to be built; those of a trunk do not care."""
     if not recipe.weights:
         return {}
@@ -160,9 +161,7 @@ def train_segmenter(
         part="segmenter",
         network=recipe.network,
         class_names=class_names,
-        settings=SEGMENTERS[recipe.network].describe(
-            network, recipe, begun_from=_settings_of_weights(recipe)
-        ),
+        settings=SEGMENTERS[recipe.network].describe(network, recipe, begun_from=settings_of_weights(recipe)),
         recipe={**recipe.model_dump(mode="json"), "optimisation": optimisation.model_dump(mode="json")},
         facts={"seed": seed, "history": history},
     )
@@ -171,7 +170,7 @@ def train_segmenter(
 
 
 def segmentation_loss(
-    said: Segmentation, labels: LabelMaps, recipe: SegmenterRecipe, weights: Tensor | None
+    said: Segmentation, labels: LabelMaps, recipe: NetworkRecipe, weights: Tensor | None
 ) -> Tensor:
     """Return the loss of all that a network says while it is trained, each part at the labels' size.
 
@@ -194,17 +193,24 @@ def segmentation_loss(
 
 def score(segmenter: Segmenter, samples: Samples) -> float:
     """Return the mIoU (0 to 1) of a segmenter over samples, from one confusion matrix."""
-    device = next(cast(nn.Module, segmenter).parameters()).device
-    matrix = None
-    for index in range(len(samples)):
-        image, labels = samples[index]
-        frames = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
-            logits = segmenter(frames).logits
-        predicted = to_size(logits.float(), (labels.shape[0], labels.shape[1])).argmax(dim=1)
-        counted = count(
-            predicted.to(torch.uint8).cpu(), torch.from_numpy(labels)[None], class_count=segmenter.class_count
-        )
-        matrix = counted if matrix is None else matrix + counted
-    assert matrix is not None
-    return float(mean_iou(matrix))
+    return float(mean_iou(confusion_over(segmenter, samples, range(len(samples)))))
+
+
+def confusion_over(segmenter: Segmenter, samples: Samples, numbers: Iterable[int]) -> Confusion:
+    """Count what a segmenter says of the samples with these numbers."""
+    matrix = np.zeros((segmenter.class_count + 1, segmenter.class_count + 1), np.int64)
+    for number in numbers:
+        image, labels = samples[number]
+        predicted = segmented(segmenter, torch.from_numpy(image).permute(2, 0, 1)[None])
+        truth = torch.from_numpy(labels)[None]
+        matrix += count(predicted, truth, class_count=segmenter.class_count)
+    return matrix
+
+
+def segmented(segmenter: Segmenter, frame: Frames) -> LabelMaps:
+    """Return the classes that a segmenter finds in a frame, at the frame's size, in main memory."""
+    device = device_of(segmenter)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        logits = segmenter(frame.to(device)).logits
+    size = (frame.shape[-2], frame.shape[-1])
+    return to_size(logits.float(), size).argmax(dim=1).to(torch.uint8).cpu()

@@ -1,0 +1,63 @@
+"""Run the experiments of the paper from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warprefine.cli import options
+from warprefine.cli.console import Bars, console, log_to
+from warprefine.core.names import look_up
+from warprefine.evaluation.result_table import to_text
+from warprefine.jobs.experiments import EXPERIMENTS
+from warprefine.jobs.experiments.findings import write_findings
+from warprefine.jobs.experiments.lab import Lab
+from warprefine.jobs.experiments.recipe import load_experiment_recipe, shipped_recipes
+
+_RECIPES = "; ".join(f"{name}: {', '.join(shipped_recipes(name))}" for name in EXPERIMENTS)
+
+
+def experiment(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(EXPERIMENTS)}.", show_default=False)],
+    out: options.Out,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the data set; the made-up street needs none.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help=f"TOML file, or one that comes along. {_RECIPES}.")] = "street",
+    seeds: Annotated[
+        int, typer.Option(min=0, help="Trainings of each student; 0 takes the recipe's number.")
+    ] = 0,
+    device: options.Device = "cpu",
+    seed: options.Seed = 0,
+    threads: options.Threads = 0,
+) -> None:
+    """Run an experiment of the paper and write its tables, charts and pictures.
+
+    Given again, the same command goes on where it stopped; more seeds may be asked for later.
+
+    Examples: `warprefine experiment quality --out runs/street`
+
+    `warprefine experiment utility --recipe small --data data/camvid --out runs/utility`
+
+    `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda --out runs/table1`
+    """
+    options.use_threads(threads)
+    chosen = look_up(EXPERIMENTS, name, what="experiment")
+    settings = load_experiment_recipe(name, recipe)
+    if seeds:
+        settings = settings.model_copy(update={"seeds": seeds})
+    with Bars() as bars:
+        lab = Lab(
+            experiment=name, out=out, root=data, recipe=settings, device=device, seed=seed, progress=bars
+        )
+        lab.claim()
+        with log_to(out):
+            findings = chosen.run(lab)
+            page = write_findings(out, findings, title=chosen.title)
+    for table in findings.tables.values():
+        console.print(to_text(table, unranked=findings.unranked))
+    for remark in findings.remarks:
+        console.print(remark)
+    console.print(f"tables, figures and recipe: {page}")

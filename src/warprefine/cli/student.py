@@ -1,0 +1,101 @@
+"""Train students on the labels of a run from the command line, also under torchrun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warprefine.cli import options
+from warprefine.cli.console import Bars, console, log_to
+from warprefine.evaluation.result_table import ResultTable, Spread, to_text
+from warprefine.jobs.student import StudentJob, train_on_run
+from warprefine.propagation.methods import METHODS, check_methods
+from warprefine.training.distributed import joined
+from warprefine.training.student_recipe import (
+    StudentRecipe,
+    load_student_recipe,
+    shipped_student_recipes,
+)
+
+NOTHING = "none"
+
+
+def student(
+    run: Annotated[Path, typer.Argument(help="Run folder with labels.", show_default=False)],
+    out: options.Out,
+    method: Annotated[
+        str,
+        typer.Option(
+            help=f"Whose labels to learn from: {', '.join(METHODS)}, or {NOTHING} for hand-made ones."
+        ),
+    ] = "warp-refine",
+    test: Annotated[
+        str | None, typer.Option(metavar="READER:SPLIT:ROOT", help="Labelled data to test on.")
+    ] = None,
+    coarse: Annotated[
+        str | None,
+        typer.Option(metavar="READER:SPLIT:ROOT", help="Data with coarse labels to learn from too."),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help=f"TOML file of a student, or one of: {', '.join(shipped_student_recipes())}."),
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(help="Checkpoint to begin from, such as another data set's student.")
+    ] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings, each with a seed of its own.")] = 1,
+    device: options.Device = "cpu",
+    seed: options.Seed = 0,
+    threads: options.Threads = 0,
+) -> None:
+    """Train a single-frame network on hand-made and propagated labels, and test it.
+
+    Given again, the same command goes on where it stopped. With several GPUs, start it by torchrun: the
+    batch is shared, and the result is that of one.
+
+    Examples: `warprefine student runs/clip --test camvid:test:data/camvid --out runs/student`
+
+    `torchrun --nproc-per-node 8 -m warprefine student runs/city --recipe paper --device cuda
+    --test cityscapes:val:data/cityscapes --out runs/student`
+    """
+    options.use_threads(threads)
+    settings = load_student_recipe(recipe) if recipe else StudentRecipe()
+    if weights:
+        settings = settings.model_copy(update={"weights": weights})
+    chosen = None if method == NOTHING else check_methods([method])[0]
+    tested, further = (options.open_further([source])[0] if source else None for source in (test, coarse))
+    with joined(device) as (world, place), Bars() as bars, log_to(out):
+        found = []
+        for number in range(seed, seed + seeds):
+            job = StudentJob(
+                run=run,
+                out=out,
+                method=chosen,
+                recipe=settings,
+                test=tested,
+                coarse=further,
+                device=place,
+                seed=number,
+                world=world,
+            )
+            scores = train_on_run(job, progress=bars)
+            if scores is not None:
+                found.append(scores)
+        if world.is_first and found:
+            table = ResultTable(
+                title=f"Test of the student ({method}), %",
+                columns=("student", "mIoU", "pixel accuracy", "mean accuracy"),
+                rows=(
+                    (
+                        settings.network,
+                        Spread.of([one.miou for one in found]),
+                        Spread.of([one.pixel_accuracy for one in found]),
+                        Spread.of([one.mean_accuracy for one in found]),
+                    ),
+                ),
+            )
+            console.print(to_text(table))
+        if world.is_first:
+            console.print(f"weights: {job.weights}")

@@ -1,0 +1,148 @@
+"""Vary how students are trained: other networks (table A), relaxed labels (table B), coarse labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from warprefine.core.errors import DatasetError
+from warprefine.evaluation.chart import ChartKind
+from warprefine.evaluation.experiment_plots import plot_bars
+from warprefine.evaluation.result_table import Cell, ResultTable, Spread
+from warprefine.jobs.experiments.findings import Findings
+from warprefine.jobs.experiments.lab import Lab
+from warprefine.jobs.experiments.students import BASELINE, Students, Variant
+from warprefine.jobs.experiments.utility import compared
+from warprefine.jobs.generated import JOINT_METHOD, LabelledRun
+from warprefine.propagation.methods import ORACLE
+from warprefine.training.student_recipe import StudentRecipe
+
+WARP_REFINE = "warp-refine"
+
+
+def architectures(lab: Lab) -> Findings:
+    """Train students of several networks on the labels of every method; the labels are the same for all."""
+    methods = compared(lab)
+    started, _ = lab.label(methods)
+    students = Students(lab, LabelledRun.of(started))
+    measured: dict[str, dict[str, Spread]] = {}
+    for network in lab.recipe.networks:
+        recipe = lab.recipe.student.model_copy(update={"network": network})
+        variants = {
+            BASELINE: Variant(name=f"{network}-{BASELINE}", recipe=recipe),
+            **{m: Variant(name=f"{network}-{m}", method=m, recipe=recipe) for m in methods},
+        }
+        measured[network] = {name: students.spread(variant) for name, variant in variants.items()}
+    columns = (BASELINE, *methods)
+    table = ResultTable(
+        title="mIoU (%) of students of different networks",
+        columns=("network", *columns),
+        rows=tuple((network, *(found[name] for name in columns)) for network, found in measured.items()),
+    )
+    return Findings(
+        tables={"architectures": table},
+        charts={
+            f"architectures-{network}": partial(
+                _bars, found, ylabel=f"mIoU of the student (%), {network}", baseline=BASELINE
+            )
+            for network, found in measured.items()
+        },
+        unranked=frozenset({ORACLE}),
+    )
+
+
+def relaxation(lab: Lab) -> Findings:
+    """Compare plain labels, relaxed labels, and relaxed labels with those of motion alone (table B).
+
+    All are trained equally long, which is what the paper found to decide. Columns with coarse labels and
+    with weights of another data set are there if the recipe names them.
+    """
+    started, _ = lab.label((JOINT_METHOD,))
+    students = Students(lab, LabelledRun.of(started))
+    settings = _settings(lab)
+    offsets = (lab.recipe.relaxed_offset,)
+    rows: dict[str, list[Cell]] = {}
+    for setting, (recipe, coarse) in settings.items():
+        relaxed = recipe.model_copy(update={"loss": "relaxed"})
+        for name, used, method in (
+            ("B", recipe, None),
+            ("B + relaxed", relaxed, None),
+            (f"B + relaxed + motion-only at ±{offsets[0]}", relaxed, JOINT_METHOD),
+        ):
+            variant = Variant(
+                name=f"{_short(setting)}-{used.loss}-{method or BASELINE}",
+                recipe=used,
+                method=method,
+                offsets=offsets,
+                coarse=coarse,
+            )
+            rows.setdefault(name, []).append(students.spread(variant))
+    return _by_setting("relaxation", rows, settings, title="mIoU (%) of students with relaxed labels")
+
+
+def coarse(lab: Lab) -> Findings:
+    """Compare the baseline with warp-refine, with and without coarse labels and weights of another data set.
+
+    Raises:
+        DatasetError: The recipe names neither.
+    """
+    settings = _settings(lab)
+    if len(settings) == 1:
+        raise DatasetError(
+            "the experiment coarse compares with coarse labels and with weights of another data set, but its "
+            'recipe names neither; set coarse = "SPLIT" under [data], or other_weights = "FILE"'
+        )
+    started, _ = lab.label((WARP_REFINE,))
+    students = Students(lab, LabelledRun.of(started))
+    rows: dict[str, list[Cell]] = {
+        method or BASELINE: [
+            students.spread(
+                Variant(
+                    name=f"{_short(setting)}-{method or BASELINE}",
+                    recipe=recipe,
+                    method=method,
+                    coarse=with_coarse,
+                )
+            )
+            for setting, (recipe, with_coarse) in settings.items()
+        ]
+        for method in (None, WARP_REFINE)
+    }
+    return _by_setting("coarse", rows, settings, title="mIoU (%) of students with further supervision")
+
+
+def _bars(values: Mapping[str, Spread], kind: ChartKind, *, ylabel: str, baseline: str) -> bytes:
+    return plot_bars(values, ylabel=ylabel, baseline=baseline, kind=kind)
+
+
+def _settings(lab: Lab) -> dict[str, tuple[StudentRecipe, bool]]:
+    """Return the ways to train: recipe and whether there are coarse labels, each adding to the one before."""
+    recipe, settings = lab.recipe.student, {"key frames": (lab.recipe.student, False)}
+    if lab.coarse is not None:
+        settings["+ coarse labels"] = (recipe, True)
+    if lab.recipe.other_weights:
+        begun = recipe.model_copy(update={"weights": lab.recipe.other_weights})
+        settings["+ other data set's weights"] = (begun, lab.coarse is not None)
+    return settings
+
+
+def _short(setting: str) -> str:
+    return setting.removeprefix("+ ").split(" ")[0].strip("'s")
+
+
+def _by_setting(
+    name: str, rows: Mapping[str, list[Cell]], settings: Mapping[str, object], *, title: str
+) -> Findings:
+    table = ResultTable(
+        title=title,
+        columns=("training", *settings),
+        rows=tuple((training, *cells) for training, cells in rows.items()),
+    )
+    last = {training: cells[-1] for training, cells in rows.items()}
+    spreads = {training: cell for training, cell in last.items() if isinstance(cell, Spread)}
+    return Findings(
+        tables={name: table},
+        charts={
+            name: partial(_bars, spreads, ylabel="mIoU of the student (%)", baseline=next(iter(spreads)))
+        },
+    )

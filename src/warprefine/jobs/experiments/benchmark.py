@@ -1,0 +1,125 @@
+"""Train the final network, write its submission, and score it where the truth is at hand: tables 2 to 4."""
+
+from __future__ import annotations
+
+from math import isnan
+
+from warprefine.core.errors import DatasetError
+from warprefine.core.names import look_up
+from warprefine.core.protocols import Segmenter
+from warprefine.core.tensors import LabelMaps
+from warprefine.core.video import Video
+from warprefine.evaluation.benchmark import score_with_instances
+from warprefine.evaluation.instance_iou import Scores
+from warprefine.evaluation.network_scores import NetworkScores
+from warprefine.evaluation.result_table import Cell, ResultTable
+from warprefine.evaluation.submission import (
+    SUBMISSIONS,
+    check_submission,
+    frames_to_submit,
+    pack,
+    write_prediction,
+)
+from warprefine.io.frames import open_frames
+from warprefine.jobs.experiments.findings import Findings
+from warprefine.jobs.experiments.lab import Lab
+from warprefine.jobs.experiments.students import Students, Variant
+from warprefine.jobs.generated import LabelledRun
+from warprefine.training.segmenter import segmented
+from warprefine.training.student import load_student
+
+METHOD = "warp-refine"
+FINAL = "final"
+
+
+def benchmark(lab: Lab) -> Findings:
+    """Train a student on warp-refine labels, with coarse labels and other weights where the recipe has them.
+
+    Predictions to hand in go into OUT/submission and OUT/submission.zip, scores into tables.
+
+    Raises:
+        DatasetError: The recipe names neither data to test on nor data to hand in.
+    """
+    data = lab.recipe.data
+    if not (data.test or data.submit):
+        raise DatasetError(
+            "the recipe of the experiment benchmark names neither data to test on nor data to hand in; set "
+            'test = "SPLIT" or submit = "SPLIT" under [data]'
+        )
+    started, _ = lab.label((METHOD,))
+    students = Students(lab, LabelledRun.of(started))
+    recipe = lab.recipe.student
+    if lab.recipe.other_weights:
+        recipe = recipe.model_copy(update={"weights": lab.recipe.other_weights})
+    variant = Variant(name=FINAL, method=METHOD, recipe=recipe, coarse=lab.coarse is not None)
+    student = load_student(students.weights(variant, lab.seed), lab.torch_device)
+    remarks = (hand_in(lab, student),) if data.submit else ()
+    if not data.test:
+        return Findings(remarks=remarks)
+    with_instances = score_with_instances(lab.test, lambda video, frame: _predict(student, video, frame))
+    return Findings(tables=_tables(students.score(variant, lab.seed), with_instances), remarks=remarks)
+
+
+def hand_in(lab: Lab, student: Segmenter) -> str:
+    """Write the predictions that a benchmark wants, check them, and pack them; say where they are."""
+    submission = look_up(SUBMISSIONS, lab.recipe.data.reader, what="benchmark")
+    dataset, folder = lab.to_submit, lab.out / "submission"
+    for done, video in enumerate(dataset.videos, 1):
+        for frame in frames_to_submit(video):
+            if not (folder / submission.path_of(video, frame)).exists():
+                write_prediction(
+                    folder,
+                    submission,
+                    video=video,
+                    frame=frame,
+                    labels=_predict(student, video, frame),
+                    classes=dataset.classes,
+                )
+        lab.progress("predicting", done, len(dataset.videos), video.name)
+    check_submission(folder, submission, dataset)
+    archive = lab.out / "submission.zip"
+    pack(folder, archive)
+    return f"Predictions to hand in: {archive.name}, {len(dataset.videos)} pictures."
+
+
+def _predict(student: Segmenter, video: Video, frame: int) -> LabelMaps:
+    with open_frames(video) as frames:
+        return segmented(student, frames[frame])
+
+
+def _tables(scores: NetworkScores, with_instances: Scores | None) -> dict[str, ResultTable]:
+    """Set classes and totals; where instances are known, by the rules of the benchmark."""
+    totals: dict[str, float | None] = {
+        "pixel accuracy": scores.pixel_accuracy,
+        "mean accuracy": scores.mean_accuracy,
+        "mIoU": scores.miou,
+    }
+    by_class: dict[str, tuple[Cell, ...]] = {name: (iou,) for name, iou in scores.iou_by_class.items()}
+    columns: tuple[str, ...] = ("class", "IoU")
+    if with_instances is not None:
+        totals |= {
+            "iIoU": _percent(with_instances.mean_class_iiou),
+            "category mIoU": _percent(with_instances.mean_category_iou),
+            "category iIoU": _percent(with_instances.mean_category_iiou),
+        }
+        by_class = {
+            name: (_percent(with_instances.class_iou[name]), _percent(with_instances.class_iiou[name]))
+            for name in scores.iou_by_class
+        }
+        columns = ("class", "IoU", "iIoU")
+    return {
+        "totals": ResultTable(
+            title="The final network on the test data (%)",
+            columns=("network", *totals),
+            rows=((FINAL, *totals.values()),),
+        ),
+        "classes": ResultTable(
+            title="The final network on the test data, by class (%)",
+            columns=columns,
+            rows=tuple((name, *cells) for name, cells in by_class.items()),
+        ),
+    }
+
+
+def _percent(share: float) -> float | None:
+    return None if isnan(share) else 100 * share

@@ -1,0 +1,64 @@
+"""Measure from how far away labels still help a student: figure 8 of the paper."""
+
+from __future__ import annotations
+
+from warprefine.core.errors import RecipeError
+from warprefine.evaluation.experiment_plots import plot_lines
+from warprefine.evaluation.result_table import Cell, ResultTable
+from warprefine.jobs.experiments.findings import Findings
+from warprefine.jobs.experiments.lab import Lab
+from warprefine.jobs.experiments.students import BASELINE, Students, Variant
+from warprefine.jobs.generated import LabelledRun
+
+
+def horizon(lab: Lab) -> Findings:
+    """Train students on labels from all frames up to a distance, for one distance after another.
+
+    Raises:
+        RecipeError: A distance lies beyond the horizon to which labels are made.
+    """
+    recipe, reach = lab.recipe, lab.recipe.data.horizon
+    if max(recipe.ranges) > reach:
+        raise RecipeError(
+            f"ranges reach to {max(recipe.ranges)} frames, but labels only to {reach}; lower them, or raise "
+            "horizon under [data]"
+        )
+    started, _ = lab.label(recipe.range_methods)
+    students = Students(lab, LabelledRun.of(started))
+    baseline = students.spread(Variant(name=BASELINE, recipe=recipe.student))
+    lines = {
+        method: [
+            (
+                float(farthest),
+                students.spread(
+                    Variant(
+                        name=f"{method}-to-{farthest}",
+                        method=method,
+                        offsets=tuple(range(1, farthest + 1)),
+                        recipe=recipe.student,
+                    )
+                ),
+            )
+            for farthest in sorted(recipe.ranges)
+        ]
+        for method in recipe.range_methods
+    }
+    flat = [(float(farthest), baseline) for farthest in sorted(recipe.ranges)]
+    rows: list[tuple[Cell, ...]] = [(BASELINE, *(spread for _, spread in flat))]
+    rows += [(method, *(spread for _, spread in points)) for method, points in lines.items()]
+    table = ResultTable(
+        title="mIoU (%) of students by the farthest frame that labels are taken from",
+        columns=("labels", *(f"±{farthest}" for farthest in sorted(recipe.ranges))),
+        rows=tuple(rows),
+    )
+    return Findings(
+        tables={"horizon": table},
+        charts={
+            "horizon": lambda kind: plot_lines(
+                {BASELINE: flat, **lines},
+                xlabel="farthest frame that labels are taken from",
+                ylabel="mIoU of the student (%)",
+                kind=kind,
+            )
+        },
+    )

@@ -1,0 +1,182 @@
+"""Hold what every experiment needs: its data, a run folder with labels, and students trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from warprefine.core.errors import DatasetError
+from warprefine.core.progress import Progress, silent
+from warprefine.core.video import Dataset
+from warprefine.datasets import open_dataset
+from warprefine.datasets.street import write_street
+from warprefine.io.atomic import copy_file, write_text, writing_errors
+from warprefine.io.claims import claim
+from warprefine.jobs.autolabel import Outcome, Started, label, start
+from warprefine.jobs.experiments.recipe import ExperimentRecipe
+from warprefine.jobs.preflight import check_device
+from warprefine.training.recipe import Recipe
+from warprefine.training.settings_file import settings_to_toml
+
+STREET = "street"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """One experiment's folder, data and recipe.
+
+    OUT/recipe.toml, OUT/experiment.json   the resolved recipe; what the experiment is about
+    OUT/labels/                            the run folder with the labels and networks
+    OUT/students/                          weights and scores of each student
+    OUT/tables/, OUT/figures/              what came out
+    """
+
+    experiment: str
+    out: Path
+    root: Path | None
+    recipe: ExperimentRecipe
+    device: str = "cpu"
+    seed: int = 0
+    progress: Progress = silent
+
+    def claim(self) -> None:
+        """Write down what the folder is about; a second call checks that it is still the same.
+
+        Raises:
+            RunFolderError: The folder holds another experiment.
+        """
+        claim(self.out / "experiment.json", self._described())
+        write_text(self.out / "recipe.toml", settings_to_toml(self.recipe))
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The videos to be labelled."""
+        return self._open(self.recipe.data.split, key_frames=self.recipe.data.key_frames)
+
+    @cached_property
+    def manual(self) -> tuple[Dataset, ...]:
+        """Further data labelled by hand."""
+        return tuple(self._open(split) for split in self.recipe.data.manual)
+
+    @cached_property
+    def coarse(self) -> Dataset | None:
+        """Data with coarse labels, if the recipe names some."""
+        return self._open(self.recipe.data.coarse) if self.recipe.data.coarse else None
+
+    @cached_property
+    def test(self) -> Dataset:
+        """The data that students are tested on.
+
+        Raises:
+            DatasetError: The recipe names none.
+        """
+        if not self.recipe.data.test:
+            raise DatasetError(
+                f"the experiment {self.experiment} tests students, but its recipe names no data for that; "
+                'set test = "SPLIT" under [data]'
+            )
+        return self._open(self.recipe.data.test)
+
+    @cached_property
+    def to_submit(self) -> Dataset:
+        """The data to hand in predictions for."""
+        return self._open(self.recipe.data.submit)
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device on which networks run."""
+        return check_device(self.device)
+
+    def label(self, methods: Sequence[str]) -> tuple[Started, Outcome]:
+        """Train what labels need and is not there, label with `methods`, and score the labels."""
+        started = self._start(self.out / "labels", self.recipe.labels, seed=self.seed)
+        return started, label(started, methods)
+
+    def label_again(self, methods: Sequence[str], *, name: str, recipe: Recipe, seed: int) -> Outcome:
+        """Label with other refiners: segmenters, tau and cache are those of `label`, which comes first.
+
+        Args:
+            name: The name of the run folder in OUT.
+        """
+        first, again = self.out / "labels", self.out / name
+        started = self._start(again, recipe, seed=seed, cache=first / "cache")
+        shared = [*(first / "checkpoints").glob("segmenter*.safetensors"), first / "tau.json"]
+        for path in shared:
+            target = again / path.relative_to(first)
+            if path.exists() and not target.exists():
+                copy_file(path, target)
+        return label(started, methods)
+
+    def check_truth(self, outcome: Outcome) -> None:
+        """Make sure that labels could be compared with something.
+
+        Raises:
+            DatasetError: No frame within the horizon has truth.
+        """
+        if not outcome.scores:
+            raise DatasetError(
+                f"{self.data.root} has no truth within the horizon to compare labels with; use a data set "
+                "with dense labels and set key_frames under [data], such as 10::21"
+            )
+
+    def _start(self, out: Path, recipe: Recipe, *, seed: int, cache: Path | None = None) -> Started:
+        return start(
+            self.data,
+            out,
+            horizon=self.recipe.data.horizon,
+            also_train=self.manual,
+            recipe=recipe,
+            device=self.device,
+            seed=seed,
+            cache=cache,
+            progress=self.progress,
+        )
+
+    def _open(self, split: str, *, key_frames: str = "") -> Dataset:
+        data = self.recipe.data
+        if data.reader == STREET:
+            return self._street(split)
+        if self.root is None:
+            raise DatasetError(
+                f"the recipe wants a data set of the reader {data.reader!r}, but none is given; "
+                "name its folder with --data"
+            )
+        return open_dataset(self.root, reader=data.reader, split=split, key_frames=key_frames or None)
+
+    def _street(self, split: str) -> Dataset:
+        """Open a part of the made-up street, made under OUT/data if it is not there.
+
+        In "train" the middle frame of each clip is a key frame and the others are truth; in "test"
+        every frame is labelled.
+        """
+        street, testing = self.recipe.data.street, split == "test"
+        root = self.out / "data" / split
+        if not root.exists():
+            draft = self.out / "data" / f".{split}"
+            write_street(
+                draft,
+                videos=street.test_videos if testing else street.videos,
+                length=street.length,
+                start=0 if testing else street.length // 2,
+                step=3 if testing else street.length,
+                h=street.size[0],
+                w=street.size[1],
+                seed=2 * self.seed + testing,
+                progress=self.progress,
+            )
+            with writing_errors(root):
+                draft.rename(root)
+        return open_dataset(root)
+
+    def _described(self) -> dict[str, Any]:
+        return {
+            "experiment": self.experiment,
+            "data": str(self.root.resolve()) if self.root else None,
+            "seed": self.seed,
+            "recipe": self.recipe.model_dump(mode="json", exclude={"seeds"}),  # more seeds may follow
+        }

@@ -1,0 +1,172 @@
+"""Show labels and students side by side: figures 2, 6, C and D of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from warprefine.core.tensors import Frames, LabelMaps
+from warprefine.core.video import Video
+from warprefine.evaluation import confusion, paint
+from warprefine.evaluation.gallery import milestones, read_views, showcase
+from warprefine.evaluation.horizon import predicted_labels
+from warprefine.evaluation.panel import draw_panel
+from warprefine.evaluation.strips import draw_strip
+from warprefine.io.frames import open_frames
+from warprefine.io.images import read_labels
+from warprefine.io.run import RunFolder
+from warprefine.jobs.experiments.findings import Findings
+from warprefine.jobs.experiments.lab import Lab
+from warprefine.jobs.experiments.students import BASELINE, Students, Variant
+from warprefine.jobs.generated import LabelledRun
+from warprefine.propagation.schedule import plan
+from warprefine.training.samples import LabelledFrame, labelled_frames
+from warprefine.training.segmenter import segmented
+from warprefine.training.student import load_student
+
+METHOD = "warp-refine"
+EARLIER = ("motion-only", "semantic-only")
+_BEST, _WORST, _TESTED, _CLIPS = 4, 2, 4, 3
+_WIDEST = 480
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """A labelled frame, and by how much warp-refine is better there than the better of the two before it."""
+
+    video: Video
+    frame: int
+    lead: float
+
+
+def pictures(lab: Lab) -> Findings:
+    """Draw where warp-refine gains and loses most, clips from near to far, and what students make of it.
+
+    Raises:
+        DatasetError: The data have no truth to find such frames by.
+    """
+    methods = (*EARLIER, METHOD)
+    started, outcome = lab.label(methods)
+    labelled = LabelledRun.of(started)
+    lab.check_truth(outcome)
+    cases = _cases(lab, labelled)
+    drawn = {"figure-2": _draw_cases(lab, outcome.run, cases[:1])}
+    for number, video in enumerate(labelled.dataset.videos[:_CLIPS], 1):
+        panel = _draw_clip(lab, outcome.run, video, methods)
+        if panel is not None:
+            drawn[f"figure-6-{number}"] = panel
+    if lab.recipe.data.test:
+        drawn["figure-C"] = _draw_students(lab, labelled)
+    drawn["figure-D"] = _draw_cases(lab, outcome.run, [*_spread_out(cases, _BEST), *cases[-_WORST:]])
+    remark = (
+        f"Figures 2 and D: frames on which {METHOD} is furthest ahead of the better of "
+        f"{' and '.join(EARLIER)}; the last rows of D are those on which it is furthest behind."
+    )
+    return Findings(pictures=drawn, remarks=(remark,))
+
+
+def _cases(lab: Lab, labelled: LabelledRun) -> list[_Case]:
+    """Return all frames with truth, those on which warp-refine is furthest ahead first."""
+    cases = []
+    classes = labelled.dataset.classes
+    for video in labelled.dataset.videos:
+        frames = [k for unit in plan(video, lab.recipe.data.horizon) for k in unit.frames if k in video.truth]
+        for frame in frames:
+            truth = read_labels(video.truth[frame], classes)
+            ious = {
+                method: confusion.mean_iou(
+                    confusion.count(
+                        predicted_labels(labelled.run, classes, method=method, video=video, frame=frame),
+                        truth,
+                        class_count=len(classes),
+                    )
+                )
+                for method in (*EARLIER, METHOD)
+            }
+            lead = ious[METHOD] - max(ious[method] for method in EARLIER)
+            cases.append(_Case(video=video, frame=frame, lead=lead))
+    return sorted(cases, key=lambda case: -case.lead)
+
+
+def _spread_out(cases: Sequence[_Case], most: int) -> list[_Case]:
+    """Take the first cases, of one video such as lie at least 3 frames apart."""
+    chosen: list[_Case] = []
+    for case in cases:
+        beside = [abs(case.frame - one.frame) for one in chosen if one.video.name == case.video.name]
+        if len(chosen) < most and min(beside, default=3) >= 3:
+            chosen.append(case)
+    return chosen
+
+
+def _draw_cases(lab: Lab, run: RunFolder, cases: Sequence[_Case]) -> Image.Image:
+    classes = lab.data.classes
+    frames, truths = [], []
+    for case in cases:
+        with open_frames(case.video) as source:
+            frames.append(source[case.frame])
+        truths.append(read_labels(case.video.truth[case.frame], classes))
+    columns = [("frame", [paint.paint_frame(frame) for frame in frames])]
+    for method in (*EARLIER, METHOD):
+        maps = [
+            predicted_labels(run, classes, method=method, video=case.video, frame=case.frame)
+            for case in cases
+        ]
+        columns.append((method, _painted(maps, lab)))
+        if method == METHOD:
+            errors = [
+                paint.paint_errors(labels, truth, frame=frame)
+                for labels, truth, frame in zip(maps, truths, frames, strict=True)
+            ]
+    columns += [("truth", _painted(truths, lab)), (f"errors of {METHOD}", errors)]
+    rows = [f"{case.frame} ({100 * case.lead:+.1f})" for case in cases]
+    return draw_strip(columns, rows=rows, classes=classes)
+
+
+def _draw_clip(lab: Lab, run: RunFolder, video: Video, methods: Sequence[str]) -> Image.Image | None:
+    """Draw a clip from near to far of its key frame, as figure 6; None if nothing of it was labelled."""
+    horizon = lab.recipe.data.horizon
+    unit = showcase(video, horizon)
+    if unit is None:
+        return None
+    views = read_views(
+        run,
+        lab.data,
+        video,
+        frames=milestones(video, unit, horizon),
+        key_frame=unit.key_frame,
+        methods=methods,
+        most_w=_WIDEST,
+    )
+    return draw_panel(views, lab.data.classes, methods=methods)
+
+
+def _draw_students(lab: Lab, labelled: LabelledRun) -> Image.Image:
+    """Draw test frames on which students with and without warp-refine labels differ most, as figure C."""
+    students, recipe = Students(lab, labelled), lab.recipe.student
+    variants = (Variant(name=BASELINE, recipe=recipe), Variant(name=METHOD, method=METHOD, recipe=recipe))
+    networks = [load_student(students.weights(one, lab.seed), lab.torch_device) for one in variants]
+    members = labelled_frames(lab.test)
+    found: list[tuple[float, LabelledFrame, Frames, list[LabelMaps]]] = []
+    for done, member in enumerate(members, 1):
+        frame = member.read_frame()
+        said = [segmented(network, frame) for network in networks]
+        found.append((float((said[0] != said[1]).float().mean()), member, frame, said))
+        found = sorted(found, key=lambda one: -one[0])[:_TESTED]
+        lab.progress("comparing students", done, len(members))
+    truths = [read_labels(member.label_path, member.classes) for _, member, _, _ in found]
+    return draw_strip(
+        [
+            ("frame", [paint.paint_frame(frame) for _, _, frame, _ in found]),
+            (BASELINE, _painted([said[0] for *_, said in found], lab)),
+            (f"with {METHOD} labels", _painted([said[1] for *_, said in found], lab)),
+            ("truth", _painted(truths, lab)),
+        ],
+        rows=[member.video.stems[member.frame] for _, member, _, _ in found],
+        classes=lab.data.classes,
+    )
+
+
+def _painted(maps: Sequence[LabelMaps], lab: Lab) -> list[paint.Picture]:
+    return [paint.paint_labels(labels, lab.data.classes) for labels in maps]

@@ -1,0 +1,102 @@
+"""Name what an experiment is about: its data, how labels are made, the student, and what is varied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, PositiveInt
+
+from warprefine.core.errors import RecipeError
+from warprefine.training.optimisation import Settings
+from warprefine.training.recipe import Recipe
+from warprefine.training.settings_file import read_settings
+from warprefine.training.student_recipe import StudentRecipe
+
+
+class StreetRecipe(Settings):
+    """The made-up street, where no data set is given."""
+
+    videos: int = Field(8, ge=1)
+    """Clips whose middle frame is a key frame."""
+    test_videos: int = Field(4, ge=1)
+    """Clips of other streets to test on."""
+    length: int = Field(21, ge=3)
+    """Frames of a clip."""
+    size: tuple[PositiveInt, PositiveInt] = (144, 240)
+    """Height and width of a frame, in pixels."""
+
+
+class DataRecipe(Settings):
+    """Which parts of a data set an experiment uses; all come from one folder and one reader."""
+
+    reader: str = "street"
+    """Layout of the data set: a name in `datasets.READERS`, or street, which is made up on the spot."""
+    split: str = "train"
+    """The videos to be labelled from their key frames."""
+    key_frames: str = ""
+    """START::STEP, to use those labelled frames as key frames and hold the others back; empty: all are."""
+    horizon: int = Field(10, ge=1)
+    """Frames before and after a key frame that are labelled (the paper: 10)."""
+    manual: tuple[str, ...] = ()
+    """Further splits labelled by hand, for the segmenter and the students, such as train[::12]."""
+    coarse: str = ""
+    """Split with coarse labels, for the experiments that use such."""
+    test: str = ""
+    """Split that students are tested on."""
+    submit: str = ""
+    """Split to write a submission for."""
+    street: StreetRecipe = StreetRecipe()
+    """The made-up street."""
+
+
+class ExperimentRecipe(Settings):
+    """All that an experiment depends on besides seeds and device."""
+
+    methods: tuple[str, ...] = ("motion-only", "semantic-only", "warp-inpaint", "warp-refine")
+    """Methods whose labels are compared."""
+    oracle: bool = True
+    """Let a student learn from the truth too, where there is any: the bound of what labels can give."""
+    seeds: int = Field(3, ge=1)
+    """Trainings of each student; the table has their mean and sample standard deviation (the paper: 3)."""
+    ranges: tuple[PositiveInt, ...] = Field((2, 4, 6, 8, 10), min_length=1)
+    """Of the experiment horizon: how far from the key frame labels are taken."""
+    range_methods: tuple[str, ...] = ("motion-only", "warp-refine")
+    """Of the experiment horizon: whose labels."""
+    networks: tuple[str, ...] = Field(
+        ("deeplabv3-resnext50", "ocrnet-resnext50", "hrnet-ocr-w48"), min_length=1
+    )
+    """Of the experiment architectures: the students' networks."""
+    relaxed_offset: int = Field(3, ge=1)
+    """Of the experiment relaxation: at which distance motion-only labels are taken (the paper: 3)."""
+    longest_cycles: tuple[PositiveInt, ...] = Field(tuple(range(1, 11)), min_length=1)
+    """Of the experiment cycle-length: the longest cycles that refiners learn from."""
+    other_weights: str = ""
+    """Of relaxation, coarse and benchmark: a checkpoint of another data set to begin students from."""
+    data: DataRecipe = DataRecipe()
+    """The data."""
+    labels: Recipe = Recipe()
+    """How labels are made."""
+    student: StudentRecipe = StudentRecipe()
+    """How students are trained."""
+
+
+def shipped_recipes(experiment: str) -> dict[str, Path]:
+    """Return the recipes that come along for an experiment, by the name of their data set or size."""
+    folder = Path(__file__).parent / "recipes"
+    paths = sorted(folder.glob(f"{experiment}-*.toml"))
+    return {path.stem.removeprefix(f"{experiment}-"): path for path in paths}
+
+
+def load_experiment_recipe(experiment: str, name: str) -> ExperimentRecipe:
+    """Read the recipe of an experiment: a TOML file, or one that comes along.
+
+    Raises:
+        RecipeError: There is none of that name, or it has an unknown key or a value out of range.
+    """
+    shipped = shipped_recipes(experiment)
+    if not Path(name).exists() and name not in shipped:
+        raise RecipeError(
+            f"the experiment {experiment} has no recipe {name!r}; expected a TOML file, or one of: "
+            f"{', '.join(shipped)}"
+        )
+    return read_settings(Path(name), ExperimentRecipe(), shipped=shipped)

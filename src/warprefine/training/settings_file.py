@@ -1,0 +1,89 @@
+"""Fill the tables of a recipe from a TOML file, and write them as one; an unknown key is an error."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from warprefine.core.errors import RecipeError
+from warprefine.core.names import nearest_name
+from warprefine.training.optimisation import Settings
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def read_settings(path: Path, defaults: SettingsT, *, shipped: Mapping[str, Path]) -> SettingsT:
+    """Read settings from a TOML file, or from one that comes along by its name.
+
+    Args:
+        path: A file goes before one that comes along under the same name.
+        defaults: What the file leaves out is as it is here.
+        shipped: Files that come along, by name.
+
+    Raises:
+        RecipeError: The file is missing, is not TOML, has an unknown key or a value out of range.
+    """
+    if not path.exists():
+        path = shipped.get(str(path), path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(
+            f"{path} does not exist; expected a recipe in TOML, or one that comes along: {', '.join(shipped)}"
+        ) from None
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}; expected a recipe in TOML") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}; mend that line") from error
+    try:
+        return type(defaults).model_validate(_merged(defaults.model_dump(), content))
+    except ValidationError as error:
+        problems = "; ".join(_explain(problem, type(defaults)) for problem in error.errors())
+        raise RecipeError(f"{path}: {problems}") from error
+
+
+def settings_to_toml(settings: BaseModel, prefix: str = "") -> str:
+    """Write settings as TOML, each value below the line that explains it."""
+    own, tables = [], []
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            heading = f"{prefix}{name}"
+            tables.append(f"[{heading}]\n{settings_to_toml(value, heading + '.')}")
+        else:
+            unset = "# " if value is None else ""
+            own.append(f"# {field.description}\n{unset}{name} = {_toml(value)}\n")
+    return "".join(own) + "\n" + "".join(tables)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay a file's values over the defaults; a partly given table keeps the rest of its own."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = base.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _toml(value: object) -> str:
+    if value is None:
+        return "(chosen from the data)"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
+    return json.dumps(value, ensure_ascii=False)  # TOML has no surrogate pairs
+
+
+def _explain(problem: Any, model: type[BaseModel]) -> str:
+    """Say in one line what is wrong with a key or value."""
+    place = [str(part) for part in problem["loc"]]
+    if problem["type"] != "extra_forbidden":
+        said = problem["msg"].removeprefix("Value error, ").lower()
+        return f"{'.'.join(place)} = {problem['input']!r}: {said}"
+    for part in place[:-1]:
+        model = type(model.model_fields[part].default)
+    return f"unknown key {'.'.join(place)!r}; {nearest_name(place[-1], model.model_fields)}"

@@ -1,0 +1,153 @@
+"""Choose what a student sees: labels made by hand and generated ones, in the shares of the paper.
+
+Section 4.2 and supplement C.1: an epoch has a fixed length, three times the images labelled by hand,
+so that no method trains longer than another; 30 % of it is labelled by hand and 70 % generated; half
+of each is drawn class by class. The paper does not say in which order the two are decided: here the
+source comes first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from warprefine.core.errors import TrainingError
+from warprefine.core.progress import Progress, silent
+from warprefine.io.atomic import write_text
+from warprefine.io.checkpoints import fingerprint
+from warprefine.training.augment import augment
+from warprefine.training.network_recipe import Augmentation
+from warprefine.training.samples import Samples
+from warprefine.training.sampling import Centroid, Draw, class_centroids, draw_epoch
+from warprefine.training.segmenter import Batch
+
+_LEAST_OF_A_CLASS = 10
+"""A deck is so long that each class comes at least so often, however short an epoch is."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """Labelled frames that a share of every epoch is drawn from.
+
+    `by_class` has, for each class, the places of its centroids (`find_centroids`).
+    """
+
+    samples: Samples
+    by_class: Sequence[Sequence[Draw]]
+    share: float
+
+
+def find_centroids(
+    samples: Samples, *, tile: int, class_count: int, cache: Path, progress: Progress = silent
+) -> list[list[Draw]]:
+    """Return, for each class, a draw for each of its centroids in the samples.
+
+    Args:
+        tile: Side of the tiles in pixels; 0 takes half the shorter side of each label map.
+        cache: A folder; the centroids of a label map are kept there under its content, so that they are
+            found once and never go stale.
+    """
+    by_class: list[list[Draw]] = [[] for _ in range(class_count)]
+    for number, member in enumerate(samples.members):
+        path = cache / f"{fingerprint(member.label_path)}_{class_count}_{tile}.json"
+        if path.exists():
+            found = [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
+        else:
+            labels = samples[number][1]
+            side = tile or max(min(labels.shape) // 2, 1)
+            found = class_centroids(labels, tile=side, class_count=class_count)
+            write_text(path, json.dumps(found))
+        for centroid in found:
+            by_class[centroid.label].append(Draw(number, centroid))
+        progress("finding classes", number + 1, len(samples))
+    return by_class
+
+
+class StudentBatches:
+    """Make the batch of a step as a pure function of the seed and the step's number.
+
+    Args:
+        sources: Those without samples are passed over; the shares of the others are made to add up to 1.
+        epoch_length: Samples of an epoch; each source has its share of every epoch, to the sample.
+        slots: Which samples of a batch to make; the others are another process's.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        augmentation: Augmentation,
+        *,
+        epoch_length: int,
+        batch: int,
+        slots: range | None = None,
+        seed: int,
+    ) -> None:
+        self._sources = [source for source in sources if len(source.samples) and source.share > 0]
+        if not self._sources:
+            raise TrainingError("a student has no labelled frame to learn from; expected at least one")
+        self._augmentation, self._batch, self._seed = augmentation, batch, seed
+        self._slots = range(batch) if slots is None else slots
+        self._counts = _shared_out(epoch_length, [source.share for source in self._sources])
+        self._epoch_length = epoch_length
+        self._order = lru_cache(maxsize=2)(self._make_order)
+        self._deck = lru_cache(maxsize=2 * len(self._sources))(self._make_deck)
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        first = step * self._batch
+        crops = [self._crop(first + slot) for slot in self._slots]
+        frames = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
+        return Batch(frames=frames, labels=torch.from_numpy(np.stack([labels for _, labels in crops])))
+
+    def draw(self, position: int) -> tuple[int, Draw]:
+        """Return the source and the draw of one sample, counted from the first of the training."""
+        epoch, place = divmod(position, self._epoch_length)
+        which, rank = self._order(epoch)[place]
+        number = epoch * self._counts[which] + rank
+        deck, card = divmod(number, self._deck_length(which))
+        return which, self._deck(which, deck)[card]
+
+    def _crop(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        which, (image, centroid) = self.draw(position)
+        rng = np.random.default_rng((self._seed, position))
+        return augment(*self._sources[which].samples[image], self._augmentation, rng, around=centroid)
+
+    def _make_order(self, epoch: int) -> list[tuple[int, int]]:
+        """Return, for each place of an epoch, its source and the how-manieth of that source it is."""
+        entries = [(which, rank) for which, count in enumerate(self._counts) for rank in range(count)]
+        order = np.random.default_rng((self._seed, epoch, 1)).permutation(len(entries))
+        return [entries[number] for number in cast(list[int], order.tolist())]
+
+    def _deck_length(self, which: int) -> int:
+        """Return the draws of a source that are dealt together: an epoch's, or more if those are few."""
+        class_count = len(self._sources[which].by_class)
+        share = self._augmentation.class_uniform
+        least = round(_LEAST_OF_A_CLASS * class_count / share) if share else 1
+        return max(self._counts[which], least)
+
+    def _make_deck(self, which: int, number: int) -> list[Draw]:
+        source = self._sources[which]
+        draws = draw_epoch(
+            len(source.samples),
+            source.by_class,
+            share=self._augmentation.class_uniform,
+            seed=self._seed + which,
+            epoch=number,
+            fill_up=True,
+            length=self._deck_length(which),
+        )
+        order = np.random.default_rng((self._seed, number, which, 2)).permutation(len(draws))
+        return [draws[place] for place in cast(list[int], order.tolist())]
+
+
+def _shared_out(total: int, shares: Sequence[float]) -> list[int]:
+    """Divide `total` by shares into whole numbers that add up to it."""
+    edges = np.round(np.cumsum([0.0, *shares]) / sum(shares) * total).astype(int)
+    return cast(list[int], np.diff(edges).tolist())

@@ -1,0 +1,73 @@
+"""Tests of cli/experiment.py and cli/student.py: an experiment in one command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warprefine.jobs.experiments import EXPERIMENTS
+
+TINY = Path(__file__).parents[1] / "experiment.toml"
+
+
+def test_an_experiment_prints_its_tables(warprefine: Callable[..., Any], tmp_path: Path) -> None:
+    """The table of the terminal is that of the page; recipe and claim lie beside it."""
+    out = tmp_path / "out"
+    done = warprefine("experiment", "quality", "--recipe", TINY, "--out", out, "--threads", 1)
+
+    assert done.exit_code == 0, done.output
+    assert "k=3" in done.stdout
+    assert "warp-refine" in done.stdout
+    for name in ("results.md", "recipe.toml", "experiment.json", "log.txt", "tables/hard-classes.csv"):
+        assert (out / name).exists()
+
+
+def test_a_run_of_an_experiment_can_teach_a_student(warprefine: Callable[..., Any], tmp_path: Path) -> None:
+    """The labels of an experiment are a run like any other."""
+    out, student = tmp_path / "out", tmp_path / "student"
+    assert warprefine("experiment", "quality", "--recipe", TINY, "--out", out, "--threads", 1).exit_code == 0
+    recipe = tmp_path / "student.toml"
+    recipe.write_text(
+        "widths = [4, 4, 4, 4, 4]\noffsets = [1]\n[optimisation]\nsteps = 2\nbatch = 2\n"
+        "[augmentation]\ncrop = [32, 32]\n"
+    )
+    done = warprefine(
+        "student", out / "labels", "--recipe", recipe, "--out", student, "--seeds", 2, "--threads", 1,
+        "--test", f"folder:train:{out / 'data' / 'train'}",
+    )  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    assert "±" in done.stdout
+    assert (student / "student-seed1.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("experiment", "qualty"), "no experiment is called 'qualty'"),
+        (("experiment", "quality", "--recipe", "nothing"), "has no recipe 'nothing'"),
+        (("experiment", "quality", "--recipe", "small"), "name its folder with --data"),
+        (("student", "nowhere", "--method", "warp-refin"), "no method is called 'warp-refin'"),
+        (("student", "nowhere"), "is no folder"),
+        (("student", "nowhere", "--recipe", "papr"), "papr does not exist"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    warprefine: Callable[..., Any], tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    """What is wrong, in a line, and exit code 2."""
+    done = warprefine(*words, "--out", tmp_path / "out", "--threads", 1)
+
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_names_every_experiment(warprefine: Callable[..., Any]) -> None:
+    """Whoever asks for help learns what there is to run."""
+    said = warprefine("experiment", "--help").stdout
+
+    assert all(name in said for name in EXPERIMENTS)

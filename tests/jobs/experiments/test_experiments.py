@@ -1,0 +1,320 @@
+"""Tests of jobs/experiments: every experiment of the paper, small and whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warprefine.core.errors import DatasetError, RecipeError, RunFolderError
+from warprefine.evaluation.result_table import ResultTable, Spread
+from warprefine.jobs.experiments import EXPERIMENTS
+from warprefine.jobs.experiments.findings import Findings, write_findings
+from warprefine.jobs.experiments.lab import Lab
+from warprefine.jobs.experiments.recipe import (
+    ExperimentRecipe,
+    load_experiment_recipe,
+    shipped_recipes,
+)
+from warprefine.jobs.experiments.utility import exceeds_noise, utility_table
+from warprefine.propagation.methods import check_methods
+from warprefine.segmentation import SEGMENTERS
+
+TINY = Path(__file__).parents[2] / "experiment.toml"
+METHODS = ("motion-only", "semantic-only", "warp-inpaint", "warp-refine")
+
+
+@pytest.fixture(scope="module")
+def tiny() -> ExperimentRecipe:
+    """A recipe that takes seconds."""
+    return load_experiment_recipe("utility", str(TINY))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, tiny: ExperimentRecipe) -> Path:
+    """A folder in which the labels of every method are made already; copy it."""
+    out = tmp_path_factory.mktemp("bench")
+    Lab(experiment="quality", out=out, root=None, recipe=tiny).label((*METHODS, "oracle"))
+    return out
+
+
+@pytest.fixture
+def lab(bench: Path, tiny: ExperimentRecipe, tmp_path: Path) -> Lab:
+    """An experiment in a copy of that folder."""
+    out = shutil.copytree(bench, tmp_path / "out")
+    return moved(Lab(experiment="utility", out=out, root=None, recipe=tiny), bench)
+
+
+def moved(lab: Lab, origin: Path) -> Lab:
+    """Let a copied run speak of the data beside it."""
+    job = lab.out / "labels" / "job.json"
+    job.write_text(job.read_text().replace(str(origin.resolve()), str(lab.out.resolve())))
+    return lab
+
+
+def changed(lab: Lab, **changes: Any) -> Lab:
+    return replace(lab, recipe=lab.recipe.model_copy(update=changes))
+
+
+def with_data(lab: Lab, **changes: Any) -> Lab:
+    return changed(lab, data=lab.recipe.data.model_copy(update=changes))
+
+
+def names(table: ResultTable) -> list[object]:
+    return [row[0] for row in table.rows]
+
+
+def test_quality_scores_the_labels_of_every_method(lab: Lab) -> None:
+    """Both tables have a row for each method; the distances are those up to the horizon, then the mean."""
+    findings = EXPERIMENTS["quality"].run(lab)
+
+    by_distance = findings.tables["miou-by-distance"]
+    assert by_distance.columns == ("method", "k=1", "k=2", "k=3", "mean")
+    assert names(by_distance) == names(findings.tables["hard-classes"]) == list(METHODS)
+    scores = json.loads((lab.out / "labels" / "metrics.json").read_text())
+    assert [row[-1] for row in by_distance.rows] == pytest.approx(
+        [scores[m]["miou"] for m in METHODS], abs=1e-3
+    )
+
+
+def test_utility_trains_a_student_for_each_method_and_seed(lab: Lab) -> None:
+    """Baseline, four methods and the oracle, two seeds each, each tested once."""
+    table = EXPERIMENTS["utility"].run(lab).tables["utility"]
+
+    assert names(table) == ["baseline", *METHODS, "oracle"]
+    assert all(isinstance(row[1], Spread) and row[1].count == 2 for row in table.rows)
+    students = {path.stem for path in (lab.out / "students").glob("*.json")}
+    assert students == {f"{name}-seed{seed}" for name in names(table) for seed in (0, 1)}
+
+
+def test_an_experiment_goes_on_where_it_stopped(lab: Lab) -> None:
+    """Students that are there are not trained again, one that is missing is; the table stays the same."""
+    first = EXPERIMENTS["utility"].run(lab)
+    weights = sorted((lab.out / "students").glob("*.safetensors"))
+    before = {path: path.stat().st_mtime_ns for path in weights}
+    content = weights[0].read_bytes()
+    weights[0].unlink()
+    weights[0].with_suffix(".json").unlink()
+
+    again = EXPERIMENTS["utility"].run(lab)
+
+    assert again.tables == first.tables
+    assert weights[0].read_bytes() == content
+    assert all(path.stat().st_mtime_ns == before[path] for path in weights[1:])
+
+
+def test_more_seeds_may_follow(lab: Lab) -> None:
+    """The number of seeds is no part of what a folder is about; a baseline of three has those of two."""
+    lab.claim()
+    changed(lab, seeds=3).claim()
+
+
+def test_a_folder_of_another_experiment_is_refused(lab: Lab) -> None:
+    """Another recipe or another name is another experiment."""
+    lab.claim()
+
+    with pytest.raises(RunFolderError, match="another experiment; choose another --out"):
+        replace(lab, experiment="quality").claim()
+    with pytest.raises(RunFolderError, match="another recipe"):
+        changed(lab, oracle=False).claim()
+
+
+def test_horizon_takes_labels_from_further_and_further(lab: Lab) -> None:
+    """A column for each range; baseline, motion-only and warp-refine in rows."""
+    findings = EXPERIMENTS["horizon"].run(changed(lab, seeds=1))
+
+    table = findings.tables["horizon"]
+    assert table.columns == ("labels", "±1", "±2")
+    assert names(table) == ["baseline", "motion-only", "warp-refine"]
+
+
+def test_ranges_end_at_the_horizon(lab: Lab) -> None:
+    """Labels from 9 frames away cannot be had where they are made up to 3."""
+    with pytest.raises(RecipeError, match="ranges reach to 9 frames, but labels only to 3"):
+        EXPERIMENTS["horizon"].run(changed(lab, ranges=(1, 9)))
+
+
+def test_architectures_compare_networks(lab: Lab) -> None:
+    """A row for each network."""
+    table = EXPERIMENTS["architectures"].run(changed(lab, seeds=1)).tables["architectures"]
+
+    assert names(table) == ["compact"]
+    assert table.columns == ("network", "baseline", *METHODS, "oracle")
+
+
+def test_relaxation_has_the_rows_of_table_b(lab: Lab, bench: Path) -> None:
+    """Plain, relaxed, and relaxed with motion-only labels; a column more for weights of another data set."""
+    EXPERIMENTS["benchmark"].run(lab)
+    other = lab.out / "students" / "final-seed0.safetensors"
+    findings = EXPERIMENTS["relaxation"].run(
+        changed(lab, seeds=1, relaxed_offset=2, other_weights=str(other))
+    )
+
+    table = findings.tables["relaxation"]
+    assert names(table) == ["B", "B + relaxed", "B + relaxed + motion-only at ±2"]
+    assert table.columns == ("training", "key frames", "+ other data set's weights")
+
+
+def test_coarse_labels_are_a_source_of_their_own(lab: Lab) -> None:
+    """With coarse labels there is a column more, and its students differ from those without."""
+    table = EXPERIMENTS["coarse"].run(with_data(changed(lab, seeds=1), coarse="test")).tables["coarse"]
+
+    assert table.columns == ("training", "key frames", "+ coarse labels")
+    assert names(table) == ["baseline", "warp-refine"]
+    students = lab.out / "students"
+    assert (students / "key-baseline-seed0.safetensors").read_bytes() != (
+        students / "coarse-baseline-seed0.safetensors"
+    ).read_bytes()
+
+
+def test_the_experiment_coarse_needs_something_to_compare(lab: Lab) -> None:
+    """Without coarse labels and other weights there is nothing to see."""
+    with pytest.raises(DatasetError, match="its recipe names neither; set coarse"):
+        EXPERIMENTS["coarse"].run(lab)
+
+
+def test_cycle_length_trains_a_refiner_for_each(lab: Lab) -> None:
+    """A row for each longest cycle; segmenters and tau are shared, refiners are not."""
+    findings = EXPERIMENTS["cycle-length"].run(changed(lab, seeds=1))
+
+    assert names(findings.tables["cycle-length"]) == ["l ≤ 1", "l ≤ 2"]
+    short, long = (lab.out / f"cycles-to-{n}-seed0" / "checkpoints" for n in (1, 2))
+    for part in ("segmenter", "segmenter-fold0"):
+        assert (short / f"{part}.safetensors").read_bytes() == (long / f"{part}.safetensors").read_bytes()
+    assert (short / "refiner.safetensors").read_bytes() != (long / "refiner.safetensors").read_bytes()
+    assert findings.pictures["cycles"].width > 4 * 64
+    assert not (lab.out / "cycles-to-1-seed0" / "cache").exists()
+
+
+def test_benchmark_scores_the_final_network(lab: Lab) -> None:
+    """Totals, and the IoU of each class."""
+    tables = EXPERIMENTS["benchmark"].run(lab).tables
+
+    assert tables["totals"].columns == ("network", "pixel accuracy", "mean accuracy", "mIoU")
+    assert names(tables["classes"]) == list(lab.data.classes.names)
+
+
+def test_benchmark_needs_something_to_predict(lab: Lab) -> None:
+    """Without test data and without a split to hand in there is nothing to do."""
+    with pytest.raises(DatasetError, match="neither data to test on nor data to hand in"):
+        EXPERIMENTS["benchmark"].run(with_data(lab, test=""))
+
+
+def test_only_benchmarks_take_submissions(lab: Lab) -> None:
+    """The made-up street has no server to hand predictions in."""
+    with pytest.raises(RecipeError, match="no benchmark is called 'street'"):
+        EXPERIMENTS["benchmark"].run(with_data(lab, submit="test"))
+
+
+def test_pictures_show_every_figure(lab: Lab) -> None:
+    """Figures 2, 6, C and D are drawn."""
+    findings = EXPERIMENTS["pictures"].run(lab)
+
+    assert set(findings.pictures) == {"figure-2", "figure-6-1", "figure-6-2", "figure-C", "figure-D"}
+
+
+@pytest.mark.parametrize("name", ["quality", "pictures", "cycle-length"])
+def test_what_needs_truth_says_so(lab: Lab, name: str) -> None:
+    """Labels of a data set without truth cannot be compared with anything."""
+    for folder in (lab.out / "data" / "train" / "videos").iterdir():
+        shutil.rmtree(folder / "truth")
+
+    with pytest.raises(DatasetError, match="has no truth within the horizon"):
+        EXPERIMENTS[name].run(lab)
+
+
+def test_students_need_test_data(lab: Lab) -> None:
+    """A recipe without test data cannot compare students."""
+    with pytest.raises(DatasetError, match="its recipe names no data for that; set test"):
+        EXPERIMENTS["utility"].run(with_data(lab, test=""))
+
+
+def test_a_data_set_has_to_be_named(lab: Lab) -> None:
+    """Only the made-up street needs no folder."""
+    with pytest.raises(DatasetError, match="reader 'camvid', but none is given; name its folder with --data"):
+        EXPERIMENTS["quality"].run(with_data(lab, reader="camvid"))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ((50.0, 0.1), (49.0, 0.1), True),
+        ((50.0, 0.5), (49.5, 0.5), False),
+        ((50.0, None), (40.0, None), None),
+        ((50.0, 0.0), (49.0, 0.0), None),
+        # t = 1 / sqrt(2 · 0.44² / 3) = 2.783 with 4 degrees of freedom, just above 2.776
+        ((50.0, 0.44), (49.0, 0.44), True),
+        ((50.0, 0.4415), (49.0, 0.4415), False),
+    ],
+)
+def test_what_chance_would_do(
+    a: tuple[float, float | None], b: tuple[float, float | None], expected: bool | None
+) -> None:
+    """Three trainings each: a gap exceeds the noise if Welch's t-test says so."""
+    first, second = (Spread(mean=m, deviation=d, count=3) for m, d in (a, b))
+
+    assert exceeds_noise(first, second) is expected
+
+
+def test_the_share_of_the_oracles_gain() -> None:
+    """The paper's table 1 on ApolloScape: +1.11 of +2.73 is about 40 %."""
+    measured = {
+        "baseline": Spread(mean=72.63, deviation=0.09, count=3),
+        "warp-refine": Spread(mean=73.74, deviation=0.12, count=3),
+        "oracle": Spread(mean=75.36, deviation=0.07, count=3),
+    }
+    rows = utility_table(measured, title="table 1").rows
+
+    assert rows[0][2:] == (None, None, None)
+    assert rows[1][2] == pytest.approx(1.11)
+    assert rows[1][3] == "yes"
+    assert rows[1][4] == pytest.approx(40.66, abs=0.01)
+
+
+def test_where_the_oracle_gains_nothing_there_is_no_share() -> None:
+    """A share of nothing is no number."""
+    flat = {name: Spread(mean=50.0, deviation=1.0, count=2) for name in ("baseline", "warp-refine", "oracle")}
+
+    assert [row[4] for row in utility_table(flat, title="flat").rows] == [None, None, None]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_recipes_that_come_along_can_be_used(name: str) -> None:
+    """Every recipe of every experiment can be read, and names methods and networks that exist."""
+    for recipe_name in shipped_recipes(name):
+        recipe = load_experiment_recipe(name, recipe_name)
+        check_methods([*recipe.methods, *recipe.range_methods])
+        assert {recipe.student.network, recipe.labels.segmenter.network, *recipe.networks} <= set(SEGMENTERS)
+        assert max(recipe.ranges) <= recipe.data.horizon
+
+
+def test_an_unknown_recipe() -> None:
+    """What there is for the experiment is listed."""
+    with pytest.raises(
+        RecipeError, match="experiment quality has no recipe 'tiny'; expected a TOML file, or"
+    ):
+        load_experiment_recipe("quality", "tiny")
+
+
+def test_findings_are_written_in_every_form(tmp_path: Path) -> None:
+    """Tables as Markdown, CSV and JSON, charts as PNG and SVG, and a page that shows them."""
+    table = ResultTable(title="T", columns=("a", "b"), rows=(("x", 1.0),))
+    findings = Findings(tables={"t": table}, charts={"c": lambda kind: kind.encode()}, remarks=("So it is.",))
+    page = write_findings(tmp_path, findings, title="All")
+
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {
+        "results.md",
+        "tables/t.md",
+        "tables/t.csv",
+        "tables/t.json",
+        "figures/c.png",
+        "figures/c.svg",
+    }
+    assert (tmp_path / "figures" / "c.svg").read_bytes() == b"svg"
+    for part in ("# All", "| x | 1.00 |", "So it is.", "![c](figures/c.png)"):
+        assert part in page.read_text(encoding="utf-8")

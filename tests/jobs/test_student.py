@@ -1,0 +1,164 @@
+"""Tests of jobs/student.py and jobs/generated.py: a student of a finished run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from warprefine import autolabel, load_recipe, open_dataset
+from warprefine.core.errors import LabelError, RunFolderError
+from warprefine.datasets.class_file import read_classes, write_classes
+from warprefine.evaluation.network_scores import NetworkScores
+from warprefine.io.run import RunFolder
+from warprefine.jobs.generated import LabelledRun
+from warprefine.jobs.student import StudentJob, train_on_run
+from warprefine.motion.loading import load_motion
+from warprefine.training.network_recipe import Augmentation
+from warprefine.training.optimisation import Optimisation
+from warprefine.training.student_recipe import StudentRecipe
+
+RECIPE = StudentRecipe(
+    widths=(4, 4, 4, 4, 4),
+    offsets=(1, 2),
+    joint_offsets=(1,),
+    optimisation=Optimisation(steps=4, batch=2, warmup=0, checkpoint_every=2),
+    augmentation=Augmentation(crop=(32, 32)),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tiny_data: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose videos are labelled by motion and by the truth."""
+    out = tmp_path_factory.mktemp("labelled") / "run"
+    methods = ("motion-only", "oracle")
+    autolabel(open_dataset(tiny_data), out, horizon=2, methods=methods, recipe=load_recipe(tiny_recipe))
+    return out
+
+
+@pytest.fixture
+def job(run: Path, tiny_data: Path, tmp_path: Path) -> StudentJob:
+    """A student of the oracle's labels, tested on the key frames."""
+    return StudentJob(
+        run=run,
+        out=tmp_path / "student",
+        method="oracle",
+        recipe=RECIPE,
+        test=open_dataset(tiny_data),
+        device=torch.device("cpu"),
+    )
+
+
+def labelled(run: Path, data: Path) -> LabelledRun:
+    return LabelledRun(
+        run=RunFolder(run),
+        dataset=open_dataset(data),
+        motion=load_motion("dis-ultrafast", device=torch.device("cpu")),
+    )
+
+
+def test_a_student_is_trained_tested_and_written_down(job: StudentJob) -> None:
+    """Weights, scores, curves and the recipe lie in its folder."""
+    scores = train_on_run(job)
+
+    assert scores == NetworkScores.read(job.out / "student-seed0.json")
+    for name in ("student-seed0.safetensors", "metrics.jsonl", "recipe.toml", "student.json"):
+        assert (job.out / name).exists()
+
+
+@pytest.mark.parametrize("method", ["motion-only", None])
+def test_other_labels_make_another_student(job: StudentJob, method: str | None) -> None:
+    """What it learns from shows in its weights."""
+    train_on_run(job)
+    other = replace(job, method=method, out=job.out.with_name("other"), test=None)
+    assert train_on_run(other) is None
+
+    assert other.weights.read_bytes() != job.weights.read_bytes()
+
+
+def test_frames_of_motion_only_come_with_carried_pictures(run: Path, tiny_data: Path) -> None:
+    """The oracle's frames are the real ones, those of motion-only were carried from the key frame."""
+    source = labelled(run, tiny_data)
+
+    assert all(member.picture is None for member in source.frames("oracle", offsets=(1,)))
+    carried = source.frames("motion-only", offsets=(1,))
+    assert len(carried) == 4  # two videos, both ways
+    assert all(member.picture is not None and member.picture.exists() for member in carried)
+
+
+def test_labels_that_are_not_there_are_missed(run: Path, tiny_data: Path) -> None:
+    """Neither a method that was not run nor a distance beyond the horizon can be had."""
+    source = labelled(run, tiny_data)
+
+    with pytest.raises(
+        RunFolderError, match=r"no labels of warp-refine at .1, 2.*is missing; make them with"
+    ):
+        source.frames("warp-refine", offsets=(1, 2))
+    with pytest.raises(RunFolderError, match="a horizon of at least 3"):
+        source.frames("oracle", offsets=(3,))
+    with pytest.raises(RunFolderError, match="has no such frame"):
+        source.frames("oracle", offsets=(50,))
+
+
+def test_a_folder_that_is_no_run(job: StudentJob, tmp_path: Path) -> None:
+    """Nothing is written into a folder that somebody mistook for a run."""
+    with pytest.raises(RunFolderError, match="is no folder; expected one that"):
+        train_on_run(replace(job, run=tmp_path / "nowhere"))
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_of_other_students_is_refused(job: StudentJob) -> None:
+    """Another method in the same folder would mix up their weights."""
+    train_on_run(job)
+
+    with pytest.raises(RunFolderError, match="made with another method"):
+        train_on_run(replace(job, method=None))
+
+
+def test_test_data_need_the_classes_of_the_run(job: StudentJob, tiny_data: Path, tmp_path: Path) -> None:
+    """Classes in another order would be compared wrongly."""
+    data = shutil.copytree(tiny_data, tmp_path / "data")
+    classes = read_classes(data / "classes.toml")
+    turned = replace(classes, names=classes.names[::-1])
+    write_classes(data / "classes.toml", turned)
+
+    with pytest.raises(LabelError, match="expected the same classes in the same order"):
+        train_on_run(replace(job, test=open_dataset(data)))
+
+
+def test_two_processes_train_one_student(run: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """Started by torchrun, both share the batch, one writes, and the test counts every picture once."""
+    recipe = tmp_path / "student.toml"
+    recipe.write_text(
+        "widths = [4, 4, 4, 4, 4]\noffsets = [1]\n[optimisation]\nsteps = 2\nbatch = 2\n"
+        "[augmentation]\ncrop = [32, 32]\n"
+    )
+    words = ["student", run, "--method", "oracle", "--recipe", recipe, "--out", tmp_path / "out"]
+    words += ["--test", f"folder:train:{tiny_data}", "--threads", "1"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc-per-node",
+            "2",
+            "--standalone",
+            "-m",
+            "warprefine",
+        ]
+        + [str(word) for word in words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("weights: ") == 1
+    assert NetworkScores.read(tmp_path / "out" / "student-seed0.json").pixel_accuracy >= 0
