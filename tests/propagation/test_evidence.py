@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,24 @@ def test_what_was_read_from_disk_equals_what_was_computed(drive: Any) -> None:
     assert torch.equal(fresh[1].logits, stored[1].logits)
     assert torch.equal(fresh[1].features, stored[1].features)
     assert {stored[1].logits.dtype, stored[1].features.dtype, fresh[1].logits.dtype} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("keep", "kinds"), [("all", {"flow", "segmentation"}), ("flow", {"flow"}), ("nothing", set())]
+)
+def test_only_what_is_to_be_kept_lies_on_disk(drive: Any, keep: Any, kinds: set[str]) -> None:
+    """The numbers are the same, rounding included, whatever stays on disk."""
+    video = drive.video([0])
+    models = replace(drive.models(), keep=keep)
+    evidence = drive.evidence(video, models)
+    found = evidence.flow(1, 0), evidence.segmentation(1)
+    cache = drive.folder / "cache"
+    assert ({path.name for path in cache.iterdir()} if cache.exists() else set()) == kinds
+
+    kept = drive.evidence(video)
+    assert torch.equal(found[0], kept.flow(1, 0))
+    assert torch.equal(found[1].logits, kept.segmentation(1).logits)
+    assert torch.equal(found[1].features, kept.segmentation(1).features)
 
 
 def test_other_weights_are_asked_again(drive: Any) -> None:

@@ -13,7 +13,14 @@ from warprefine.core.errors import LabelError
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset
 from warprefine.io.images import read_frame, read_labels, write_labels
-from warprefine.training.samples import Kept, Samples, labelled_frames, members_by_class
+from warprefine.training.samples import (
+    Kept,
+    LabelledFrame,
+    Samples,
+    covered_share,
+    labelled_frames,
+    members_by_class,
+)
 
 
 def test_every_key_frame_is_a_sample(make_dataset: Callable[..., Dataset]) -> None:
@@ -101,3 +108,13 @@ def test_samples_are_found_by_class() -> None:
     counts[0, [1, VOID]], counts[1, [0, 1]], counts[2, VOID] = 5, 1, 9
 
     assert members_by_class(list(counts)) == {0: [1], 1: [0, 1]}
+
+
+def test_how_many_frames_have_generated_neighbours(make_dataset: Callable[..., Dataset]) -> None:
+    """Of three frames labelled by hand two are the nearest to some generated frame."""
+    dataset = make_dataset(videos=[(1, 4), (0,)])
+    first = dataset.videos[0]
+    generated = [LabelledFrame(video=first, frame=k, classes=dataset.classes) for k in (0, 2, 5)]
+
+    assert covered_share(labelled_frames(dataset), generated) == pytest.approx(2 / 3)
+    assert covered_share(labelled_frames(dataset), []) == 0.0

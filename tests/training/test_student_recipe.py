@@ -39,17 +39,29 @@ def test_without_epochs_the_steps_decide() -> None:
 
 
 @pytest.mark.parametrize(
-    ("generated", "coarse", "shares"),
+    ("covered", "coarse", "shares"),
     [
-        (False, False, (1.0, 0.0, 0.0)),
-        (True, False, (0.3, 0.7, 0.0)),
-        (True, True, (0.35, 0.3, 0.35)),
-        (False, True, (0.5, 0.0, 0.5)),
+        (0.0, False, (1.0, 0.0, 0.0)),
+        (1.0, False, (0.3, 0.7, 0.0)),
+        (1.0, True, (0.35, 0.3, 0.35)),
+        (0.0, True, (0.5, 0.0, 0.5)),
+        (0.5, False, (0.65, 0.35, 0.0)),
     ],
 )
-def test_shares_of_an_epoch(generated: bool, coarse: bool, shares: tuple[float, float, float]) -> None:
-    """70 % is generated, 30 % where there are coarse labels; these have half of the rest."""
-    assert StudentRecipe().shares(generated=generated, coarse=coarse) == pytest.approx(shares)
+def test_shares_of_an_epoch(covered: float, coarse: bool, shares: tuple[float, float, float]) -> None:
+    """70 % is generated, 30 % where there are coarse labels, which have half of the rest.
+
+    Where half of the images have generated neighbours, it is half of that.
+    """
+    assert StudentRecipe().shares(covered=covered, coarse=coarse) == pytest.approx(shares)
+
+
+def test_the_papers_shares_whatever_is_covered() -> None:
+    """Unless asked to be even, 70 % is generated as soon as anything is."""
+    recipe = StudentRecipe(even=False)
+
+    assert recipe.shares(covered=0.1, coarse=False) == pytest.approx((0.3, 0.7, 0.0))
+    assert recipe.shares(covered=0.0, coarse=False) == (1.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("name", shipped_student_recipes())

@@ -45,6 +45,17 @@ def flow_to_fixed_point(flow: Tensor) -> tuple[Tensor, int]:
     return (flow * steps).round().clamp(-32767, 32767).to(torch.int16), steps
 
 
+def rounded_flow(flow: Tensor) -> Tensor:
+    """Return a flow as it would come back from the cache."""
+    fixed, steps = flow_to_fixed_point(flow.cpu())
+    return fixed.float() / steps
+
+
+def halves(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return named tensors in half precision, in main memory."""
+    return {name: tensor.cpu().to(torch.float16).contiguous() for name, tensor in tensors.items()}
+
+
 class ArrayCache:
     """A folder of compressed arrays, each file written whole or not at all."""
 
@@ -64,9 +75,9 @@ class ArrayCache:
 
     def put_halves(self, key: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Keep named tensors in half precision and return them as `get` would."""
-        halves = {name: tensor.cpu().to(torch.float16).contiguous() for name, tensor in tensors.items()}
-        self.put(key, halves)
-        return halves
+        rounded = halves(tensors)
+        self.put(key, rounded)
+        return rounded
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Keep named tensors as they are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from warprefine.core.errors import RunFolderError
 from warprefine.core.progress import Progress, silent
@@ -28,12 +29,18 @@ class LabelledRun:
     run: RunFolder
     dataset: Dataset
     motion: MotionEstimator
+    keep: Literal["all", "flow", "nothing"] = "all"
 
     @classmethod
     def of(cls, started: Started) -> LabelledRun:
         """Take the run of a job that has labelled its videos."""
         preparation = started.preparation
-        return cls(run=preparation.run, dataset=preparation.teachers.dataset, motion=preparation.motion)
+        return cls(
+            run=preparation.run,
+            dataset=preparation.teachers.dataset,
+            motion=preparation.motion,
+            keep=preparation.recipe.propagation.keep,
+        )
 
     def frames(
         self, method: str, *, offsets: Collection[int], progress: Progress = silent
@@ -47,7 +54,7 @@ class LabelledRun:
         """
         joint = method == JOINT_METHOD
         if joint:
-            models = Models(motion=self.motion)
+            models = Models(motion=self.motion, keep=self.keep)
             carry_pictures(self.run, self.dataset, models, offsets=offsets, progress=progress)
         found = [
             LabelledFrame(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 
@@ -157,7 +157,7 @@ class Preparation:
     def job(self, *, horizon: int, methods: tuple[str, ...]) -> Job:
         """Gather what `propagate` needs for these methods; nothing is trained that they do not use."""
         named = set(methods)
-        models = self.segmenter() if NEED_SEGMENTER & named else Models(motion=self.motion)
+        models = self.segmenter() if NEED_SEGMENTER & named else Models(motion=self.motion, keep=self._keep)
         tau = self.tau() if NEED_TAU & named else 0.0
         refiner, refiner_fingerprint = self.refiner() if NEED_REFINER & named else (None, "")
         threshold = self.recipe.propagation.semantic_threshold
@@ -169,6 +169,10 @@ class Preparation:
             setting=Setting(tau=tau, threshold=threshold, refiner=refiner),
             refiner_fingerprint=refiner_fingerprint,
         )
+
+    @property
+    def _keep(self) -> Literal["all", "flow", "nothing"]:
+        return self.recipe.propagation.keep
 
     @property
     def _tau_path(self) -> Path:
@@ -205,7 +209,8 @@ class Preparation:
         if path not in self._loaded:
             classes, device = self.teachers.dataset.classes, self.teachers.device
             mirrored = self.recipe.segmenter.mirrored
-            self._loaded[path] = load_models(path, self.motion, classes, device, mirrored=mirrored)
+            models = load_models(path, self.motion, classes, device, mirrored=mirrored)
+            self._loaded[path] = replace(models, keep=self._keep)
         return self._loaded[path]
 
 

@@ -22,7 +22,7 @@ from warprefine.jobs.generated import JOINT_METHOD, LabelledRun
 from warprefine.jobs.preflight import without
 from warprefine.training.distributed import ALONE, World
 from warprefine.training.recipe import Recipe
-from warprefine.training.samples import Samples, labelled_frames
+from warprefine.training.samples import LabelledFrame, Samples, covered_share, labelled_frames
 from warprefine.training.settings_file import settings_to_toml
 from warprefine.training.student import StudentPlan, load_student, student_confusion, train_student
 from warprefine.training.student_recipe import StudentRecipe
@@ -91,8 +91,12 @@ def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScor
     also_train = [open_dataset(**origin) for origin in said["also_train"]]
     _check_classes(dataset, [further for further in (job.test, job.coarse) if further is not None])
     progress = progress if job.world.is_first else silent
+    recipe = Recipe(**said["recipe"])
     labelled = LabelledRun(
-        run=run, dataset=dataset, motion=motion_of(run, Recipe(**said["recipe"]), job.device)
+        run=run,
+        dataset=dataset,
+        motion=motion_of(run, recipe, job.device),
+        keep=recipe.propagation.keep,
     )
     if job.world.is_first and job.method == JOINT_METHOD:
         labelled.frames(job.method, offsets=job.recipe.joint_offsets, progress=progress)  # carries pictures
@@ -124,13 +128,13 @@ def _sources(
 ) -> list[Source]:
     """Gather what the student sees, what is labelled by hand first."""
     recipe = job.recipe
-    shares = recipe.shares(generated=job.method is not None, coarse=job.coarse is not None)
     manual = [member for dataset in (labelled.dataset, *also_train) for member in labelled_frames(dataset)]
-    generated = []
+    generated: list[LabelledFrame] = []
     if job.method is not None:
         offsets = recipe.joint_offsets if job.method == JOINT_METHOD else recipe.offsets
         generated = labelled.frames(job.method, offsets=offsets, progress=progress)
     coarse = labelled_frames(job.coarse) if job.coarse is not None else []
+    shares = recipe.shares(covered=covered_share(manual, generated), coarse=job.coarse is not None)
     sources = []
     for members, share in zip((manual, generated, coarse), shares, strict=True):
         samples = Samples(members)

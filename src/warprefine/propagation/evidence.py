@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import torch
 
 from warprefine.core.protocols import LooksBack, MotionEstimator, Segmentation, Segmenter, device_of
 from warprefine.core.tensors import Flow, Frames
 from warprefine.core.video import Video
-from warprefine.io.array_cache import ArrayCache
+from warprefine.io.array_cache import ArrayCache, halves, rounded_flow
 from warprefine.io.frames import FrameSource
 
 T = TypeVar("T")
@@ -45,12 +45,14 @@ class _Recent(Generic[T]):
 class Models:
     """The networks that evidence is made with, and a fingerprint of the segmenter's weights.
 
-    The segmenter is None where motion alone is asked for.
+    The segmenter is None where motion alone is asked for. `keep` says what stays on disk: segmentations
+    of many large frames fill terabytes, and can be had again for the time of a forward pass.
     """
 
     motion: MotionEstimator
     segmenter: Segmenter | None = None
     segmenter_fingerprint: str = ""
+    keep: Literal["all", "flow", "nothing"] = "all"
 
 
 class Evidence:
@@ -90,7 +92,8 @@ class Evidence:
         cached = self._cache.get_flow(key)
         if cached is not None:
             return cached
-        return self._cache.put_flow(key, self._estimate(b, a))
+        flow = self._estimate(b, a)
+        return rounded_flow(flow) if self._models.keep == "nothing" else self._cache.put_flow(key, flow)
 
     def _estimate(self, b: int, a: int) -> Flow:
         motion, before = self._models.motion, 2 * a - b
@@ -108,5 +111,6 @@ class Evidence:
             device = device_of(segmenter)
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
                 said = segmenter(self.frame(k).to(device))
-            found = self._cache.put_halves(key, {"logits": said.logits, "features": said.features})
+            named = {"logits": said.logits, "features": said.features}
+            found = self._cache.put_halves(key, named) if self._models.keep == "all" else halves(named)
         return Segmentation(logits=found["logits"].float(), features=found["features"].float())

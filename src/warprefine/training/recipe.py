@@ -75,6 +75,8 @@ class PropagationRecipe(Settings):
 
     motion: str = "best"
     """A name in `motion.MOTIONS`, a checkpoint, or best: what was trained in this run, else dis-medium."""
+    keep: Literal["all", "flow", "nothing"] = "all"
+    """What stays on disk to be used again: flow and segmentations, flow alone, or neither (it is large)."""
     motion_iterations: int = Field(12, ge=1)
     """How often RAFT improves its flow."""
     tau: float | None = Field(None, gt=0)

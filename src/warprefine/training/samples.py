@@ -16,6 +16,7 @@ from warprefine.core.tensors import VOID, Frames
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_frame, read_labels
+from warprefine.propagation.schedule import nearest_key_frame
 
 MEMORY = 2 << 30
 """Decoded samples are kept up to this many bytes; beyond, the oldest are decoded again when due."""
@@ -75,6 +76,12 @@ def labelled_frames(dataset: Dataset) -> list[LabelledFrame]:
         for video in dataset.videos
         for frame in video.key_frames
     ]
+
+
+def covered_share(manual: Sequence[LabelledFrame], generated: Sequence[LabelledFrame]) -> float:
+    """Return the share of the frames labelled by hand from which generated labels were carried."""
+    origins = {(one.video.name, nearest_key_frame(one.video, one.frame)) for one in generated}
+    return len(origins) / len(manual) if manual else 0.0
 
 
 class Samples:

@@ -20,6 +20,8 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 def read_settings(path: Path, defaults: SettingsT, *, shipped: Mapping[str, Path]) -> SettingsT:
     """Read settings from a TOML file, or from one that comes along by its name.
 
+    A file that says `extends = "OTHER.toml"` is laid over that one, which lies in the same folder.
+
     Args:
         path: A file goes before one that comes along under the same name.
         defaults: What the file leaves out is as it is here.
@@ -28,23 +30,32 @@ def read_settings(path: Path, defaults: SettingsT, *, shipped: Mapping[str, Path
     Raises:
         RecipeError: The file is missing, is not TOML, has an unknown key or a value out of range.
     """
-    if not path.exists():
+    if not path.is_file():
         path = shipped.get(str(path), path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(
-            f"{path} does not exist; expected a recipe in TOML, or one that comes along: {', '.join(shipped)}"
-        ) from None
-    except OSError as error:
-        raise RecipeError(f"cannot read {path}: {error.strerror}; expected a recipe in TOML") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}; mend that line") from error
+    content = _content(path, f"a recipe in TOML, or one that comes along: {', '.join(shipped)}")
     try:
         return type(defaults).model_validate(_merged(defaults.model_dump(), content))
     except ValidationError as error:
         problems = "; ".join(_explain(problem, type(defaults)) for problem in error.errors())
         raise RecipeError(f"{path}: {problems}") from error
+
+
+def _content(path: Path, expected: str) -> dict[str, Any]:
+    """Read a file, laid over the one that it extends, if it names one in its own folder."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path} does not exist; expected {expected}") from None
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}; expected a recipe in TOML") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}; mend that line") from error
+    below = content.pop("extends", None)
+    if below is None:
+        return content
+    if not isinstance(below, str) or path.parent / below == path:
+        raise RecipeError(f"{path} extends {below!r}; expected the name of another recipe in its folder")
+    return _merged(_content(path.parent / below, f"the recipe that {path} extends"), content)
 
 
 def settings_to_toml(settings: BaseModel, prefix: str = "") -> str:

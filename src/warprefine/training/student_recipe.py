@@ -25,6 +25,8 @@ class StudentRecipe(NetworkRecipe):
     """The same where there are coarse labels too (the paper: 0.3)."""
     coarse_share: float = Field(0.5, ge=0, le=1)
     """Share of coarse labels in what is made by hand, where there are such (not said in the paper)."""
+    even: bool = True
+    """Where only a part of the images have generated neighbours, generate only that part of the share."""
     epoch_factor: float = Field(3.0, gt=0)
     """Samples of an epoch for each image labelled by hand, however much is generated (the paper: 3)."""
     epochs: float = Field(0.0, ge=0)
@@ -50,16 +52,18 @@ class StudentRecipe(NetworkRecipe):
         changed = self.optimisation.model_copy(update={"steps": steps, "steps_per_drop": drop})
         return self.model_copy(update={"optimisation": changed})
 
-    def shares(self, *, generated: bool, coarse: bool) -> tuple[float, float, float]:
+    def shares(self, *, covered: float, coarse: bool) -> tuple[float, float, float]:
         """Return the shares of an epoch that are made by hand, generated and coarse.
 
+        In the paper every image labelled by hand has generated neighbours. Where few have, 70 % of an
+        epoch would show the few scenes around them and push the others out; `even` prevents that.
+
         Args:
-            generated: Whether there are generated labels.
-            coarse: Whether there are coarse ones.
+            covered: The share of the images labelled by hand that have generated neighbours.
+            coarse: Whether there are coarse labels.
         """
-        of_generated = 0.0
-        if generated:
-            of_generated = self.generated_share_with_coarse if coarse else self.generated_share
+        share = self.generated_share_with_coarse if coarse else self.generated_share
+        of_generated = share * (covered if self.even else float(covered > 0))
         of_coarse = (1 - of_generated) * self.coarse_share if coarse else 0.0
         return 1 - of_generated - of_coarse, of_generated, of_coarse
 

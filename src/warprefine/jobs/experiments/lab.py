@@ -8,15 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 
 from warprefine.core.errors import DatasetError
 from warprefine.core.progress import Progress, silent
+from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.atomic import copy_file, write_text, writing_errors
 from warprefine.io.claims import claim
+from warprefine.io.images import read_labels, write_labels
 from warprefine.jobs.autolabel import Outcome, Started, label, start
 from warprefine.jobs.experiments.recipe import ExperimentRecipe
 from warprefine.jobs.preflight import check_device
@@ -24,6 +28,9 @@ from warprefine.training.recipe import Recipe
 from warprefine.training.settings_file import settings_to_toml
 
 STREET = "street"
+STREET_SPLITS = ("train", "test", "coarse")
+_GAP = 9
+"""Pixels from one class to the next in coarse labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,24 +158,31 @@ class Lab:
     def _street(self, split: str) -> Dataset:
         """Open a part of the made-up street, made under OUT/data if it is not there.
 
-        In "train" the middle frame of each clip is a key frame and the others are truth; in "test"
-        every frame is labelled.
+        In "train" the middle frame of each clip is a key frame and the others are truth; in "test" and
+        "coarse", which show other streets, every third frame is labelled, in "coarse" with wide gaps
+        between the classes, as hurried annotators leave them.
         """
-        street, testing = self.recipe.data.street, split == "test"
+        if split not in STREET_SPLITS:
+            raise DatasetError(
+                f"the made-up street has no split {split!r}; expected {', '.join(STREET_SPLITS)}"
+            )
+        street, whole = self.recipe.data.street, split == "train"
         root = self.out / "data" / split
         if not root.exists():
             draft = self.out / "data" / f".{split}"
             write_street(
                 draft,
-                videos=street.test_videos if testing else street.videos,
+                videos=street.videos if whole else street.test_videos,
                 length=street.length,
-                start=0 if testing else street.length // 2,
-                step=3 if testing else street.length,
+                start=street.length // 2 if whole else 0,
+                step=street.length if whole else 3,
                 h=street.size[0],
                 w=street.size[1],
-                seed=2 * self.seed + testing,
+                seed=len(STREET_SPLITS) * self.seed + STREET_SPLITS.index(split),
                 progress=self.progress,
             )
+            if split == "coarse":
+                _leave_gaps(draft)
             with writing_errors(root):
                 draft.rename(root)
         return open_dataset(root)
@@ -180,3 +194,14 @@ class Lab:
             "seed": self.seed,
             "recipe": self.recipe.model_dump(mode="json", exclude={"seeds"}),  # more seeds may follow
         }
+
+
+def _leave_gaps(root: Path) -> None:
+    """Make the labels of a data set coarse: pixels near the border of two classes become VOID."""
+    dataset = open_dataset(root)
+    for video in dataset.videos:
+        for path in video.labels.values():
+            labels = read_labels(path, dataset.classes)
+            values, window = labels[0].numpy(), np.ones((_GAP, _GAP), np.uint8)
+            border = cv2.erode(values, window) != cv2.dilate(values, window)
+            write_labels(path, labels.masked_fill(torch.from_numpy(border)[None], VOID), dataset.classes)

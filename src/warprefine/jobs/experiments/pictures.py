@@ -44,21 +44,22 @@ class _Case:
 def pictures(lab: Lab) -> Findings:
     """Draw where warp-refine gains and loses most, clips from near to far, and what students make of it.
 
-    Raises:
-        DatasetError: The data have no truth to find such frames by.
+    Figures 2 and D need truth to find such frames by, figure C needs data to test students on; where the
+    data set lacks these, the figures are left out.
     """
     methods = (*EARLIER, METHOD)
     started, outcome = lab.label(methods)
     labelled = LabelledRun.of(started)
-    lab.check_truth(outcome)
-    cases = _cases(lab, labelled)
-    drawn = {"figure-2": _draw_cases(lab, outcome.run, cases[:1])}
+    cases = _cases(lab, labelled) if outcome.scores else []
+    drawn = {"figure-2": _draw_cases(lab, outcome.run, cases[:1])} if cases else {}
     for number, video in enumerate(labelled.dataset.videos[:_CLIPS], 1):
         panel = _draw_clip(lab, outcome.run, video, methods)
         if panel is not None:
             drawn[f"figure-6-{number}"] = panel
     if lab.recipe.data.test:
         drawn["figure-C"] = _draw_students(lab, labelled)
+    if not cases:
+        return Findings(pictures=drawn)
     drawn["figure-D"] = _draw_cases(lab, outcome.run, [*_spread_out(cases, _BEST), *cases[-_WORST:]])
     remark = (
         f"Figures 2 and D: frames on which {METHOD} is furthest ahead of the better of "

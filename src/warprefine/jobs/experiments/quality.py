@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from warprefine.evaluation.plots import plot_hard_classes, plot_horizon
-from warprefine.evaluation.result_table import ResultTable
+from warprefine.evaluation.result_table import Cell, ResultTable
 from warprefine.evaluation.scores import MethodScores, hardest_classes
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.lab import Lab
@@ -31,23 +31,20 @@ def findings_of(scores: dict[str, MethodScores], lab: Lab) -> Findings:
         columns=("method", *(f"k={k}" for k in range(1, lab.recipe.data.horizon + 1)), "mean"),
         rows=tuple((method, *s.miou_by_distance, s.miou) for method, s in scores.items()),
     )
-    columns = ("method", *hard, "Ignore", "mIoU", "category mIoU", "boundary F", "consistency", "labelled")
+    measures: dict[str, list[Cell]] = {name: [s.iou_by_class[name] for s in scores.values()] for name in hard}
+    measures |= {
+        "Ignore": [s.ignore_iou for s in scores.values()],
+        "mIoU": [s.miou for s in scores.values()],
+        "category mIoU": [s.category_miou for s in scores.values()],
+        "boundary F": [s.boundary_f for s in scores.values()],
+        "consistency": [s.consistency for s in scores.values()],
+        "labelled": [s.coverage for s in scores.values()],
+    }
+    measured = {name: cells for name, cells in measures.items() if any(cell is not None for cell in cells)}
     by_class = ResultTable(
         title="The hardest classes and further measures over all distances (%)",
-        columns=columns,
-        rows=tuple(
-            (
-                method,
-                *(s.iou_by_class[name] for name in hard),
-                s.ignore_iou,
-                s.miou,
-                s.category_miou,
-                s.boundary_f,
-                s.consistency,
-                s.coverage,
-            )
-            for method, s in scores.items()
-        ),
+        columns=("method", *measured),
+        rows=tuple(zip(scores, *measured.values(), strict=True)),
     )
     return Findings(
         tables={"miou-by-distance": distances, "hard-classes": by_class},

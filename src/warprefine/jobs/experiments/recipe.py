@@ -94,7 +94,7 @@ def load_experiment_recipe(experiment: str, name: str) -> ExperimentRecipe:
         RecipeError: There is none of that name, or it has an unknown key or a value out of range.
     """
     shipped = shipped_recipes(experiment)
-    if not Path(name).exists() and name not in shipped:
+    if not Path(name).is_file() and name not in shipped:
         raise RecipeError(
             f"the experiment {experiment} has no recipe {name!r}; expected a TOML file, or one of: "
             f"{', '.join(shipped)}"

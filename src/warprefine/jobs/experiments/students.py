@@ -11,7 +11,7 @@ from warprefine.evaluation.network_scores import NetworkScores
 from warprefine.evaluation.result_table import Spread
 from warprefine.jobs.experiments.lab import Lab
 from warprefine.jobs.generated import JOINT_METHOD, LabelledRun
-from warprefine.training.samples import LabelledFrame, Samples, labelled_frames
+from warprefine.training.samples import LabelledFrame, Samples, covered_share, labelled_frames
 from warprefine.training.student import StudentPlan, load_student, student_confusion, train_student
 from warprefine.training.student_recipe import StudentRecipe
 from warprefine.training.student_samples import Source, find_centroids
@@ -92,12 +92,14 @@ class Students:
     def _sources(self, variant: Variant) -> list[Source]:
         """Gather what a student sees, what is labelled by hand first."""
         recipe, coarse = variant.recipe, self._lab.coarse if variant.coarse else None
-        of_manual, of_generated, of_coarse = recipe.shares(
-            generated=variant.method is not None, coarse=coarse is not None
-        )
-        sources = [self._source(self._kept("manual", self._manual), of_manual, recipe)]
+        manual, generated = self._kept("manual", self._manual), Samples([])
         if variant.method is not None:
             generated = self._kept((variant.method, variant.distances), lambda: self._generated(variant))
+        of_manual, of_generated, of_coarse = recipe.shares(
+            covered=covered_share(manual.members, generated.members), coarse=coarse is not None
+        )
+        sources = [self._source(manual, of_manual, recipe)]
+        if variant.method is not None:
             sources.append(self._source(generated, of_generated, recipe))
         if coarse is not None:
             further = self._kept("coarse", lambda: labelled_frames(coarse))
