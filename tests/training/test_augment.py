@@ -240,3 +240,15 @@ def test_without_a_turn_of_hue_pictures_are_as_before() -> None:
 
     assert np.array_equal(looks[0], again)
     assert not np.array_equal(looks[1], again)
+
+
+@pytest.mark.parametrize(("zooms", "below_one"), [("log", 0.5), ("linear", 1 / 3)])
+def test_how_zooms_are_drawn(zooms: str, below_one: float) -> None:
+    """From 0.5 to 2, half of the zooms shrink if halving is as likely as doubling, and a third if not."""
+    shrunk = 0
+    for seed in range(1500):
+        image, _ = crop_of(plain(crop=(16, 16), scale=(0.5, 2.0), zooms=zooms), seed=seed)
+        first, last = image[8, 2, 0] / 4, image[8, 13, 0] / 4
+        shrunk += last - first > 11
+
+    assert shrunk / 1500 == pytest.approx(below_one, abs=0.06)

@@ -38,7 +38,8 @@ def augment(
     Returns:
         Image and labels of the crop; VOID and the mean colour beyond the picture.
     """
-    zoom = float(np.exp(rng.uniform(*np.log(settings.scale))))
+    even = settings.zooms == "linear"
+    zoom = float(rng.uniform(*settings.scale) if even else np.exp(rng.uniform(*np.log(settings.scale))))
     crop_h, crop_w = settings.crop
     window = (max(round(crop_h / zoom), 1), max(round(crop_w / zoom), 1))
     if around is None:

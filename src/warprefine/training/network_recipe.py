@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
@@ -26,6 +26,8 @@ class Augmentation(Settings):
     """Height and width of a training crop, in pixels."""
     scale: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)] = (0.5, 2.0)
     """Smallest and largest zoom."""
+    zooms: Literal["log", "linear"] = "log"
+    """Draw zooms so that halving is as likely as doubling, or evenly (the paper's code)."""
     flip: float = Field(0.5, ge=0, le=1)
     """Share of the samples that is mirrored."""
     jitter: float = Field(0.25, ge=0, lt=1)

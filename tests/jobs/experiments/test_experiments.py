@@ -164,7 +164,11 @@ def test_relaxation_has_the_rows_of_table_b(lab: Lab, bench: Path) -> None:
 
 def test_coarse_labels_are_a_source_of_their_own(lab: Lab) -> None:
     """With coarse labels there is a column more, and its students differ from those without."""
-    table = EXPERIMENTS["coarse"].run(with_data(changed(lab, seeds=1), coarse="coarse")).tables["coarse"]
+    table = (
+        EXPERIMENTS["coarse"]
+        .run(with_data(changed(lab, seeds=1), coarse="coarse", coarse_gap=5))
+        .tables["coarse"]
+    )
 
     assert table.columns == ("training", "key frames", "+ coarse labels")
     assert names(table) == ["baseline", "warp-refine"]
@@ -222,13 +226,16 @@ def test_pictures_without_truth(lab: Lab) -> None:
     assert set(findings.pictures) == {"figure-6-1", "figure-6-2", "figure-C"}
 
 
-def test_coarse_labels_of_the_street_have_gaps(lab: Lab) -> None:
-    """Where two classes meet, coarse labels say nothing; far from that they are the labels of the street."""
-    coarse = with_data(lab, coarse="coarse").coarse
+def test_fine_labels_can_be_made_coarse(lab: Lab) -> None:
+    """Where two classes meet, coarse labels say nothing; far from that they are the fine ones."""
+    fine, coarse = (with_data(lab, coarse="coarse", coarse_gap=gap).coarse for gap in (0, 9))
+    assert fine is not None
     assert coarse is not None
     labels = [read_labels(path, coarse.classes)[0] for v in coarse.videos for path in v.labels.values()]
 
-    for one in labels:
+    exact = [read_labels(path, fine.classes)[0] for v in fine.videos for path in v.labels.values()]
+    for one, other in zip(labels, exact, strict=True):
+        assert bool(((one == other) | (one == VOID)).all())
         beside = (one[:, 1:] != one[:, :-1]) & (one[:, 1:] != VOID) & (one[:, :-1] != VOID)
         assert not beside.any()
     assert 0.2 < float(torch.stack(labels).ne(VOID).float().mean()) < 0.9

@@ -8,20 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 
 from warprefine.core.errors import DatasetError
 from warprefine.core.progress import Progress, silent
-from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.atomic import copy_file, write_text, writing_errors
 from warprefine.io.claims import claim
-from warprefine.io.images import read_labels, write_labels
 from warprefine.jobs.autolabel import Outcome, Started, label, start
+from warprefine.jobs.experiments.gaps import with_gaps
 from warprefine.jobs.experiments.recipe import ExperimentRecipe
 from warprefine.jobs.preflight import check_device
 from warprefine.training.recipe import Recipe
@@ -29,8 +26,6 @@ from warprefine.training.settings_file import settings_to_toml
 
 STREET = "street"
 STREET_SPLITS = ("train", "test", "coarse")
-_GAP = 9
-"""Pixels from one class to the next in coarse labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +67,11 @@ class Lab:
 
     @cached_property
     def coarse(self) -> Dataset | None:
-        """Data with coarse labels, if the recipe names some."""
-        return self._open(self.recipe.data.coarse) if self.recipe.data.coarse else None
+        """Data with coarse labels, if the recipe names some; fine ones are made coarse if it says so."""
+        if not self.recipe.data.coarse:
+            return None
+        dataset, gap = self._open(self.recipe.data.coarse), self.recipe.data.coarse_gap
+        return with_gaps(dataset, self.out / "data" / "gaps", gap=gap) if gap else dataset
 
     @cached_property
     def test(self) -> Dataset:
@@ -159,8 +157,7 @@ class Lab:
         """Open a part of the made-up street, made under OUT/data if it is not there.
 
         In "train" the middle frame of each clip is a key frame and the others are truth; in "test" and
-        "coarse", which show other streets, every third frame is labelled, in "coarse" with wide gaps
-        between the classes, as hurried annotators leave them.
+        "coarse", which show other streets, every third frame is labelled.
         """
         if split not in STREET_SPLITS:
             raise DatasetError(
@@ -181,8 +178,6 @@ class Lab:
                 seed=len(STREET_SPLITS) * self.seed + STREET_SPLITS.index(split),
                 progress=self.progress,
             )
-            if split == "coarse":
-                _leave_gaps(draft)
             with writing_errors(root):
                 draft.rename(root)
         return open_dataset(root)
@@ -194,14 +189,3 @@ class Lab:
             "seed": self.seed,
             "recipe": self.recipe.model_dump(mode="json", exclude={"seeds"}),  # more seeds may follow
         }
-
-
-def _leave_gaps(root: Path) -> None:
-    """Make the labels of a data set coarse: pixels near the border of two classes become VOID."""
-    dataset = open_dataset(root)
-    for video in dataset.videos:
-        for path in video.labels.values():
-            labels = read_labels(path, dataset.classes)
-            values, window = labels[0].numpy(), np.ones((_GAP, _GAP), np.uint8)
-            border = cv2.erode(values, window) != cv2.dilate(values, window)
-            write_labels(path, labels.masked_fill(torch.from_numpy(border)[None], VOID), dataset.classes)

@@ -41,6 +41,8 @@ class DataRecipe(Settings):
     """Further splits labelled by hand, for the segmenter and the students, such as train[::12]."""
     coarse: str = ""
     """Split with coarse labels, for the experiments that use such."""
+    coarse_gap: int = Field(0, ge=0)
+    """Make coarse labels of fine ones, so many pixels of void between two classes; 0: they are coarse."""
     test: str = ""
     """Split that students are tested on."""
     submit: str = ""
