@@ -22,6 +22,7 @@ from warprefine.core.errors import TrainingError
 from warprefine.core.progress import Progress, silent
 from warprefine.io.atomic import write_text
 from warprefine.io.checkpoints import fingerprint
+from warprefine.io.images import read_labels
 from warprefine.training.augment import augment
 from warprefine.training.network_recipe import Augmentation
 from warprefine.training.samples import Samples
@@ -60,7 +61,7 @@ def find_centroids(
         if path.exists():
             found = [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
         else:
-            labels = samples[number][1]
+            labels = read_labels(member.label_path, member.classes)[0].numpy()
             side = tile or max(min(labels.shape) // 2, 1)
             found = class_centroids(labels, tile=side, class_count=class_count)
             write_text(path, json.dumps(found))

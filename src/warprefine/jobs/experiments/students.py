@@ -128,5 +128,7 @@ class Students:
     def _kept(self, key: object, find: Callable[[], list[LabelledFrame]]) -> Samples:
         """Return samples that students share, so that pictures are decoded once."""
         if key not in self._samples:
+            # Each holds decoded pictures: of the generated ones, which follow one another, only the last.
+            self._samples = {k: kept for k, kept in self._samples.items() if isinstance(k, str)}
             self._samples[key] = Samples(find())
         return self._samples[key]
