@@ -26,6 +26,8 @@ from warprefine.jobs.experiments.recipe import (
 from warprefine.jobs.experiments.utility import exceeds_noise, utility_table
 from warprefine.propagation.methods import check_methods
 from warprefine.segmentation import SEGMENTERS
+from warprefine.training.motion_recipe import MotionRecipe
+from warprefine.training.optimisation import Optimisation
 
 TINY = Path(__file__).parents[2] / "experiment.toml"
 METHODS = ("motion-only", "semantic-only", "warp-inpaint", "warp-refine")
@@ -182,6 +184,29 @@ def test_the_experiment_coarse_needs_something_to_compare(lab: Lab) -> None:
     """Without coarse labels and other weights there is nothing to see."""
     with pytest.raises(DatasetError, match="its recipe names neither; set coarse"):
         EXPERIMENTS["coarse"].run(lab)
+
+
+def test_motion_is_trained_where_the_recipe_says_so(lab: Lab) -> None:
+    """Labels are then carried by what was trained, in the first run and in those that follow it."""
+    motion = MotionRecipe(
+        width=0.0625,
+        input_motion="dis-ultrafast",
+        crop=(64, 64),
+        holdout_every=3,
+        optimisation=Optimisation(steps=1, batch=2),
+    )
+    labels = lab.recipe.labels.model_copy(update={"motion": motion})
+    larger = lab.recipe.data.street.model_copy(update={"size": (64, 96)})
+    data = lab.recipe.data.model_copy(update={"street": larger})
+    trained = replace(
+        changed(lab, train_motion=True, labels=labels, data=data), out=lab.out.with_name("trained")
+    )
+    started, _ = trained.label(("motion-only",))
+
+    assert (trained.out / "labels" / "checkpoints" / "motion.safetensors").exists()
+    assert started.preparation.motion.name.startswith("sdcnet")
+    again = trained.label_again(("motion-only",), name="again", recipe=labels, seed=0)
+    assert (again.run.root / "checkpoints" / "motion.safetensors").exists()
 
 
 def test_cycle_length_trains_a_refiner_for_each(lab: Lab) -> None:

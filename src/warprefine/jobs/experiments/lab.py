@@ -99,22 +99,27 @@ class Lab:
 
     def label(self, methods: Sequence[str]) -> tuple[Started, Outcome]:
         """Train what labels need and is not there, label with `methods`, and score the labels."""
-        started = self._start(self.out / "labels", self.recipe.labels, seed=self.seed)
+        run = self.out / "labels"
+        started = self._start(run, self.recipe.labels, seed=self.seed)
+        if self.recipe.train_motion and not started.preparation.run.checkpoint_path("motion").exists():
+            started.preparation.trained_motion()
+            started = self._start(run, self.recipe.labels, seed=self.seed)  # it finds what was trained
         return started, label(started, methods)
 
     def label_again(self, methods: Sequence[str], *, name: str, recipe: Recipe, seed: int) -> Outcome:
-        """Label with other refiners: segmenters, tau and cache are those of `label`, which comes first.
+        """Label with other refiners: all else is that of `label`, which comes first.
 
         Args:
             name: The name of the run folder in OUT.
         """
         first, again = self.out / "labels", self.out / name
-        started = self._start(again, recipe, seed=seed, cache=first / "cache")
-        shared = [*(first / "checkpoints").glob("segmenter*.safetensors"), first / "tau.json"]
+        checkpoints = (first / "checkpoints").glob("*.safetensors")
+        shared = [*(path for path in checkpoints if path.stem != "refiner"), first / "tau.json"]
         for path in shared:
             target = again / path.relative_to(first)
             if path.exists() and not target.exists():
                 copy_file(path, target)
+        started = self._start(again, recipe, seed=seed, cache=first / "cache")
         return label(started, methods)
 
     def check_truth(self, outcome: Outcome) -> None:

@@ -58,6 +58,8 @@ class ExperimentRecipe(Settings):
     """Methods whose labels are compared."""
     oracle: bool = True
     """Let a student learn from the truth too, where there is any: the bound of what labels can give."""
+    train_motion: bool = False
+    """Train SDC-Net on the videos first and carry labels with it, as the paper does."""
     seeds: int = Field(3, ge=1)
     """Trainings of each student; the table has their mean and sample standard deviation (the paper: 3)."""
     ranges: tuple[PositiveInt, ...] = Field((2, 4, 6, 8, 10), min_length=1)
