@@ -230,6 +230,19 @@ def test_benchmark_scores_the_final_network(lab: Lab) -> None:
     assert names(tables["classes"]) == list(lab.data.classes.names)
 
 
+def test_benchmark_over_folds(lab: Lab) -> None:
+    """Each fold has a folder of its own; the table has a row for each, and their mean and deviation."""
+    folded = with_data(lab, folds=2)
+    table = EXPERIMENTS["benchmark"].run(folded).tables["folds"]
+
+    assert names(table) == ["fold 0", "fold 1", "all folds"]
+    assert table.rows[0][1:] == table.rows[1][1:]  # both are the same street
+    average = table.rows[2][-1]
+    assert isinstance(average, Spread)
+    assert (average.mean, average.count) == (pytest.approx(table.rows[0][-1]), 2)
+    assert (lab.out / "fold1" / "students" / "final-seed0.json").exists()
+
+
 def test_benchmark_needs_something_to_predict(lab: Lab) -> None:
     """Without test data and without a split to hand in there is nothing to do."""
     with pytest.raises(DatasetError, match="neither data to test on nor data to hand in"):

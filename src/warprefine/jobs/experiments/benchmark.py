@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 
 from warprefine.core.errors import DatasetError
@@ -12,7 +13,7 @@ from warprefine.core.video import Video
 from warprefine.evaluation.benchmark import score_with_instances
 from warprefine.evaluation.instance_iou import Scores
 from warprefine.evaluation.network_scores import NetworkScores
-from warprefine.evaluation.result_table import Cell, ResultTable
+from warprefine.evaluation.result_table import Cell, ResultTable, Spread
 from warprefine.evaluation.submission import (
     SUBMISSIONS,
     check_submission,
@@ -46,6 +47,8 @@ def benchmark(lab: Lab) -> Findings:
             "the recipe of the experiment benchmark names neither data to test on nor data to hand in; set "
             'test = "SPLIT" or submit = "SPLIT" under [data]'
         )
+    if data.folds:
+        return over_folds(lab)
     started, _ = lab.label((METHOD,))
     students = Students(lab, LabelledRun.of(started))
     recipe = lab.recipe.student
@@ -58,6 +61,28 @@ def benchmark(lab: Lab) -> Findings:
         return Findings(remarks=remarks)
     with_instances = score_with_instances(lab.test, lambda video, frame: _predict(student, video, frame))
     return Findings(tables=_tables(students.score(variant, lab.seed), with_instances), remarks=remarks)
+
+
+def over_folds(lab: Lab) -> Findings:
+    """Do it for each fold, in a folder of its own below OUT, and set the scores side by side."""
+    data, found = lab.recipe.data, {}
+    for fold in range(data.folds):
+        named = {key: getattr(data, key).format(fold=fold) for key in ("split", "test", "coarse", "submit")}
+        recipe = lab.recipe.model_copy(update={"data": data.model_copy(update={**named, "folds": 0})})
+        found[f"fold {fold}"] = benchmark(replace(lab, recipe=recipe, out=lab.out / f"fold{fold}"))
+    totals = {name: findings.tables["totals"] for name, findings in found.items()}
+    columns = next(iter(totals.values())).columns[1:]
+    rows = {name: table.rows[0][1:] for name, table in totals.items()}
+    measured = [
+        [cell for cell in cells if isinstance(cell, float)] for cells in zip(*rows.values(), strict=True)
+    ]
+    means = tuple(Spread.of(cells) if cells else None for cells in measured)
+    table = ResultTable(
+        title="The final network on the held-out part of each fold (%)",
+        columns=("fold", *columns),
+        rows=(*((name, *cells) for name, cells in rows.items()), ("all folds", *means)),
+    )
+    return Findings(tables={"folds": table}, unranked=frozenset({"all folds", *rows}))
 
 
 def hand_in(lab: Lab, student: Segmenter) -> str:

@@ -47,6 +47,8 @@ class DataRecipe(Settings):
     """Split that students are tested on."""
     submit: str = ""
     """Split to write a submission for."""
+    folds: int = Field(0, ge=0)
+    """Of benchmark: do it for so many folds, whose number stands for {fold} in the names of splits."""
     street: StreetRecipe = StreetRecipe()
     """The made-up street."""
 

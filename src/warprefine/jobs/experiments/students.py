@@ -9,6 +9,7 @@ from pathlib import Path
 from warprefine.core.video import Dataset
 from warprefine.evaluation.network_scores import NetworkScores
 from warprefine.evaluation.result_table import Spread
+from warprefine.io.curves import Curves
 from warprefine.jobs.experiments.lab import Lab
 from warprefine.jobs.generated import JOINT_METHOD, LabelledRun
 from warprefine.training.samples import LabelledFrame, Samples, covered_share, labelled_frames
@@ -74,15 +75,17 @@ class Students:
         """Return the checkpoint of a student, trained if it is not there yet."""
         path = self._folder / f"{variant.name}-seed{seed}.safetensors"
         if not path.exists():
-            plan = StudentPlan(
-                path=path,
-                class_names=self._lab.data.classes.names,
-                sources=self._sources(variant),
-                recipe=variant.recipe,
-                device=self._lab.torch_device,
-                seed=seed,
-            )
-            train_student(plan, progress=self._lab.progress, task=f"training {path.stem}")
+            with Curves(self._folder, task=path.stem) as curves:
+                plan = StudentPlan(
+                    path=path,
+                    class_names=self._lab.data.classes.names,
+                    sources=self._sources(variant),
+                    recipe=variant.recipe,
+                    device=self._lab.torch_device,
+                    seed=seed,
+                    watch=curves,
+                )
+                train_student(plan, progress=self._lab.progress, task=f"training {path.stem}")
         return path
 
     @property
