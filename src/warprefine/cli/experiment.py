@@ -16,7 +16,7 @@ from warprefine.jobs.experiments.findings import write_findings
 from warprefine.jobs.experiments.lab import Lab
 from warprefine.jobs.experiments.recipe import load_experiment_recipe, shipped_recipes
 
-_RECIPES = "; ".join(f"{name}: {', '.join(shipped_recipes(name))}" for name in EXPERIMENTS)
+_RECIPES = sorted({recipe for name in EXPERIMENTS for recipe in shipped_recipes(name)})
 
 
 def experiment(
@@ -25,7 +25,13 @@ def experiment(
     data: Annotated[
         Path | None, typer.Option(help="Folder of the data set; the made-up street needs none.")
     ] = None,
-    recipe: Annotated[str, typer.Option(help=f"TOML file, or one that comes along. {_RECIPES}.")] = "street",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help=f"TOML file, or one that comes along: {', '.join(_RECIPES)}; small is CamVid on two CPU "
+            "cores, and not every experiment has them all."
+        ),
+    ] = "street",
     seeds: Annotated[
         int, typer.Option(min=0, help="Trainings of each student; 0 takes the recipe's number.")
     ] = 0,
