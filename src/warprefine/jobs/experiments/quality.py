@@ -27,7 +27,7 @@ def findings_of(scores: dict[str, MethodScores], lab: Lab) -> Findings:
     classes = lab.data.classes
     hard = hardest_classes(scores, classes, most=_HARDEST)
     distances = ResultTable(
-        title=f"mIoU (%) of labels at k frames from the key frame, {lab.data.root.name}",
+        title=f"mIoU (%) of labels at k frames from the key frame, {lab.recipe.data.reader}",
         columns=("method", *(f"k={k}" for k in range(1, lab.recipe.data.horizon + 1)), "mean"),
         rows=tuple((method, *s.miou_by_distance, s.miou) for method, s in scores.items()),
     )

@@ -29,7 +29,7 @@ def utility(lab: Lab) -> Findings:
     for method in methods:
         measured[method] = students.spread(Variant(name=method, method=method, recipe=lab.recipe.student))
     return Findings(
-        tables={"utility": utility_table(measured, title=f"Students on {lab.test.root.name}, mIoU (%)")},
+        tables={"utility": utility_table(measured, title=f"Students on {lab.recipe.data.reader}, mIoU (%)")},
         charts={
             "utility": lambda kind: plot_bars(
                 measured, ylabel="mIoU of the student (%)", baseline=BASELINE, kind=kind
