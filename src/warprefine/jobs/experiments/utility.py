@@ -91,6 +91,6 @@ def _remark(measured: Mapping[str, Sequence[float]]) -> str:
     seeds = len(measured[BASELINE])
     return (
         f"Mean and sample standard deviation over {seeds} seeds, of gains seed by seed. A gain exceeds the "
-        "noise where a paired t-test rejects chance at 5 %. In the paper warp-refine attains about 40 % of the "
-        "oracle's gain."
+        "noise where a paired t-test rejects chance at 5 %. In the paper warp-refine attains about 40 % of "
+        "the oracle's gain."
     )
