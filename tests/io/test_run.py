@@ -99,9 +99,7 @@ def test_a_damaged_job_is_told(tmp_path: Path) -> None:
     """A job file that somebody spoiled is named, and not overwritten."""
     (tmp_path / "job.json").write_text("{")
 
-    with pytest.raises(
-        RunFolderError, match=r"job\.json is damaged \(.*\); expected what `warprefine autolabel`"
-    ):
+    with pytest.raises(RunFolderError, match=r"job\.json is damaged \(.*\); expected what warprefine wrote"):
         RunFolder(tmp_path).claim(JOB)
 
     assert (tmp_path / "job.json").read_text() == "{"

@@ -20,7 +20,7 @@ def test_a_folder_belongs_to_one_conversion(tmp_path: Path) -> None:
     ):
         claim_folder(tmp_path / "out", {"dataset": "nyuv2", "fps": 4.0})
     (tmp_path / "out/conversion.json").write_text("{")
-    with pytest.raises(RunFolderError, match=r"conversion\.json is no JSON file: .*; choose another --out"):
+    with pytest.raises(RunFolderError, match=r"conversion\.json is damaged \(.*\); .*; choose another --out"):
         claim_folder(tmp_path / "out", {"dataset": "nyuv2"})
 
 

@@ -117,7 +117,9 @@ def test_a_folder_of_other_students_is_refused(job: StudentJob) -> None:
     """Another method in the same folder would mix up their weights."""
     train_on_run(job)
 
-    with pytest.raises(RunFolderError, match="made with another method"):
+    with pytest.raises(
+        RunFolderError, match="holds a student with method = 'oracle', but this command says None"
+    ):
         train_on_run(replace(job, method=None))
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from warprefine.core.errors import RunFolderError, cut
-from warprefine.io.atomic import make_folder, remove_drafts, write_text, writing_errors
+from warprefine.core.errors import RunFolderError
+from warprefine.io.atomic import make_folder, remove_drafts, writing_errors
+from warprefine.io.claims import check_claim, claim, read_claim
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS unit (
@@ -92,16 +92,7 @@ class RunFolder:
         Raises:
             RunFolderError: It holds a run of another job.
         """
-        if not (self.root / "job.json").exists():
-            return
-        known, said = _flat(self.job()), _flat(json.loads(json.dumps(job)))
-        differing = sorted(key for key in {*known, *said} if known.get(key) != said.get(key))
-        if differing:
-            key = differing[0]
-            raise RunFolderError(
-                f"{self.root} holds a run with {key} = {_shown(known.get(key))}, but this command says "
-                f"{_shown(said.get(key))}; choose another --out, or give the same options to resume it"
-            )
+        check_claim(self.root / "job.json", job, what="run")
 
     def claim(self, job: dict[str, Any]) -> None:
         """Write down what this run is about, and clear away what a killed run left half-written.
@@ -111,9 +102,7 @@ class RunFolder:
         """
         self.check(job)
         remove_drafts(self.root)
-        path = self.root / "job.json"
-        if not path.exists():
-            write_text(path, json.dumps(job, indent=2, sort_keys=True) + "\n")
+        claim(self.root / "job.json", job, what="run")
 
     def job(self) -> dict[str, Any]:
         """Return what `claim` wrote down.
@@ -126,14 +115,7 @@ class RunFolder:
             raise RunFolderError(
                 f"{self.root} holds no job.json; expected a folder made by `warprefine autolabel`"
             )
-        try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RunFolderError(
-                f"{path} is damaged ({error}); expected what `warprefine autolabel` wrote; "
-                "choose another --out"
-            ) from error
-        return found
+        return read_claim(path)
 
     def is_done(self, name: str, method: str, fingerprint: str) -> bool:
         """Say whether a unit was finished with these very weights and settings."""
@@ -167,15 +149,3 @@ class RunFolder:
                 ) from error
             finally:
                 connection.close()
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Name every leaf of nested tables by its path, such as "recipe.segmenter.folds"."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return leaves
-
-
-def _shown(value: object) -> str:
-    return f"[{cut(map(repr, value))}]" if isinstance(value, list) else repr(value)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from warprefine.core.errors import RunFolderError
-from warprefine.io.atomic import make_folder, write_text, writing_errors
+from warprefine.io.atomic import make_folder, writing_errors
+from warprefine.io.claims import claim
 
 
 def claim_folder(out: Path, conversion: Mapping[str, object]) -> None:
@@ -18,20 +17,7 @@ def claim_folder(out: Path, conversion: Mapping[str, object]) -> None:
     Raises:
         RunFolderError: The folder holds another conversion.
     """
-    path = out / "conversion.json"
-    if not path.exists():
-        write_text(path, json.dumps(conversion, indent=2) + "\n")
-        return
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunFolderError(f"{path} is no JSON file: {error}; choose another --out") from error
-    for key, said in conversion.items():
-        if known.get(key) != said:
-            raise RunFolderError(
-                f"{out} holds a conversion with {key} = {known.get(key)!r}, but this command says {said!r}; "
-                f"choose another --out, or give the same options to go on"
-            )
+    claim(out / "conversion.json", conversion, what="conversion")
 
 
 @contextmanager

@@ -22,11 +22,11 @@ from warprefine.jobs.generated import JOINT_METHOD, LabelledRun
 from warprefine.jobs.preflight import without
 from warprefine.training.distributed import ALONE, World
 from warprefine.training.recipe import Recipe
-from warprefine.training.samples import LabelledFrame, Samples, covered_share, labelled_frames
+from warprefine.training.samples import LabelledFrame, Samples, labelled_frames
 from warprefine.training.settings_file import settings_to_toml
 from warprefine.training.student import StudentPlan, load_student, student_confusion, train_student
 from warprefine.training.student_recipe import StudentRecipe
-from warprefine.training.student_samples import Source, find_centroids
+from warprefine.training.student_samples import Source, mixed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class StudentJob:
             "coarse": None if self.coarse is None else dict(self.coarse.origin),
             "recipe": self.recipe.model_dump(mode="json"),
         }
-        claim(self.out / "student.json", said)
+        claim(self.out / "student.json", said, what="student")
         write_text(self.out / "recipe.toml", settings_to_toml(self.recipe))
 
 
@@ -134,19 +134,15 @@ def _sources(
         offsets = recipe.joint_offsets if job.method == JOINT_METHOD else recipe.offsets
         generated = labelled.frames(job.method, offsets=offsets, progress=progress)
     coarse = labelled_frames(job.coarse) if job.coarse is not None else []
-    shares = recipe.shares(covered=covered_share(manual, generated), coarse=job.coarse is not None)
-    sources = []
-    for members, share in zip((manual, generated, coarse), shares, strict=True):
-        samples = Samples(members)
-        by_class = find_centroids(
-            samples,
-            tile=recipe.tile,
-            class_count=len(labelled.dataset.classes),
-            cache=job.out / "centroids",
-            progress=progress,
-        )
-        sources.append(Source(samples=samples, by_class=by_class, share=share))
-    return sources
+    return mixed(
+        recipe,
+        manual=Samples(manual),
+        generated=Samples(generated),
+        coarse=Samples(coarse),
+        class_count=len(labelled.dataset.classes),
+        cache=job.out / "centroids",
+        progress=progress,
+    )
 
 
 def _check_classes(dataset: Dataset, further: Sequence[Dataset]) -> None:

@@ -25,9 +25,10 @@ from warprefine.io.checkpoints import fingerprint
 from warprefine.io.images import read_labels
 from warprefine.training.augment import augment
 from warprefine.training.network_recipe import Augmentation
-from warprefine.training.samples import Samples
+from warprefine.training.samples import Samples, covered_share
 from warprefine.training.sampling import Centroid, Draw, class_centroids, draw_epoch
 from warprefine.training.segmenter import Batch
+from warprefine.training.student_recipe import StudentRecipe
 
 _LEAST_OF_A_CLASS = 10
 """A deck is so long that each class comes at least so often, however short an epoch is."""
@@ -69,6 +70,36 @@ def find_centroids(
             by_class[centroid.label].append(Draw(number, centroid))
         progress("finding classes", number + 1, len(samples))
     return by_class
+
+
+def mixed(
+    recipe: StudentRecipe,
+    *,
+    manual: Samples,
+    generated: Samples,
+    coarse: Samples,
+    class_count: int,
+    cache: Path,
+    progress: Progress = silent,
+) -> list[Source]:
+    """Return what a student sees, in the shares of its recipe, what is labelled by hand first.
+
+    Args:
+        generated: Without samples if it learns from hand-made labels alone; so with `coarse`.
+        cache: As for `find_centroids`.
+    """
+    covered = covered_share(manual.members, generated.members)
+    shares = recipe.shares(covered=covered, coarse=len(coarse) > 0)
+    return [
+        Source(
+            samples=samples,
+            by_class=find_centroids(
+                samples, tile=recipe.tile, class_count=class_count, cache=cache, progress=progress
+            ),
+            share=share,
+        )
+        for samples, share in zip((manual, generated, coarse), shares, strict=True)
+    ]
 
 
 class StudentBatches:

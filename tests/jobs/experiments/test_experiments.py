@@ -122,9 +122,11 @@ def test_a_folder_of_another_experiment_is_refused(lab: Lab) -> None:
     """Another recipe or another name is another experiment."""
     lab.claim()
 
-    with pytest.raises(RunFolderError, match="another experiment; choose another --out"):
+    with pytest.raises(
+        RunFolderError, match="holds a job with experiment = 'utility', but this command says 'quality'"
+    ):
         replace(lab, experiment="quality").claim()
-    with pytest.raises(RunFolderError, match="another recipe"):
+    with pytest.raises(RunFolderError, match=r"recipe\.oracle = True"):
         changed(lab, oracle=False).claim()
 
 

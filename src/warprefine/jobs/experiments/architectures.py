@@ -127,7 +127,7 @@ def _settings(lab: Lab) -> dict[str, tuple[StudentRecipe, bool]]:
 
 
 def _short(setting: str) -> str:
-    return setting.removeprefix("+ ").split(" ")[0].strip("'s")
+    return setting.removeprefix("+ ").split(" ")[0]
 
 
 def _by_setting(

@@ -52,7 +52,7 @@ class Lab:
         Raises:
             RunFolderError: The folder holds another experiment.
         """
-        claim(self.out / "experiment.json", self._described())
+        claim(self.out / "experiment.json", self._described(), what="job")
         write_text(self.out / "recipe.toml", settings_to_toml(self.recipe))
 
     @cached_property

@@ -12,10 +12,10 @@ from warprefine.evaluation.result_table import Spread
 from warprefine.io.curves import Curves
 from warprefine.jobs.experiments.lab import Lab
 from warprefine.jobs.generated import JOINT_METHOD, LabelledRun
-from warprefine.training.samples import LabelledFrame, Samples, covered_share, labelled_frames
+from warprefine.training.samples import LabelledFrame, Samples, labelled_frames
 from warprefine.training.student import StudentPlan, load_student, student_confusion, train_student
 from warprefine.training.student_recipe import StudentRecipe
-from warprefine.training.student_samples import Source, find_centroids
+from warprefine.training.student_samples import Source, mixed
 
 BASELINE = "baseline"
 
@@ -94,39 +94,32 @@ class Students:
 
     def _sources(self, variant: Variant) -> list[Source]:
         """Gather what a student sees, what is labelled by hand first."""
-        recipe, coarse = variant.recipe, self._lab.coarse if variant.coarse else None
-        manual, generated = self._kept("manual", self._manual), Samples([])
+        manual, generated, coarse = self._kept("manual", self._manual), Samples([]), Samples([])
         if variant.method is not None:
             generated = self._kept((variant.method, variant.distances), lambda: self._generated(variant))
-        of_manual, of_generated, of_coarse = recipe.shares(
-            covered=covered_share(manual.members, generated.members), coarse=coarse is not None
+        further = self._lab.coarse
+        if variant.coarse and further is not None:
+            coarse = self._kept("coarse", lambda: labelled_frames(further))
+        return mixed(
+            variant.recipe,
+            manual=manual,
+            generated=generated,
+            coarse=coarse,
+            class_count=len(self._lab.data.classes),
+            cache=self._lab.out / "centroids",
+            progress=self._lab.progress,
         )
-        sources = [self._source(manual, of_manual, recipe)]
-        if variant.method is not None:
-            sources.append(self._source(generated, of_generated, recipe))
-        if coarse is not None:
-            further = self._kept("coarse", lambda: labelled_frames(coarse))
-            sources.append(self._source(further, of_coarse, recipe))
-        return sources
 
     def _manual(self) -> list[LabelledFrame]:
-        datasets: list[Dataset] = [self._lab.data, *self._lab.manual]
+        # Videos that could not be labelled are left out here too.
+        sound = self._lab.data if self._labels is None else self._labels.dataset
+        datasets: list[Dataset] = [sound, *self._lab.manual]
         return [member for dataset in datasets for member in labelled_frames(dataset)]
 
     def _generated(self, variant: Variant) -> list[LabelledFrame]:
         assert self._labels is not None, "labels are made before students"
         assert variant.method is not None
         return self._labels.frames(variant.method, offsets=variant.distances, progress=self._lab.progress)
-
-    def _source(self, samples: Samples, share: float, recipe: StudentRecipe) -> Source:
-        by_class = find_centroids(
-            samples,
-            tile=recipe.tile,
-            class_count=len(self._lab.data.classes),
-            cache=self._lab.out / "centroids",
-            progress=self._lab.progress,
-        )
-        return Source(samples=samples, by_class=by_class, share=share)
 
     def _kept(self, key: object, find: Callable[[], list[LabelledFrame]]) -> Samples:
         """Return samples that students share, so that pictures are decoded once."""
