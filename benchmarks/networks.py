@@ -56,6 +56,7 @@ def motions(device: torch.device) -> dict[str, Callable[[], tuple[Any, nn.Module
 
     dis = MOTIONS["dis-medium"]
     return {
+        "dis-fine": lambda: (MOTIONS["dis-fine"](), None),
         "dis-medium": lambda: (dis(), None),
         "raft (small), 12 iterations": lambda: of(
             RAFT("small"), lambda raft: RAFTFlow(raft, name="", iterations=12)

@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from collections.abc import Callable
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from warprefine.datasets.street import write_street
 
 ROOT = Path(__file__).parent.parent
 
+numba.get_num_threads()  # starts its threads, after which torch computes with all cores again
 torch.set_num_threads(1)
 
 # The same examples every time, and no deadline: a slow machine is no mistake in the code.

@@ -13,7 +13,7 @@ from warprefine.cli import commands, main
 from warprefine.core.progress import Progress
 from warprefine.io.run import RunFolder
 from warprefine.jobs.autolabel import Outcome
-from warprefine.propagation.methods import METHODS
+from warprefine.propagation.methods import DEFAULT_METHODS, METHODS
 
 
 def table_in(text: str) -> list[str]:
@@ -54,10 +54,10 @@ def test_void_can_be_scored_as_a_class(warprefine: Any, tiny_data: Path, tmp_pat
     assert table_in(warprefine("evaluate", tmp_path, "--void-as-class").stdout) != plain
 
 
-def test_autolabel_runs_every_method_unless_told_otherwise(
+def test_autolabel_runs_the_methods_that_it_is_asked_for(
     warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked for nothing, it does it all; asked for some, these in the usual order."""
+    """Asked for some, these in the usual order; asked for all, all; asked for nothing, ours and the cheap."""
     asked: list[Any] = []
     outcome = Outcome(run=RunFolder(tmp_path), tau=0.0, scores={})
 
@@ -69,8 +69,9 @@ def test_autolabel_runs_every_method_unless_told_otherwise(
     words = ("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3")
     warprefine(*words)
     warprefine(*words, "--method=oracle", "--method=motion-only")
+    warprefine(*words, "--method=all", "--method=motion-only")
 
-    assert asked == [METHODS, ("motion-only", "oracle")]
+    assert asked == [DEFAULT_METHODS, ("motion-only", "oracle"), METHODS]
 
 
 def test_a_broken_clip_is_reported_when_the_others_are_done(
@@ -128,6 +129,30 @@ def test_train_refiner_trains_all_that_it_needs(trained: Any) -> None:
         "refiner",
     }
     assert not (run / "labels").exists()
+
+
+def test_train_side_refiner_trains_all_that_it_needs(
+    warprefine: Any, tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """It is taught beside segmenters, like the refiner, but neither needs the other; it labels elsewhere."""
+    words = (tiny_data, "--horizon=3", "--recipe", tiny_recipe, "--out")
+    trained = warprefine("train", "side-refiner", *words, tmp_path / "trained")
+    checkpoints = tmp_path / "trained/checkpoints"
+    made = {path.stem for path in checkpoints.iterdir()}
+    weights = {part: checkpoints / f"{part}.safetensors" for part in ("segmenter", "side-refiner")}
+
+    used = warprefine(
+        *("propagate", *words, tmp_path / "run", "--method=warp-refine-plus"),
+        *(word for part, path in weights.items() for word in (f"--{part}", path)),
+    )
+
+    assert (trained.exit_code, used.exit_code) == (0, 0), trained.output + used.output
+    assert f"weights: {checkpoints / 'side-refiner.safetensors'}" in trained.stdout
+    assert made == {"segmenter", "segmenter-fold0", "segmenter-fold1", "side-refiner"}
+    for part, path in weights.items():
+        assert (tmp_path / f"run/checkpoints/{part}.safetensors").read_bytes() == path.read_bytes()
+    assert len(list((tmp_path / "run/checkpoints").iterdir())) == 2
+    assert len(list(tmp_path.glob("run/labels/warp-refine-plus/*/*.png"))) == 14
 
 
 def test_train_segmenter_trains_that_alone(

@@ -52,6 +52,7 @@ def test_a_run_of_an_experiment_can_teach_a_student(warprefine: Callable[..., An
         (("experiment", "quality", "--recipe", "small"), "name its folder with --data"),
         (("student", "nowhere", "--method", "warp-refin"), "no method is called 'warp-refin'"),
         (("student", "nowhere"), "is no folder"),
+        (("student", "nowhere", "--method", "all"), "no method is called 'all'"),
         (("student", "nowhere", "--recipe", "papr"), "papr does not exist"),
     ],
 )

@@ -169,6 +169,10 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
         recipe('[propagation]\nmotion = "dis-mediun"\n'),
         r"no motion estimator is called 'dis-mediun'; did you mean 'dis-medium'\?",
     ),
+    "motion of the default method": (
+        recipe('[plus]\nmotion = "dis-fin"\n'),
+        r"no motion estimator is called 'dis-fin'; did you mean 'dis-fine'\?",
+    ),
     "method": (
         options("--method=warp-refin"),
         r"no method is called 'warp-refin'; did you mean 'warp-refine'\? \(there are motion-only, ",

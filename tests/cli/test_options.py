@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from warprefine.cli.memory import keep_freed_memory
-from warprefine.cli.options import open_further, use_threads
-from warprefine.core.errors import DatasetError
+from warprefine.cli.options import chosen_methods, open_further, use_threads
+from warprefine.core.errors import DatasetError, RecipeError
+from warprefine.propagation.methods import METHODS
 
 
 @pytest.fixture
@@ -65,6 +66,15 @@ def test_no_number_of_threads_leaves_it_to_the_machine() -> None:
     use_threads(0)
 
     assert torch.get_num_threads() == 2
+
+
+def test_all_stands_for_every_method() -> None:
+    """Beside other names it still says everything, in the usual order; a misspelt name stays a mistake."""
+    assert chosen_methods(["all"]) == METHODS
+    assert chosen_methods(["oracle", "all"]) == METHODS
+    assert chosen_methods(["oracle", "motion-only"]) == ("motion-only", "oracle")
+    with pytest.raises(RecipeError, match="no method is called 'al'; "):
+        chosen_methods(["all", "al"])
 
 
 def test_further_data_are_named_by_reader_split_and_root(tiny_data: Path) -> None:

@@ -105,6 +105,19 @@ def test_a_damaged_job_is_told(tmp_path: Path) -> None:
     assert (tmp_path / "job.json").read_text() == "{"
 
 
+def test_several_units_are_done_when_each_is(tmp_path: Path) -> None:
+    """One that is missing, or that was begun again, is enough for them not to be."""
+    run = RunFolder(tmp_path)
+    run.mark_done(["clip/000003", "clip/000004"], "warp-refine-plus", "abc")
+    assert run.is_done(["clip/000003", "clip/000004"], "warp-refine-plus", "abc")
+    assert not run.is_done(["clip/000003", "clip/000005"], "warp-refine-plus", "abc")
+
+    run.mark_begun(["clip/000004"], "warp-refine-plus")
+
+    assert not run.is_done(["clip/000003", "clip/000004"], "warp-refine-plus", "abc")
+    assert run.is_done("clip/000003", "warp-refine-plus", "abc")
+
+
 def test_a_unit_is_done_with_the_very_same_weights(tmp_path: Path) -> None:
     """Done means done by this method with this fingerprint, also for whoever opens the run later."""
     RunFolder(tmp_path).mark_done("clip/000003+", "warp-refine", "abc")

@@ -22,7 +22,10 @@ MOMENTS = (
     ("os.rename", "checkpoints/segmenter-fold1.safetensors", 1),
     ("os.rename", "cache/cycle", 5),
     ("os.rename", "checkpoints/refiner.state", 3),
+    ("os.rename", "cache/side", 3),
+    ("os.rename", "checkpoints/side-refiner.state", 3),
     ("os.rename", "labels/warp-refine/street-001", 4),
+    ("os.rename", "labels/warp-refine-plus/street-001", 4),
     ("os.rename", "confidence/oracle/street-001/000003.png", 1),  # copying a key frame
     ("os.rename", "run/report.html", 1),
 )
@@ -70,10 +73,11 @@ class Runs:
 
 @pytest.fixture(scope="session")
 def runs(tiny_data: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """One run in one go, and one that was killed at each of `MOMENTS` and started again."""
+    """Every method in one go, and in a run that was killed at each of `MOMENTS` and started again."""
     data_before = Runs.hashes(tiny_data)
     whole, killed = (tmp_path_factory.mktemp(name) / "run" for name in ("whole", "killed"))
-    words = ["autolabel", str(tiny_data), "--horizon=3", f"--recipe={tiny_recipe}", "--threads=1", "--out"]
+    words = ["autolabel", str(tiny_data), "--method=all", "--horizon=3", f"--recipe={tiny_recipe}"]
+    words += ["--threads=1", "--out"]
     calls = [([*words, str(whole)], None)]
     calls += [([*words, str(killed)], moment) for moment in (*MOMENTS, None)]
     codes = [code for code, _ in in_processes(calls)]

@@ -177,10 +177,31 @@ def test_one_key_frame_in_one_video_is_enough(data: Path, tmp_path: Path, tiny_r
     """With a single labelled frame no fold can be held back, and all methods still run."""
     shutil.rmtree(data / "videos/street-001")
 
-    outcome = autolabel(open_dataset(data), tmp_path / "run", horizon=1, recipe=load_recipe(tiny_recipe))
+    outcome = autolabel(
+        open_dataset(data), tmp_path / "run", horizon=1, methods=METHODS, recipe=load_recipe(tiny_recipe)
+    )
 
     assert list(outcome.scores) == list(METHODS)
-    assert labelled(tmp_path / "run", "warp-refine") == STEMS[2:5]
+    for method in ("warp-refine", "warp-refine-plus"):
+        assert labelled(tmp_path / "run", method) == STEMS[2:5]
+
+
+def test_unless_told_otherwise_only_our_own_refiner_is_trained(
+    tiny_data: Path, tmp_path: Path, tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The paper's methods, which want tau and a refiner of their own, are run where they are asked for."""
+    reported: dict[str, Any] = {}
+    monkeypatch.setattr("warprefine.jobs.autolabel.write_report", lambda path, **said: reported.update(said))
+    run = tmp_path / "run"
+
+    outcome = autolabel(open_dataset(tiny_data), run, horizon=1, recipe=load_recipe(tiny_recipe))
+
+    assert list(outcome.scores) == ["motion-only", "semantic-only", "warp-refine-plus", "oracle"]
+    assert (run / "checkpoints/side-refiner.safetensors").is_file()
+    assert not (run / "checkpoints/refiner.safetensors").exists()
+    assert not (run / "tau.json").exists()
+    assert list(reported["curves"]) == ["segmenter: loss", "side-refiner: loss"]
+    assert "tau" not in reported["facts"]
 
 
 def test_frames_of_a_video_file_are_labelled_by_their_number(data: Path, tmp_path: Path) -> None:

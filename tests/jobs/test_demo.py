@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def test_a_street_that_is_half_made_is_made_whole(tmp_path: Path, labelled: list
 
 def test_another_seed_wants_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The data set and the labels of one seed are not mixed with those of another."""
-    monkeypatch.setattr(demo, "autolabel", partial(demo.autolabel, methods=["motion-only"]))
+    monkeypatch.setattr(demo, "METHODS", ("motion-only",))
     demo.run_demo(tmp_path)
 
     with pytest.raises(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.io.checkpoints import Card, fingerprint, load_weights, read_card, save_checkpoint
 from warprefine.jobs.autolabel import start
 from warprefine.jobs.prepare import Preparation
+from warprefine.jobs.prepare_plus import PlusPreparation
 from warprefine.refinement.mirrored import MirroredRefiner
 from warprefine.segmentation.mirrored import MirroredSegmenter
 from warprefine.training.refiner import build_refiner
 from warprefine.training.segmenter import build_segmenter
+from warprefine.training.side_refiner import build_side_refiner
 
 TAU = 0.2
 NAMES = ("bed", "lamp")
@@ -53,12 +55,30 @@ class Workshop:
         settings = {"widths": list(widths), "feature_channels": features}
         return self._save("refiner", network, names, settings, {"tau": TAU})
 
+    def side_refiner(self, *, names: tuple[str, ...] = (), features: int = 8) -> Path:
+        """Write a refiner of sides that was taught beside a segmenter with so many feature channels."""
+        names = names or self.dataset.classes.names
+        settings = self.recipe.plus.refiner
+        network = build_side_refiner(settings, class_count=len(names), feature_channels=features, seed=7)
+        shape = {"widths": list(settings.widths), "feature_channels": features}
+        return self._save("side-refiner", network, names, shape, {}, kind="two-sided")
+
+    def given(self, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Path | None]:
+        """Write checkpoints of these parts, each made in its own way."""
+        make = {"segmenter": self.segmenter, "refiner": self.refiner, "side-refiner": self.side_refiner}
+        return {part: make[part](**how) for part, how in parts.items()}
+
     def _save(
-        self, part: str, network: Any, names: tuple[str, ...], settings: dict[str, Any], facts: dict[str, Any]
+        self,
+        part: str,
+        network: Any,
+        names: tuple[str, ...],
+        settings: dict[str, Any],
+        facts: dict[str, Any],
+        *,
+        kind: str = "compact",
     ) -> Path:
-        card = Card(
-            part=part, network="compact", class_names=names, settings=settings, recipe={}, facts=facts
-        )
+        card = Card(part=part, network=kind, class_names=names, settings=settings, recipe={}, facts=facts)
         path = self.folder / f"other/{part}.safetensors"
         save_checkpoint(path, network, card)
         return path
@@ -90,6 +110,32 @@ def test_weights_of_another_run_take_part_and_nothing_is_trained(workshop: Works
         assert preparation.run.checkpoint_path(part).read_bytes() == source.read_bytes()
     assert job.setting.tau == TAU
     assert job.setting.refiner is not None
+
+
+def test_a_refiner_of_sides_comes_from_another_run_too(workshop: Workshop) -> None:
+    """It is copied byte for byte beside the segmenter; of tau, which it does not use, nothing is asked."""
+    preparation = workshop.preparation()
+    given = workshop.given({"segmenter": {}, "side-refiner": {}})
+
+    preparation.take_weights(given, ["warp-refine-plus"])
+    job = PlusPreparation(preparation=preparation).job()
+
+    assert checkpoints(preparation) == ["segmenter.safetensors", "side-refiner.safetensors"]
+    for part, source in given.items():
+        assert source is not None
+        assert preparation.run.checkpoint_path(part).read_bytes() == source.read_bytes()
+    assert job.setting.refiner is not None
+
+
+def test_a_vote_needs_no_refiner_of_sides(workshop: Workshop) -> None:
+    """Where the recipe lets both sides and the segmenter vote, a segmenter is all it takes."""
+    plus = workshop.recipe.plus.model_copy(update={"refine": False})
+    preparation = workshop.preparation(workshop.recipe.model_copy(update={"plus": plus}))
+
+    preparation.take_weights(workshop.given({"segmenter": {}}), ["warp-refine-plus"])
+
+    assert PlusPreparation(preparation=preparation).job().setting.refiner is None
+    assert checkpoints(preparation) == ["segmenter.safetensors"]
 
 
 def test_motion_alone_needs_no_weights(workshop: Workshop) -> None:
@@ -125,6 +171,21 @@ def test_motion_alone_needs_no_weights(workshop: Workshop) -> None:
         ),
         (
             {"segmenter": {}},
+            "warp-refine-plus",
+            r"checkpoints/side-refiner\.safetensors does not exist; train",
+        ),
+        (
+            {"segmenter": {}, "side-refiner": {"names": NAMES}},
+            "warp-refine-plus",
+            r"/side-refiner\.safetensors was trained for the classes bed, lamp \(2\), but the data set has",
+        ),
+        (
+            {"segmenter": {}, "side-refiner": {"features": 24}},
+            "warp-refine-plus",
+            r"side-refiner\.safetensors expects a segmenter with 24 feature channels, but the one here has 8",
+        ),
+        (
+            {"segmenter": {}},
             "warp-inpaint",
             r"run has no tau, which warp-inpaint needs; name a --refiner, .* or set tau under \[propagation",
         ),
@@ -135,6 +196,9 @@ def test_motion_alone_needs_no_weights(workshop: Workshop) -> None:
         "segmenter of other classes",
         "refiner of other classes",
         "not a pair",
+        "no refiner of sides",
+        "refiner of sides of other classes",
+        "refiner of sides of another segmenter",
         "no tau",
     ],
 )
@@ -143,7 +207,7 @@ def test_weights_that_do_not_fit_are_refused_before_any_is_copied(
 ) -> None:
     """The run is as it was, and the command can be given again with the right files."""
     preparation = workshop.preparation()
-    paths: dict[str, Path | None] = {part: getattr(workshop, part)(**how) for part, how in given.items()}
+    paths = workshop.given(given)
 
     with pytest.raises((CheckpointError, RecipeError), match=message):
         preparation.take_weights(paths, [method])
@@ -155,6 +219,22 @@ def test_a_refiner_is_no_segmenter(workshop: Workshop) -> None:
     """Files given for one another are told apart."""
     with pytest.raises(CheckpointError, match=r"refiner\.safetensors holds a refiner, expected a segmenter"):
         workshop.preparation().take_weights({"segmenter": workshop.refiner()}, ["semantic-only"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "method"),
+    [("refiner", "side-refiner", "warp-refine"), ("side-refiner", "refiner", "warp-refine-plus")],
+)
+def test_the_two_kinds_of_refiner_are_told_apart(
+    workshop: Workshop, asked: str, found: str, method: str
+) -> None:
+    """Neither passes for the other, and the message says under which name to give one."""
+    given = {**workshop.given({"segmenter": {}}), asked: workshop.given({found: {}})[found]}
+
+    with pytest.raises(
+        CheckpointError, match=f"holds a {found}, expected a {asked}; name the other file as --{asked}"
+    ):
+        workshop.preparation().take_weights(given, [method])
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(workshop: Workshop) -> None:
@@ -239,7 +319,7 @@ def test_the_semantic_threshold_is_that_of_the_recipe(workshop: Workshop) -> Non
 
 
 def test_the_whole_preparation_leaves_what_a_resumed_run_needs(runs: Any, workshop: Workshop) -> None:
-    """One segmenter to label, one per fold, tau with the score of each candidate, and a refiner."""
+    """One segmenter to label, one per fold, tau with the score of each candidate, and both refiners."""
     root = runs.whole
     chosen = json.loads((root / "tau.json").read_text())
 
@@ -248,6 +328,7 @@ def test_the_whole_preparation_leaves_what_a_resumed_run_needs(runs: Any, worksh
         "segmenter-fold0.safetensors",
         "segmenter-fold1.safetensors",
         "segmenter.safetensors",
+        "side-refiner.safetensors",
     ]
     assert chosen["tau"] in workshop.recipe.propagation.tau_candidates
     assert list(chosen["miou"]) == ["0.1", "0.3"]

@@ -18,7 +18,7 @@ from warprefine.datasets.class_file import read_classes, write_classes
 from warprefine.evaluation.network_scores import NetworkScores
 from warprefine.io.run import RunFolder
 from warprefine.jobs.generated import LabelledRun
-from warprefine.jobs.student import StudentJob, train_on_run
+from warprefine.jobs.student import StudentJob, train_on_run, usual_method
 from warprefine.motion.loading import load_motion
 from warprefine.training.network_recipe import Augmentation
 from warprefine.training.optimisation import Optimisation
@@ -70,6 +70,23 @@ def test_a_student_is_trained_tested_and_written_down(job: StudentJob) -> None:
     assert scores == NetworkScores.read(job.out / "student-seed0.json")
     for name in ("student-seed0.safetensors", "metrics.jsonl", "recipe.toml", "student.json"):
         assert (job.out / name).exists()
+
+
+def test_a_student_learns_from_the_labels_that_are_meant_to_be_used(run: Path, tmp_path: Path) -> None:
+    """Unless told otherwise it takes ours, else the paper's; never the oracle's, whatever the run has."""
+    assert usual_method(run) == "motion-only"
+    for method in ("warp-refine", "warp-refine-plus", "oracle"):
+        (tmp_path / "labels" / method).mkdir(parents=True)
+
+    assert usual_method(tmp_path) == "warp-refine-plus"
+
+
+def test_a_run_without_labels_teaches_nobody(tmp_path: Path) -> None:
+    """It says what is missing, and so does a folder that is not there."""
+    with pytest.raises(RunFolderError, match="holds no labels yet; run `warprefine autolabel`"):
+        usual_method(tmp_path)
+    with pytest.raises(RunFolderError, match="none is no folder; expected one that `warprefine autolabel`"):
+        usual_method(tmp_path / "none")
 
 
 @pytest.mark.parametrize("method", ["motion-only", None])

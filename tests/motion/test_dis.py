@@ -13,6 +13,7 @@ from warprefine.core.protocols import MotionEstimator
 from warprefine.motion import MOTIONS
 from warprefine.motion.dis import SMALLEST_SIDE, DISFlow
 from warprefine.ops.warp import backward_warp
+from warprefine.propagation.long_range import Improves
 
 
 def wallpaper(rng: np.random.Generator, h: int, w: int) -> Tensor:
@@ -64,17 +65,81 @@ def test_every_name_belongs_to_its_estimator() -> None:
     assert all(isinstance(make(), MotionEstimator) for make in MOTIONS.values())
 
 
-def test_flow_does_not_depend_on_what_was_estimated_before(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("preset", ["medium", "fine"])
+def test_flow_does_not_depend_on_what_was_estimated_before(rng: np.random.Generator, preset: str) -> None:
     """The same two frames give the same flow, alone, in a batch, or after other work."""
     first, second = moving(rng, right=3, down=2), moving(rng, right=-2, down=4)
-    used = DISFlow()
+    used = DISFlow(preset)  # type: ignore[arg-type]
     used(*second)
 
-    alone = DISFlow()(*first)
+    alone = DISFlow(preset)(*first)  # type: ignore[arg-type]
 
     assert torch.equal(used(*first), alone)
     batch = used(torch.cat([second[0], first[0]]), torch.cat([second[1], first[1]]))
     assert torch.equal(batch[1:], alone)
+
+
+def test_a_thin_bar_keeps_its_own_motion_where_flow_is_fine(rng: np.random.Generator) -> None:
+    """A bar 2 px wide that moves by 4 px before a wall at rest is followed, not taken for the wall."""
+    wall, bar = wallpaper(rng, 96, 128), 255 - wallpaper(rng, 96, 2) // 4
+    frame_a, frame_b = wall.clone(), wall.clone()
+    frame_a[..., 56:58] = bar
+    frame_b[..., 60:62] = bar
+
+    misses = {}
+    for preset in ("medium", "fine"):
+        flow_ba = DISFlow(preset)(frame_b, frame_a)[0, :, 10:-10]  # type: ignore[arg-type]
+        misses[preset] = (flow_ba[0, :, 60:62] + 4).abs().mean()
+        assert flow_ba[:, :, 90:].abs().mean() < 0.1, "the wall stands still"
+
+    assert misses["fine"] < 0.3
+    assert misses["medium"] > 3
+
+
+def far_apart(rng: np.random.Generator, right: int) -> tuple[Tensor, Tensor]:
+    """Return two frames, a and b, of a picture that moves far to the right from a to b."""
+    wall = wallpaper(rng, 112, 224)
+    return wall[..., right:].contiguous(), wall[..., : 224 - right].contiguous()
+
+
+@pytest.mark.parametrize("begun_at", [-30.0, -28.0])
+def test_motion_too_large_to_be_found_is_found_from_where_it_is_nearly_right(
+    rng: np.random.Generator, begun_at: float
+) -> None:
+    """Begun from the true flow the search ends there, and begun nearby too; begun at rest it is lost."""
+    frame_a, frame_b = far_apart(rng, 30)
+    motion, begin = DISFlow("medium"), torch.zeros(1, 2, *frame_a.shape[-2:])
+    begin[:, 0] = begun_at
+
+    misses = {
+        name: (flow_ba[0, 0, 10:-10, 40:-10] + 30).abs().mean()
+        for name, flow_ba in (
+            ("nearby", motion.improve(frame_b, frame_a, begin)),
+            ("rest", motion.improve(frame_b, frame_a, torch.zeros_like(begin))),
+            ("nothing", motion(frame_b, frame_a)),
+        )
+    }
+
+    assert misses["nearby"] < 0.1
+    assert misses["rest"] > 5
+    assert misses["nothing"] > 5
+
+
+def test_each_frame_of_a_batch_is_improved_from_its_own_flow(rng: np.random.Generator) -> None:
+    """The flow that a search begins from is that of its frame, is not written to, and leaves no trace."""
+    near, far = moving(rng, right=3, down=2), moving(rng, right=-12, down=9)
+    motion, begins = DISFlow("fine"), torch.zeros(2, 2, 80, 112)
+    begins[1, 0], begins[1, 1] = 12, -9
+    given = begins.clone()
+
+    alone = [motion.improve(b, a, begins[i : i + 1]) for i, (a, b) in enumerate((near, far))]
+    batch = motion.improve(torch.cat([near[1], far[1]]), torch.cat([near[0], far[0]]), begins)
+
+    assert isinstance(motion, Improves)
+    assert torch.equal(begins, given)
+    assert torch.equal(batch, torch.cat(alone))
+    middle = batch[..., 15:-15, 15:-15].flatten(2).median(dim=2).values
+    torch.testing.assert_close(middle, torch.tensor([[-3.0, -2.0], [12.0, -9.0]]), atol=0.05, rtol=0)
 
 
 def test_convention_frames_are_rgb(rng: np.random.Generator) -> None:
@@ -90,7 +155,7 @@ def test_convention_frames_are_rgb(rng: np.random.Generator) -> None:
     assert flow_ba[0, 0].median() == pytest.approx(-3, abs=0.3)
 
 
-@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium", "fine"])
 @pytest.mark.parametrize(
     "size", [(SMALLEST_SIDE, SMALLEST_SIDE), (SMALLEST_SIDE, 700), (700, SMALLEST_SIDE), (33, 47)]
 )
@@ -112,3 +177,5 @@ def test_frames_too_small_for_flow_are_refused() -> None:
         FrameError, match=r"frames are 31 x 64 pixels \(h x w\); optical flow needs at least 32 each"
     ):
         DISFlow()(frame, frame)
+    with pytest.raises(FrameError, match="31 x 64"):
+        DISFlow().improve(frame, frame, torch.zeros(1, 2, 31, 64))

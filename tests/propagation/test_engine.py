@@ -17,7 +17,7 @@ from warprefine.core.tensors import VOID
 from warprefine.io.images import write_labels
 from warprefine.ops.label_vote import vote_labels
 from warprefine.propagation.engine import read_key_labels, walk
-from warprefine.propagation.methods import METHODS, Setting
+from warprefine.propagation.methods import ORACLE, STEPS, Setting
 from warprefine.propagation.schedule import plan
 
 TAU = 0.05
@@ -105,9 +105,10 @@ def test_the_oracle_is_the_truth_where_there_is_some(drive: Any) -> None:
 def test_methods_do_not_disturb_each_other(drive: Any) -> None:
     """A method gives the same labels alone and beside all others."""
     video = drive.video([1], truth=[3])
-    together = walked(drive, video, *METHODS)
+    methods = (*STEPS, ORACLE)
+    together = walked(drive, video, *methods)
 
-    for method in METHODS:
+    for method in methods:
         alone = walked(drive, video, method)
         assert sorted(alone) == sorted(key for key in together if key[0] == method)
         assert all(torch.equal(together[key].labels, pseudo.labels) for key, pseudo in alone.items())

@@ -10,11 +10,13 @@ import torch
 from warprefine.core.errors import RecipeError
 from warprefine.core.tensors import VOID
 from warprefine.propagation.methods import (
+    DEFAULT_METHODS,
     METHODS,
     NEED_REFINER,
     NEED_SEGMENTER,
     NEED_TAU,
     ORACLE,
+    PLUS,
     STEPS,
     Setting,
     check_methods,
@@ -45,11 +47,18 @@ def test_an_unknown_method_is_named_with_the_known_ones() -> None:
 
 
 def test_motion_alone_needs_no_training() -> None:
-    """Motion-only needs no segmenter, and only warp-refine needs a refiner."""
-    assert frozenset({"semantic-only", "warp-inpaint", "warp-refine"}) == NEED_SEGMENTER
+    """Motion-only needs no segmenter, and only warp-refine needs the refiner of a single side."""
+    assert frozenset({"semantic-only", "warp-inpaint", "warp-refine", PLUS}) == NEED_SEGMENTER
     assert frozenset({"warp-inpaint", "warp-refine"}) == NEED_TAU
     assert frozenset({"warp-refine"}) == NEED_REFINER
-    assert set(METHODS) == {*STEPS, ORACLE}
+    assert set(METHODS) == {*STEPS, PLUS, ORACLE}
+
+
+def test_nothing_is_trained_by_default_for_the_sake_of_a_comparison() -> None:
+    """Ours is run unless told otherwise, and beside it only what needs neither tau nor another refiner."""
+    assert check_methods(DEFAULT_METHODS) == DEFAULT_METHODS
+    assert PLUS in DEFAULT_METHODS
+    assert not (NEED_TAU | NEED_REFINER) & set(DEFAULT_METHODS)
 
 
 def test_motion_only_repeats_the_border(drive: Any, pair: Pair) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warprefine.core.video import Video
-from warprefine.propagation.schedule import Unit, nearest_key_frame, plan
+from warprefine.propagation.schedule import Unit, nearest_key_frame, plan, plan_stretches, sides_of
 
 
 def video(length: int, *key_frames: int) -> Video:
@@ -77,3 +77,41 @@ def test_every_frame_in_reach_is_labelled_exactly_once(
         (unit.key_frame, -unit.direction) for unit in units
     )
     assert len({unit.name for unit in units}) == len(units)
+
+
+def test_frames_between_two_key_frames_are_one_stretch() -> None:
+    """What lies between is labelled together, however it is split by distance; so is each end of a video."""
+    assert [s.frames for s in plan_stretches(video(9, 2, 6), 9, reach=9)] == [(0, 1), (3, 4, 5), (7, 8)]
+
+
+def test_a_gap_too_wide_for_the_horizon_is_two_stretches() -> None:
+    """Frames that are too far from every key frame stay unlabelled, and part the others."""
+    stretches = plan_stretches(video(12, 1, 10), 2, reach=5)
+
+    assert [s.frames for s in stretches] == [(0,), (2, 3), (8, 9), (11,)]
+    assert [s.key_frames for s in stretches] == [(1,), (1,), (10,), (10,)]
+    assert [s.name for s in stretches][1:3] == ["v/000002-000003", "v/000008-000009"]
+
+
+def test_a_stretch_knows_how_far_its_frames_are_from_a_key_frame() -> None:
+    """The distance is that to the nearest key frame, on whichever side."""
+    (stretch,) = [s for s in plan_stretches(video(9, 0, 8), 9, reach=9) if s.frames[0] == 1]
+
+    assert [stretch.distance(k) for k in stretch.frames] == [1, 2, 3, 4, 3, 2, 1]
+
+
+@given(st.integers(1, 30), st.sets(st.integers(0, 29), max_size=5), st.integers(1, 8), st.integers(0, 8))
+def test_stretches_hold_the_frames_of_the_plan(length: int, keys: set[int], horizon: int, more: int) -> None:
+    """Each frame that a key frame labels is in one stretch, and no other frame is."""
+    film = video(length, *(k for k in keys if k < length))
+    frames = [k for s in plan_stretches(film, horizon, reach=horizon + more) for k in s.frames]
+
+    assert frames == sorted(k for unit in plan(film, horizon) for k in unit.frames)
+
+
+def test_the_side_of_the_nearest_key_frame_comes_first() -> None:
+    """Each side begins with its nearest key frame; on a tie the earlier side is first."""
+    assert sides_of(5, (0, 3, 6, 9), reach=9) == ((6, 9), (3, 0))
+    assert sides_of(4, (2, 6), reach=9) == ((2,), (6,))
+    assert sides_of(4, (0, 5, 9), reach=4) == ((5,), (0,))
+    assert sides_of(1, (3,), reach=9) == ((3,), ())

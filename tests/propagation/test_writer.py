@@ -12,13 +12,18 @@ import pytest
 import torch
 
 from warprefine.core.errors import RunFolderError
+from warprefine.core.tensors import VOID
 from warprefine.io.images import read_gray, read_labels, write_labels
 from warprefine.io.run import RunFolder
-from warprefine.propagation.methods import METHODS, Setting
-from warprefine.propagation.schedule import plan
-from warprefine.propagation.writer import Job, propagate
+from warprefine.propagation.methods import ORACLE, PLUS, STEPS, Setting
+from warprefine.propagation.plus import PlusSetting
+from warprefine.propagation.schedule import plan, plan_stretches
+from warprefine.propagation.sides import Ways
+from warprefine.propagation.writer import Job, PlusJob, propagate
 
 TAU = 0.05
+METHODS = (*STEPS, ORACLE)
+"""Those that walk from one key frame."""
 
 
 def job(drive: Any, *videos: Any, methods: tuple[str, ...] = METHODS, **changes: Any) -> Job:
@@ -30,6 +35,16 @@ def job(drive: Any, *videos: Any, methods: tuple[str, ...] = METHODS, **changes:
         setting=Setting(tau=changes.pop("tau", TAU), refiner=drive.refiner()),
         refiner_fingerprint=changes.pop("refiner_fingerprint", "filler-1"),
     )
+
+
+def plus_job(drive: Any, *videos: Any, methods: tuple[str, ...] = (PLUS,), **changes: Any) -> Job:
+    """Make a job of warp-refine-plus, whose key frames reach four frames far."""
+    plus = PlusJob(
+        models=changes.pop("models", drive.models()),
+        setting=PlusSetting(ways=Ways(reach=4)),
+        fingerprint=changes.pop("fingerprint", "plus-1"),
+    )
+    return replace(job(drive, *videos, methods=methods, **changes), plus=plus)
 
 
 def times(run: RunFolder, method: str) -> dict[str, int]:
@@ -287,3 +302,119 @@ def test_progress_counts_frames(drive: Any, run: RunFolder) -> None:
     )
 
     assert heard == [("propagating", done, 4, "drive") for done in (1, 2, 3, 4)]
+
+
+def test_plus_labels_stretches_from_both_sides(drive: Any, run: RunFolder) -> None:
+    """Every frame between two key frames gets a label map and a confidence; key frames are copied."""
+    video = drive.video([0, 5])
+    assert propagate(plus_job(drive, video), run) == {}
+
+    assert sorted(times(run, PLUS)) == [f"drive/{t:06d}.png" for t in range(6)]
+    for t in (1, 2, 3, 4):
+        labels = read_labels(run.labels_path(PLUS, "drive", f"{t:06d}"), drive.classes)
+        reached, named = drive.in_view([0], of=t) | drive.in_view([5], of=t), drive.hand(t) != VOID
+        assert torch.equal(labels[named], torch.where(reached, drive.hand(t), drive.seen(t))[named])
+        assert read_gray(run.confidence_path(PLUS, "drive", f"{t:06d}")).shape == (1, *drive.size)
+    for t in (0, 5):
+        assert run.labels_path(PLUS, "drive", f"{t:06d}").read_bytes() == video.labels[t].read_bytes()
+        assert read_gray(run.confidence_path(PLUS, "drive", f"{t:06d}")).unique().tolist() == [1]
+
+
+def test_plus_works_with_motion_of_its_own(drive: Any, run: RunFolder) -> None:
+    """Beside other methods it leaves their networks alone, and they leave its own alone."""
+    video = drive.video([1])
+    both = plus_job(drive, video, methods=("motion-only", PLUS))
+    assert both.plus is not None
+    both.plus.models.motion.name = "another"
+
+    propagate(both, run)
+
+    walks = both.models.motion.asked
+    assert walks == 3, "one step to each frame in reach"
+    assert both.plus.models.motion.asked == 2 * walks, "there and back"
+    assert sorted(times(run, PLUS)) == sorted(times(run, "motion-only"))
+
+
+def test_plus_does_nothing_twice(drive: Any, run: RunFolder) -> None:
+    """On a finished run no network is asked and no file written; with another refiner all is made anew."""
+    video = drive.video([0, 5])
+    propagate(plus_job(drive, video), run)
+    before, again = times(run, PLUS), plus_job(drive, video)
+
+    propagate(again, run)
+
+    assert times(run, PLUS) == before
+    assert again.plus is not None
+    assert (again.plus.models.motion.asked, again.plus.models.segmenter.asked) == (0, 0)
+
+    propagate(plus_job(drive, video, fingerprint="plus-2"), run)
+
+    assert rewritten(before, times(run, PLUS)) == [f"drive/{t:06d}.png" for t in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("kind", ["labels", "confidence"])
+def test_a_lost_file_of_a_stretch_is_made_again(film: Callable[..., Any], run: RunFolder, kind: str) -> None:
+    """When a map is deleted, its stretch is labelled anew, and no other."""
+    drive = film(step=(1, 0))
+    video = drive.video([2])
+    propagate(plus_job(drive, video), run)
+    before, whole = times(run, PLUS), files(run)
+    (run.root / kind / PLUS / "drive/000003.png").unlink()
+
+    propagate(plus_job(drive, video), run)
+
+    assert files(run) == whole
+    assert rewritten(before, times(run, PLUS)) == ["drive/000003.png", "drive/000004.png"]
+
+
+@pytest.mark.parametrize(
+    ("corrected", "redone"), [(0, (0, 1, 2, 3)), (4, (1, 2, 3, 4, 5, 6)), (15, (13, 14, 15))]
+)
+def test_a_corrected_key_frame_redoes_the_stretches_that_may_ask_it(
+    film: Callable[..., Any], run: RunFolder, corrected: int, redone: tuple[int, ...]
+) -> None:
+    """A person's correction shows on both sides of a key frame as far as it reaches, and nowhere else."""
+    drive = film(step=(1, 0), length=16)
+    video = drive.video([0, 4, 15])
+    propagate(plus_job(drive, video), run)
+    before = times(run, PLUS)
+    write_labels(video.labels[corrected], torch.zeros(1, *drive.size, dtype=torch.uint8), drive.classes)
+
+    propagate(plus_job(drive, video), run)
+
+    assert rewritten(before, times(run, PLUS)) == [f"drive/{t:06d}.png" for t in redone]
+
+
+def test_a_key_frame_that_came_and_went_leaves_no_trace(drive: Any, run: RunFolder) -> None:
+    """Labels made while there was another key frame are made again once it is gone."""
+    without, with_it = drive.video([0, 5]), drive.video([0, 2, 5])
+    propagate(plus_job(drive, without), run)
+    before = {name: content for name, content in files(run).items() if "000002" not in name}
+
+    propagate(plus_job(drive, with_it), run)
+    propagate(plus_job(drive, without), run)
+
+    assert {name: content for name, content in files(run).items() if "000002" not in name} == before
+
+
+@pytest.mark.parametrize("changed", ["motion", "segmenter", "settings"])
+def test_a_stretch_depends_on_networks_and_settings_of_plus_alone(drive: Any, changed: str) -> None:
+    """Another tau or another refiner of the paper's method changes nothing."""
+    video = drive.video([0, 5])
+    first = plus_job(drive, video)
+    assert first.plus is not None
+    (stretch,) = plan_stretches(video, 9, reach=9)
+    same = replace(first, setting=Setting(tau=0.9), refiner_fingerprint="filler-2", models=drive.models())
+    models = drive.models()
+    if changed == "motion":
+        models.motion.name = "another"
+    other = {
+        "motion": replace(first.plus, models=models),
+        "segmenter": replace(first.plus, models=replace(models, segmenter_fingerprint="colour-2")),
+        "settings": replace(first.plus, fingerprint="plus-2"),
+    }
+
+    fingerprint = first.fingerprint(video, stretch, PLUS)
+
+    assert same.fingerprint(video, stretch, PLUS) == fingerprint
+    assert replace(first, plus=other[changed]).fingerprint(video, stretch, PLUS) != fingerprint

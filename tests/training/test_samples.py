@@ -18,6 +18,7 @@ from warprefine.training.samples import (
     LabelledFrame,
     Samples,
     covered_share,
+    evenly,
     labelled_frames,
     members_by_class,
 )
@@ -118,3 +119,12 @@ def test_how_many_frames_have_generated_neighbours(make_dataset: Callable[..., D
 
     assert covered_share(labelled_frames(dataset), generated) == pytest.approx(2 / 3)
     assert covered_share(labelled_frames(dataset), []) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("most", "taken"),
+    [(0, []), (1, [0]), (3, [0, 2, 4]), (4, [0, 1, 3, 4]), (6, [0, 1, 2, 3, 4, 5]), (9, [0, 1, 2, 3, 4, 5])],
+)
+def test_few_of_many_are_spread_evenly(most: int, taken: list[int]) -> None:
+    """No more than asked for, from one end to the other, and all where there are no more."""
+    assert evenly(range(6), most) == taken

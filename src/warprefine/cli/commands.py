@@ -21,7 +21,8 @@ from warprefine.evaluation.scores import format_table
 from warprefine.io.checkpoints import read_card
 from warprefine.jobs.autolabel import Outcome, Started, evaluate_run, label, start
 from warprefine.jobs.demo import run_demo
-from warprefine.propagation.methods import METHODS, NEED_SEGMENTER, check_methods
+from warprefine.jobs.prepare_plus import PlusPreparation
+from warprefine.propagation.methods import DEFAULT_METHODS, NEED_SEGMENTER
 
 app = typer.Typer(
     cls=Commands,
@@ -103,11 +104,14 @@ def autolabel(
 ) -> None:
     """Train what has no weights yet, label every frame in reach, measure where there is truth, report.
 
+    Without `--method` it runs warp-refine-plus and what costs nothing more to compare it with. The paper's
+    warp-refine wants a refiner of its own; `--method all` runs that too.
+
     Example: `warprefine autolabel data/camvid --reader camvid --split clip15hz --keyframes 10::21
     --also-train camvid:train:data/camvid --out runs/clip`
     """
     asked = locals()
-    methods = check_methods(method or METHODS)
+    methods = options.chosen_methods(method or DEFAULT_METHODS)
     with Bars() as bars, _started(asked, bars, training=bool(NEED_SEGMENTER & set(methods))) as started:
         outcome = label(started, methods)
     show(outcome)
@@ -118,6 +122,7 @@ class Part(StrEnum):
 
     SEGMENTER = "segmenter"
     REFINER = "refiner"
+    SIDE_REFINER = "side-refiner"
     MOTION = "motion"
 
 
@@ -137,12 +142,15 @@ def train(
     seed: options.Seed = 0,
     threads: options.Threads = 0,
 ) -> None:
-    """Train one network of a run: the segmenter, the refiner with all that its cycles need, or motion.
+    """Train one network of a run: the segmenter, a refiner with all that its samples need, or motion.
 
-    Motion learns from the frames alone, to rebuild each from the one before, and improves on the flow
-    that it starts from; use it with `--motion`.
+    The side-refiner is that of warp-refine-plus, which sees the key frames on both sides; the refiner is
+    that of the paper's warp-refine. Motion learns from the frames alone, to rebuild each from the one
+    before, and improves on the flow that it starts from; use it with `--motion`.
 
-    Example: `warprefine train segmenter data/mine --out runs/mine`
+    Examples: `warprefine train segmenter data/mine --out runs/mine`
+
+    `warprefine train side-refiner data/mine --out runs/mine`
     """
     asked = locals()
     with Bars() as bars, _started(asked, bars, training=part is not Part.MOTION) as started:
@@ -150,6 +158,7 @@ def train(
         train_part = {
             Part.SEGMENTER: preparation.segmenter,
             Part.REFINER: preparation.refiner,
+            Part.SIDE_REFINER: PlusPreparation(preparation=preparation).refiner,
             Part.MOTION: preparation.trained_motion,
         }
         train_part[part]()
@@ -174,6 +183,7 @@ def propagate(
     also_train: options.AlsoTrain = [],  # noqa: B006
     segmenter: options.Weights = None,
     refiner: options.Weights = None,
+    side_refiner: options.Weights = None,
     recipe: options.RecipeFile = None,
     motion: options.Motion = None,
     device: options.Device = "cpu",
@@ -182,14 +192,19 @@ def propagate(
 ) -> None:
     """Label every frame in reach with weights that are there already; nothing is trained.
 
-    Example: `warprefine propagate data/mine --out runs/new --method warp-refine
+    Examples: `warprefine propagate data/mine --out runs/new --method warp-refine-plus
+    --segmenter runs/mine/checkpoints/segmenter.safetensors
+    --side-refiner runs/mine/checkpoints/side-refiner.safetensors`
+
+    `warprefine propagate data/mine --out runs/new --method warp-refine
     --segmenter runs/mine/checkpoints/segmenter.safetensors
     --refiner runs/mine/checkpoints/refiner.safetensors`
     """
     asked = locals()
-    methods = check_methods(method)
+    methods = options.chosen_methods(method)
     with Bars() as bars, _started(asked, bars, training=False) as started:
-        started.preparation.take_weights({"segmenter": segmenter, "refiner": refiner}, methods)
+        given = {"segmenter": segmenter, "refiner": refiner, "side-refiner": side_refiner}
+        started.preparation.take_weights(given, methods)
         outcome = label(started, methods)
     show(outcome)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from warprefine.core.errors import DatasetError
 from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
 from warprefine.motion import MOTIONS
-from warprefine.propagation.methods import METHODS
+from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.training.recipe import Recipe, load_recipe, shipped_recipes
 
 Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
@@ -38,7 +39,11 @@ AlsoTrain = Annotated[
         help="Further labelled data of the same classes for the segmenter; repeatable.",
     ),
 ]
-Method = Annotated[list[str], typer.Option(help=f"Method to run; repeatable. One of: {', '.join(METHODS)}.")]
+ALL = "all"
+Method = Annotated[
+    list[str],
+    typer.Option(help=f"Method to run; repeatable. One of: {', '.join(METHODS)}, or {ALL} for every one."),
+]
 RecipeFile = Annotated[
     Path | None,
     typer.Option(
@@ -51,7 +56,8 @@ Motion = Annotated[
     typer.Option(
         metavar="NAME|FILE",
         help=f"What estimates motion: {', '.join(MOTIONS)}, a checkpoint, trained or imported, or best: "
-        "what was trained in this run, else dis-medium; the recipe's, if not given.",
+        "what was trained in this run, else dis-medium; the recipe's, if not given. "
+        "That of warp-refine-plus stands in the recipe under [plus].",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]
@@ -76,6 +82,15 @@ def use_threads(threads: int) -> None:
 def _most_numba_threads() -> int:
     """Ask before anything is set: numba starts its threads once and cannot have more later."""
     return numba.get_num_threads()
+
+
+def chosen_methods(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the methods that --method names, in the usual order; `all` stands for every one.
+
+    Raises:
+        RecipeError: A name is not a method's; the message says which one was probably meant.
+    """
+    return check_methods([method for name in names for method in (METHODS if name == ALL else [name])])
 
 
 def read_recipe(path: Path | None, motion: str | None) -> Recipe:

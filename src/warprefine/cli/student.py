@@ -10,7 +10,7 @@ import typer
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console, log_to
 from warprefine.evaluation.result_table import ResultTable, Spread, to_text
-from warprefine.jobs.student import StudentJob, train_on_run
+from warprefine.jobs.student import StudentJob, train_on_run, usual_method
 from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.training.distributed import joined
 from warprefine.training.student_recipe import (
@@ -26,11 +26,12 @@ def student(
     run: Annotated[Path, typer.Argument(help="Run folder with labels.", show_default=False)],
     out: options.Out,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help=f"Whose labels to learn from: {', '.join(METHODS)}, or {NOTHING} for hand-made ones."
+            help=f"Whose labels to learn from: {', '.join(METHODS)}, or {NOTHING} for hand-made ones; "
+            "if not given, the last of these but the oracle that the run has."
         ),
-    ] = "warp-refine",
+    ] = None,
     test: Annotated[
         str | None, typer.Option(metavar="READER:SPLIT:ROOT", help="Labelled data to test on.")
     ] = None,
@@ -64,7 +65,8 @@ def student(
     settings = load_student_recipe(recipe) if recipe else StudentRecipe()
     if weights:
         settings = settings.model_copy(update={"weights": weights})
-    chosen = None if method == NOTHING else check_methods([method])[0]
+    name = method or usual_method(run)
+    chosen = None if name == NOTHING else check_methods([name])[0]
     tested, further = (options.open_further([source])[0] if source else None for source in (test, coarse))
     with joined(device) as (world, place), Bars() as bars, log_to(out):
         found = []
@@ -85,7 +87,7 @@ def student(
                 found.append(scores)
         if world.is_first and found:
             table = ResultTable(
-                title=f"Test of the student ({method}), %",
+                title=f"Test of the student ({name}), %",
                 columns=("student", "mIoU", "pixel accuracy", "mean accuracy"),
                 rows=(
                     (

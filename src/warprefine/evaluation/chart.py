@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from warprefine.evaluation.scores import in_order
-from warprefine.propagation.methods import ORACLE
+from warprefine.propagation.methods import ORACLE, PLUS
 
 ChartKind: TypeAlias = Literal["png", "svg"]
 """PNG is the same everywhere; SVG stays sharp and its words can be searched and edited."""
@@ -30,9 +30,10 @@ _METHOD_STYLES = {
     "semantic-only": ("#56B4E9", "s"),
     "warp-inpaint": ("#E69F00", "^"),
     "warp-refine": ("#D55E00", "D"),
+    PLUS: ("#009E73", "P"),
     ORACLE: ("#8C8C8C", "*"),
 }
-_FURTHER_STYLES = (("#009E73", "v"), ("#882255", "P"), ("#7A5FD0", "X"))
+_FURTHER_STYLES = (("#882255", "v"), ("#7A5FD0", "X"), ("#999933", "<"))
 _DPI = 200
 
 
@@ -51,7 +52,7 @@ DARK = Theme(paper="#1b1d21", ink="#e8e9ec", muted="#a0a6b0", grid="#34383f")
 
 
 def method_color(method: str, methods: Sequence[str]) -> str:
-    """Return the colour of a method, as #rrggbb; one that is not the paper's gets a spare colour."""
+    """Return the colour of a method, as #rrggbb; one that is not in `METHODS` gets a spare colour."""
     return method_style(method, methods)[0]
 
 

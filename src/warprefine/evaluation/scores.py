@@ -120,7 +120,7 @@ def in_order(methods: Iterable[str]) -> list[str]:
 
 
 def leading(methods: Iterable[str]) -> str:
-    """Return the method whose labels are meant to be used: the last of the paper's, or else the last."""
+    """Return the method whose labels are meant to be used: of `METHODS` the last but the oracle, if any."""
     ordered = in_order(methods)
     known = [m for m in ordered if m in METHODS and m != ORACLE]
     return (known or ordered)[-1]

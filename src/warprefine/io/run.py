@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -117,19 +117,31 @@ class RunFolder:
             )
         return read_claim(path)
 
-    def is_done(self, name: str, method: str, fingerprint: str) -> bool:
-        """Say whether a unit was finished with these very weights and settings."""
+    def is_done(self, names: str | Sequence[str], method: str, fingerprint: str) -> bool:
+        """Say whether a unit, or each of several, was finished with these very weights and settings."""
         with self._connect() as connection:
-            row = connection.execute(
-                "SELECT 1 FROM unit WHERE name = ? AND method = ? AND fingerprint = ?",
-                (name, method, fingerprint),
-            ).fetchone()
-        return row is not None
+            return all(
+                connection.execute(
+                    "SELECT 1 FROM unit WHERE name = ? AND method = ? AND fingerprint = ?",
+                    (name, method, fingerprint),
+                ).fetchone()
+                for name in _listed(names)
+            )
 
-    def mark_done(self, name: str, method: str, fingerprint: str) -> None:
-        """Remember that every file of a unit is in its place."""
+    def mark_done(self, names: str | Sequence[str], method: str, fingerprint: str) -> None:
+        """Remember that every file of a unit, or of several, is in its place."""
         with self._connect() as connection:
-            connection.execute("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", (name, method, fingerprint))
+            connection.executemany(
+                "INSERT OR REPLACE INTO unit VALUES (?, ?, ?)",
+                [(name, method, fingerprint) for name in _listed(names)],
+            )
+
+    def mark_begun(self, names: str | Sequence[str], method: str) -> None:
+        """Forget that units were ever finished: their files are about to be replaced."""
+        with self._connect() as connection:
+            connection.executemany(
+                "DELETE FROM unit WHERE name = ? AND method = ?", [(name, method) for name in _listed(names)]
+            )
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -149,3 +161,7 @@ class RunFolder:
                 ) from error
             finally:
                 connection.close()
+
+
+def _listed(names: str | Sequence[str]) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names

@@ -36,8 +36,10 @@ from warprefine.jobs.preflight import (
     without,
 )
 from warprefine.jobs.prepare import Preparation
+from warprefine.jobs.prepare_plus import PlusPreparation, load_plus_motion
+from warprefine.jobs.rounds import adapt
 from warprefine.motion.loading import load_motion
-from warprefine.propagation.methods import METHODS, NEED_SEGMENTER, NEED_TAU, check_methods
+from warprefine.propagation.methods import DEFAULT_METHODS, NEED_SEGMENTER, NEED_TAU, PLUS, check_methods
 from warprefine.propagation.writer import Job, propagate
 from warprefine.training.recipe import Recipe
 from warprefine.training.segmenter import build_segmenter
@@ -107,6 +109,7 @@ def start(
         device=check_device(device),
         seed=seed,
     )
+    load_plus_motion(recipe.plus, teachers.device)
     motion = motion_of(run, recipe, teachers.device)
     sound, failures = sound_videos(dataset, horizon=horizon, motion=motion, progress=progress)
     run.claim(job)
@@ -139,7 +142,7 @@ def autolabel(
     *,
     horizon: int = 10,
     also_train: Sequence[Dataset] = (),
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str] = DEFAULT_METHODS,
     recipe: Recipe | None = None,
     device: str = "cpu",
     seed: int = 0,
@@ -149,7 +152,8 @@ def autolabel(
 
     Args:
         also_train: Further labelled data of the same classes for the segmenter.
-        methods: Which propagation methods to run; the oracle labels where there is truth.
+        methods: Which propagation methods to run; the oracle labels where there is truth. Those left out
+            by default are the paper's, which want a refiner of their own.
         recipe: All hyper-parameters; None means the defaults.
 
     Raises:
@@ -176,7 +180,11 @@ def label(started: Started, methods: Sequence[str]) -> Outcome:
     run = preparation.run
     for message in started.failures.values():
         log.error("left out: %s", message)
+    if PLUS in methods:
+        adapt(preparation, horizon=started.horizon)
     job = preparation.job(horizon=started.horizon, methods=check_methods(methods))
+    if PLUS in job.methods:
+        job = replace(job, plus=PlusPreparation(preparation=preparation).job())
     failures = started.failures | propagate(job, run, progress=preparation.progress)
     _remember(run, failures)
     scores = measure(job, run, failures)
@@ -201,13 +209,23 @@ def evaluate_run(out: Path, *, void_as_class: bool = False) -> dict[str, MethodS
             f"{out} was made from a data set in memory, expected one opened by `open_dataset`; "
             "take the scores from what `autolabel` returned, or from metrics.json"
         )
+    methods = labelled_by(out)
+    dataset = without(open_dataset(**job["data"]), left_out(run))
+    return evaluate(run, dataset, methods=methods, horizon=job["horizon"], void_as_class=void_as_class)
+
+
+def labelled_by(out: Path) -> list[str]:
+    """Return the methods whose labels a run has, by name.
+
+    Raises:
+        RunFolderError: It has none.
+    """
     methods = sorted(path.name for path in (out / "labels").glob("[!.]*"))
     if not methods:
         raise RunFolderError(
             f"{out} holds no labels yet; run `warprefine autolabel` with the same options to make them"
         )
-    dataset = without(open_dataset(**job["data"]), left_out(run))
-    return evaluate(run, dataset, methods=methods, horizon=job["horizon"], void_as_class=void_as_class)
+    return methods
 
 
 def measure(job: Job, run: RunFolder, failures: dict[str, str]) -> dict[str, MethodScores]:
@@ -276,7 +294,7 @@ def left_out(run: RunFolder) -> dict[str, str]:
 def _curves(run: RunFolder) -> dict[str, Curve]:
     """Read the training curves out of the checkpoints."""
     curves: dict[str, Curve] = {}
-    for part in ("segmenter-base", "segmenter", "refiner"):
+    for part in ("segmenter-base", "segmenter", "refiner", "side-refiner"):
         path = run.checkpoint_path(part)
         if path.exists():
             history = read_card(path).facts.get("history", {})  # weights from elsewhere have none

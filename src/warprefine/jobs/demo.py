@@ -10,9 +10,12 @@ from warprefine.datasets.street import write_street
 from warprefine.io.atomic import writing_errors
 from warprefine.jobs.autolabel import Outcome, autolabel
 from warprefine.jobs.preflight import check_device
+from warprefine.propagation.methods import METHODS
 from warprefine.training.network_recipe import Augmentation
 from warprefine.training.optimisation import Optimisation
+from warprefine.training.plus_recipe import PlusRecipe
 from warprefine.training.recipe import PropagationRecipe, Recipe, RefinerRecipe, SegmenterRecipe
+from warprefine.training.side_recipe import SideRefinerRecipe
 
 HEIGHT, WIDTH = 144, 240
 VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10
@@ -33,6 +36,17 @@ SMALL = Recipe(
         crop=(128, 192),
     ),
     propagation=PropagationRecipe(tau_candidates=(0.08, 0.15, 0.3)),
+    plus=PlusRecipe(
+        stills=8,
+        refiner=SideRefinerRecipe(
+            widths=(16, 32, 48, 64),
+            features=False,  # as above
+            optimisation=Optimisation(
+                steps=250, batch=4, learning_rate=1e-3, warmup=20, average_decay=0.97, class_balance=0.2
+            ),
+            crop=(128, 192),
+        ),
+    ),
 )
 """A recipe for minutes, not for accuracy."""
 
@@ -57,5 +71,12 @@ def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progres
         with writing_errors(root):
             unfinished.rename(root)
     return autolabel(
-        open_dataset(root), out, horizon=HORIZON, recipe=SMALL, device=device, seed=seed, progress=progress
+        open_dataset(root),
+        out,
+        horizon=HORIZON,
+        methods=METHODS,
+        recipe=SMALL,
+        device=device,
+        seed=seed,
+        progress=progress,
     )

@@ -16,7 +16,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.datasets.summary import check_video
 from warprefine.io.frames import open_frames
 from warprefine.propagation.schedule import plan
-from warprefine.refinement import REFINERS
+from warprefine.refinement import REFINERS, SIDE_REFINERS
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.losses import LOSSES
 from warprefine.training.recipe import Recipe
@@ -46,7 +46,8 @@ def check_names(recipe: Recipe) -> None:
     """
     look_up(SEGMENTERS, recipe.segmenter.network, what="segmenter")
     look_up(REFINERS, recipe.refiner.network, what="refiner")
-    for part in (recipe.segmenter, recipe.refiner):
+    look_up(SIDE_REFINERS, recipe.plus.refiner.network, what="refiner of sides")
+    for part in (recipe.segmenter, recipe.refiner, recipe.plus.refiner):
         look_up(LOSSES, part.loss, what="loss")
 
 

@@ -22,7 +22,7 @@ from warprefine.io.checkpoints import Card, check_classes, fingerprint, load_wei
 from warprefine.io.run import RunFolder
 from warprefine.motion.loading import load_motion
 from warprefine.propagation.evidence import Models
-from warprefine.propagation.methods import NEED_REFINER, NEED_SEGMENTER, NEED_TAU, Setting
+from warprefine.propagation.methods import NEED_REFINER, NEED_SEGMENTER, NEED_TAU, PLUS, Setting
 from warprefine.propagation.writer import Job
 from warprefine.refinement import REFINERS
 from warprefine.refinement.mirrored import MirroredRefiner
@@ -30,10 +30,12 @@ from warprefine.training.cycles import Cycles
 from warprefine.training.motion import train_motion
 from warprefine.training.recipe import Recipe
 from warprefine.training.refiner import build_refiner, train_refiner
+from warprefine.training.side_refiner import PART as SIDE_REFINER
 from warprefine.training.tau import try_taus
 from warprefine.training.teachers import TeacherPlan, load_models, train_fold, train_labeller
 
-_USERS = {"segmenter": NEED_SEGMENTER, "refiner": NEED_REFINER}
+_USERS = {"segmenter": NEED_SEGMENTER, "refiner": NEED_REFINER, SIDE_REFINER: frozenset({PLUS})}
+"""Parts that can come from another run, and the methods that need them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +57,21 @@ class Preparation:
         """Copy checkpoints of another run into this one, once it is sure that `methods` have all they need.
 
         Raises:
-            CheckpointError: One is missing, damaged, of another class set or another part, the two do not
-                belong together, or this run has other weights already.
+            CheckpointError: One is missing, damaged, of another class set or another part, a refiner does
+                not belong to the segmenter, or this run has other weights already.
             RecipeError: Nothing says which tau to use.
         """
         named = set(methods)
-        paths = {part: given.get(part) or self.run.checkpoint_path(part) for part in ("segmenter", "refiner")}
+        paths = {part: given.get(part) or self.run.checkpoint_path(part) for part in _USERS}
+        needed = {part for part, users in _USERS.items() if users & named}
+        if not self.recipe.plus.refine:
+            needed.discard(SIDE_REFINER)
         for part, path in paths.items():
-            if given.get(part) or _USERS[part] & named:
+            if given.get(part) or part in needed:
                 _check_part(path, read_card(path), part, self.teachers.dataset.classes)
                 _check_free(path, self.run.checkpoint_path(part))
-        if NEED_REFINER & named:
-            _check_pair(paths["refiner"], self._load(paths["segmenter"]))
+        for part in sorted(needed - {"segmenter"}):
+            _check_pair(paths[part], self.load(paths["segmenter"]))
         if NEED_TAU & named and not (given.get("refiner") or self._tau_is_known()):
             raise RecipeError(
                 f"{self.run.root} has no tau, which {cut(sorted(NEED_TAU & named))} needs; name a --refiner, "
@@ -78,7 +83,7 @@ class Preparation:
 
     def segmenter(self) -> Models:
         """Return the segmenter that labels, trained if it is not there yet."""
-        return self._load(train_labeller(self.teachers, progress=self.progress))
+        return self.load(train_labeller(self.teachers, progress=self.progress))
 
     def tau(self) -> float:
         """Return the recipe's tau, or the one that labels key frames best from one another, chosen once."""
@@ -93,7 +98,7 @@ class Preparation:
                 self.teachers.dataset,
                 ArrayCache(self.run.cache),
                 self.recipe.propagation.tau_candidates,
-                models_of=self._honest_models,
+                models_of=self.honest_models,
                 longest_cycle=self.recipe.refiner.longest_cycle,
                 progress=self.progress,
             )
@@ -184,7 +189,7 @@ class Preparation:
 
     def _cycles(self) -> list[Cycles]:
         """List the sets of cycles that the refiner learns from, one for each kind of segmenter."""
-        kinds = {"unseen": [self._honest_models], "seen": [self._labelling_models]}
+        kinds = {"unseen": [self.honest_models], "seen": [self.labelling_models]}
         kinds["both"] = kinds["unseen"] + kinds["seen"]
         return [
             Cycles(
@@ -196,16 +201,17 @@ class Preparation:
             for models_of in kinds[self.recipe.refiner.segmenters]
         ]
 
-    def _labelling_models(self, video: Video, frame: int) -> Models:
+    def labelling_models(self, video: Video, frame: int) -> Models:
         """Return networks of which the segmenter is the one that labels, whatever it has seen."""
         return self.segmenter()
 
-    def _honest_models(self, video: Video, frame: int) -> Models:
+    def honest_models(self, video: Video, frame: int) -> Models:
         """Return networks of which the segmenter has not seen this key frame."""
         fold = self.teachers.fold_of(video, frame)
-        return self._load(train_fold(self.teachers, fold, progress=self.progress))
+        return self.load(train_fold(self.teachers, fold, progress=self.progress))
 
-    def _load(self, path: Path) -> Models:
+    def load(self, path: Path) -> Models:
+        """Return the segmenter of a checkpoint, beside motion."""
         if path not in self._loaded:
             classes, device = self.teachers.dataset.classes, self.teachers.device
             mirrored = self.recipe.segmenter.mirrored

@@ -13,11 +13,12 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.evaluation.network_scores import NetworkScores
+from warprefine.evaluation.scores import leading
 from warprefine.io.atomic import write_text
 from warprefine.io.claims import claim
 from warprefine.io.curves import Curves
 from warprefine.io.run import RunFolder
-from warprefine.jobs.autolabel import left_out, motion_of
+from warprefine.jobs.autolabel import labelled_by, left_out, motion_of
 from warprefine.jobs.generated import JOINT_METHOD, LabelledRun
 from warprefine.jobs.preflight import without
 from warprefine.training.distributed import ALONE, World
@@ -81,8 +82,7 @@ def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScor
         RunFolderError: The folder is no run, or lacks labels that the recipe asks for.
         LabelError: Test or coarse data have other classes than the run.
     """
-    if not job.run.is_dir():
-        raise RunFolderError(f"{job.run} is no folder; expected one that `warprefine autolabel` has made")
+    _check_folder(job.run)
     run = RunFolder(job.run)
     said = run.job()
     if job.world.is_first:
@@ -143,6 +143,21 @@ def _sources(
         cache=job.out / "centroids",
         progress=progress,
     )
+
+
+def usual_method(run: Path) -> str:
+    """Return whose labels of a run a student learns from unless told otherwise: those meant to be used.
+
+    Raises:
+        RunFolderError: The folder is no run, or has no labels yet.
+    """
+    _check_folder(run)
+    return leading(labelled_by(run))
+
+
+def _check_folder(run: Path) -> None:
+    if not run.is_dir():
+        raise RunFolderError(f"{run} is no folder; expected one that `warprefine autolabel` has made")
 
 
 def _check_classes(dataset: Dataset, further: Sequence[Dataset]) -> None:

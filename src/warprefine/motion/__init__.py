@@ -8,6 +8,7 @@ from warprefine.core.protocols import MotionEstimator
 from warprefine.motion.dis import DISFlow
 
 MOTIONS: dict[str, Callable[[], MotionEstimator]] = {
+    "dis-fine": lambda: DISFlow("fine"),
     "dis-medium": lambda: DISFlow("medium"),
     "dis-fast": lambda: DISFlow("fast"),
     "dis-ultrafast": lambda: DISFlow("ultrafast"),

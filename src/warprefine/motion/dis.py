@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import cv2
@@ -12,23 +14,41 @@ from numpy.typing import NDArray
 from warprefine.core.errors import FrameError
 from warprefine.core.tensors import Flow, Frames
 
-Preset = Literal["ultrafast", "fast", "medium"]
-_PRESETS = {
-    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
-    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
-    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+Preset = Literal["ultrafast", "fast", "medium", "fine"]
+
+
+def _fine() -> cv2.DISOpticalFlow:
+    """Return DIS for thin things: small patches down to the full resolution, and hardly any smoothing.
+
+    Chosen on CamVid for how well labels are carried over five frames; further rounds of the variational
+    refinement take time and bring nothing. See "Motion" in docs/networks.md.
+    """
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow.setFinestScale(0)
+    flow.setPatchSize(4)
+    flow.setPatchStride(2)
+    flow.setVariationalRefinementIterations(1)
+    flow.setVariationalRefinementAlpha(5)
+    return flow
+
+
+_PRESETS: dict[Preset, Callable[[], cv2.DISOpticalFlow]] = {
+    "ultrafast": partial(cv2.DISOpticalFlow.create, cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST),
+    "fast": partial(cv2.DISOpticalFlow.create, cv2.DISOPTICAL_FLOW_PRESET_FAST),
+    "medium": partial(cv2.DISOpticalFlow.create, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM),
+    "fine": _fine,
 }
 SMALLEST_SIDE = 32
-"""DIS ends its search on a picture of a quarter of the size, in patches of 8 pixels; OpenCV crashes
-where that picture is smaller than a patch."""
+"""OpenCV's own presets end their search on a picture of a quarter of the size, in patches of 8 pixels;
+OpenCV crashes where that picture is smaller than a patch."""
 
 
 class DISFlow:
-    """OpenCV's DIS flow behind the `MotionEstimator` protocol."""
+    """OpenCV's DIS flow behind the `MotionEstimator` protocol: one of its presets, or "fine"."""
 
     def __init__(self, preset: Preset = "medium") -> None:
         self.name = f"dis-{preset}"
-        self._flow = cv2.DISOpticalFlow.create(_PRESETS[preset])
+        self._flow = _PRESETS[preset]()
 
     def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
         """Return `flow_ba`, (b, 2, h, w) in pixels.
@@ -36,6 +56,23 @@ class DISFlow:
         Raises:
             FrameError: A side is below 32 pixels.
         """
+        return self._estimate(frame_b, frame_a, [None] * len(frame_b))
+
+    def improve(self, frame_b: Frames, frame_a: Frames, flow_ba: Flow) -> Flow:
+        """Return `flow_ba` as it is found by a search that begins from another, which stays as it is.
+
+        Motion too large to be found from nothing is found from a flow that is nearly right.
+
+        Raises:
+            FrameError: A side is below 32 pixels.
+        """
+        # OpenCV writes into the flow that it begins from.
+        begins = [np.array(flow.transpose(1, 2, 0), order="C") for flow in flow_ba.cpu().numpy()]
+        return self._estimate(frame_b, frame_a, begins)
+
+    def _estimate(
+        self, frame_b: Frames, frame_a: Frames, begins: Sequence[NDArray[np.float32] | None]
+    ) -> Flow:
         h, w = frame_b.shape[-2:]
         if min(h, w) < SMALLEST_SIDE:
             raise FrameError(
@@ -43,8 +80,8 @@ class DISFlow:
                 "use larger frames"
             )
         flows = [
-            self._flow.calc(_grey(b), _grey(a), None)
-            for b, a in zip(frame_b.cpu().numpy(), frame_a.cpu().numpy(), strict=True)
+            self._flow.calc(_grey(b), _grey(a), begin)
+            for b, a, begin in zip(frame_b.cpu().numpy(), frame_a.cpu().numpy(), begins, strict=True)
         ]
         stacked = np.stack(flows).astype(np.float32, copy=False).transpose(0, 3, 1, 2)
         return torch.from_numpy(np.ascontiguousarray(stacked)).to(frame_b.device)

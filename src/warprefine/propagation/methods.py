@@ -1,4 +1,4 @@
-"""List the propagation methods: the paper's two, its two baselines, and the truth as the bound."""
+"""List the propagation methods: the paper's two, its two baselines, ours, and the truth as the bound."""
 
 from __future__ import annotations
 
@@ -54,9 +54,13 @@ STEPS: dict[str, Step] = {
     "warp-inpaint": inpaint_only,
     "warp-refine": warp_refine,
 }
+PLUS = "warp-refine-plus"
+"""Ours: trajectories from both sides, soft labels, trust, one refiner for all of it (`propagation.plus`)."""
 ORACLE = "oracle"
-METHODS = (*STEPS, ORACLE)
-NEED_SEGMENTER = frozenset(STEPS) - {"motion-only"}
+METHODS = (*STEPS, PLUS, ORACLE)
+DEFAULT_METHODS = ("motion-only", "semantic-only", PLUS, ORACLE)
+"""Ours, and what costs nothing more to compare it with."""
+NEED_SEGMENTER = frozenset((*STEPS, PLUS)) - {"motion-only"}
 NEED_TAU = frozenset({"warp-inpaint", "warp-refine"})
 NEED_REFINER = frozenset({"warp-refine"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -35,13 +36,23 @@ class MirroredRefiner(nn.Module):
 
 
 def mirror(seen: RefinerInput) -> RefinerInput:
-    """Flip all that a refiner sees, left to right.
+    """Flip all that a refiner sees, left to right."""
+    flipped = flip_beside(seen.segmentation, (seen.frame.shape[-2], seen.frame.shape[-1]))
+    return RefinerInput(
+        frame=flipped(seen.frame),
+        warped_frame=flipped(seen.warped_frame),
+        labels=flipped(seen.labels),
+        segmentation=flip_segmentation(seen.segmentation, flipped),
+    )
 
-    Where the coarsest cells do not fill the frame, its last column is repeated until they do:
-    otherwise cells of the mirrored frame would cover other pixels.
+
+def flip_beside(segmentation: Segmentation, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    """Return what flips values (..., h / s, w / s) of frames of `size` = (h, w), left to right.
+
+    Where the segmenter's coarsest cells do not fill the frame, its last column is repeated until they
+    do: otherwise cells of the mirrored frame would cover other pixels.
     """
-    size = (seen.frame.shape[-2], seen.frame.shape[-1])
-    coarsest = max(stride_of(seen.segmentation.logits, size), stride_of(seen.segmentation.features, size))
+    coarsest = max(stride_of(segmentation.logits, size), stride_of(segmentation.features, size))
     width = size[1] + -size[1] % coarsest
 
     def flipped(values: Tensor) -> Tensor:
@@ -49,11 +60,9 @@ def mirror(seen: RefinerInput) -> RefinerInput:
         last = values[..., -1:].expand(*values.shape[:-1], missing)
         return torch.cat((values, last), dim=-1).flip(-1)
 
-    return RefinerInput(
-        frame=flipped(seen.frame),
-        warped_frame=flipped(seen.warped_frame),
-        labels=flipped(seen.labels),
-        segmentation=Segmentation(
-            logits=flipped(seen.segmentation.logits), features=flipped(seen.segmentation.features)
-        ),
-    )
+    return flipped
+
+
+def flip_segmentation(segmentation: Segmentation, flipped: Callable[[Tensor], Tensor]) -> Segmentation:
+    """Flip what a segmenter says."""
+    return Segmentation(logits=flipped(segmentation.logits), features=flipped(segmentation.features))

@@ -17,6 +17,8 @@ def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
 
 Channels = Annotated[int, Field(ge=4)]
 """Fewer than 4 leave nothing to split up."""
+Gridded = Annotated[int, Field(ge=16, multiple_of=16)]
+"""Crops that end on multiples of 16 pixels cut through no cell of features at stride 16 or less."""
 
 
 class Augmentation(Settings):

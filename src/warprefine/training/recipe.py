@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
 from warprefine.training.motion_recipe import MotionRecipe
-from warprefine.training.network_recipe import Augmentation, Channels, NetworkRecipe
+from warprefine.training.network_recipe import Augmentation, Channels, Gridded, NetworkRecipe
 from warprefine.training.optimisation import Optimisation, Settings
+from warprefine.training.plus_recipe import PlusRecipe
 from warprefine.training.settings_file import read_settings
-
-Gridded = Annotated[int, Field(ge=16, multiple_of=16)]
-"""Crops that end on multiples of 16 pixels cut through no cell of features at stride 16 or less."""
 
 
 class SegmenterRecipe(NetworkRecipe):
@@ -98,6 +96,8 @@ class Recipe(Settings):
     """The motion estimator f_theta, where it is trained: `warprefine train motion`."""
     propagation: PropagationRecipe = PropagationRecipe()
     """The step Psi."""
+    plus: PlusRecipe = PlusRecipe()
+    """The method warp-refine-plus."""
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,17 +14,14 @@ from torch import Tensor, nn
 from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import Refiner, RefinerInput, Segmentation, channels_last
-from warprefine.core.tensors import VOID, Frames, LabelMaps
+from warprefine.core.tensors import VOID, LabelMaps
 from warprefine.io.checkpoints import Card, save_checkpoint
-from warprefine.ops.resize import stride_of
 from warprefine.refinement import REFINERS
+from warprefine.training.crops import Window, jitter
 from warprefine.training.cycles import Cycles, CycleSample
 from warprefine.training.loop import train
 from warprefine.training.losses import LOSSES
 from warprefine.training.recipe import RefinerRecipe
-
-GRID = 16
-"""Crops begin and end on multiples of this, so that segmenter outputs of any stride up to it fit."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,42 +54,16 @@ class BatchMaker:
 
 def vary(sample: CycleSample, recipe: RefinerRecipe, rng: np.random.Generator) -> CycleSample:
     """Crop a sample, mirror half of them, and change the colours of both images alike."""
-    size = (sample.frame.shape[-2], sample.frame.shape[-1])
-    window = tuple(min(wanted, have // GRID * GRID) for wanted, have in zip(recipe.crop, size, strict=True))
-    top, left = (
-        GRID * int(rng.integers((have - cut) // GRID + 1)) for have, cut in zip(size, window, strict=True)
-    )
-    mirror = bool(rng.random() < 0.5)
-
-    def cut_out(values: Tensor) -> Tensor:
-        stride = stride_of(values, size)
-        rows = slice(top // stride, (top + window[0]) // stride)
-        columns = slice(left // stride, (left + window[1]) // stride)
-        part = values[..., rows, columns]
-        return part.flip(-1) if mirror else part
-
-    frame, warped_frame = _jitter((cut_out(sample.frame), cut_out(sample.warped_frame)), recipe.jitter, rng)
+    window = Window.drawn((sample.frame.shape[-2], sample.frame.shape[-1]), recipe.crop, rng)
+    images = [window.cut(image) for image in (sample.frame, sample.warped_frame)]
+    frame, warped_frame = jitter(images, recipe.jitter, rng)
     return CycleSample(
         frame=frame,
         warped_frame=warped_frame,
-        labels=cut_out(sample.labels),
-        segmentation=Segmentation(
-            logits=cut_out(sample.segmentation.logits), features=cut_out(sample.segmentation.features)
-        ),
-        target=cut_out(sample.target),
+        labels=window.cut(sample.labels),
+        segmentation=window.cut_segmentation(sample.segmentation),
+        target=window.cut(sample.target),
     )
-
-
-def _jitter(images: tuple[Frames, Frames], amount: float, rng: np.random.Generator) -> tuple[Frames, Frames]:
-    gain = 1 + amount * rng.uniform(-1, 1, 3)
-    tables = (
-        (np.arange(256)[:, None] * gain * (1 + amount * rng.uniform(-1, 1))).clip(0, 255).astype(np.uint8)
-    )
-    changed = []
-    for image in images:
-        channels = [cv2.LUT(image[0, i].contiguous().numpy(), tables[:, i]) for i in range(3)]
-        changed.append(torch.from_numpy(np.stack(channels))[None])
-    return changed[0], changed[1]
 
 
 def _stack(crops: list[CycleSample]) -> Batch:

@@ -78,6 +78,12 @@ def labelled_frames(dataset: Dataset) -> list[LabelledFrame]:
     ]
 
 
+def evenly(members: Sequence[T], most: int) -> list[T]:
+    """Take at most so many members, evenly spread."""
+    count = min(len(members), most)
+    return [members[i * len(members) // count] for i in range(count)]
+
+
 def covered_share(manual: Sequence[LabelledFrame], generated: Sequence[LabelledFrame]) -> float:
     """Return the share of the frames labelled by hand from which generated labels were carried."""
     origins = {(one.video.name, nearest_key_frame(one.video, one.frame)) for one in generated}

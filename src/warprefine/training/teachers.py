@@ -78,6 +78,36 @@ def train_fold(plan: TeacherPlan, fold: int, *, progress: Progress = silent) -> 
     return _train_on(plan, f"segmenter-fold{fold}", seen, progress)
 
 
+def train_further(
+    plan: TeacherPlan,
+    name: str,
+    *,
+    start: Path,
+    key_frames: Sequence[LabelledFrame],
+    made: Sequence[LabelledFrame],
+    made_share: float,
+    progress: Progress = silent,
+) -> Path:
+    """Train a segmenter further on labels that were made, beside those made by hand; return its checkpoint.
+
+    Args:
+        name: The name of the checkpoint in the plan's run; what is there already is kept.
+        start: The weights to begin from.
+        made_share: Share of the samples drawn from `made`; the others are those of the adaptation.
+    """
+    path = plan.run.checkpoint_path(name)
+    if path.exists():
+        return path
+    further = [member for dataset in plan.also_train for member in labelled_frames(dataset)]
+    by_hand = 1 - made_share
+    share = plan.recipe.key_frame_share * by_hand if further else by_hand
+    pools = [(Samples(made), made_share), (Samples(key_frames), share)]
+    if further:
+        pools.append((Samples(further), by_hand - share))
+    _train(plan, path, pools, plan.recipe.adaptation, progress, start=start)
+    return path
+
+
 def load_models(
     path: Path, motion: MotionEstimator, classes: ClassSet, device: torch.device, *, mirrored: bool = False
 ) -> Models:

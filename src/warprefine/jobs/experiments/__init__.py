@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from warprefine.jobs.experiments.ablation import ablation
 from warprefine.jobs.experiments.architectures import architectures, coarse, relaxation
 from warprefine.jobs.experiments.benchmark import benchmark
 from warprefine.jobs.experiments.cycle_length import cycle_length
@@ -33,5 +34,6 @@ EXPERIMENTS: dict[str, Experiment] = {
     "coarse": Experiment(run=coarse, title="Coarse labels and another data set's weights"),
     "cycle-length": Experiment(run=cycle_length, title="The longest cycle of the refiner (figure A)"),
     "benchmark": Experiment(run=benchmark, title="The final network (tables 2 to 4)"),
+    "ablation": Experiment(run=ablation, title="What each part of warp-refine-plus is worth, and costs"),
     "pictures": Experiment(run=pictures, title="Labels and students in pictures (figures 2, 6, C and D)"),
 }

@@ -9,13 +9,12 @@ from PIL import Image
 from warprefine.core.tensors import LabelMaps
 from warprefine.evaluation import paint
 from warprefine.evaluation.experiment_plots import plot_lines
-from warprefine.evaluation.result_table import Cell, ResultTable, Spread
-from warprefine.evaluation.scores import mean
+from warprefine.evaluation.result_table import Cell, ResultTable
 from warprefine.evaluation.strips import draw_strip
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.frames import open_frames
 from warprefine.jobs.autolabel import Outcome, Started
-from warprefine.jobs.experiments.findings import Findings
+from warprefine.jobs.experiments.findings import Findings, spread_of
 from warprefine.jobs.experiments.lab import Lab
 from warprefine.propagation.cycle import cycles_of, run_cycle
 from warprefine.propagation.engine import read_key_labels
@@ -37,9 +36,11 @@ def cycle_length(lab: Lab) -> Findings:
     rows: list[tuple[Cell, ...]] = []
     points = []
     for longest in sorted(lab.recipe.longest_cycles):
-        found = [_labels_with(lab, longest, seed) for seed in _seeds(lab)]
-        by_distance = [_spread(values) for values in zip(*(_by_distance(one) for one in found), strict=True)]
-        average = _spread([one.scores[METHOD].miou for one in found])
+        found = [_labels_with(lab, longest, seed) for seed in lab.seeds]
+        by_distance = [
+            spread_of(values) for values in zip(*(_by_distance(one) for one in found), strict=True)
+        ]
+        average = spread_of([one.scores[METHOD].miou for one in found])
         rows.append((f"l ≤ {longest}", *by_distance, average))
         if average is not None:
             points.append((float(longest), average))
@@ -95,10 +96,6 @@ def draw_cycles(started: Started, tau: float, lengths: Sequence[int]) -> Image.I
     )
 
 
-def _seeds(lab: Lab) -> range:
-    return range(lab.seed, lab.seed + lab.recipe.seeds)
-
-
 def _labels_with(lab: Lab, longest: int, seed: int) -> Outcome:
     labels = lab.recipe.labels
     refiner = labels.refiner.model_copy(update={"longest_cycle": longest})
@@ -112,8 +109,3 @@ def _labels_with(lab: Lab, longest: int, seed: int) -> Outcome:
 
 def _by_distance(outcome: Outcome) -> Sequence[float | None]:
     return outcome.scores[METHOD].miou_by_distance
-
-
-def _spread(values: Sequence[float | None]) -> Spread | None:
-    """Sum up what was measured; None if nothing was."""
-    return None if mean(values) is None else Spread.of([value for value in values if value is not None])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from warprefine.evaluation.chart import ChartKind
-from warprefine.evaluation.result_table import ResultTable, to_markdown, write_table
+from warprefine.evaluation.result_table import ResultTable, Spread, to_markdown, write_table
 from warprefine.io.atomic import write_bytes, write_text
 
 Chart = Callable[[ChartKind], bytes]
@@ -30,6 +30,12 @@ class Findings:
     pictures: Mapping[str, Image.Image] = field(default_factory=dict)
     unranked: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()
+
+
+def spread_of(values: Sequence[float | None]) -> Spread | None:
+    """Sum up what was measured; None if nothing was."""
+    measured = [value for value in values if value is not None]
+    return Spread.of(measured) if measured else None
 
 
 def write_findings(out: Path, findings: Findings, *, title: str) -> Path:

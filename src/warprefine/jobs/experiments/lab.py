@@ -23,9 +23,13 @@ from warprefine.jobs.experiments.recipe import ExperimentRecipe
 from warprefine.jobs.preflight import check_device
 from warprefine.training.recipe import Recipe
 from warprefine.training.settings_file import settings_to_toml
+from warprefine.training.side_refiner import PART as SIDE_REFINER
 
 STREET = "street"
 STREET_SPLITS = ("train", "test", "coarse")
+_GROWS = {"seeds", "rows", "key_frame_sets"}
+"""Settings of which more may be asked for later; they are no part of what a folder is about."""
+_REFINERS = ("refiner", SIDE_REFINER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +97,11 @@ class Lab:
         return self._open(self.recipe.data.submit)
 
     @property
+    def seeds(self) -> range:
+        """The seeds of what is trained more than once."""
+        return range(self.seed, self.seed + self.recipe.seeds)
+
+    @property
     def torch_device(self) -> torch.device:
         """The device on which networks run."""
         return check_device(self.device)
@@ -107,20 +116,23 @@ class Lab:
         return started, label(started, methods)
 
     def label_again(self, methods: Sequence[str], *, name: str, recipe: Recipe, seed: int) -> Outcome:
-        """Label with other refiners: all else is that of `label`, which comes first.
+        """Label with other refiners; the arguments are those of `start_again`."""
+        return label(self.start_again(name=name, recipe=recipe, seed=seed), methods)
+
+    def start_again(self, *, name: str, recipe: Recipe, seed: int) -> Started:
+        """Start a run with other refiners: all else is that of `label`, which comes first.
 
         Args:
             name: The name of the run folder in OUT.
         """
         first, again = self.out / "labels", self.out / name
         checkpoints = (first / "checkpoints").glob("*.safetensors")
-        shared = [*(path for path in checkpoints if path.stem != "refiner"), first / "tau.json"]
+        shared = [*(path for path in checkpoints if path.stem not in _REFINERS), first / "tau.json"]
         for path in shared:
             target = again / path.relative_to(first)
             if path.exists() and not target.exists():
                 copy_file(path, target)
-        started = self._start(again, recipe, seed=seed, cache=first / "cache")
-        return label(started, methods)
+        return self._start(again, recipe, seed=seed, cache=first / "cache")
 
     def check_truth(self, outcome: Outcome) -> None:
         """Make sure that labels could be compared with something.
@@ -192,5 +204,5 @@ class Lab:
             "experiment": self.experiment,
             "data": str(self.root.resolve()) if self.root else None,
             "seed": self.seed,
-            "recipe": self.recipe.model_dump(mode="json", exclude={"seeds"}),  # more seeds may follow
+            "recipe": self.recipe.model_dump(mode="json", exclude=_GROWS),
         }

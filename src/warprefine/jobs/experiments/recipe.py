@@ -76,6 +76,10 @@ class ExperimentRecipe(Settings):
     """Of the experiment relaxation: at which distance motion-only labels are taken (the paper: 3)."""
     longest_cycles: tuple[PositiveInt, ...] = Field(tuple(range(1, 11)), min_length=1)
     """Of the experiment cycle-length: the longest cycles that refiners learn from."""
+    rows: tuple[str, ...] = ()
+    """Of the experiment ablation: the rows to make, names in its tables; empty: all."""
+    key_frame_sets: tuple[str, ...] = ()
+    """Of the experiment ablation: other key frames to compare with, each START::STEP."""
     other_weights: str = ""
     """Of relaxation, coarse and benchmark: a checkpoint of another data set to begin students from."""
     data: DataRecipe = DataRecipe()

@@ -59,7 +59,7 @@ class Students:
 
     def scores(self, variant: Variant) -> list[NetworkScores]:
         """Return the scores of a variant, a student for each seed."""
-        return [self.score(variant, seed) for seed in self._seeds]
+        return [self.score(variant, seed) for seed in self._lab.seeds]
 
     def score(self, variant: Variant, seed: int) -> NetworkScores:
         """Return the scores of one student, trained and tested if that was not done yet."""
@@ -87,10 +87,6 @@ class Students:
                 )
                 train_student(plan, progress=self._lab.progress, task=f"training {path.stem}")
         return path
-
-    @property
-    def _seeds(self) -> range:
-        return range(self._lab.seed, self._lab.seed + self._lab.recipe.seeds)
 
     def _sources(self, variant: Variant) -> list[Source]:
         """Gather what a student sees, what is labelled by hand first."""

@@ -65,12 +65,16 @@ def utility_table(measured: Mapping[str, Sequence[float]], *, title: str) -> Res
     for name, values in measured.items():
         cells: list[Cell] = [name, Spread.of(values), None, None, None]
         if name != BASELINE:
-            exceeds = exceeds_noise(gains[name])
-            cells[2:4] = [Spread.of(gains[name]), "–" if exceeds is None else "yes" if exceeds else "no"]
+            cells[2:4] = [Spread.of(gains[name]), verdict(gains[name])]
             cells[4] = 100 * fmean(gains[name]) / bound if bound > 0 else None
         rows.append(tuple(cells))
     columns = ("labels", "mIoU", "gain", "exceeds the noise", "share of the oracle's gain")
     return ResultTable(title=title, columns=columns, rows=tuple(rows))
+
+
+def verdict(gains: Sequence[float]) -> str:
+    """Say in a word what `exceeds_noise` says of gains."""
+    return {True: "yes", False: "no", None: "–"}[exceeds_noise(gains)]
 
 
 def exceeds_noise(gains: Sequence[float]) -> bool | None:

@@ -1,0 +1,243 @@
+"""Hold class probabilities in bounded memory, as each pixel's few most probable labels, and carry them.
+
+Few labels compete for a pixel, so four slots of a label and its share stand for as many planes as
+there are classes. Warping and mixing work on the slots themselves and equal the same on dense planes
+followed by `topk`. All of this is for tensors on the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import no_type_check
+
+import numba
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from warprefine.core.tensors import VOID, Confidence, Flow, LabelMaps
+
+_STEPS = 255
+"""Shares are packed in steps of 1 / 255."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SoftLabels:
+    """The `k` most probable labels of each pixel, and the share of its probability that each has.
+
+    VOID is a label like any. The labels of a pixel differ; their shares do not rise along k, are at
+    least 0 and sum to at most 1, up to rounding. What is missing to 1 is unknown: it belonged to
+    labels that found no slot, or came from outside the picture. An empty slot has label VOID, share 0.
+    """
+
+    labels: UInt8[Tensor, "b k h w"]
+    shares: Float32[Tensor, "b k h w"]
+
+    @classmethod
+    def of_labels(cls, labels: LabelMaps) -> SoftLabels:
+        """Take label maps as certain: k = 1, every share 1, that of VOID too."""
+        return cls(labels=labels[:, None], shares=torch.ones(labels[:, None].shape))
+
+    @classmethod
+    def of_probabilities(
+        cls, probabilities: Float[Tensor, "b c h w"], *, most: int, void_is_last: bool = False
+    ) -> SoftLabels:
+        """Keep the `most` largest probabilities of each pixel, the smaller label first on a tie.
+
+        Args:
+            probabilities: At least 0, summing to at most 1 per pixel.
+            most: Slots per pixel; those beyond the classes that have a probability stay empty.
+            void_is_last: The last plane is that of VOID, not of class c - 1.
+        """
+        classes = torch.arange(probabilities.shape[1], dtype=torch.uint8)
+        if void_is_last:
+            classes[-1] = VOID
+        return _most_probable(
+            classes[:, None, None].expand(probabilities.shape), probabilities.float(), most=most
+        )
+
+    @classmethod
+    def unpacked(cls, tensors: Mapping[str, Tensor]) -> SoftLabels:
+        """Return what `packed` has packed, in its steps of 1 / 255."""
+        return cls(labels=tensors["labels"], shares=tensors["shares"].float() / _STEPS)
+
+    def packed(self) -> dict[str, Tensor]:
+        """Return "labels" and "shares", both (b, k, h, w) uint8, for a cache.
+
+        Shares are rounded to steps of 1 / 255; a label whose share rounds to 0 is gone.
+        """
+        # Four shares of a quarter would round to 4 * 64 = 256 steps. Cutting off what is above 255
+        # takes from the smallest shares only, so they still fall.
+        reached = (self.shares * _STEPS).round().cumsum(dim=1).clamp(max=_STEPS)
+        steps = torch.diff(reached, dim=1, prepend=torch.zeros_like(reached[:, :1])).to(torch.uint8)
+        return {"labels": self.labels.masked_fill(steps == 0, VOID), "shares": steps}
+
+    def harden(self) -> tuple[LabelMaps, Confidence]:
+        """Return each pixel's first label and its share: VOID and 0 where nothing is known."""
+        return self.labels[:, 0], self.shares[:, 0]
+
+    def dense(self, class_count: int) -> Float32[Tensor, "b planes h w"]:
+        """Return one plane of shares per class and, last, one of VOID: (b, class_count + 1, h, w).
+
+        Args:
+            class_count: Above every label but VOID.
+        """
+        b, _, h, w = self.labels.shape
+        plane = self.labels.long().masked_fill(self.labels == VOID, class_count)
+        return torch.zeros(b, class_count + 1, h, w, device=self.labels.device).scatter_add(
+            1, plane, self.shares
+        )
+
+    def scaled(self, weight: Confidence) -> SoftLabels:
+        """Multiply all shares of a pixel by its weight, at least 0; weight 0 empties its slots."""
+        shares = self.shares * weight[:, None]
+        return SoftLabels(labels=self.labels.masked_fill(shares == 0, VOID), shares=shares)
+
+
+def warp_soft(soft_a: SoftLabels, flow_ba: Flow, *, most: int = 4) -> SoftLabels:
+    """Carry soft labels from a to b.
+
+    Each pixel of b asks the four pixels of a around its source; their shares count by bilinear
+    weight, those of equal labels add up, and the `most` largest are kept, the smaller label first on
+    a tie. Where the source lies outside a, or the flow is not a number, all slots are empty.
+    `SoftLabels.of_labels` warped with `most` = 4 hardens to what `vote_labels` returns.
+    """
+    b, _, h, w = soft_a.labels.shape
+    labels_b = np.empty((b, most, h, w), np.uint8)
+    shares_b = np.empty((b, most, h, w), np.float32)
+    _warp(
+        np.ascontiguousarray(soft_a.labels.flatten(2).numpy()),
+        np.ascontiguousarray(soft_a.shares.flatten(2).numpy()),
+        np.ascontiguousarray(flow_ba.numpy()),
+        labels_b,
+        shares_b,
+    )
+    # Rounding can lift the sum of all four weights above 1.
+    return SoftLabels(labels=torch.from_numpy(labels_b), shares=torch.from_numpy(shares_b).clamp_(max=1))
+
+
+def mix_soft(parts: Sequence[SoftLabels], *, most: int) -> SoftLabels:
+    """Add up the shares of equal labels and keep the `most` largest, the smaller label first on a tie.
+
+    Args:
+        parts: One or more on the same frame, their k may differ. Weight them with
+            `SoftLabels.scaled`: shares are added as they are, and sum to more than 1 if weights do.
+    """
+    labels = torch.cat([part.labels for part in parts], dim=1)
+    return _most_probable(labels, torch.cat([part.shares for part in parts], dim=1), most=most)
+
+
+def _most_probable(
+    labels: UInt8[Tensor, "b c h w"], shares: Float32[Tensor, "b c h w"], *, most: int
+) -> SoftLabels:
+    b, _, h, w = labels.shape
+    kept_labels = np.empty((b, most, h, w), np.uint8)
+    kept_shares = np.empty((b, most, h, w), np.float32)
+    _mix(np.ascontiguousarray(labels.numpy()), np.ascontiguousarray(shares.numpy()), kept_labels, kept_shares)
+    return SoftLabels(labels=torch.from_numpy(kept_labels), shares=torch.from_numpy(kept_shares))
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+@no_type_check  # compiled code has no place for run-time checks of its arguments
+def _warp(
+    labels_a: NDArray[np.uint8],
+    shares_a: NDArray[np.float32],
+    flow_ba: NDArray[np.float32],
+    labels_b: NDArray[np.uint8],
+    shares_b: NDArray[np.float32],
+) -> None:
+    k, (b, _, h, w) = labels_a.shape[1], flow_ba.shape
+    for line in numba.prange(b * h):
+        n, row = line // h, line % h
+        votes, voted = np.zeros(256, np.float32), np.empty(257, np.uint8)
+        ranks = np.empty(labels_b.shape[1], np.uint64)
+        for column in range(w):
+            x = np.float32(column) + flow_ba[n, 0, row, column]
+            y = np.float32(row) + flow_ba[n, 1, row, column]
+            count = 0
+            if x >= 0 and x <= w - 1 and y >= 0 and y <= h - 1:  # not a number compares false
+                left, top = int(x), int(y)
+                right, bottom = min(left + 1, w - 1), min(top + 1, h - 1)
+                right_weight, bottom_weight = x - np.float32(left), y - np.float32(top)
+                left_weight, top_weight = np.float32(1) - right_weight, np.float32(1) - bottom_weight
+                for row_a, row_weight in ((top, top_weight), (bottom, bottom_weight)):
+                    for column_a, column_weight in ((left, left_weight), (right, right_weight)):
+                        weight, place = row_weight * column_weight, row_a * w + column_a
+                        for slot in range(k):
+                            vote = weight * shares_a[n, slot, place]
+                            count = _add(vote, labels_a[n, slot, place], votes, voted, count)
+            _rank(votes, voted, count, ranks)
+            _write(ranks, labels_b, shares_b, (n, row, column))
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+@no_type_check
+def _mix(
+    labels: NDArray[np.uint8],
+    shares: NDArray[np.float32],
+    kept_labels: NDArray[np.uint8],
+    kept_shares: NDArray[np.float32],
+) -> None:
+    b, k, h, w = labels.shape
+    for line in numba.prange(b * h):
+        n, row = line // h, line % h
+        votes, voted = np.zeros(256, np.float32), np.empty(257, np.uint8)
+        ranks = np.empty(kept_labels.shape[1], np.uint64)
+        for column in range(w):
+            count = 0
+            for slot in range(k):
+                count = _add(shares[n, slot, row, column], labels[n, slot, row, column], votes, voted, count)
+            _rank(votes, voted, count, ranks)
+            _write(ranks, kept_labels, kept_shares, (n, row, column))
+
+
+@numba.njit(inline="always")  # called for each pixel, where passing arrays would cost more than the work
+@no_type_check
+def _add(
+    vote: np.float32, label: np.uint8, votes: NDArray[np.float32], voted: NDArray[np.uint8], count: int
+) -> int:
+    """Add a vote to its label's and return how many labels have votes; `voted` lists them."""
+    if vote > 0:
+        voted[count] = label  # counted only if it is new, hence one place more than there are labels
+        count += votes[label] == 0
+        votes[label] += vote
+    return count
+
+
+@numba.njit(inline="always")
+@no_type_check
+def _rank(
+    votes: NDArray[np.float32], voted: NDArray[np.uint8], count: int, ranks: NDArray[np.uint64]
+) -> None:
+    """Put the labels with most votes into `ranks`, falling, and take all votes back.
+
+    The bits of numbers above 0 order as the numbers do, so a rank of the votes' bits and then 255 -
+    label decides both by votes and, on a tie, for the smaller label. Rank 0 is VOID without votes.
+    """
+    ranks[:] = 0
+    for i in range(count):
+        label = voted[i]
+        rank = (np.uint64(np.float32(votes[label]).view(np.uint32)) << np.uint64(8)) | np.uint64(255 - label)
+        votes[label] = 0
+        for slot in range(len(ranks)):
+            higher = max(ranks[slot], rank)
+            rank = min(ranks[slot], rank)
+            ranks[slot] = higher
+
+
+@numba.njit(inline="always")
+@no_type_check
+def _write(
+    ranks: NDArray[np.uint64],
+    labels: NDArray[np.uint8],
+    shares: NDArray[np.float32],
+    pixel: tuple[int, int, int],
+) -> None:
+    """Write `ranks` into the slots of the pixel at (n, row, column)."""
+    n, row, column = pixel
+    for slot in range(len(ranks)):
+        labels[n, slot, row, column] = np.uint64(255) - (ranks[slot] & np.uint64(255))
+        shares[n, slot, row, column] = np.uint32(ranks[slot] >> np.uint64(8)).view(np.float32)
