@@ -25,9 +25,9 @@ class SideRefinerRecipe(Settings):
     """Which loss: a name in `training.losses.LOSSES`."""
     key_frames: int = Field(100, ge=1)
     """Key frames that it learns from at most, evenly spread over all."""
-    longest_cycle: int = Field(8, ge=1)
+    longest_cycle: int = Field(10, ge=1)
     """Cycles t -> t + l -> t are made for l = 1 to this, both ways."""
-    real_share: float = Field(0.33, ge=0, le=1)
+    real_share: float = Field(0.6, ge=0, le=1)
     """Share of the samples with labels from another key frame on a side, where there is one; else cycles."""
     one_sided: float = Field(0.35, ge=0, le=1)
     """Share of the samples with labels on both sides of which one side is dropped."""
@@ -36,7 +36,7 @@ class SideRefinerRecipe(Settings):
     void_weight: float = Field(0.2, gt=0, le=1)
     """Weight of VOID in the loss, times what its rarity would give it; a label is better than none."""
     optimisation: Optimisation = Optimisation(
-        steps=500, batch=4, learning_rate=1e-3, average_decay=0.98, class_balance=0.2
+        steps=400, batch=4, learning_rate=1e-3, average_decay=0.98, class_balance=0.2
     )
     """Its training."""
     crop: tuple[Gridded, Gridded] = (256, 320)

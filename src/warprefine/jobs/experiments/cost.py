@@ -61,12 +61,9 @@ def job_of(started: Started, method: str) -> Job:
 
 
 def job_to_time(started: Started, method: str) -> Job:
-    """Return a short job for one method, that keeps nothing of what could be computed again."""
+    """Return a short job for one method."""
     job = job_of(replace(started, horizon=_FRAMES), method)
-    job = replace(job, dataset=_short(job.dataset), models=replace(job.models, keep="nothing"))
-    if job.plus is None:
-        return job
-    return replace(job, plus=replace(job.plus, models=replace(job.plus.models, keep="nothing")))
+    return replace(job, dataset=_short(job.dataset))
 
 
 def _seconds(job: Job) -> float:
