@@ -36,7 +36,7 @@ class SideRefinerRecipe(Settings):
     void_weight: float = Field(0.2, gt=0, le=1)
     """Weight of VOID in the loss, times what its rarity would give it; a label is better than none."""
     optimisation: Optimisation = Optimisation(
-        steps=400, batch=4, learning_rate=1e-3, average_decay=0.98, class_balance=0.2
+        steps=200, batch=4, learning_rate=1e-3, average_decay=0.98, class_balance=0.2
     )
     """Its training."""
     crop: tuple[Gridded, Gridded] = (256, 320)
