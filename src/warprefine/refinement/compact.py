@@ -8,13 +8,11 @@ from torch.nn import functional
 
 from warprefine.core.protocols import RefinerInput
 from warprefine.core.tensors import VOID, LabelMaps, Logits
-from warprefine.ops.resize import pad_to_multiple, to_size
-from warprefine.segmentation.compact import ResidualBlock, UpBlock
-
-STRIDE = 8
+from warprefine.ops.resize import to_size
+from warprefine.refinement.joined_unet import JoinedUNet
 
 
-class CompactRefiner(nn.Module):
+class CompactRefiner(JoinedUNet):
     """An encoder over labels and images, the segmenter's features joined at stride 4, a decoder.
 
     The input is that of the paper's supplement, equation (A): one-hot warp-inpainted labels (C + 1),
@@ -34,22 +32,9 @@ class CompactRefiner(nn.Module):
     def __init__(
         self, class_count: int, feature_channels: int, *, widths: tuple[int, ...] = (24, 48, 96, 128)
     ) -> None:
-        super().__init__()
+        planes = (class_count + 1) + class_count + 6
+        super().__init__(planes, class_count + 1, feature_channels, widths=widths)
         self.class_count = class_count
-        full, half, quarter, eighth = widths
-        self.stem = nn.Sequential(
-            nn.Conv2d((class_count + 1) + class_count + 6, full, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(full),
-            nn.ReLU(),
-        )
-        self.down1 = ResidualBlock(full, half, stride=2)
-        self.down2 = ResidualBlock(half, quarter, stride=2)
-        self.join = nn.Conv2d(feature_channels, quarter, 1) if feature_channels else None
-        self.down3 = nn.Sequential(ResidualBlock(quarter, eighth, stride=2), ResidualBlock(eighth, eighth))
-        self.up3 = UpBlock(eighth, quarter, quarter)
-        self.up2 = UpBlock(quarter, half, half)
-        self.up1 = UpBlock(half, full, full)
-        self.classifier = nn.Conv2d(full, class_count + 1, 1)
         self.label_weight = nn.Parameter(torch.tensor(3.0))
         self.segmenter_weight = nn.Parameter(torch.tensor(0.3))
 
@@ -59,16 +44,9 @@ class CompactRefiner(nn.Module):
         labels = one_hot_with_void(seen.labels, self.class_count)
         probabilities = to_size(seen.segmentation.logits.float(), size).softmax(dim=1)
         images = torch.cat((seen.warped_frame, seen.frame), dim=1).float() / 127.5 - 1
-        x = pad_to_multiple(torch.cat((labels, probabilities, images), dim=1), STRIDE)
-        x1 = self.stem(x.contiguous(memory_format=torch.channels_last))
-        x2 = self.down1(x1)
-        x4 = self.down2(x2)
-        if self.join is not None:
-            quarter = (-(-size[0] // 4), -(-size[1] // 4))
-            joined = to_size(self.join(seen.segmentation.features), quarter)
-            x4 = functional.relu(x4 + pad_to_multiple(joined, STRIDE // 4))
-        x = self.up1(self.up2(self.up3(self.down3(x4), x4), x2), x1)
-        repaired: Tensor = self.classifier(x)[..., : size[0], : size[1]]
+        repaired = self.repaired(
+            torch.cat((labels, probabilities, images), dim=1), seen.segmentation.features
+        )
         votes = self.label_weight * labels
         votes[:, :-1] += self.segmenter_weight * probabilities.clamp(min=1e-4).log()
         return repaired + votes

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from warprefine.core.tensors import Frames, Logits
 from warprefine.ops.averaging import mean_logits
-from warprefine.ops.resize import pad_to_multiple, to_size
+from warprefine.ops.resize import to_size
+from warprefine.refinement.joined_unet import JoinedUNet
 from warprefine.refinement.sides import (
     FADE,
     PREFERENCE,
@@ -24,9 +25,7 @@ from warprefine.refinement.sides import (
     mirror_sides,
     weigh_sides,
 )
-from warprefine.segmentation.compact import ResidualBlock, UpBlock
 
-STRIDE = 8
 _DISTANCE_UNIT = 10.0
 """Frames; distances in this unit are near 1, as what else the network sees."""
 _LEAST_VOTE = 1e-3
@@ -35,7 +34,7 @@ _COLOUR_UNIT = 64.0
 """Levels of 255; so are differences of colour in this one."""
 
 
-class TwoSidedRefiner(nn.Module):
+class TwoSidedRefiner(JoinedUNet):
     """An encoder over both sides and the picture, the segmenter's features at stride 4, a decoder.
 
     Of each side it sees the labels' shares times their trust (C + 1), the trust, the distance, and how the
@@ -56,23 +55,10 @@ class TwoSidedRefiner(nn.Module):
     def __init__(
         self, class_count: int, feature_channels: int, *, widths: tuple[int, ...] = (24, 48, 96, 128)
     ) -> None:
-        super().__init__()
-        self.class_count = class_count
-        full, half, quarter, eighth = widths
         side_planes = (class_count + 1) + 1 + 1 + 3
-        self.stem = nn.Sequential(
-            nn.Conv2d(2 * side_planes + 2 * class_count + 1 + 3, full, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(full),
-            nn.ReLU(),
-        )
-        self.down1 = ResidualBlock(full, half, stride=2)
-        self.down2 = ResidualBlock(half, quarter, stride=2)
-        self.join = nn.Conv2d(feature_channels, quarter, 1) if feature_channels else None
-        self.down3 = nn.Sequential(ResidualBlock(quarter, eighth, stride=2), ResidualBlock(eighth, eighth))
-        self.up3 = UpBlock(eighth, quarter, quarter)
-        self.up2 = UpBlock(quarter, half, half)
-        self.up1 = UpBlock(half, full, full)
-        self.classifier = nn.Conv2d(full, class_count + 1, 1)
+        planes = 2 * side_planes + class_count + (class_count + 1) + 3
+        super().__init__(planes, class_count + 1, feature_channels, widths=widths)
+        self.class_count = class_count
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(cast(Tensor, self.classifier.bias))
         self.votes = SideVotes()
@@ -85,16 +71,7 @@ class TwoSidedRefiner(nn.Module):
         votes = torch.as_tensor(self.votes(seen.sides, labels, probabilities))
         shown = [_shown(side, planes, seen.frame) for side, planes in zip(seen.sides, labels, strict=True)]
         whole = torch.cat((*shown, probabilities, votes, seen.frame.float() / 127.5 - 1), dim=1)
-        x = pad_to_multiple(whole, STRIDE)
-        x1 = self.stem(x.contiguous(memory_format=torch.channels_last))
-        x2 = self.down1(x1)
-        x4 = self.down2(x2)
-        if self.join is not None:
-            quarter = (-(-size[0] // 4), -(-size[1] // 4))
-            joined = to_size(self.join(seen.segmentation.features), quarter)
-            x4 = functional.relu(x4 + pad_to_multiple(joined, STRIDE // 4))
-        x = self.up1(self.up2(self.up3(self.down3(x4), x4), x2), x1)
-        repaired: Tensor = self.classifier(x)[..., : size[0], : size[1]]
+        repaired = self.repaired(whole, seen.segmentation.features)
         return repaired + votes.clamp(min=_LEAST_VOTE).log()
 
 

@@ -1,0 +1,59 @@
+"""Look at a frame at strides 1 to 8, with the segmenter's features joined in, and score every pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from warprefine.ops.resize import pad_to_multiple, to_size
+from warprefine.segmentation.compact import ResidualBlock, UpBlock
+
+STRIDE = 8
+
+
+class JoinedUNet(nn.Module):
+    """An encoder, the segmenter's features joined at stride 4, a decoder: what small refiners have in common.
+
+    Args:
+        planes: Channels of what it sees.
+        scores: Channels of what it says.
+        feature_channels: Channels of the segmenter's features; 0 leaves them out.
+        widths: Channels at strides 1, 2, 4 and 8.
+    """
+
+    def __init__(
+        self, planes: int, scores: int, feature_channels: int, *, widths: tuple[int, ...] = (24, 48, 96, 128)
+    ) -> None:
+        super().__init__()
+        full, half, quarter, eighth = widths
+        self.stem = nn.Sequential(
+            nn.Conv2d(planes, full, 3, 1, 1, bias=False), nn.BatchNorm2d(full), nn.ReLU()
+        )
+        self.down1 = ResidualBlock(full, half, stride=2)
+        self.down2 = ResidualBlock(half, quarter, stride=2)
+        self.join = nn.Conv2d(feature_channels, quarter, 1) if feature_channels else None
+        self.down3 = nn.Sequential(ResidualBlock(quarter, eighth, stride=2), ResidualBlock(eighth, eighth))
+        self.up3 = UpBlock(eighth, quarter, quarter)
+        self.up2 = UpBlock(quarter, half, half)
+        self.up1 = UpBlock(half, full, full)
+        self.classifier = nn.Conv2d(full, scores, 1)
+
+    def repaired(self, seen: Tensor, features: Tensor) -> Tensor:
+        """Return scores at the size of what is seen.
+
+        Args:
+            seen: (b, planes, h, w), of any size.
+            features: The segmenter's, (b, feature_channels, h / s, w / s).
+        """
+        size = (seen.shape[-2], seen.shape[-1])
+        x1 = self.stem(pad_to_multiple(seen, STRIDE).contiguous(memory_format=torch.channels_last))
+        x2 = self.down1(x1)
+        x4 = self.down2(x2)
+        if self.join is not None:
+            quarter = (-(-size[0] // 4), -(-size[1] // 4))
+            joined = to_size(self.join(features), quarter)
+            x4 = functional.relu(x4 + pad_to_multiple(joined, STRIDE // 4))
+        x = self.up1(self.up2(self.up3(self.down3(x4), x4), x2), x1)
+        scores: Tensor = self.classifier(x)[..., : size[0], : size[1]]
+        return scores
