@@ -110,3 +110,21 @@ def test_what_does_not_help_is_left_alone(tiny_data: Path, tiny_recipe: Path, tm
     assert made
     assert all((ran.last / path).read_bytes() == (ran.first / path).read_bytes() for path in made)
     assert not json.loads((ran.first / "verdict.json").read_text())["used"]
+
+
+def test_the_segmenter_that_labels_is_the_last_to_be_taken_over(
+    tiny_data: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that all the others are there, so a run that is killed before it copies them again."""
+    taken: list[str] = []
+    real = rounds.copy_file
+
+    def copy(source: Path, target: Path) -> None:
+        taken.append(target.stem)
+        real(source, target)
+
+    monkeypatch.setattr(rounds, "copy_file", copy)
+
+    run(tiny_data, tmp_path, tiny_recipe, helps=False)
+
+    assert taken == ["segmenter-fold0", "segmenter-fold1", "side-refiner", "segmenter"]

@@ -65,8 +65,10 @@ def adapt(preparation: Preparation, *, horizon: int) -> None:
     chosen = drafts if helps else earlier.run
     if helps:
         _learn(earlier, drafts, "segmenter", earlier.teachers.key_frames, made)
-    for path in sorted((chosen.root / "checkpoints").glob("*.safetensors"), reverse=True):
-        copy_file(path, run.root / "checkpoints" / path.name)  # "segmenter" last: it says that all are there
+    weights = sorted((chosen.root / "checkpoints").glob("*.safetensors"))
+    # "segmenter" comes last: it says that all are there.
+    for path in sorted(weights, key=lambda path: path.stem == "segmenter"):
+        copy_file(path, run.root / "checkpoints" / path.name)
 
 
 def _earlier(preparation: Preparation, folder: Path) -> Preparation:

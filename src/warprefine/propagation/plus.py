@@ -42,7 +42,7 @@ def label_stretch(
 ) -> Iterator[tuple[int, PseudoLabel]]:
     """Label the frames of a stretch, in order of time.
 
-    Only as many frames are held in memory as are averaged.
+    Soft labels are held of as many frames as are averaged, and the ways to key frames ahead.
 
     Yields:
         The frame's number and its pseudo-label.
