@@ -74,6 +74,14 @@ def test_every_command_shows_an_example(path):
     assert {example: strays(example) for example in examples if strays(example)} == {}
 
 
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_shows_words_as_they_are_typed(path):
+    """No `:train:` of an example turns into a picture of a train."""
+    shown = CliRunner().invoke(app, [*path, "--help"]).output
+
+    assert re.findall(r"[\U0001F000-\U0001FFFF]", shown) == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_in_the_documents_exist(document):
     """Every command and option that a document tells its reader to type is there."""

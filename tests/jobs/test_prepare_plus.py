@@ -103,7 +103,7 @@ def test_a_checkpoint_says_what_it_was_trained_with(trained: Path, tiny_recipe: 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"slack": 1.0},
+        {"slack": 2.0},
         {"trust": "none"},
         {"soft": False},
         {"carry": "steps"},
@@ -161,7 +161,8 @@ def test_a_vote_trains_no_refiner(prepare: Prepare) -> None:
 
 def test_no_clips_are_made_of_stills_where_none_are_wanted(prepare: Prepare) -> None:
     """With a share of 0 the refiner learns from key frames alone."""
-    usual, without = prepare("segmenter*"), prepare("segmenter*", refiner={"synthetic_share": 0.0})
+    usual = prepare("segmenter*", refiner={"synthetic_share": 0.3})
+    without = prepare("segmenter*")
     usual.refiner()
     without.refiner()
 
@@ -173,9 +174,13 @@ def test_no_clips_are_made_of_stills_where_none_are_wanted(prepare: Prepare) -> 
 @pytest.mark.parametrize(
     ("refiner", "expected"),
     [
-        ({}, [(KeyFramePool, 0.35), (KeyFramePool, 0.35), (StillPool, 0.3)]),
-        ({"segmenters": "seen"}, [(KeyFramePool, 0.7), (StillPool, 0.3)]),
-        ({"segmenters": "unseen", "synthetic_share": 0.0}, [(KeyFramePool, 1.0)]),
+        ({}, [(KeyFramePool, 0.5), (KeyFramePool, 0.5)]),
+        (
+            {"synthetic_share": 0.3},
+            [(KeyFramePool, 0.35), (KeyFramePool, 0.35), (StillPool, 0.3)],
+        ),
+        ({"segmenters": "seen", "synthetic_share": 0.3}, [(KeyFramePool, 0.7), (StillPool, 0.3)]),
+        ({"segmenters": "unseen"}, [(KeyFramePool, 1.0)]),
         ({"synthetic_share": 1.0}, [(StillPool, 1.0)]),
     ],
     ids=str,
@@ -192,7 +197,7 @@ def test_samples_are_drawn_as_often_as_the_recipe_says(
 
 def test_without_stills_key_frames_take_their_share(prepare: Prepare) -> None:
     """A recipe that allows no single picture still draws all its samples."""
-    pools = prepare("segmenter*", stills=0)._pools()
+    pools = prepare("segmenter*", stills=0, refiner={"synthetic_share": 0.3})._pools()
 
     assert [share for _, share in pools] == [0.5, 0.5]
 
@@ -238,7 +243,7 @@ def test_of_many_stills_some_are_taken_evenly(
 
 def test_videos_of_one_name_are_not_taken_for_one_another(prepare: Prepare, further: Dataset) -> None:
     """What is kept of further data lies in a folder of its own, beside that of the videos."""
-    plus = with_further(prepare, further, stills=99)
+    plus = with_further(prepare, further, stills=99, refiner={"synthetic_share": 0.3})
     plus.refiner()
 
     films = [name for name in made_sides(plus) if "film" in name]

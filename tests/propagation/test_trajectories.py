@@ -216,7 +216,7 @@ def one_step(rule: TrustRule) -> tuple[float, float]:
 
 def test_each_rule_looks_at_what_it_is_about() -> None:
     """One looks at flow there and back, one at colours, one at both, and one at nothing."""
-    agreed = math.exp(-0.5 * 0.7**2)
+    agreed = math.exp(-0.5 * 1.4**2)
 
     assert one_step(TrustRule(kind="agreement")) == pytest.approx((agreed, 1))
     assert one_step(TrustRule(kind="photometric")) == (1, 0)

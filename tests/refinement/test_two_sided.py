@@ -152,7 +152,7 @@ def test_a_side_never_counts_more_for_being_farther() -> None:
 
 
 def test_votes_are_those_of_the_formula() -> None:
-    """One side counts trust · exp(-0.05 · distance), of VOID 0.4 times that, and the segmenter 0.6."""
+    """One side counts trust · exp(-0.01 · distance), of VOID 0.6 times that, and the segmenter 0.6."""
     shares = torch.tensor([0.7, 0.2]).view(1, 2, 1, 1).expand(1, 2, 8, 8).contiguous()
     labels = torch.tensor([1, VOID], dtype=torch.uint8).view(1, 2, 1, 1).expand(1, 2, 8, 8).contiguous()
     one = replace(
@@ -162,8 +162,8 @@ def test_votes_are_those_of_the_formula() -> None:
 
     scores = said(untrained(), replace(seen_at(8, 8, one), segmentation=undecided))
 
-    side = 0.5 * math.exp(-0.05 * 4)
-    votes = torch.tensor([0.2, 0.7 * side + 0.2, 0.2, 0.4 * 0.2 * side])
+    side = 0.5 * math.exp(-0.01 * 4)
+    votes = torch.tensor([0.2, 0.7 * side + 0.2, 0.2, 0.6 * 0.2 * side])
     torch.testing.assert_close(scores, (votes / votes.sum()).log().view(1, -1, 1, 1).expand_as(scores))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from typer import rich_utils
 from typer.core import TyperGroup
 
 from warprefine.core.errors import WarpRefineError
@@ -28,6 +29,17 @@ LONGEST_LIST = 40
 
 GROUPED_FROM = 100
 """Videos from which on `inspect` does not list them at all: it counts those that are alike."""
+
+
+class _Words:
+    """Stands in for what puts a picture of a train where an example in a help text says `:train:`."""
+
+    @staticmethod
+    def replace(text: str) -> str:
+        return text
+
+
+rich_utils.Emoji = _Words  # type: ignore[attr-defined]
 
 # Names of files are text: nothing in them stands for colours or pictures.
 console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)

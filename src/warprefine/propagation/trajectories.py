@@ -38,7 +38,7 @@ class TrustRule:
     """
 
     kind: Trust = "agreement"
-    slack: float = 2.0
+    slack: float = 1.0
     tau: float = 0.12
     hard: bool = False
 

@@ -24,7 +24,7 @@ class PlusRecipe(Settings):
     """A name in `motion.MOTIONS` or a checkpoint."""
     trust: Literal["agreement", "photometric", "both", "none"] = "agreement"
     """What trust in a step goes by: forward against backward flow, colours as in the paper, or both."""
-    slack: float = Field(4.0, gt=0)
+    slack: float = Field(1.0, gt=0)
     """Error of forward against backward flow, in pixels, at which trust has fallen to 0.61."""
     tau: float = Field(0.12, gt=0)
     """Largest RGB distance (images in 0..1) that the photometric test trusts."""

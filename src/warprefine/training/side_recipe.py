@@ -31,8 +31,8 @@ class SideRefinerRecipe(Settings):
     """Share of the samples with labels from another key frame on a side, where there is one; else cycles."""
     one_sided: float = Field(0.35, ge=0, le=1)
     """Share of the samples with labels on both sides of which one side is dropped."""
-    synthetic_share: float = Field(0.3, ge=0, le=1)
-    """Share of the samples that are made out of single labelled pictures."""
+    synthetic_share: float = Field(0.0, ge=0, le=1)
+    """Share of the samples that are made out of single labelled pictures; more was not better."""
     void_weight: float = Field(0.2, gt=0, le=1)
     """Weight of VOID in the loss, times what its rarity would give it; a label is better than none."""
     optimisation: Optimisation = Optimisation(

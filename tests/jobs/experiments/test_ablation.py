@@ -33,7 +33,7 @@ from warprefine.training.plus_recipe import PlusRecipe
 
 TINY = Path(__file__).parents[2] / "experiment.toml"
 PAPER = ("motion-only", "semantic-only", "warp-inpaint", "warp-refine")
-CHOSEN = ("with-synthetic-clips", "without-refiner")
+CHOSEN = ("with-key-frame-pairs", "without-refiner")
 
 
 def changed(lab: Lab, **changes: Any) -> Lab:
@@ -100,7 +100,6 @@ def test_each_row_adds_one_part(before: str, name: str) -> None:
         "with-agreement": {"trust"},
         "with-agreement-alone": {"trust", "tau"},  # what does not test colours leaves tau alone
         "with-key-frame-pairs": {"refiner.real_share"},
-        "with-synthetic-clips": {"refiner.synthetic_share"},
     }
     changes = differences(row_called(before).plus, row_called(name).plus)
 
@@ -152,7 +151,7 @@ def test_rows_stand_below_the_methods_of_the_paper(findings: Findings) -> None:
     table = findings.tables["miou-by-distance"]
 
     assert table.columns == ("labels", "k=1", "k=2", "k=3", "mean", "boundary F", "ms per frame")
-    assert names(table) == [*PAPER, "with-synthetic-clips", DEFAULT, "without-refiner"]
+    assert names(table) == [*PAPER, "with-key-frame-pairs", DEFAULT, "without-refiner"]
     means = {row[0]: row[-3] for row in table.rows}
     counts = {name: mean.count for name, mean in means.items() if isinstance(mean, Spread)}
     assert counts == dict.fromkeys(names(table), 2) | dict.fromkeys((*PAPER[:3], "without-refiner"), 1)
@@ -171,7 +170,7 @@ def test_gains_are_taken_seed_by_seed(findings: Findings, lab: Lab) -> None:
     gains = [miou["without-refiner", 0] - miou[DEFAULT, seed] for seed in (0, 1)]
 
     assert table.rows[0][2:] == (None, None, None)
-    assert [row[3] for row in table.rows[1:]] == ["with-synthetic-clips", DEFAULT]
+    assert [row[3] for row in table.rows[1:]] == ["with-key-frame-pairs", DEFAULT]
     gain = table.rows[-1][2]
     assert isinstance(gain, Spread)
     assert (gain.mean, gain.count) == (pytest.approx(sum(gains) / 2, abs=1e-3), 2)
@@ -197,14 +196,14 @@ def test_cost_is_set_beside_the_papers(findings: Findings) -> None:
     rows = {row[0]: row[1:] for row in findings.tables["cost"].rows}
 
     assert rows["warp-refine"][1] == 1
-    assert [*rows] == ["warp-refine", "with-synthetic-clips", DEFAULT, "without-refiner"]
+    assert [*rows] == ["warp-refine", "with-key-frame-pairs", DEFAULT, "without-refiner"]
     assert all(isinstance(cell, float) and cell > 0 for cells in rows.values() for cell in cells)
 
 
 def test_rows_that_differ_in_training_alone_cost_the_same() -> None:
     """What a frame takes is measured once for them; smoothing and mirror images take time of their own."""
-    taught_otherwise = ("with-refiner", "with-key-frame-pairs", "rmi", "unseen-alone")
-    work = row_called("with-synthetic-clips").work, row_called(DEFAULT).work
+    taught_otherwise = ("with-refiner", "synthetic-clips", "rmi", "unseen-alone")
+    work = row_called("with-key-frame-pairs").work, row_called(DEFAULT).work
 
     assert {row_called(name).work for name in taught_otherwise} == {*work}
     assert len({*work, row_called("without-mirrored").work}) == 3
@@ -235,7 +234,7 @@ def test_what_comes_after_training_shares_a_refiner(findings: Findings, lab: Lab
     """Smoothing is no part of training, so both rows have one file; another seed has another."""
     default = weights(lab, f"{DEFAULT}-0").read_bytes()
 
-    assert weights(lab, "with-synthetic-clips-0").read_bytes() == default
+    assert weights(lab, "with-key-frame-pairs-0").read_bytes() == default
     assert weights(lab, f"{DEFAULT}-1").read_bytes() != default
     assert not weights(lab, "without-refiner-0").exists()
 

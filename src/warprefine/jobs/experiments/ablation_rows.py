@@ -24,7 +24,6 @@ ADDED: Mapping[str, Changes] = {
     "with-fine-motion": {"motion": "dis-medium"},
     "with-refiner": {"refine": False},
     "with-key-frame-pairs": {"refiner": {"real_share": 0.0}},
-    "with-synthetic-clips": {"refiner": {"synthetic_share": 0.0}},
     "with-smoothing": {"smoothing": 0.0},
 }
 """The parts in the order in which they are added, each with what stands in its place until then.
@@ -46,7 +45,6 @@ REMOVED: Mapping[str, Changes] = {
     "without-refiner": {"refine": False},
     "without-features": {"refiner": {"features": False}},
     "without-key-frame-pairs": {"refiner": {"real_share": 0.0}},
-    "without-synthetic-clips": {"refiner": {"synthetic_share": 0.0}},
     "without-smoothing": {"smoothing": 0.0},
     "without-mirrored": {"refiner": {"mirrored": False}},
 }
@@ -56,6 +54,7 @@ ALTERNATIVES: Mapping[str, Changes] = {
     "long-range": {"long_range": True},
     "rmi": {"refiner": {"loss": "rmi"}},
     "unseen-alone": {"refiner": {"segmenters": "unseen"}},
+    "synthetic-clips": {"refiner": {"synthetic_share": 0.3}},
 }
 """What might be done otherwise."""
 
