@@ -14,7 +14,7 @@ from warprefine.io.images import read_gray, read_labels
 from warprefine.jobs import rounds
 from warprefine.jobs.autolabel import autolabel
 from warprefine.propagation.methods import PLUS
-from warprefine.training.recipe import load_recipe
+from warprefine.training.recipe import Recipe, load_recipe
 
 CONFIDENT = 0.5
 
@@ -32,10 +32,15 @@ class Ran:
         return self.last / "rounds" / "1"
 
 
-def run(data: Path, out: Path, tiny_recipe: Path, *, helps: bool) -> Ran:
-    """Go through the loop twice; whatever tiny networks are worth, the trial says what it is told to."""
+def twice(tiny_recipe: Path) -> Recipe:
+    """Return the tiny recipe with two rounds."""
     once = load_recipe(tiny_recipe)
     plus = once.plus.model_copy(update={"rounds": 2, "confident": CONFIDENT})
+    return once.model_copy(update={"plus": plus})
+
+
+def run(data: Path, out: Path, tiny_recipe: Path, *, helps: bool) -> Ran:
+    """Go through the loop twice; whatever tiny networks are worth, the trial says what it is told to."""
     trials: list[tuple[float, float]] = []
     real = rounds._try_out
 
@@ -45,8 +50,7 @@ def run(data: Path, out: Path, tiny_recipe: Path, *, helps: bool) -> Ran:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rounds, "_try_out", trial)
-        recipe = once.model_copy(update={"plus": plus})
-        autolabel(open_dataset(data), out, horizon=2, methods=[PLUS], recipe=recipe)
+        autolabel(open_dataset(data), out, horizon=2, methods=[PLUS], recipe=twice(tiny_recipe))
     return Ran(data=data, last=out, trials=trials)
 
 
@@ -110,6 +114,21 @@ def test_what_does_not_help_is_left_alone(tiny_data: Path, tiny_recipe: Path, tm
     assert made
     assert all((ran.last / path).read_bytes() == (ran.first / path).read_bytes() for path in made)
     assert not json.loads((ran.first / "verdict.json").read_text())["used"]
+
+
+def test_a_segmenter_from_before_is_kept_and_said(
+    tiny_data: Path, tiny_recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other labels of the run were made with it."""
+    data, recipe = open_dataset(tiny_data), twice(tiny_recipe)
+    autolabel(data, tmp_path, horizon=2, methods=["semantic-only"], recipe=recipe)
+    path = tmp_path / "checkpoints" / "segmenter.safetensors"
+    there = path.read_bytes()
+
+    autolabel(data, tmp_path, horizon=2, methods=[PLUS], recipe=recipe)
+
+    assert path.read_bytes() == there
+    assert "has a segmenter already, so rounds = 2 changes nothing" in caplog.text
 
 
 def test_the_segmenter_that_labels_is_the_last_to_be_taken_over(

@@ -42,9 +42,18 @@ def adapt(preparation: Preparation, *, horizon: int) -> None:
     from made labels does not help, the last round takes over what the one before it had.
     """
     run, rounds = preparation.run, preparation.recipe.plus.rounds
-    if rounds == 1 or run.checkpoint_path("segmenter").exists():
+    if rounds == 1:
         return
-    earlier = _earlier(preparation, run.root / "rounds" / str(rounds - 1))
+    folder = _round_before(run.root, rounds)
+    if run.checkpoint_path("segmenter").exists():
+        if not folder.exists():
+            log.warning(
+                "%s: has a segmenter already, so rounds = %d changes nothing; begin in a new folder",
+                run.root,
+                rounds,
+            )
+        return
+    earlier = _earlier(preparation, folder)
     adapt(earlier, horizon=horizon)
     job = earlier.job(horizon=horizon, methods=(PLUS,))
     confident = preparation.recipe.plus.confident
@@ -69,6 +78,15 @@ def adapt(preparation: Preparation, *, horizon: int) -> None:
     # "segmenter" comes last: it says that all are there.
     for path in sorted(weights, key=lambda path: path.stem == "segmenter"):
         copy_file(path, run.root / "checkpoints" / path.name)
+
+
+def first_round(root: Path, rounds: int) -> Path:
+    """Return the run folder of the first of `rounds`: segmenters that are there already belong into that."""
+    return root if rounds == 1 else first_round(_round_before(root, rounds), rounds - 1)
+
+
+def _round_before(root: Path, rounds: int) -> Path:
+    return root / "rounds" / str(rounds - 1)
 
 
 def _earlier(preparation: Preparation, folder: Path) -> Preparation:

@@ -239,6 +239,19 @@ def test_what_comes_after_training_shares_a_refiner(findings: Findings, lab: Lab
     assert not weights(lab, "without-refiner-0").exists()
 
 
+def test_two_rounds_begin_where_one_ends(findings: Findings, lab: Lab) -> None:
+    """The first round has the segmenters of all rows and the default's refiner; hidden key frames decide."""
+    EXPERIMENTS["ablation"].run(changed(lab, rows=("two-rounds",)))
+
+    for seed in (0, 1):
+        first = f"two-rounds-{seed}/rounds/1"
+        assert weights(lab, first).read_bytes() == weights(lab, f"{DEFAULT}-{seed}").read_bytes()
+        assert "used" in json.loads((lab.out / "rows" / first / "verdict.json").read_text())
+        segmenter = lab.out / "rows" / first / "checkpoints" / "segmenter.safetensors"
+        labels = lab.out / "labels" / "checkpoints" / "segmenter.safetensors"
+        assert segmenter.read_bytes() == labels.read_bytes()
+
+
 def test_a_shared_refiner_is_the_one_that_training_would_give(findings: Findings, lab: Lab) -> None:
     """Trained with all that is said to come after training set otherwise, its weights are the same."""
     plus = lab.recipe.labels.plus

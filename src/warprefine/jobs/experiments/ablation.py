@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 
 from warprefine.evaluation.plots import plot_horizon
@@ -21,6 +22,7 @@ from warprefine.jobs.experiments.findings import Findings, spread_of
 from warprefine.jobs.experiments.lab import Lab
 from warprefine.jobs.experiments.spacing import WARP_REFINE, compare_spacings, with_key_frames
 from warprefine.jobs.experiments.utility import verdict
+from warprefine.jobs.rounds import adapt, first_round
 from warprefine.propagation.methods import PLUS, STEPS
 from warprefine.propagation.writer import propagate
 from warprefine.training.side_refiner import PART as SIDE_REFINER
@@ -106,17 +108,18 @@ class _Bench:
 
     def _started(self, row: Row, seed: int) -> Started:
         """Start the run of a row; a refiner that another row was taught alike is taken over from there."""
-        runs = {other.name: f"rows/{other.name}-{seed}" for other in self.every}
-        paths = {
-            name: self.lab.out / run / "checkpoints" / f"{SIDE_REFINER}.safetensors"
-            for name, run in runs.items()
-        }
-        alike = [paths[other.name] for other in self.every if other.taught == row.taught]
+        own = self._refiner_of(row, seed)
+        alike = [self._refiner_of(other, seed) for other in self.every if other.taught == row.taught]
         there = [path for path in alike if path.exists()]
-        if row.taught and there and not paths[row.name].exists():
-            copy_file(there[0], paths[row.name])
+        if row.taught and there and not own.exists():
+            copy_file(there[0], own)
         recipe = self.lab.recipe.labels.model_copy(update={"plus": row.plus})
-        return self.lab.start_again(name=runs[row.name], recipe=recipe, seed=seed)
+        return self.lab.start_again(name=_folder(row, seed), recipe=recipe, seed=seed)
+
+    def _refiner_of(self, row: Row, seed: int) -> Path:
+        """Return where the refiner of a row lies, that of the first round."""
+        run = first_round(self.lab.out / _folder(row, seed), row.plus.rounds)
+        return run / "checkpoints" / f"{SIDE_REFINER}.safetensors"
 
     def _cost(self, name: str, started: Started, method: str) -> Cost:
         """Return a cost, measured if that was not done yet."""
@@ -127,8 +130,13 @@ class _Bench:
         return Cost.read(path)
 
 
+def _folder(row: Row, seed: int) -> str:
+    return f"rows/{row.name}-{seed}"
+
+
 def _labelled(started: Started) -> MethodScores:
     """Label with warp-refine-plus and score the labels; of so many runs nobody wants a report."""
+    adapt(started.preparation, horizon=started.horizon)
     job, run = job_of(started, PLUS), started.preparation.run
     failures = propagate(job, run, progress=started.preparation.progress)
     return measure(job, run, started.failures | failures)[PLUS]

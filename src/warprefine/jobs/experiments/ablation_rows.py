@@ -55,16 +55,17 @@ ALTERNATIVES: Mapping[str, Changes] = {
     "rmi": {"refiner": {"loss": "rmi"}},
     "unseen-alone": {"refiner": {"segmenters": "unseen"}},
     "synthetic-clips": {"refiner": {"synthetic_share": 0.3}},
+    "two-rounds": {"rounds": 2},
 }
 """What might be done otherwise."""
 
 _AFTER_TRAINING: dict[str, Any] = {
-    **dict.fromkeys(("smoothing", "smoothed", "sides", "reach"), True),
+    **dict.fromkeys(("smoothing", "smoothed", "sides", "reach", "rounds", "confident", "made_share"), True),
     "refiner": {"mirrored"},
 }
-"""Settings that nothing depends on while a refiner is trained; it learns from one side and from two."""
+"""Settings that nothing depends on while a first refiner is trained; it learns from one side and from two."""
 _IN_TRAINING: dict[str, Any] = {
-    **dict.fromkeys(("stills", "variants", "synthetic"), True),
+    **dict.fromkeys(("stills", "variants", "synthetic", "rounds", "confident", "made_share"), True),
     "refiner": {*SideRefinerRecipe.model_fields} - {"network", "widths", "features", "mirrored"},
 }
 """Settings that the time to label a frame does not depend on."""

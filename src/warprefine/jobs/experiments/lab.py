@@ -21,6 +21,7 @@ from warprefine.jobs.autolabel import Outcome, Started, label, start
 from warprefine.jobs.experiments.gaps import with_gaps
 from warprefine.jobs.experiments.recipe import ExperimentRecipe
 from warprefine.jobs.preflight import check_device
+from warprefine.jobs.rounds import first_round
 from warprefine.training.recipe import Recipe
 from warprefine.training.settings_file import settings_to_toml
 from warprefine.training.side_refiner import PART as SIDE_REFINER
@@ -126,10 +127,12 @@ class Lab:
             name: The name of the run folder in OUT.
         """
         first, again = self.out / "labels", self.out / name
+        begins = first_round(again, recipe.plus.rounds)
         checkpoints = (first / "checkpoints").glob("*.safetensors")
-        shared = [*(path for path in checkpoints if path.stem not in _REFINERS), first / "tau.json"]
-        for path in shared:
-            target = again / path.relative_to(first)
+        shared = {
+            path: begins / path.relative_to(first) for path in checkpoints if path.stem not in _REFINERS
+        }
+        for path, target in {**shared, first / "tau.json": again / "tau.json"}.items():
             if path.exists() and not target.exists():
                 copy_file(path, target)
         return self._start(again, recipe, seed=seed, cache=first / "cache")
