@@ -55,13 +55,14 @@ class Workshop:
         settings = {"widths": list(widths), "feature_channels": features}
         return self._save("refiner", network, names, settings, {"tau": TAU})
 
-    def side_refiner(self, *, names: tuple[str, ...] = (), features: int = 8) -> Path:
+    def side_refiner(self, *, names: tuple[str, ...] = (), features: int = 8, **ways: Any) -> Path:
         """Write a refiner of sides that was taught beside a segmenter with so many feature channels."""
         names = names or self.dataset.classes.names
         settings = self.recipe.plus.refiner
         network = build_side_refiner(settings, class_count=len(names), feature_channels=features, seed=7)
         shape = {"widths": list(settings.widths), "feature_channels": features}
-        return self._save("side-refiner", network, names, shape, {}, kind="two-sided")
+        facts = {"ways": self.recipe.plus.way_settings | ways}
+        return self._save("side-refiner", network, names, shape, facts, kind="two-sided")
 
     def given(self, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Path | None]:
         """Write checkpoints of these parts, each made in its own way."""
@@ -185,6 +186,11 @@ def test_motion_alone_needs_no_weights(workshop: Workshop) -> None:
             r"side-refiner\.safetensors expects a segmenter with 24 feature channels, but the one here has 8",
         ),
         (
+            {"segmenter": {}, "side-refiner": {"slack": 3.5, "soft": False}},
+            "warp-refine-plus",
+            r"taught with slack = 3\.5, soft = false, but the recipe has slack = 1\.0, soft = true under",
+        ),
+        (
             {"segmenter": {}},
             "warp-inpaint",
             r"run has no tau, which warp-inpaint needs; name a --refiner, .* or set tau under \[propagation",
@@ -199,6 +205,7 @@ def test_motion_alone_needs_no_weights(workshop: Workshop) -> None:
         "no refiner of sides",
         "refiner of sides of other classes",
         "refiner of sides of another segmenter",
+        "refiner of sides of another way",
         "no tau",
     ],
 )

@@ -97,7 +97,7 @@ def test_a_checkpoint_says_what_it_was_trained_with(trained: Path, tiny_recipe: 
     assert card.recipe == load_recipe(tiny_recipe).plus.refiner.model_dump(mode="json")
     assert card.facts["seed"] == 0
     assert len(card.facts["history"]["loss"]) > 0
-    assert card.facts["ways"]
+    assert card.facts["ways"] == load_recipe(tiny_recipe).plus.way_settings
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class _Words:
         return text
 
 
-rich_utils.Emoji = _Words  # type: ignore[attr-defined]
+rich_utils.Emoji = _Words  # type: ignore[attr-defined, assignment]
 
 # Names of files are text: nothing in them stands for colours or pictures.
 console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 
@@ -28,6 +28,7 @@ from warprefine.refinement import REFINERS
 from warprefine.refinement.mirrored import MirroredRefiner
 from warprefine.training.cycles import Cycles
 from warprefine.training.motion import train_motion
+from warprefine.training.plus_recipe import PlusRecipe
 from warprefine.training.recipe import Recipe
 from warprefine.training.refiner import build_refiner, train_refiner
 from warprefine.training.side_refiner import PART as SIDE_REFINER
@@ -58,7 +59,8 @@ class Preparation:
 
         Raises:
             CheckpointError: One is missing, damaged, of another class set or another part, a refiner does
-                not belong to the segmenter, or this run has other weights already.
+                not belong to the segmenter or to the way labels are carried, or this run has other weights
+                already.
             RecipeError: Nothing says which tau to use.
         """
         named = set(methods)
@@ -72,6 +74,8 @@ class Preparation:
                 _check_free(path, self.run.checkpoint_path(part))
         for part in sorted(needed - {"segmenter"}):
             _check_pair(paths[part], self.load(paths["segmenter"]))
+        if given.get(SIDE_REFINER):
+            _check_ways(paths[SIDE_REFINER], self.recipe.plus)
         if NEED_TAU & named and not (given.get("refiner") or self._tau_is_known()):
             raise RecipeError(
                 f"{self.run.root} has no tau, which {cut(sorted(NEED_TAU & named))} needs; name a --refiner, "
@@ -245,6 +249,20 @@ def _check_free(source: Path, target: Path) -> None:
         raise CheckpointError(
             f"{target} is there already and differs from {source}; choose another --out to use that one"
         )
+
+
+def _check_ways(refiner: Path, plus: PlusRecipe) -> None:
+    """Refuse a refiner of sides that was taught on labels carried in another way."""
+    taught, asked = read_card(refiner).facts["ways"], plus.way_settings
+    if differing := [key for key in asked if taught.get(key) != asked[key]]:
+        raise CheckpointError(
+            f"{refiner} was taught with {_said(taught, differing)}, but the recipe has "
+            f"{_said(asked, differing)} under [plus]; give the recipe.toml of its own run as --recipe"
+        )
+
+
+def _said(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return ", ".join(f"{key} = {json.dumps(settings.get(key))}" for key in keys)
 
 
 def _check_pair(refiner: Path, models: Models) -> None:

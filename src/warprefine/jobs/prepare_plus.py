@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -34,8 +35,6 @@ from warprefine.training.side_samples import SidePool
 from warprefine.training.side_store import Making
 from warprefine.training.still_pool import StillPool
 
-_WAYS = ("trust", "slack", "tau", "hard_trust", "carry", "soft", "long_range")
-"""Settings that a side depends on; others choose among sides."""
 _TRAINED = {"refiner", "stills", "variants", "synthetic", "rounds", "confident", "made_share"}
 """Settings that show in the weights of networks, which are hashed themselves."""
 
@@ -94,7 +93,7 @@ class PlusPreparation:
                 recipe=recipe,
                 class_names=classes.names,
                 feature_channels=channels,
-                facts={"ways": self._ways_name()},
+                facts={"ways": self.recipe.way_settings},
                 seed=teachers.seed,
                 progress=self.preparation.progress,
             )
@@ -153,7 +152,7 @@ class PlusPreparation:
         return models_of
 
     def _ways_name(self) -> str:
-        return _hash(self.recipe.model_dump_json(include=set(_WAYS)))
+        return _hash(json.dumps(self.recipe.way_settings))
 
 
 def load_plus_motion(recipe: PlusRecipe, device: torch.device) -> MotionEstimator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ from warprefine.refinement.sides import SideRefiner
 from warprefine.training.optimisation import Settings
 from warprefine.training.side_recipe import SideRefinerRecipe
 from warprefine.training.synthetic import SyntheticMotion
+
+_WAYS = ("motion", "trust", "slack", "tau", "hard_trust", "carry", "soft", "long_range")
+"""Settings that a side depends on; others choose among sides."""
 
 
 class PlusRecipe(Settings):
@@ -60,6 +63,11 @@ class PlusRecipe(Settings):
     """Share of made labels in that training; the rest is as in the adaptation of the segmenter."""
     refiner: SideRefinerRecipe = SideRefinerRecipe()
     """The refiner."""
+
+    @property
+    def way_settings(self) -> dict[str, Any]:
+        """All that labels depend on while they are brought to a frame; a refiner learns what that does."""
+        return self.model_dump(mode="json", include=set(_WAYS))
 
     def ways(self, motion: MotionEstimator) -> Ways:
         """Return how labels are brought to a frame."""
