@@ -138,6 +138,22 @@ def test_a_step_is_added_at_the_far_end_only() -> None:
     assert not footage.asked
 
 
+def test_a_step_is_judged_once_for_all_ways() -> None:
+    """Ways to other origins take over what is known of a step that they share, until it is dropped."""
+    footage = Flows.wild(4)
+    ways = Trajectories(footage, TrustRule())
+    ways.between(3, 0)
+    footage.asked.clear()
+
+    ways.between(3, 1)
+
+    back = {(1, 2), (2, 3)}
+    assert not back & set(footage.asked), "only agreement asks for the flows back"
+    ways.keep({0})
+    ways.between(3, 1)
+    assert back <= set(footage.asked)
+
+
 def test_motion_is_estimated_once_for_all_ways(drive: Any) -> None:
     """However many ways lead over a step, its flow is estimated once each way."""
     models = drive.models()

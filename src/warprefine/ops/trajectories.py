@@ -21,8 +21,8 @@ def compose(flow_cb: Flow, flow_ba: Flow) -> Flow:
 
 def forward_backward_error(flow_ba: Flow, flow_ab: Flow) -> Float[Tensor, "b h w"]:
     """Return how many pixels a point of b misses itself by after a journey to a and back."""
-    error: Tensor = compose(flow_ba, flow_ab).norm(dim=1)
-    return error
+    missed = compose(flow_ba, flow_ab)
+    return missed.square().sum(dim=1).sqrt()  # `norm` over two planes takes a hundred times as long
 
 
 def agreement(flow_ba: Flow, flow_ab: Flow, *, slack: float) -> Confidence:

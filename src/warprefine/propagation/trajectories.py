@@ -80,6 +80,7 @@ class Trajectories:
     def __init__(self, footage: Footage, rule: TrustRule, *, both_ways: bool = False) -> None:
         self._footage, self._rule, self._both_ways = footage, rule, both_ways
         self._known: dict[tuple[int, int], Trajectory] = {}
+        self._judged: dict[tuple[int, int], Confidence] = {}
 
     def between(self, frame: int, origin: int) -> Trajectory:
         """Return the trajectory that lives on `frame` and points into `origin`, another frame."""
@@ -92,13 +93,14 @@ class Trajectories:
     def keep(self, frames: Collection[int]) -> None:
         """Drop all trajectories but those that live on these frames."""
         self._known = {ends: way for ends, way in self._known.items() if ends[0] in frames}
+        self._judged = {ends: trust for ends, trust in self._judged.items() if ends[0] in frames}
 
     def _extended(self, frame: int, origin: int, step: int) -> Trajectory:
         """Go one frame further away from the origin."""
         before = frame - step
         flow = self._footage.flow(frame, before)
         way_back = self._footage.flow(before, frame) if self._both_ways else None
-        trust = self._rule(self._footage, b=frame, a=before)
+        trust = self._trust_in_step(frame, before)
         if before == origin:
             return Trajectory(flow=flow, way_back=way_back, trust=trust)
         rest = self._known[before, origin]
@@ -108,3 +110,9 @@ class Trajectories:
         if rest.way_back is not None and way_back is not None:
             way_back = rounded_flow(compose(rest.way_back, way_back))
         return Trajectory(flow=whole, way_back=way_back, trust=trust)
+
+    def _trust_in_step(self, b: int, a: int) -> Confidence:
+        """Judge a step once for all the ways that lead over it."""
+        if (b, a) not in self._judged:
+            self._judged[b, a] = self._rule(self._footage, b=b, a=a)
+        return self._judged[b, a]
