@@ -40,6 +40,11 @@ def stride_of(scores: Tensor, size: tuple[int, int]) -> int:
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column of images (b, c, h, w) until both sizes are multiples."""
+    """Repeat the last row and column of images (b, c, h, w) until both sizes are multiples.
+
+    Images that are of such a size are returned as they are, not copied.
+    """
     h, w = images.shape[-2:]
+    if h % multiple == 0 and w % multiple == 0:
+        return images
     return functional.pad(images, (0, -w % multiple, 0, -h % multiple), mode="replicate")
