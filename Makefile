@@ -14,10 +14,10 @@ INSTALLED := pyproject.toml constraints.txt src/warprefine/__init__.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test test-everywhere lint format clean
 
 help: ## List these commands.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 demo: $(CORE) ## Label a made-up street video from a few of its frames, and report how good the labels are.
 	$(BIN)/warprefine demo --out $(DEMO)
@@ -25,6 +25,9 @@ demo: $(CORE) ## Label a made-up street video from a few of its frames, and repo
 
 test: $(DEV) ## Run the tests.
 	$(BIN)/pytest -n $(WORKERS)
+
+test-everywhere: $(DEV) ## Run the tests as other machines would: threads, processors, locales, paths, Pythons.
+	WORKERS=$(WORKERS) tests/everywhere.sh
 
 lint: $(DEV) ## Check form, types and layers.
 	$(BIN)/ruff format --check .

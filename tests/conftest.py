@@ -19,9 +19,11 @@ from hypothesis import settings
 from warprefine.datasets.street import write_street
 
 ROOT = Path(__file__).parent.parent
+THREADS = int(os.environ.get("WARPREFINE_TEST_THREADS", "1"))
+"""Threads that torch computes with; the suite passes with any number of them."""
 
 numba.get_num_threads()  # starts its threads, after which torch computes with all cores again
-torch.set_num_threads(1)
+torch.set_num_threads(THREADS)
 
 # The same examples every time, and no deadline: a slow machine is no mistake in the code.
 settings.register_profile("suite", derandomize=True, deadline=None)
@@ -31,7 +33,7 @@ settings.load_profile("suite")
 @pytest.fixture(autouse=True)
 def _same_start_every_time() -> None:
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # whatever a command of an earlier test has set
+    torch.set_num_threads(THREADS)  # whatever a command of an earlier test has set
 
 
 @pytest.fixture

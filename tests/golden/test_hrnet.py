@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from tests.golden.conftest import GOLDEN
+from tests.golden.conftest import GOLDEN, Golden
 from tests.golden.weights import published_weights
 from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.protocols import Segmenter
@@ -31,15 +32,32 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 NetworkOf = Callable[[torch.dtype], MultiScaleOCR]
 
 
-@pytest.fixture(scope="module")
-def network_of() -> NetworkOf:
-    """The network with the reference's weights, at either precision."""
-    (keys,) = GOLDEN.glob("hrnet_mscale/keys_*.json")
-    weights = published_weights(keys)
-    network = MultiScaleOCR(len(weights["ocr.cls_head.bias"])).eval()
-    network.load_published({f"module.{name}": values for name, values in weights.items()})
-    networks = {torch.float32: network, torch.float64: copy.deepcopy(network).double()}
-    return networks.__getitem__
+@cache
+def network_with(class_count: int, dtype: torch.dtype) -> MultiScaleOCR:
+    """Return the network with the reference's weights for so many classes."""
+    if dtype != torch.float32:
+        return copy.deepcopy(network_with(class_count, torch.float32)).to(dtype)
+    for keys in sorted(GOLDEN.glob("hrnet_mscale/keys_*.json")):
+        weights = published_weights(keys)
+        if len(weights["ocr.cls_head.bias"]) == class_count:
+            network = MultiScaleOCR(class_count).eval()
+            network.load_published({f"module.{name}": values for name, values in weights.items()})
+            return network
+    raise FileNotFoundError(f"no hrnet_mscale/keys_*.json in {GOLDEN} has {class_count} classes")
+
+
+@pytest.fixture
+def network_of(golden: Golden) -> NetworkOf:
+    """The network that the case's numbers were computed with, at either precision."""
+    return partial(network_with, class_count_of(golden))
+
+
+def class_count_of(golden: Golden) -> int:
+    """Return the number of classes that a case's scores have."""
+    if "num_classes" in golden:
+        return int(golden.number("num_classes"))
+    scores = next(name for name in golden if name.endswith("/grad/ocr.cls_head.weight/shape"))
+    return int(golden.tensor(scores)[0])
 
 
 def tolerance(dtype: torch.dtype) -> dict[str, float]:

@@ -158,6 +158,14 @@ def test_a_checkpoint_is_rebuilt_without_its_source(folders: dict[str, Path], ki
 
 
 @every_network
+def test_weights_lie_where_torch_lays_them(folders: dict[str, Path], kind: str) -> None:
+    """Tensors of a file begin anywhere in memory, and kernels are chosen by address: weights move."""
+    network = HuggingFaceSegmenter(3, source=str(folders[kind]))
+
+    assert not [name for name, values in network.state_dict().items() if values.data_ptr() % 64]
+
+
+@every_network
 def test_the_head_begins_anew_and_all_else_is_the_folders(
     folders: dict[str, Path], kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -105,6 +106,16 @@ def _scores(stored: Tensor, wanted: Tensor | None, class_counts: tuple[int, int]
     if wanted is None or stored.shape == wanted.shape or stored.shape[1:] != wanted.shape[1:]:
         return False
     return (stored.shape[0], wanted.shape[0]) == class_counts
+
+
+def own_memory(network: nn.Module) -> None:
+    """Move every weight and buffer into memory that torch has laid out for it.
+
+    Another library may hand out weights that lie where its file lies in memory, at any address. Kernels are
+    chosen by address too, and differ in the last bits: what a network computes must not depend on that.
+    """
+    for values in (*network.parameters(), *network.buffers()):
+        values.data = values.detach().clone(memory_format=torch.preserve_format)
 
 
 def check_classes(path: Path, card: Card, classes: ClassSet) -> None:

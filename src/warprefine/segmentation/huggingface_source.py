@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from warprefine.core.errors import CheckpointError, RecipeError, cut
+from warprefine.io.checkpoints import own_memory
 
 log = logging.getLogger(__name__)
 MASK_FEATURES = {
@@ -279,6 +280,7 @@ def _load(transformers: Any, config: Any, folder: Path, head: frozenset[str]) ->
         log.info("%s: %s begin anew, for %d classes", folder, cut(started), config.num_labels)
     if left_over := sorted(report["unexpected_keys"]):
         log.info("%s: %s are not used", folder, cut(left_over))
+    own_memory(network)
     return network
 
 
