@@ -7,6 +7,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 CORE := .venv/.installed-core
 DEV := .venv/.installed-dev
+DOCS := .venv/.installed-docs
 DEMO := runs/demo
 # What decides what is installed; the version stands in the last one.
 INSTALLED := pyproject.toml constraints.txt src/warprefine/__init__.py
@@ -14,12 +15,12 @@ INSTALLED := pyproject.toml constraints.txt src/warprefine/__init__.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-everywhere lint format clean
+.PHONY: help demo test test-everywhere coverage lint format docs clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
 
-demo: $(CORE) ## Label a made-up street video from a few of its frames, and report how good the labels are.
+demo: $(CORE) ## Label a procedural street from a few of its frames, and report how good the labels are.
 	$(BIN)/warprefine demo --out $(DEMO)
 	@echo "Open $(DEMO)/report.html in a browser."
 
@@ -28,6 +29,9 @@ test: $(DEV) ## Run the tests.
 
 test-everywhere: $(DEV) ## Run the tests as other machines would: threads, processors, locales, paths, Pythons.
 	WORKERS=$(WORKERS) tests/everywhere.sh
+
+coverage: $(DEV) ## Run the tests, and show which lines they reach; build/coverage/index.html has the details.
+	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term --cov-report=html:build/coverage
 
 lint: $(DEV) ## Check form, types and layers.
 	$(BIN)/ruff format --check .
@@ -39,8 +43,11 @@ format: $(DEV) ## Mend the form of the code, as far as a tool can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## Remove .venv, the demo's run and every cache.
-	rm -rf .venv $(DEMO) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+docs: $(DOCS) ## Build the documentation as a site; open build/site/index.html.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+clean: ## Remove .venv, the demo's run, what was built and every cache.
+	rm -rf .venv $(DEMO) build .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(CORE): $(INSTALLED) | $(BIN)/pip
@@ -51,6 +58,11 @@ $(CORE): $(INSTALLED) | $(BIN)/pip
 $(DEV): $(INSTALLED) | $(BIN)/pip
 	@echo "Installing warprefine and its test tools into .venv; the first time this takes a minute or more."
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(CORE) $@
+
+$(DOCS): $(INSTALLED) | $(BIN)/pip
+	@echo "Installing warprefine and what builds its documentation into .venv; this takes a minute or more."
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	@touch $(CORE) $@
 
 $(BIN)/pip:

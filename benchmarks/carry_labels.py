@@ -1,11 +1,11 @@
-"""Compare ways to carry labels by motion alone: along flow, and through SDC-Net's displaced kernels.
+"""Compare motion-only propagation along flow and through SDC-Net's displaced kernels.
 
     python benchmarks/carry_labels.py ../shared/data/camvid --reader camvid --split clip15hz \\
         --keyframes 10::21 --motion dis-medium --motion runs/motion/checkpoints/motion.safetensors
 
-Labels go from each key frame step by step to all frames that are nearer to it than to any other. Where a
-checkpoint has kernels, they carry the labels. Beyond the border its labels are repeated. Prints mean IoU
-in percent by distance from the key frame, and seconds per step.
+Labels are warped from each key frame step by step to all frames that are nearer to it than to any other,
+along the flow and, where a checkpoint has kernels, also through them. Border labels are repeated beyond the
+edge. Prints mean IoU in percent by distance from the key frame, and seconds per step.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from warprefine.cli.options import use_threads
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Frames, LabelMaps
 from warprefine.core.video import Dataset
-from warprefine.evaluation.confusion import count, mean_iou
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_labels
+from warprefine.metrics.confusion import count, mean_iou
 from warprefine.motion.loading import load_motion
 from warprefine.motion.sdcnet_motion import SDCNetMotion
 from warprefine.ops.label_vote import warp_labels
-from warprefine.propagation.schedule import plan
+from warprefine.propagation.units import stepwise_units
 
 HORIZON = 10
 Row = tuple[list[float], float]
@@ -55,8 +55,9 @@ def measure(dataset: Dataset, motion: MotionEstimator, *, kernels: bool) -> Row:
     steps, seconds = 0, 0.0
     for video in dataset.videos:
         with open_frames(video) as frames:
-            for unit in plan(video, HORIZON):
-                labels, before = read_labels(video.labels[unit.key_frame], dataset.classes), unit.key_frame
+            for unit in stepwise_units(video, HORIZON):
+                (before,) = unit.key_frames
+                labels = read_labels(video.labels[before], dataset.classes)
                 for number in unit.frames:
                     start = time.perf_counter()
                     labels = carried(
@@ -72,7 +73,7 @@ def measure(dataset: Dataset, motion: MotionEstimator, *, kernels: bool) -> Row:
 
 
 def main() -> None:
-    """Print one row for each way."""
+    """Print one row for each motion estimator, and one for its kernels."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--reader", default="folder")
@@ -91,9 +92,9 @@ def main() -> None:
         has_kernels = isinstance(motion, SDCNetMotion) and motion.network.final_kernels is not None
         for kernels in (False, True) if has_kernels else (False,):
             scores, seconds = measure(dataset, motion, kernels=kernels)
-            way = f"{motion.name}, kernels" if kernels else motion.name
+            name = f"{motion.name}, kernels" if kernels else motion.name
             cells = " | ".join(f"{score:.1f}" for score in [*scores, float(np.mean(scores))])
-            print(f"| {way} | {cells} | {seconds:.2f} |", flush=True)
+            print(f"| {name} | {cells} | {seconds:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

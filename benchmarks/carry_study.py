@@ -1,15 +1,14 @@
-"""Ask where labels get lost when motion carries them: at boundaries, in hidden pixels, or in resampling.
+"""Measure where labels are lost along flow: at boundaries, in occluded pixels, or by resampling.
 
     python benchmarks/carry_study.py ../shared/data/camvid --reader camvid --split clip15hz \\
         --frames 25: --motion dis-medium --motion dis-fine --class Pole
 
-The labels of every frame go one frame and five frames on, forwards and backwards in time. Five frames they
-go twice: at once, along the flows of the steps joined into one, and one by one, voted for at every step.
-Beyond the border its labels are repeated. Prints mean IoU in percent of all pixels; of those near a
-boundary of the true labels and far from any; of those that motion finds again when it goes there and back,
-of those that it does not, since something hid them, and of those that come from outside the picture. Which
-these are, each estimator says for itself, or the one named by --judge for all. The time is that of the
-processor for one flow.
+The labels of every frame are warped over one frame and over five, forwards and backwards in time; over five
+frames in two modes: once along composed flow, and by a vote at every step. Border labels are repeated beyond
+the edge. Prints mean IoU in percent of all pixels; of those near a boundary of the true labels and far from
+any; of those where forward and backward flow agree, of those where they do not (occluded), and of those
+whose source lies outside the frame. The flow of this test is each estimator's own, or that of --judge for
+all. The time is CPU time for one flow.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from warprefine.cli.options import use_threads
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import VOID, Flow, Frames, LabelMaps, Masks
 from warprefine.core.video import Dataset, Video
-from warprefine.evaluation.confusion import Confusion, count, iou, mean_iou
 from warprefine.io.frames import FrameSource, open_frames
 from warprefine.io.images import read_labels
+from warprefine.metrics.confusion import Confusion, count, iou, mean_iou
 from warprefine.motion.loading import load_motion
 from warprefine.ops.label_vote import warp_labels
 from warprefine.ops.warp import backward_warp, lands_inside
@@ -41,22 +40,22 @@ from warprefine.ops.warp import backward_warp, lands_inside
 FAR = 5
 NEAR_PX = 4
 LOST_PX = 1
-"""How far from where it began the way there and back may end, for each frame of the way."""
-WAYS = ("1 frame", f"{FAR} frames, at once", f"{FAR} frames, one by one")
-REGIONS = ("all", f"near ({NEAR_PX} px)", "far", "found again", "hidden", "outside")
+"""Largest forward-backward error of agreeing flow, for each frame of the walk."""
+MODES = ("1 frame", f"{FAR} frames, at once", f"{FAR} frames, one by one")
+REGIONS = ("all", f"near ({NEAR_PX} px)", "far", "in agreement", "occluded", "outside")
 SHARES = REGIONS[-2:]
 Counts = dict[tuple[str, str], Confusion]
 
 
 class Enlarged:
-    """A motion estimator that sees frames twice as large as they are."""
+    """A motion estimator that is run on frames enlarged twofold."""
 
     def __init__(self, motion: MotionEstimator) -> None:
         self.name = f"{motion.name}, enlarged"
         self._motion = motion
 
     def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
-        """Return `flow_ba` in pixels of the frames as they are."""
+        """Return `flow_ba` in pixels of the frames before enlarging."""
         flow = self._motion(*(self._twice(frame) for frame in (frame_b, frame_a)))
         return functional.avg_pool2d(flow, 2) / 2
 
@@ -72,20 +71,20 @@ class Flows:
     def __init__(self, motion: MotionEstimator, frames: FrameSource) -> None:
         self._motion = motion
         self._frames = frames
-        self._known: dict[tuple[int, int], Flow] = {}
+        self._flows: dict[tuple[int, int], Flow] = {}
         self.seconds: list[float] = []
 
     def __call__(self, b: int, a: int) -> Flow:
         """Return `flow_ba`."""
-        if (b, a) not in self._known:
+        if (b, a) not in self._flows:
             frame_b, frame_a = self._frames[b], self._frames[a]
             start = time.process_time()
-            self._known[b, a] = self._motion(frame_b, frame_a)
+            self._flows[b, a] = self._motion(frame_b, frame_a)
             self.seconds.append(time.process_time() - start)
-        return self._known[b, a]
+        return self._flows[b, a]
 
-    def joined(self, stops: Sequence[int]) -> Flow:
-        """Return the flow that lives on the last stop and points into the first.
+    def composed(self, stops: Sequence[int]) -> Flow:
+        """Return the composed flow that lives on the last stop and points into the first.
 
         With u between s and t: flow_ts(p) = flow_tu(p) + flow_us(p + flow_tu(p)).
         """
@@ -96,24 +95,24 @@ class Flows:
         return flow
 
 
-def journeys(numbers: range, known: Container[int]) -> Iterator[range]:
-    """List the frames on each way of one step and of FAR steps between two labelled frames."""
+def walks(numbers: range, labelled: Container[int]) -> Iterator[range]:
+    """Yield the frames of each walk of one step and of FAR steps between two labelled frames."""
     for reach in (1, FAR):
         for start in numbers:
             for direction in (1, -1):
                 stops = range(start, start + direction * (reach + 1), direction)
-                if stops[-1] in numbers and start in known and stops[-1] in known:
+                if stops[-1] in numbers and start in labelled and stops[-1] in labelled:
                     yield stops
 
 
-def arrivals(labels: LabelMaps, stops: range, flows: Flows) -> dict[str, LabelMaps]:
-    """Carry the labels of the first stop to the last in every way."""
-    at_once = warp_labels(labels, flows.joined(stops), outside="replicate")
+def warped(labels: LabelMaps, stops: range, flows: Flows) -> dict[str, LabelMaps]:
+    """Warp the labels of the first stop to the last in every mode."""
+    at_once = warp_labels(labels, flows.composed(stops), outside="replicate")
     if len(stops) == 2:
-        return {WAYS[0]: at_once}
+        return {MODES[0]: at_once}
     for before, after in pairwise(stops):
         labels = warp_labels(labels, flows(after, before), outside="replicate")
-    return {WAYS[1]: at_once, WAYS[2]: labels}
+    return {MODES[1]: at_once, MODES[2]: labels}
 
 
 def regions(truth: LabelMaps, stops: range, judge: Flows) -> dict[str, Masks]:
@@ -122,40 +121,40 @@ def regions(truth: LabelMaps, stops: range, judge: Flows) -> dict[str, Masks]:
     disk = (x**2 + y**2 <= NEAR_PX**2).astype(np.uint8)
     plain = truth[0].numpy()
     near = torch.from_numpy(cv2.dilate(plain, disk) != cv2.erode(plain, disk))[None]
-    back, there = judge.joined(stops), judge.joined(stops[::-1])
-    miss = (back + backward_warp(there, back)).norm(dim=1)
-    inside, same = lands_inside(back), miss < LOST_PX * (len(stops) - 1)
+    backward, forward = judge.composed(stops), judge.composed(stops[::-1])
+    miss = (backward + backward_warp(forward, backward)).norm(dim=1)
+    inside, same = lands_inside(backward), miss < LOST_PX * (len(stops) - 1)
     masks = (torch.ones_like(near), near, ~near, inside & same, inside & ~same, ~inside)
     return dict(zip(REGIONS, masks, strict=True))
 
 
 def study(video: Video, dataset: Dataset, flows: Flows, judge: Flows, *, chosen: slice) -> Counts:
-    """Count true and carried labels by way and region."""
+    """Count true and warped labels by mode and region."""
     paths = {**video.truth, **video.labels}
-    known = {number: read_labels(path, dataset.classes) for number, path in paths.items()}
+    truths = {number: read_labels(path, dataset.classes) for number, path in paths.items()}
     counts: Counts = {}
-    for stops in journeys(range(len(video))[chosen], known):
-        truth = known[stops[-1]]
+    for stops in walks(range(len(video))[chosen], truths):
+        truth = truths[stops[-1]]
         masks = regions(truth, stops, judge)
-        for way, labels in arrivals(known[stops[0]], stops, flows).items():
+        for mode, labels in warped(truths[stops[0]], stops, flows).items():
             for region, mask in masks.items():
-                seen = truth.masked_fill(~mask, VOID)
-                found = count(labels, seen, class_count=len(dataset.classes))
-                counts[way, region] = counts.get((way, region), 0) + found
+                within = truth.masked_fill(~mask, VOID)
+                found = count(labels, within, class_count=len(dataset.classes))
+                counts[mode, region] = counts.get((mode, region), 0) + found
     return counts
 
 
-def row(counts: Counts, way: str, classes: Sequence[int]) -> str:
-    """Lay out what was found of one way; shares are of the pixels that have a true class."""
-    everywhere = counts[way, "all"]
-    scores = [mean_iou(counts[way, region]) for region in REGIONS]
-    shares = [counts[way, region][:-1].sum() / everywhere[:-1].sum() for region in SHARES]
+def row(counts: Counts, mode: str, classes: Sequence[int]) -> str:
+    """Return the cells of one mode; shares are of the pixels that have a true class."""
+    everywhere = counts[mode, "all"]
+    scores = [mean_iou(counts[mode, region]) for region in REGIONS]
+    shares = [counts[mode, region][:-1].sum() / everywhere[:-1].sum() for region in SHARES]
     of_classes = [iou(everywhere)[position] for position in classes]
     return " | ".join(f"{100 * score:.1f}" for score in (*scores, *shares, *of_classes))
 
 
 def slice_of(text: str) -> slice:
-    """Read which frames are meant: 25 or :25 are the first 25, 25: those after them."""
+    """Parse a range of frames: 25 or :25 are the first 25, 25: those after them."""
     first, colon, last = text.partition(":")
     return slice(int(first or 0), int(last) if last else None) if colon else slice(int(text))
 
@@ -169,10 +168,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=slice_of, default=slice(None), help="of each video: 25, or 25:")
     parser.add_argument("--motion", action="append", default=[])
     parser.add_argument(
-        "--enlarged", action="append", default=[], help="motion that sees frames twice as large"
+        "--enlarged", action="append", default=[], help="motion run on frames enlarged twofold"
     )
-    parser.add_argument("--judge", help="motion that says what is hidden; else each says it itself")
-    parser.add_argument("--class", action="append", default=[], dest="shown", help="class whose IoU is told")
+    parser.add_argument("--judge", help="motion whose flow decides what is occluded; else each its own")
+    parser.add_argument("--class", action="append", default=[], dest="shown", help="class whose IoU to print")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     if not given.motion + given.enlarged:
@@ -199,12 +198,12 @@ def main() -> None:
                 found = study(video, dataset, flows, common or flows, chosen=given.frames)
                 so_far.update({key: so_far.get(key, 0) + matrix for key, matrix in found.items()})
                 seconds[motion.name] += flows.seconds
-    head = ["motion", "way", *REGIONS, *(f"% {region}" for region in SHARES), *given.shown, "ms"]
+    head = ["motion", "mode", *REGIONS, *(f"% {region}" for region in SHARES), *given.shown, "ms"]
     print(f"| {' | '.join(head)} |\n{'|---' * len(head)}|")
     for name, of_motion in counts.items():
         spent = 1000 * statistics.median(seconds[name])
-        for way in WAYS:
-            print(f"| {name} | {way} | {row(of_motion, way, classes)} | {spent:.0f} |")
+        for mode in MODES:
+            print(f"| {name} | {mode} | {row(of_motion, mode, classes)} | {spent:.0f} |")
 
 
 if __name__ == "__main__":

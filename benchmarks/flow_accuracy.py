@@ -1,4 +1,4 @@
-"""Measure the end-point error of motion estimators on pictures whose motion was measured.
+"""Measure the end-point error of motion estimators on image pairs with ground-truth flow.
 
 Example: python benchmarks/flow_accuracy.py ../shared/data/flow --weights raft_weights --threads 2
 
@@ -29,7 +29,7 @@ from warprefine.motion.raft import SIZES, RAFTFlow, read_raft
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two pictures, and the file that says how each pixel of the first moves to the second."""
+    """Two images, and the file with the ground-truth flow from the first to the second."""
 
     first: str
     second: str
@@ -60,18 +60,18 @@ PAIRS = {
 
 
 def end_point_errors(flow: Flow, truth: MeasuredFlow) -> Tensor:
-    """Return how far each known pixel's flow misses, in pixels."""
+    """Return the end-point error of each pixel with ground truth, in pixels."""
     return (flow - truth.flow).norm(dim=1)[truth.known]
 
 
 def outlier_share(flow: Flow, truth: MeasuredFlow) -> float:
-    """Return the share of known pixels that miss by more than 3 px and 5 % of the way (KITTI's Fl)."""
+    """Return the share of pixels with an end-point error above 3 px and 5 % of the true flow (KITTI's Fl)."""
     errors, lengths = end_point_errors(flow, truth), truth.flow.norm(dim=1)[truth.known]
     return float(((errors > 3) & (errors > 0.05 * lengths)).float().mean())
 
 
 def estimators(weights: Path | None, *, iterations: int, device: str) -> Iterator[MotionEstimator]:
-    """Make what is compared, one at a time."""
+    """Yield the motion estimators that are compared, one at a time."""
     yield DISFlow("medium")
     yield DISFlow("fast")
     for name in SIZES if weights is not None else ():
@@ -101,17 +101,17 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
-    asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
-    cv2.setNumThreads(asked.threads)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    cv2.setNumThreads(given.threads)
     print("| Pair | Estimator | End-point error (px) | Outliers (%) | Seconds per pair |")
     print("|---|---|---:|---:|---:|")
-    for estimate in estimators(asked.weights, iterations=asked.iterations, device=asked.device):
-        for name in asked.pairs:
+    for estimate in estimators(given.weights, iterations=given.iterations, device=given.device):
+        for name in given.pairs:
             pair = PAIRS[name]
-            first, second = (read_frame(asked.data / path) for path in (pair.first, pair.second))
-            truth = pair.read_truth(asked.data / pair.truth)
-            flow, seconds = timed(estimate, first, second, times=asked.times)
+            first, second = (read_frame(given.data / path) for path in (pair.first, pair.second))
+            truth = pair.read_truth(given.data / pair.truth)
+            flow, seconds = timed(estimate, first, second, times=given.times)
             miss, outliers = float(end_point_errors(flow, truth).mean()), outlier_share(flow, truth)
             print(
                 f"| {name} | {estimate.name} | {miss:.2f} | {100 * outliers:.1f} | {seconds:.2f} |",

@@ -44,19 +44,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--times", type=int, default=7)
     parser.add_argument("--device", default="cpu")
-    asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
-    numba.set_num_threads(asked.threads)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    numba.set_num_threads(given.threads)
     h, w, class_count = 1024, 2048, 19
     generator = torch.Generator().manual_seed(0)
     blobs = torch.randint(0, class_count, (1, 1, h // 32, w // 32), generator=generator).float()
-    labels = functional.interpolate(blobs, size=(h, w), mode="nearest")[:, 0].to(torch.uint8).to(asked.device)
+    labels = functional.interpolate(blobs, size=(h, w), mode="nearest")[:, 0].to(torch.uint8).to(given.device)
     coarse = 8 * torch.randn(1, 2, h // 64, w // 64, generator=generator)
-    flow = functional.interpolate(coarse, size=(h, w), mode="bilinear", align_corners=True).to(asked.device)
-    one_hot = milliseconds(lambda: one_hot_warp(labels, flow, class_count=class_count), times=asked.times)
+    flow = functional.interpolate(coarse, size=(h, w), mode="bilinear", align_corners=True).to(given.device)
+    one_hot = milliseconds(lambda: one_hot_warp(labels, flow, class_count=class_count), times=given.times)
     print(f"one-hot + grid_sample + argmax  {one_hot:8.1f} ms")
     for name, call in {"vote, torch": vote_labels_torch, "vote": vote_labels}.items():
-        taken = milliseconds(lambda call=call: call(labels, flow), times=asked.times)
+        taken = milliseconds(lambda call=call: call(labels, flow), times=given.times)
         print(f"{name:<31} {taken:8.1f} ms   {one_hot / taken:5.1f} x faster")
     agree = vote_labels(labels, flow, outside="replicate")[0] == one_hot_warp(
         labels, flow, class_count=class_count

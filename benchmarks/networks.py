@@ -1,4 +1,4 @@
-"""Measure what each network costs per frame: weights, multiply-adds, time, memory.
+"""Measure the cost of each network per frame: weights, multiply-adds, time, memory.
 
     python benchmarks/networks.py
     python benchmarks/networks.py --device cuda --write docs/networks.md
@@ -34,9 +34,9 @@ from warprefine.motion.flownet2 import FlowNet2, FlowNet2Flow
 from warprefine.motion.raft import RAFT, RAFTFlow
 from warprefine.motion.sdcnet import SDCNet
 from warprefine.motion.sdcnet_motion import SDCNetMotion
+from warprefine.recipe.recipe import RefinerRecipe, SegmenterRecipe
 from warprefine.refinement import REFINERS
 from warprefine.segmentation import SEGMENTERS
-from warprefine.training.recipe import RefinerRecipe, SegmenterRecipe
 
 SIZES = ((360, 480), (512, 1024))
 CLASSES = 19
@@ -75,7 +75,7 @@ def motions(device: torch.device) -> dict[str, Callable[[], tuple[Any, nn.Module
 
 
 def names(device: torch.device) -> dict[str, list[str]]:
-    """List what is measured."""
+    """Return the names of the networks that are measured, by group."""
     return {
         "Segmenters": [name for name in SEGMENTERS if name not in SEPARATELY],
         "Motion estimators": list(motions(device)),
@@ -84,7 +84,7 @@ def names(device: torch.device) -> dict[str, list[str]]:
 
 
 def job(group: str, name: str, size: tuple[int, int], device: torch.device) -> tuple[Any, nn.Module | None]:
-    """Make what labels one frame, and the network that does it."""
+    """Return a function that processes one frame, and the network that it runs."""
     h, w = size
     frame, other = (torch.randint(0, 256, (1, 3, h, w), dtype=torch.uint8, device=device) for _ in "ab")
     if group == "Motion estimators":
@@ -95,7 +95,7 @@ def job(group: str, name: str, size: tuple[int, int], device: torch.device) -> t
         return (lambda: network(frame)), network
     network = REFINERS[name].from_recipe(RefinerRecipe(), CLASSES, FEATURES)
     network = channels_last(network).to(device).eval()
-    seen = RefinerInput(
+    inputs = RefinerInput(
         frame=frame,
         warped_frame=other,
         labels=torch.randint(0, CLASSES, (1, h, w), dtype=torch.uint8, device=device),
@@ -104,7 +104,7 @@ def job(group: str, name: str, size: tuple[int, int], device: torch.device) -> t
             features=torch.randn(1, FEATURES, h // 4, w // 4, device=device),
         ),
     )
-    return (lambda: network(seen)), network
+    return (lambda: network(inputs)), network
 
 
 def measure(group: str, name: str, size: tuple[int, int], device: torch.device) -> dict[str, float]:
@@ -137,7 +137,7 @@ def measure(group: str, name: str, size: tuple[int, int], device: torch.device) 
 
 
 def begin_peak(device: torch.device) -> float:
-    """Forget earlier peaks of memory, and return what is used now, in bytes."""
+    """Reset the peak of memory, and return the memory in use, in bytes."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return float(torch.cuda.memory_allocated(device))
@@ -157,7 +157,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 def table(device: str) -> str:
-    """Measure everything and lay it out."""
+    """Measure all networks and return a Markdown table."""
     lines = []
     sizes = [f"{w} × {h}" for h, w in SIZES]
     for group, listed in names(torch.device(device)).items():
@@ -198,16 +198,16 @@ def main() -> None:
         group, name, size = json.loads(given.one)
         print(json.dumps(measure(group, name, tuple(size), torch.device(given.device))))
         return
-    made = table(given.device)
+    content = table(given.device)
     if given.write is None:
-        print(made)
+        print(content)
         return
     begin, end = BEGIN.format(given.device), END.format(given.device)
     head, _, rest = given.write.read_text(encoding="utf-8").partition(begin)
     _, found, tail = rest.partition(end)
     if not found:
         raise SystemExit(f"{given.write} lacks the marks {begin} and {end}; add them where the table belongs")
-    given.write.write_text(f"{head}{begin}\n{made}{end}{tail}", encoding="utf-8")
+    given.write.write_text(f"{head}{begin}\n{content}{end}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Compare the peak memory of `warprefine propagate` on a long video with that on a short one.
 
 Every frame of either video is labelled from one key frame in its middle, by motion-only, warp-inpaint
-and warp-refine; the networks are small and untrained, which makes no difference to the question.
+and warp-refine; the networks are small and untrained, which does not affect the comparison.
 
 Example: python benchmarks/propagate_memory.py --frames 100 1000
 """
@@ -22,8 +22,8 @@ from warprefine.core.classes import ClassSet
 from warprefine.datasets.class_file import write_classes
 from warprefine.io.checkpoints import Card, save_checkpoint
 from warprefine.io.images import write_frame, write_labels
-from warprefine.training.recipe import RefinerRecipe, SegmenterRecipe
-from warprefine.training.refiner import build_refiner
+from warprefine.recipe.recipe import RefinerRecipe, SegmenterRecipe
+from warprefine.training.refiners.refiner import build_refiner
 from warprefine.training.segmenter import build_segmenter
 
 CLASSES = ClassSet(names=("left", "right"), colors=((200, 80, 60), (60, 120, 200)))
@@ -47,7 +47,7 @@ def make_data(root: Path, *, frames: int, size: tuple[int, int]) -> None:
 
 
 def make_weights(folder: Path) -> dict[str, Path]:
-    """Write an untrained segmenter and refiner that belong together."""
+    """Write an untrained segmenter and an untrained refiner with matching features."""
     teacher = SegmenterRecipe(widths=(8, 8, 8, 8, 8))
     repairer = RefinerRecipe(widths=(8, 8, 8, 8))
     networks = {
@@ -90,13 +90,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--frames", type=int, nargs=2, default=(100, 1000), metavar=("SHORT", "LONG"))
     parser.add_argument("--size", type=int, nargs=2, default=(96, 128), metavar=("H", "W"))
-    asked = parser.parse_args()
+    given = parser.parse_args()
     peaks = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         weights = make_weights(place)
-        for frames in asked.frames:
-            make_data(place / f"data{frames}", frames=frames, size=tuple(asked.size))
+        for frames in given.frames:
+            make_data(place / f"data{frames}", frames=frames, size=tuple(given.size))
             run = place / f"run{frames}"
             peaks.append(peak_memory(place / f"data{frames}", run, weights, horizon=frames // 2))
             written = sum(1 for _ in run.glob("labels/*/clip/*.png"))

@@ -1,9 +1,9 @@
-"""Measure what pretrained weights buy on CamVid when every training may take equally long.
+"""Measure the gain of pretrained weights on CamVid, with equal training time for every network.
 
     python benchmarks/warm_start.py ../shared/data/camvid --minutes 6
 
 Each network is trained on the split `train`, one after the other, in as many steps as fit into the time
-(found out over a few steps before), and scored on the split `test`. Needs the extra [pretrained].
+(estimated over a few steps before), and scored on the split `test`. Needs the extra [pretrained].
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from warprefine import load_recipe, open_dataset
 from warprefine.cli.options import use_threads
 from warprefine.core.protocols import Segmenter
-from warprefine.training.recipe import Recipe, SegmenterRecipe
-from warprefine.training.samples import Samples, labelled_frames
+from warprefine.recipe.recipe import Recipe, SegmenterRecipe
+from warprefine.training.data.samples import Samples, labelled_frames
 from warprefine.training.segmenter import build_segmenter, hold_out, score, train_segmenter
 
 TRIED_STEPS = 12
@@ -47,7 +47,7 @@ def train_for(
         start = time.perf_counter()
         train_segmenter(
             folder / f"{name}.safetensors",
-            network=network,
+            segmenter=network,
             pools=[(kept, 1.0)],
             held_out=held_out if steps > TRIED_STEPS else Samples([]),
             recipe=recipe,

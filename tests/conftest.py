@@ -71,7 +71,7 @@ def shared() -> Path:
 def write_nyuv2(folder: Path, *, h: int = 24, w: int = 32) -> Path:
     """Write NYU-Depth V2 in small, in MATLAB's formats: two frames for training, one for testing.
 
-    The first two are of one scene and 10 s apart. Kind 0 is not labelled, kind k is class (k - 1) % 40.
+    The first two are of one scene and 10 s apart. Label 0 is void, label k is class (k - 1) % 40.
     """
     h5py = pytest.importorskip("h5py", reason="not installed: extra [nyuv2]")
     matlab = pytest.importorskip("scipy.io", reason="not installed: extra [nyuv2]")

@@ -10,7 +10,10 @@ ROOT=$PWD
 WORKERS=${WORKERS:-2}
 PYTEST=$ROOT/.venv/bin/pytest
 export WARPREFINE_SHARED=${WARPREFINE_SHARED:-$ROOT/../shared}
-export WARPREFINE_GOLDEN=${WARPREFINE_GOLDEN:-$WARPREFINE_SHARED/golden}
+# Also for copies of the repository elsewhere; without it, tests take the small set of the repository itself.
+if [ -z "${WARPREFINE_GOLDEN:-}" ] && [ -d "$WARPREFINE_SHARED/golden" ]; then
+    export WARPREFINE_GOLDEN=$WARPREFINE_SHARED/golden
+fi
 SCRATCH=$(mktemp -d)
 trap 'rm -rf "$SCRATCH"' EXIT
 CHOSEN=("$@")

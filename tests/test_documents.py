@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,13 +12,16 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
 from warprefine.cli import app
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+DOCUMENTS = sorted(path for where in ("*", "docs/**/*", "tests/**/*") for path in ROOT.glob(f"{where}.md"))
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
 
 def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -38,6 +43,30 @@ def calls(text: str) -> list[str]:
 def code(text: str) -> str:
     """Return what stands between the fences of a Markdown text."""
     return "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+
+
+def python_blocks(text: str) -> list[str]:
+    """Return the blocks of Python in a Markdown text."""
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def imported_names(block: str) -> list[tuple[str, str]]:
+    """Return each module that Python code imports from, with the name that it takes; "" for the module."""
+    nodes = list(ast.walk(ast.parse(block)))
+    modules = [(alias.name, "") for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return modules + [
+        (node.module or "", alias.name)
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+
+
+def pages_of(nav: Any) -> list[str]:
+    """Return the pages of the site's navigation, in order."""
+    if isinstance(nav, str):
+        return [nav]
+    return [page for entry in (nav.values() if isinstance(nav, dict) else nav) for page in pages_of(entry)]
 
 
 def strays(call: str) -> list[str]:
@@ -103,3 +132,62 @@ def test_readme_begins_with_the_two_commands():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
     assert {"make demo", "make test"} <= {call.partition("#")[0].strip() for call in calls(code(readme))}
+
+
+def test_make_help_lists_every_target():
+    """`make help` names every target that a user may call."""
+    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    assert phony is not None
+
+    assert set(phony[1].split()) == set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_python_in_the_documents_finds_what_it_imports(document):
+    """Every block of Python compiles, and whatever it imports from this package is there."""
+    for block in python_blocks(document.read_text(encoding="utf-8")):
+        compile(block, document.name, "exec")
+        for module, name in imported_names(block):
+            if module.partition(".")[0] == "warprefine":
+                assert not name or hasattr(importlib.import_module(module), name), f"{module}.{name}"
+
+
+def test_readme_shows_python():
+    """The README has at least one block of Python, so that the test above checks something."""
+    assert "warprefine" in {
+        module
+        for block in python_blocks((ROOT / "README.md").read_text(encoding="utf-8"))
+        for module, _ in imported_names(block)
+    }
+
+
+def test_every_document_is_in_the_navigation_of_the_site():
+    """A page that was written can be found in the site, once, as can those at the root of the repository."""
+    docs = {path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")}
+    hooks = ast.parse((ROOT / "docs/hooks.py").read_text(encoding="utf-8"))
+    (at_root,) = (
+        ast.literal_eval(node.value)
+        for node in hooks.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PAGES"
+    )
+
+    assert sorted(pages_of(SITE["nav"])) == sorted([*docs, *at_root.values()])
+    assert [name for name in at_root if not (ROOT / name).is_file()] == []
+
+
+def test_site_asks_nobody_else():
+    """The site brings its own fonts and scripts, so that reading it is nobody else's business."""
+    assert SITE["theme"]["font"] is False
+    assert [*SITE.get("extra_javascript", []), *SITE.get("extra_css", [])] == []
+    assert not {"repo_url", "google_analytics"} & SITE.keys()
+
+
+def test_glossary_is_in_order():
+    """The terms of the glossary come in the order of the alphabet, each once."""
+    rows = (ROOT / "docs/glossary.md").read_text(encoding="utf-8").splitlines()
+    cells = [row.split("|")[1:-1] for row in rows if row.startswith("| ")][1:]
+    terms = [re.sub(r"^.*\((tau)\)$", r"\1", row[0].strip(" `")).lower() for row in cells]
+
+    assert terms == sorted(set(terms))
+    assert all(row[1].strip() for row in cells)
+    assert {len(row) for row in cells} == {3}

@@ -1,4 +1,4 @@
-"""Check what an installation rests on: version, licence, pinned dependencies, and the tests themselves."""
+"""Check what an installation rests on: version, licence, pinned dependencies, automation, and the tests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
 from jaxtyping import TypeCheckError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -65,6 +67,69 @@ def test_licence_is_apache_2():
     assert "END OF TERMS AND CONDITIONS" in text
 
 
+def read_yaml(name: str) -> Any:
+    """Return what a YAML file of the repository says."""
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_citation_names_this_version_and_the_paper():
+    """Whoever cites the software cites this version of it, and the paper by all of its authors."""
+    citation = read_yaml("CITATION.cff")
+    paper = citation["preferred-citation"]
+
+    assert (citation["title"], citation["version"]) == (PROJECT["name"], warprefine.__version__)
+    assert citation["license"] == PROJECT["license"]
+    assert citation["keywords"] == PROJECT["keywords"]
+    assert paper["title"].startswith("Warp-Refine Propagation: Semi-Supervised Auto-labeling")
+    assert [author["family-names"] for author in paper["authors"]] == [
+        *("Ganeshan", "Vallet", "Kudo", "Maeda", "Kerola", "Ambruş", "Park", "Gaidon")
+    ]
+
+
+def test_changelog_has_this_version():
+    """The list of changes has a section for this version, and above it one for what comes next."""
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"^## \[(.*?)\]", changelog, re.MULTILINE)[:2] == ["Unreleased", warprefine.__version__]
+
+
+def test_workflow_runs_on_every_python_that_the_package_names():
+    """The tests run on each Python of the classifiers, the oldest being the one that the package requires."""
+    job = read_yaml(".github/workflows/ci.yml")["jobs"]["test"]
+    prefix = "Programming Language :: Python :: 3."
+    named = [name.rpartition(" ")[2] for name in PROJECT["classifiers"] if name.startswith(prefix)]
+    further = [case["python"] for case in job["strategy"]["matrix"]["include"]]
+
+    assert job["strategy"]["matrix"]["python"] == named
+    assert PROJECT["requires-python"] == f">={named[0]}"
+    assert set(further) <= set(named)
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+
+
+def test_hooks_before_a_commit_are_those_of_make_lint():
+    """What pre-commit runs is what `make lint` runs, from the same environment."""
+    hooks = [hook for repo in read_yaml(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
+    recipe = re.search(
+        r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert recipe is not None
+
+    tools = sorted(set(re.findall(r"\.venv/bin/([\w-]+)", " ".join(hook["entry"] for hook in hooks))))
+
+    assert {hook["language"] for hook in hooks} == {"system"}
+    assert tools == sorted(set(re.findall(r"\$\(BIN\)/([\w-]+)", recipe[1])))
+
+
+@pytest.mark.parametrize("name", ["bug_report", "feature_request"])
+def test_issue_forms_ask_something(name):
+    """Each form has a name, a description and labelled fields, at least one of them required."""
+    form = read_yaml(f".github/ISSUE_TEMPLATE/{name}.yml")
+
+    assert {"name", "description", "body"} <= form.keys()
+    assert all(field["attributes"]["label"] for field in form["body"])
+    assert any(field.get("validations", {}).get("required") for field in form["body"])
+
+
 def test_constraints_pin_every_dependency_within_its_range():
     """What `make` installs is one exact public release of each package, and one that pip may choose."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -100,7 +165,7 @@ def test_shapes_are_checked_while_the_tests_run():
     labels = torch.zeros(1, 4, 5, dtype=torch.uint8)
 
     with pytest.raises(TypeCheckError, match="confidence"):
-        PseudoLabel(labels=labels, confidence=torch.zeros(1, 4, 6), provenance=provenance)
+        PseudoLabel(frame=4, labels=labels, confidence=torch.zeros(1, 4, 6), provenance=provenance)
 
 
 def test_every_test_says_what_it_shows():

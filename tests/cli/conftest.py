@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from warprefine.cli import app
-from warprefine.evaluation import figures, sections
+from warprefine.report import figures, sections
 
 
 def invoke(*words: object) -> Any:
@@ -57,7 +57,7 @@ def content() -> Callable[[Path], dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def trained(tiny_data: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A run in which `train refiner` was called, and what the call said."""
+    """A run in which `train refiner` was called, and what the call printed."""
     run = tmp_path_factory.mktemp("trained") / "run"
     called = invoke("train", "refiner", tiny_data, "--out", run, "--horizon=3", "--recipe", tiny_recipe)
     return run, called

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from warprefine import Dataset, Recipe, open_dataset
 from warprefine.cli import commands, main
 from warprefine.core.progress import Progress
 from warprefine.io.run import RunFolder
-from warprefine.jobs.autolabel import Outcome
+from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.networks import Networks
 from warprefine.propagation.methods import DEFAULT_METHODS, METHODS
 
 
@@ -23,13 +25,18 @@ def table_in(text: str) -> list[str]:
     return lines[start : start + 1 + sum(line.split(" ")[0] in METHODS for line in lines)]
 
 
+def finished_in(run: RunFolder, dataset: Dataset) -> FinishedRun:
+    """Return a run that has labelled nothing."""
+    return FinishedRun(run=run, dataset=dataset, horizon=3, recipe=Recipe(), methods=())
+
+
 # autolabel and evaluate
 
 
 def test_autolabel_and_evaluate_print_the_same_table(
     warprefine: Any, tiny_data: Path, tmp_path: Path
 ) -> None:
-    """What a run said of itself can be asked for again."""
+    """The scores that a run printed can be printed again."""
     labelled = warprefine(
         *("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3"),
         *("--method=oracle", "--method=motion-only"),
@@ -54,16 +61,15 @@ def test_void_can_be_scored_as_a_class(warprefine: Any, tiny_data: Path, tmp_pat
     assert table_in(warprefine("evaluate", tmp_path, "--void-as-class").stdout) != plain
 
 
-def test_autolabel_runs_the_methods_that_it_is_asked_for(
+def test_autolabel_runs_the_methods_that_are_named(
     warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked for some, these in the usual order; asked for all, all; asked for nothing, ours and the cheap."""
-    asked: list[Any] = []
-    outcome = Outcome(run=RunFolder(tmp_path), tau=0.0, scores={})
+    """Some methods run in the usual order; `all` runs all; none named runs ours and the cheap ones."""
+    calls: list[Any] = []
 
-    def note(started: Any, methods: Any) -> Any:
-        asked.append(methods)
-        return outcome
+    def note(networks: Networks, methods: Any) -> FinishedRun:
+        calls.append(methods)
+        return finished_in(networks.context.run, networks.context.dataset)
 
     monkeypatch.setattr(commands, "label", note)
     words = ("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3")
@@ -71,7 +77,7 @@ def test_autolabel_runs_the_methods_that_it_is_asked_for(
     warprefine(*words, "--method=oracle", "--method=motion-only")
     warprefine(*words, "--method=all", "--method=motion-only")
 
-    assert asked == [DEFAULT_METHODS, ("motion-only", "oracle"), METHODS]
+    assert calls == [DEFAULT_METHODS, ("motion-only", "oracle"), tuple(METHODS)]
 
 
 def test_a_broken_clip_is_reported_when_the_others_are_done(
@@ -117,7 +123,7 @@ def test_a_video_that_cannot_be_opened_joins_once_it_is_mended(
 
 
 def test_train_refiner_trains_all_that_it_needs(trained: Any) -> None:
-    """A refiner is taught on cycles, and those need segmenters; labels are not made yet."""
+    """A refiner is trained on cycles, and those need segmenters; no frame is labelled yet."""
     run, called = trained
 
     assert called.exit_code == 0
@@ -131,15 +137,15 @@ def test_train_refiner_trains_all_that_it_needs(trained: Any) -> None:
     assert not (run / "labels").exists()
 
 
-def test_train_side_refiner_trains_all_that_it_needs(
+def test_train_two_sided_refiner_trains_all_that_it_needs(
     warprefine: Any, tiny_data: Path, tiny_recipe: Path, tmp_path: Path
 ) -> None:
-    """It is taught beside segmenters, like the refiner, but neither needs the other; it labels elsewhere."""
+    """It is trained beside segmenters, like the refiner, but neither needs the other; another run uses it."""
     words = (tiny_data, "--horizon=3", "--recipe", tiny_recipe, "--out")
-    trained = warprefine("train", "side-refiner", *words, tmp_path / "trained")
+    trained = warprefine("train", "two-sided-refiner", *words, tmp_path / "trained")
     checkpoints = tmp_path / "trained/checkpoints"
-    made = {path.stem for path in checkpoints.iterdir()}
-    weights = {part: checkpoints / f"{part}.safetensors" for part in ("segmenter", "side-refiner")}
+    written = {path.stem for path in checkpoints.iterdir()}
+    weights = {part: checkpoints / f"{part}.safetensors" for part in ("segmenter", "two-sided-refiner")}
 
     used = warprefine(
         *("propagate", *words, tmp_path / "run", "--method=warp-refine-plus"),
@@ -147,8 +153,8 @@ def test_train_side_refiner_trains_all_that_it_needs(
     )
 
     assert (trained.exit_code, used.exit_code) == (0, 0), trained.output + used.output
-    assert f"weights: {checkpoints / 'side-refiner.safetensors'}" in trained.stdout
-    assert made == {"segmenter", "segmenter-fold0", "segmenter-fold1", "side-refiner"}
+    assert f"weights: {checkpoints / 'two-sided-refiner.safetensors'}" in trained.stdout
+    assert written == {"segmenter", "segmenter-fold0", "segmenter-fold1", "two-sided-refiner"}
     for part, path in weights.items():
         assert (tmp_path / f"run/checkpoints/{part}.safetensors").read_bytes() == path.read_bytes()
     assert len(list((tmp_path / "run/checkpoints").iterdir())) == 2
@@ -200,7 +206,7 @@ def test_motion_is_trained_without_labels_and_then_used(
     assert re.search(r"photometric error on held-out frames: 0\.\d+ before, 0\.\d+ after", trained.stdout)
     flows = [path.name for path in (tmp_path / "run/cache/flow").iterdir()]
     assert len(flows) == 1
-    assert re.fullmatch(r"sdcnet-[0-9a-f]{12}-dis-ultrafast", flows[0])
+    assert re.fullmatch(r"sdcnet-[0-9a-f]{16}-dis-ultrafast", flows[0])
 
 
 def test_motion_that_was_trained_in_a_run_is_used_there(
@@ -231,7 +237,7 @@ def test_propagate_by_motion_needs_no_weights(warprefine: Any, tiny_data: Path, 
 def test_propagate_uses_the_weights_of_another_run(
     warprefine: Any, tiny_data: Path, tmp_path: Path, trained: Any
 ) -> None:
-    """Other key frames, another horizon, the default recipe: labels are made, and nothing is trained."""
+    """Other key frames, another horizon, the default recipe: frames are labelled, nothing is trained."""
     weights = {part: trained[0] / f"checkpoints/{part}.safetensors" for part in ("segmenter", "refiner")}
     result = warprefine(
         *("propagate", tiny_data, "--out", tmp_path, "--horizon=2", "--keyframes=1::3"),
@@ -285,19 +291,21 @@ def test_inspect_finds_every_broken_file(warprefine: Any, data: Path) -> None:
     ]
 
 
-def test_demo_hands_its_options_on(warprefine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_hands_its_options_on(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The demo's command is its job with a progress bar."""
-    asked: dict[str, Any] = {}
+    options: dict[str, Any] = {}
 
-    def run_demo(out: Path, *, device: str, seed: int, progress: Progress) -> Outcome:
-        asked.update(out=out, device=device, seed=seed)
-        return Outcome(run=RunFolder(out), tau=0.0, scores={})
+    def run_demo(out: Path, *, device: str, seed: int, progress: Progress) -> FinishedRun:
+        options.update(out=out, device=device, seed=seed)
+        return finished_in(RunFolder(out), open_dataset(tiny_data))
 
     monkeypatch.setattr(commands, "run_demo", run_demo)
     result = warprefine("demo", "--out", tmp_path / "run", "--seed=4")
 
     assert result.exit_code == 0
-    assert asked == {"out": tmp_path / "run", "device": "cpu", "seed": 4}
+    assert options == {"out": tmp_path / "run", "device": "cpu", "seed": 4}
 
 
 # how commands end
@@ -315,7 +323,7 @@ def test_ctrl_c_says_how_to_go_on(
     result = warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3")
 
     assert result.exit_code == 130
-    assert result.stderr == "error: stopped; run the same command again, it goes on where it stopped\n"
+    assert result.stderr == "error: stopped; run the same command again, it continues where it stopped\n"
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(

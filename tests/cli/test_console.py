@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from warprefine.cli import console as module
-from warprefine.cli.console import GROUPED_FROM, LONGEST_LIST, Bars, log_to, print_summary, say_error
+from warprefine.cli.console import GROUPED_FROM, LONGEST_LIST, Bars, log_to, print_error, print_summary
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import RunFolderError
 from warprefine.datasets.summary import DatasetSummary, VideoSummary
@@ -73,7 +73,7 @@ def test_on_a_terminal_each_task_has_a_bar(terminal: io.StringIO) -> None:
 
 def test_an_error_is_one_line_whatever_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     """Line breaks of other libraries' messages are taken out, names with brackets and colons stay."""
-    say_error("cannot read [b]:car:.png:\n  broken\tdata; " + "copy it again " * 30)
+    print_error("cannot read [b]:car:.png:\n  broken\tdata; " + "copy it again " * 30)
 
     out, err = capsys.readouterr()
     assert out == ""
@@ -125,7 +125,7 @@ def test_kinds_of_videos_are_listed_up_to_forty(capsys: pytest.CaptureFixture[st
 
 
 def test_a_summary_says_what_it_rests_on_and_what_lacks(capsys: pytest.CaptureFixture[str]) -> None:
-    """Shares from a sample are told as such, and each note of the reader is a line."""
+    """Shares from a sample are marked as such, and each note of the reader is a line."""
     print_summary(replace(summary(["a", "b", "c"], notes=("no truth", "no motion")), counted=2))
 
     out, err = capsys.readouterr()
@@ -152,7 +152,7 @@ def test_a_video_that_cannot_be_opened_has_no_size(capsys: pytest.CaptureFixture
 
 
 def test_a_log_is_written_while_it_is_open(tmp_path: Path) -> None:
-    """What the library says during a run is appended to the run's log, and nothing after it."""
+    """What the library logs during a run is appended to the run's log, and nothing after it."""
     logger = logging.getLogger("warprefine.somewhere")
     for number in range(2):
         with log_to(tmp_path / "run"):

@@ -15,7 +15,7 @@ from PIL import Image
 def test_nyuv2_is_converted_and_inspected(
     warprefine: Any, nyuv2: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """The notes of the conversion and those of `inspect` say that raw videos are missing."""
+    """The notes of the conversion and those of `inspect` report that raw videos are missing."""
     source = nyuv2(tmp_path / "nyuv2")
 
     done = warprefine("convert", "nyuv2", source, "--out", tmp_path / "data", "--border", 2)
@@ -63,7 +63,7 @@ def test_camvid_is_converted_and_inspected(warprefine: Any, tmp_path: Path) -> N
 
 
 def test_apolloscape_is_divided_once_for_all(warprefine: Any, tmp_path: Path) -> None:
-    """The file says which record is where, and names the parts from then on."""
+    """The file lists the records of each part, and selects the parts from then on."""
     for record in ("Record001", "Record002"):
         for kind, ending in (("ColorImage", ".jpg"), ("Label", "_bin.png")):
             folder = tmp_path / "apollo/road01_ins" / kind / record / "Camera 5"

@@ -68,7 +68,7 @@ def test_mistakes_end_in_one_line(
 
 
 def test_help_names_every_experiment(warprefine: Callable[..., Any]) -> None:
-    """Whoever asks for help learns what there is to run."""
-    said = warprefine("experiment", "--help").stdout
+    """The help of the command lists what there is to run."""
+    shown = warprefine("experiment", "--help").stdout
 
-    assert all(name in said for name in EXPERIMENTS)
+    assert all(name in shown for name in EXPERIMENTS)

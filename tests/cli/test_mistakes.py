@@ -1,4 +1,4 @@
-"""Tests of what the command line says to a mistake: one line that names the file, and exit code 2."""
+"""Tests of the command line's answer to a mistake: one line that names the file, and exit code 2."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FRAME = "videos/street-000/frames/000004.jpg"
 Spoil = Callable[[Path], list[object] | None]
 
 
-def said_in_one_line(result: Any) -> str:
+def error_line(result: Any) -> str:
     """Return the line on stderr; there is one, and no more."""
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
@@ -170,7 +170,7 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
         r"no motion estimator is called 'dis-mediun'; did you mean 'dis-medium'\?",
     ),
     "motion of the default method": (
-        recipe('[plus]\nmotion = "dis-fin"\n'),
+        recipe('[plus.carry]\nmotion = "dis-fin"\n'),
         r"no motion estimator is called 'dis-fin'; did you mean 'dis-fine'\?",
     ),
     "method": (
@@ -202,7 +202,7 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
 def test_a_mistake_is_one_line_and_costs_nothing(
     warprefine: Any, content: Any, data: Path, tmp_path: Path, mistake: tuple[Spoil, str]
 ) -> None:
-    """It says what was found, what was expected and how to mend it; nothing is claimed, lost or changed."""
+    """It names what was found, what was expected and how to mend it; nothing is claimed, lost or changed."""
     spoil, message = mistake
     shutil.rmtree(data / "videos/street-001")
     more = spoil(data) or []
@@ -211,7 +211,7 @@ def test_a_mistake_is_one_line_and_costs_nothing(
     result = warprefine("autolabel", data, "--out", tmp_path / "run", "--horizon=3", *more)
 
     assert result.exit_code == 2
-    assert re.search(message, said_in_one_line(result))
+    assert re.search(message, error_line(result))
     assert content(data) == before
     assert not (tmp_path / "run/job.json").exists()
     assert not (tmp_path / "run/labels").exists()
@@ -223,32 +223,32 @@ def test_a_machine_without_a_gpu_says_so(warprefine: Any, tiny_data: Path, tmp_p
     result = warprefine("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3", "--device=cuda")
 
     assert result.exit_code == 2
-    assert "device 'cuda' cannot be used here" in said_in_one_line(result)
+    assert "device 'cuda' cannot be used here" in error_line(result)
 
 
 @pytest.mark.parametrize("command", ["autolabel", "train segmenter", "propagate", "inspect"])
-def test_a_data_set_that_is_not_there_is_told_by_every_command(
+def test_a_data_set_that_is_not_there_is_an_error_of_every_command(
     warprefine: Any, tmp_path: Path, command: str
 ) -> None:
-    """The message says how far the path exists."""
+    """The message tells how far the path exists."""
     more = [] if command == "inspect" else ["--out", tmp_path / "run"]
     more += ["--method=motion-only"] if command == "propagate" else []
 
     result = warprefine(*command.split(), tmp_path / "none", *more)
 
     assert result.exit_code == 2
-    assert re.search(r"none does not exist, expected a data set folder", said_in_one_line(result))
+    assert re.search(r"none does not exist, expected a data set folder", error_line(result))
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_below_a_file_cannot_be_written(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
-    """A path that leads through a file is told as what it is."""
+    """A path that leads through a file is reported as what it is."""
     (tmp_path / "file").write_text("mine")
 
     result = warprefine("autolabel", tiny_data, "--out", tmp_path / "file/run", "--horizon=3")
 
     assert result.exit_code == 2
-    assert re.search(r"cannot write .*file/run: a part of the path is a file", said_in_one_line(result))
+    assert re.search(r"cannot write .*file/run: a part of the path is a file", error_line(result))
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -259,7 +259,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("number", REFUSALS)
-def test_a_folder_that_may_not_be_written_is_told_before_the_data_are_read(
+def test_a_folder_that_may_not_be_written_is_found_before_the_data_are_read(
     warprefine: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Nobody waits for a check of all frames to hear that the run has no place."""
@@ -272,10 +272,10 @@ def test_a_folder_that_may_not_be_written_is_told_before_the_data_are_read(
     result = warprefine("autolabel", data, "--out", tmp_path / "run", "--horizon=3")
 
     assert result.exit_code == 2
-    assert re.search(rf"cannot write .*run: {REFUSALS[number]}", said_in_one_line(result))
+    assert re.search(rf"cannot write .*run: {REFUSALS[number]}", error_line(result))
 
 
-def test_a_log_that_may_not_be_written_is_told(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
+def test_a_log_that_may_not_be_written_is_an_error(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
     """A folder where the log should be is no reason for a traceback."""
     (tmp_path / "run/log.txt").mkdir(parents=True)
 
@@ -284,10 +284,10 @@ def test_a_log_that_may_not_be_written_is_told(warprefine: Any, tiny_data: Path,
     )
 
     assert result.exit_code == 2
-    assert re.search(r"cannot write .*log\.txt: there is a folder of that name", said_in_one_line(result))
+    assert re.search(r"cannot write .*log\.txt: there is a folder of that name", error_line(result))
 
 
-def test_a_disk_that_fills_up_is_told_once_and_the_command_goes_on_later(
+def test_a_disk_that_fills_up_is_reported_once_and_the_command_goes_on_later(
     warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not once per video, because no video is to blame."""
@@ -305,9 +305,7 @@ def test_a_disk_that_fills_up_is_told_once_and_the_command_goes_on_later(
         full = warprefine(*words)
 
     assert full.exit_code == 2
-    assert re.search(
-        r"cannot write .*: the disk is full; .* run the same command again", said_in_one_line(full)
-    )
+    assert re.search(r"cannot write .*: the disk is full; .* run the same command again", error_line(full))
     assert warprefine(*words).exit_code == 0
     assert len(list(tmp_path.glob("run/labels/motion-only/*/*.png"))) == 14
     assert list(tmp_path.rglob("*.part")) == []
@@ -326,7 +324,7 @@ def test_the_folder_of_another_job_stays_as_it_is(
     assert result.exit_code == 2
     assert re.search(
         r"run holds a run with horizon = 3, but this command says 2; choose another --out, or give the same",
-        said_in_one_line(result),
+        error_line(result),
     )
     assert content(tmp_path / "run") == before
 
@@ -353,27 +351,27 @@ def test_a_checkpoint_of_other_classes_is_refused(warprefine: Any, tiny_data: Pa
     assert re.search(
         r"segmenter\.safetensors was trained for the classes bed, lamp \(2\), but the data set has sky, "
         r".* \(11\); train anew, or name another checkpoint",
-        said_in_one_line(result),
+        error_line(result),
     )
     assert not (tmp_path / "run/checkpoints").exists()
 
 
 def test_without_weights_nothing_is_propagated(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
-    """`propagate` says what to train instead of training it."""
+    """`propagate` names what to train instead of training it."""
     result = warprefine(
         "propagate", tiny_data, "--out", tmp_path / "run", "--horizon=3", "--method=warp-refine"
     )
 
     assert result.exit_code == 2
-    assert re.search(r"segmenter\.safetensors does not exist; train it first", said_in_one_line(result))
+    assert re.search(r"segmenter\.safetensors does not exist; train it first", error_line(result))
 
 
 def test_only_runs_can_be_evaluated(warprefine: Any, tmp_path: Path) -> None:
-    """A folder that is no run is told, and nothing is written into it."""
+    """A folder that is no run is an error, and nothing is written into it."""
     result = warprefine("evaluate", tmp_path)
 
     assert result.exit_code == 2
-    assert re.search(r"holds no job\.json; expected a folder made by", said_in_one_line(result))
+    assert re.search(r"holds no job\.json; expected a folder made by", error_line(result))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Tests of cli/weights.py: published weights come in, and every checkpoint says what it is."""
+"""Tests of cli/weights.py: published weights are imported, and the card of any checkpoint is shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def raft(tmp_path: Path) -> Path:
 
 
 def test_import_and_show_say_the_same(warprefine: Any, raft: Path, tmp_path: Path) -> None:
-    """What was imported can be asked again: what it is, where it comes from, on which terms."""
+    """Both print the same card: the network, its source and its licence."""
     out = tmp_path / "raft.safetensors"
 
     imported = warprefine("weights", "import", raft, "--as", "raft", "--out", out)

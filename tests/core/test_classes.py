@@ -27,7 +27,7 @@ def test_a_class_is_known_by_its_place() -> None:
 
 
 def test_an_unknown_class_is_named_with_the_known_ones() -> None:
-    """Whoever asks for a class that is not there is told which are."""
+    """The error for a class that does not exist lists those that do."""
     with pytest.raises(LabelError, match="no class is called 'tram'; the classes are road, sky"):
         class_set("road", "sky").position("tram")
 
@@ -105,7 +105,7 @@ def test_labels_are_classes_or_void() -> None:
 
 
 def test_a_stray_label_is_refused_with_the_last_class() -> None:
-    """A label beyond the last class tells where the class set ends."""
+    """The error for a label beyond the last class names where the class set ends."""
     labels = torch.tensor([[[0, 9, 2]]], dtype=torch.uint8)
 
     with pytest.raises(

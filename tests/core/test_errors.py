@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from warprefine.core import errors
-from warprefine.core.errors import WarpRefineError, cut
+from warprefine.core.errors import WarpRefineError, shorten
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from warprefine.core.errors import WarpRefineError, cut
 )
 def test_a_message_lists_five_things_at_most(count: int, expected: str) -> None:
     """A message shows the first five things and says how many it left out."""
-    assert cut(range(count)) == expected
+    assert shorten(range(count)) == expected
 
 
 def test_one_except_clause_catches_every_mistake_of_a_user() -> None:

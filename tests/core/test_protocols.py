@@ -1,7 +1,8 @@
-"""Tests of core/protocols.py: parts are known by what they can do, and live on one device."""
+"""Tests of core/protocols.py: parts are recognised by what they can do, and live on one device."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -12,9 +13,10 @@ from warprefine.core.protocols import (
     RefinerInput,
     Segmentation,
     Segmenter,
-    as_module,
     channels_last,
     device_of,
+    module_of,
+    ready,
 )
 from warprefine.core.tensors import Flow, Frames
 
@@ -47,21 +49,38 @@ def test_a_part_needs_no_base_class() -> None:
 
 
 def test_a_part_without_weights_lives_on_the_cpu() -> None:
-    """Only weights have a place of their own; what has none computes on the CPU."""
+    """Only weights have a device of their own; a part without any computes on the CPU."""
     assert device_of(Still()) == torch.device("cpu")
     assert device_of(nn.ReLU()) == torch.device("cpu")
-    assert as_module(Still()) is None
+
+
+def test_a_part_without_weights_is_no_module() -> None:
+    """A part that is no network cannot be trained, saved or moved, and is named in the error."""
+    with pytest.raises(TypeError, match=r"Still is no torch\.nn\.Module, so it has no weights"):
+        module_of(Still())
+    with pytest.raises(TypeError, match="Still is no"):
+        ready(Still(), torch.device("cpu"))
 
 
 def test_a_part_with_weights_lives_where_they_are() -> None:
-    """A network is asked where it is, not told."""
+    """A network's device is that of its weights."""
     network = nn.Linear(1, 1, device="meta")
 
     assert device_of(network) == torch.device("meta")
-    assert as_module(network) is network
+    assert module_of(network) is network
 
 
-def test_what_the_refiner_sees_moves_as_a_whole() -> None:
+def test_a_network_is_made_ready_for_a_device() -> None:
+    """It moves there, its kernels channels last, and normalises with the statistics of its training."""
+    network = nn.Sequential(nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5))
+
+    assert ready(network, torch.device("meta")) is network
+    assert device_of(network) == torch.device("meta")
+    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert [module.training for module in network.modules()] == [False] * 3
+
+
+def test_the_inputs_of_a_refiner_move_as_a_whole() -> None:
     """All tensors of a step go to the refiner's device together."""
     moved = refiner_input().to(torch.device("meta"))
 

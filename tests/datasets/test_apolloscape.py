@@ -66,7 +66,7 @@ def test_a_drive_is_cut_into_partitions_of_21_frames(root: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["ColorImage/road01_ins", "{}/ColorImage", "a/{}/ColorImage"])
 def test_roads_may_lie_above_or_below_the_pictures(tmp_path: Path, layout: str) -> None:
-    """Wherever the archives were unpacked, names say road, record and camera."""
+    """Wherever the archives were unpacked, names hold road, record and camera."""
     above, below = layout.format("road01_ins").split("ColorImage")
     add_drive(tmp_path / above / "ColorImage", f"{below.strip('/')}/Record001".strip("/"), 21)
 
@@ -136,7 +136,7 @@ def test_a_frame_without_labels_has_no_truth(root: Path) -> None:
 
 
 def test_a_partition_without_its_key_frame_is_left_out(root: Path) -> None:
-    """It is told with the name of the label map that is missing; the others are read."""
+    """It is reported with the name of the missing label map; the others are read."""
     read_apolloscape(root, "all").videos[1].labels[10].unlink()
 
     dataset = read_apolloscape(root, "all")
@@ -164,7 +164,7 @@ def test_a_drive_unpacked_twice_is_refused(root: Path) -> None:
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
-    """A folder without drives is told with the layouts; a missing one as missing."""
+    """A folder without drives is reported with the layouts; a missing one as missing."""
     (tmp_path / "pictures").mkdir()
 
     with pytest.raises(DatasetError, match=r"no drives of ApolloScape: found pictures; expected ROAD/Color"):

@@ -79,8 +79,10 @@ def test_a_file_says_the_same_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", ["test", "all-seed3", "train-seed", "val@", "train-frames"])
 def test_other_splits_are_refused(split: str) -> None:
-    """A wrong name is told with the right ones."""
-    with pytest.raises(DatasetError, match=rf"split '{split}' is none of ApolloScape; expected all, train,"):
+    """A wrong name is reported with the right ones."""
+    with pytest.raises(
+        DatasetError, match=rf"split '{split}' is no split of ApolloScape; expected all, train,"
+    ):
         choose_part(split, COUNTS)
 
 
@@ -120,7 +122,7 @@ def test_a_wrong_file_is_told_in_one_line(tmp_path: Path, content: object, words
 
 
 def test_a_file_that_is_not_there_or_not_json_is_told(tmp_path: Path) -> None:
-    """The message says how to write one."""
+    """The message names the command that writes one."""
     with pytest.raises(DatasetError, match=r"no .*split\.json; write it with `warprefine split apolloscape`"):
         read_record_split(tmp_path / "split.json", FEW)
     (tmp_path / "split.json").write_text("{")

@@ -56,7 +56,7 @@ def test_the_layout_of_segnet_is_read(tmp_path: Path) -> None:
 
 
 def test_a_missing_split_is_told_with_those_that_exist(tmp_path: Path) -> None:
-    """A wrong split is told with the right ones and both layouts."""
+    """A wrong split is reported with the right ones and both layouts."""
     touch(tmp_path / "train" / "a.png", tmp_path / "trainannot" / "a.png", tmp_path / "clip/images/a.png")
 
     with pytest.raises(
@@ -66,7 +66,7 @@ def test_a_missing_split_is_told_with_those_that_exist(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_no_camvid(tmp_path: Path) -> None:
-    """A folder without any split is told as such."""
+    """A folder without any split is reported as such."""
     with pytest.raises(DatasetError, match=r"no split 'train' of CamVid: it holds no folders"):
         read_camvid(tmp_path, "train")
 
@@ -80,7 +80,7 @@ def test_labels_without_pictures_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
-    """A wrong path is told with what was expected there."""
+    """A wrong path is reported with what was expected there."""
     with pytest.raises(DatasetError, match=r"gone does not exist, expected a folder of CamVid"):
         read_camvid(tmp_path / "gone", "train")
 

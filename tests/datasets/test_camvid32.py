@@ -37,7 +37,7 @@ def test_the_drives_are_split_as_everyone_does() -> None:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_split_is_that_of_the_real_data(shared: Path, split: str) -> None:
-    """The published folders of the 11-class version hold what the rule says."""
+    """The published folders of the 11-class version agree with the rule."""
     pictures = list((shared / "data/camvid" / split / "images").iterdir())
 
     assert {split_of(picture.stem) for picture in pictures} == {split}

@@ -146,7 +146,7 @@ def test_the_labelled_frame_may_be_missing_from_the_sequence(root: Path) -> None
 
 
 def test_a_snippet_without_labels_is_noted(root: Path) -> None:
-    """Frames that belong to no label map are no video, and are told."""
+    """Frames that belong to no label map are no video, and are reported."""
     touch(*snippet(root, "train", "ulm_000007"))
 
     dataset = read_cityscapes(root, "train")
@@ -156,7 +156,7 @@ def test_a_snippet_without_labels_is_noted(root: Path) -> None:
 
 
 def test_a_label_map_without_a_picture_is_broken(root: Path) -> None:
-    """The others can be used all the same, and the summary tells which cannot."""
+    """The others can still be used, and the summary reports the broken one."""
     touch(label(root, "train", "ulm_000009_000019"))
 
     dataset = read_cityscapes(root, "train")
@@ -170,14 +170,14 @@ def test_a_label_map_without_a_picture_is_broken(root: Path) -> None:
 
 
 def test_folders_of_cities_must_agree(root: Path) -> None:
-    """A folder Ulm is not the folder ulm; pictures are looked for where the labels say."""
+    """A folder Ulm is not the folder ulm; pictures are looked up in the folder of their labels."""
     (root / "gtFine/train/ulm").rename(root / "gtFine/train/Ulm")
 
     assert [*read_cityscapes(root, "train").broken] == ["ulm_000000_000019"]
 
 
 def test_endings_may_have_any_case_and_hidden_files_are_no_files(root: Path) -> None:
-    """Copies by way of other systems have .PNG and .JPG, .DS_Store and ._ files."""
+    """Copies from other systems have .PNG and .JPG, .DS_Store and ._ files."""
     labels = label(root, "train", "ulm_000000_000019")
     labels.rename(labels.with_suffix(".PNG"))
     paths = snippet(root, "train", "ulm_000000")
@@ -197,19 +197,19 @@ def test_endings_may_have_any_case_and_hidden_files_are_no_files(root: Path) -> 
 
 
 def test_no_file_is_looked_at_by_itself(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """150 000 frames are listed in seconds, because folders are asked, and not files."""
-    asked: list[Path] = []
+    """150 000 frames are listed in seconds, because folders are listed and no file is opened."""
+    listed: list[Path] = []
     stat = Path.stat
 
     def note(path: Path, **options: bool) -> object:
-        asked.append(path)
+        listed.append(path)
         return stat(path, **options)
 
     monkeypatch.setattr(Path, "stat", note)
     read_cityscapes(root, "train")
 
-    assert asked
-    assert {path.suffix for path in asked} == {""}
+    assert listed
+    assert {path.suffix for path in listed} == {""}
 
 
 # coarse and automatic labels, test
@@ -297,7 +297,7 @@ def test_fold_3_trains_on_everything(root: Path) -> None:
     """It is for submissions, and has nothing to be validated with."""
     assert names(root, "cv3-train") == names(root, "trainval")
     with pytest.raises(
-        DatasetError, match="cv3 trains on all cities and holds none back; expected cv0-val, cv1-val or"
+        DatasetError, match="cv3 trains on all cities and holds none out; expected cv0-val, cv1-val or"
     ):
         read_cityscapes(root, "cv3-val")
 
@@ -306,7 +306,7 @@ def test_fold_3_trains_on_everything(root: Path) -> None:
 
 
 def test_a_misspelt_split_is_told_with_the_nearest(root: Path) -> None:
-    """A wrong split is told with the one that was probably meant."""
+    """A wrong split is reported with the one that was probably meant."""
     with pytest.raises(
         DatasetError, match=r"no split of Cityscapes is called 'cv2_val'; did you mean 'cv2-val'\?"
     ):
@@ -314,7 +314,7 @@ def test_a_misspelt_split_is_told_with_the_nearest(root: Path) -> None:
 
 
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
-    """A wrong path is told with what was expected there."""
+    """A wrong path is reported with what was expected there."""
     with pytest.raises(
         DatasetError, match=r"gone does not exist, expected a folder of Cityscapes with gtFine"
     ):
@@ -323,7 +323,7 @@ def test_a_missing_root_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", ["train", "cv0-train", "coarse-extra", "auto-extra", "test"])
 def test_a_wrong_root_is_told_with_what_it_holds(tmp_path: Path, split: str) -> None:
-    """A folder that is no Cityscapes is told with what is in it."""
+    """A folder that is no Cityscapes is reported with what is in it."""
     (tmp_path / "holidays").mkdir()
 
     with pytest.raises(
@@ -388,7 +388,7 @@ def test_a_label_map_of_another_size_is_a_problem(pixels: Path) -> None:
 
 
 def test_what_is_broken_is_a_problem(pixels: Path) -> None:
-    """A label map without a picture is told with the other problems."""
+    """A label map without a picture is reported with the other problems."""
     touch(label(pixels, "train", "ulm_000009_000019"))
 
     (problem,) = summarise(read_cityscapes(pixels, "train"), check=True).problems

@@ -22,7 +22,7 @@ channels = st.integers(0, 255)
 
 @st.composite
 def class_facts(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw the arguments of a class set; made in the test, because type checks draw random numbers."""
+    """Draw the arguments of a class set; built in the test, because type checks draw random numbers."""
     count = draw(st.integers(1, 6))
     numbers = draw(st.permutations(range(6, 255)))  # none of them is a position
     merged = tuple(tuple(numbers[10 * i : 10 * i + draw(st.integers(0, 3))]) for i in range(1, count + 1))
@@ -96,7 +96,7 @@ def test_a_file_written_by_hand_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, content: str, words: str) -> None:
-    """What is wrong in classes.toml is told in one line, with the file, the place and the remedy."""
+    """An error in classes.toml is reported in one line, with the file, the place and the remedy."""
     (tmp_path / "classes.toml").write_text(content)
 
     with pytest.raises(DatasetError, match=words) as caught:
@@ -107,7 +107,7 @@ def test_mistakes_are_named(tmp_path: Path, content: str, words: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """Without classes.toml nothing can be said about labels."""
+    """Without classes.toml the labels have no meaning."""
     with pytest.raises(
         DatasetError, match=r"there is no .*classes\.toml; expected a file that lists the classes"
     ):

@@ -29,7 +29,7 @@ def add_clip(folder: Path, *, frames: int, key_frame: int) -> None:
 
 @pytest.mark.parametrize(("name", "reader", "classes"), [(k, *v) for k, v in READERS.items()], ids=READERS)
 def test_a_split_is_a_data_set_folder(tmp_path: Path, name: str, reader: Reader, classes: ClassSet) -> None:
-    """Each split is read alone, with its classes; one that is not finished is told how to finish it."""
+    """Each split is read alone, with its classes; for an unfinished one the error names the command."""
     add_clip(tmp_path / "test/videos/a", frames=1, key_frame=0)
     again = rf"no finished split 'test' of {name}; run `warprefine convert {name}` with --out .*, it goes on"
     with pytest.raises(DatasetError, match=again):
@@ -47,7 +47,7 @@ def test_a_split_is_a_data_set_folder(tmp_path: Path, name: str, reader: Reader,
 
 @pytest.mark.parametrize(("name", "reader"), [(name, reader) for name, (reader, _) in READERS.items()])
 def test_other_splits_and_folders_are_refused(tmp_path: Path, name: str, reader: Reader) -> None:
-    """A wrong name is told with the right ones, a missing folder with the command that makes it."""
+    """A wrong name is reported with the right ones, a missing folder with the command that writes it."""
     with pytest.raises(DatasetError, match=rf"{name} has no split 'tests'; did you mean 'test'"):
         reader(tmp_path, "tests")
     with pytest.raises(DatasetError, match=rf"expected a folder written by `warprefine convert {name}`"):

@@ -68,7 +68,7 @@ def test_the_object_is_the_object_in_either_coding(tmp_path: Path, foreground: i
 
 
 def test_an_unknown_sequence_is_told_with_those_that_exist(published: Path) -> None:
-    """A wrong name is told with the right ones."""
+    """A wrong name is reported with the right ones."""
     with pytest.raises(
         DatasetError, match=r"no sequence 'bare' of DAVIS: it holds bear, boat; name one of them, or 'all'"
     ):
@@ -86,7 +86,7 @@ def test_a_list_of_missing_sequences_is_refused(published: Path) -> None:
 
 
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
-    """A wrong path is told with what was expected there."""
+    """A wrong path is reported with what was expected there."""
     with pytest.raises(DatasetError, match=r"gone does not exist, expected a folder of DAVIS"):
         read_davis(tmp_path / "gone", "all")
 

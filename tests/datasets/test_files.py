@@ -44,7 +44,7 @@ def test_only_pictures_count_as_frames(tmp_path: Path) -> None:
 
 
 def test_two_frames_of_one_name_are_refused(tmp_path: Path) -> None:
-    """A label map could not tell a.jpg from a.png."""
+    """A label map is matched by stem, so a.jpg and a.png are ambiguous."""
     with pytest.raises(DatasetError, match=r"two frames of .* have the same name: a\.jpg, a\.png; keep one"):
         frames_in(touch(tmp_path, "a.jpg", "a.png", "b.jpg"))
 
@@ -53,7 +53,7 @@ def test_two_frames_of_one_name_are_refused(tmp_path: Path) -> None:
     ("names", "found"), [((), "found nothing"), (("a.heic", "b.heic"), r"found a\.heic, b\.heic")]
 )
 def test_a_folder_without_frames_is_refused(tmp_path: Path, names: tuple[str, ...], found: str) -> None:
-    """The message says what lies there instead, and which endings are read."""
+    """The message lists what lies there instead, and which endings are read."""
     with pytest.raises(
         DatasetError, match=rf"no frames in .*: {found}; expected pictures \(\.jpg, \.jpeg, \.png"
     ):
@@ -89,7 +89,7 @@ def test_a_label_map_without_a_frame_is_refused(tmp_path: Path, what: str) -> No
 
 
 def test_label_maps_are_png_files(tmp_path: Path) -> None:
-    """A lossy label map is told by its ending, before it is opened."""
+    """A lossy label map is recognised by its ending, before it is opened."""
     with pytest.raises(LabelError, match=r"label map .*a\.jpg is a \.jpg file; expected an index PNG"):
         labels_in(touch(tmp_path, "a.jpg"), ["a"], what="key frame")
 
@@ -108,7 +108,7 @@ def test_a_missing_folder_is_told_with_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
-    """A file in the place of a folder is told as one."""
+    """A file in the place of a folder is reported as one."""
     touch(tmp_path, "data")
 
     with pytest.raises(DatasetError, match=r"data is a file, expected a data set; the folder .* holds data"):

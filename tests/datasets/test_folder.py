@@ -1,4 +1,4 @@
-"""Tests of datasets/folder.py: the native layout, and what is said when a folder is not laid out like it."""
+"""Tests of datasets/folder.py: the native layout, and the errors when a folder has another one."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_videos_come_in_natural_order(root: Path) -> None:
 
 
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
-    """A wrong path is told with what was expected there."""
+    """A wrong path is reported with what was expected there."""
     with pytest.raises(
         DatasetError, match=r"gone does not exist, expected a data set folder with classes\.toml"
     ):
@@ -110,7 +110,7 @@ def test_a_folder_without_classes_is_refused(root: Path) -> None:
 
 
 def test_a_folder_without_a_videos_folder_is_refused(tmp_path: Path) -> None:
-    """Frames that lie beside classes.toml are not found, and the message says where they belong."""
+    """Frames that lie beside classes.toml are not found, and the message names their place."""
     write_classes(tmp_path / "classes.toml", CLASSES)
     touch(tmp_path / "frames" / "1.jpg")
 
@@ -121,7 +121,7 @@ def test_a_folder_without_a_videos_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_videos_are_refused(tmp_path: Path) -> None:
-    """An empty videos folder is told as such."""
+    """An empty videos folder is reported as such."""
     write_classes(tmp_path / "classes.toml", CLASSES)
     touch(tmp_path / "videos" / "notes.txt")
 
@@ -164,7 +164,7 @@ def test_a_key_frame_without_a_frame_is_refused(root: Path) -> None:
 
 
 def test_a_broken_video_file_is_named(root: Path) -> None:
-    """A video file that cannot be counted is told with its name; the other videos are read all the same."""
+    """A video file that cannot be counted is reported by name; the other videos are still read."""
     touch(root / "videos" / "robot.mp4")
 
     dataset = read_folder(root, "train")
@@ -175,7 +175,7 @@ def test_a_broken_video_file_is_named(root: Path) -> None:
 
 
 def test_a_data_set_of_broken_videos_only_is_refused(root: Path) -> None:
-    """Where no video can be read there is nothing to do but to say what is wrong with the first."""
+    """Where no video can be read, the error of the first is raised."""
     (root / "videos" / "drive").rename(root / "elsewhere")
     touch(root / "videos" / "robot.mp4")
 

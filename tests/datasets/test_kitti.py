@@ -59,7 +59,7 @@ def test_neighbours_are_found_where_they_are_unpacked(root: Path, place: str) ->
 
 
 def test_gaps_are_noted(root: Path) -> None:
-    """Scenes that end early and frames that were lost are told."""
+    """Scenes that end early and missing frames are reported."""
     for number in range(9):
         touch(*scene(root, number, range(21)))
     touch(*scene(root, 9, range(15)))
@@ -71,7 +71,7 @@ def test_gaps_are_noted(root: Path) -> None:
 
 
 def test_a_scene_without_labels_is_noted(root: Path) -> None:
-    """A scene of the multi-view extension that nobody labelled is no video."""
+    """An unlabelled scene of the multi-view extension is no video."""
     for number in range(11):
         touch(*scene(root / "multiview", number, range(21)))
 
@@ -90,7 +90,7 @@ def test_folds_take_every_fourth_label_map(root: Path) -> None:
 
 
 def test_a_missing_picture_leaves_the_folds_as_they_are(root: Path) -> None:
-    """Whoever lacks a picture has the folds of all others, less that picture."""
+    """A missing picture leaves the folds of all others unchanged, less that picture."""
     (root / "training/image_2/000001_10.png").unlink()
 
     dataset = read_kitti(root, "fold1-val")
@@ -103,7 +103,7 @@ def test_a_missing_picture_leaves_the_folds_as_they_are(root: Path) -> None:
 
 
 def test_frames_of_the_test_set_have_no_labels(root: Path) -> None:
-    """Only the frames that are to be handed in are read, each by itself."""
+    """Only the frames to submit are read, each by itself."""
     touch(root / "testing/image_2/000000_09.png", root / "testing/image_2/000000_11.png")
 
     videos = read_kitti(root, "test").videos
@@ -113,7 +113,7 @@ def test_frames_of_the_test_set_have_no_labels(root: Path) -> None:
 
 
 def test_endings_may_have_any_case_and_hidden_files_are_no_files(root: Path) -> None:
-    """Copies by way of other systems have .PNG and .JPG, .DS_Store and ._ files."""
+    """Copies from other systems have .PNG and .JPG, .DS_Store and ._ files."""
     labels = root / "training/semantic/000000_10.png"
     labels.rename(labels.with_suffix(".PNG"))
     frame = root / "training/image_2/000001_10.png"
@@ -157,7 +157,7 @@ def test_a_truncated_picture_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_split_is_told_with_the_nearest(root: Path) -> None:
-    """A wrong split is told with the one that was probably meant."""
+    """A wrong split is reported with the one that was probably meant."""
     with pytest.raises(
         DatasetError, match=r"no split of KITTI semantics is called 'trian'; did you mean 'train'\?"
     ):
@@ -165,7 +165,7 @@ def test_a_misspelt_split_is_told_with_the_nearest(root: Path) -> None:
 
 
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
-    """A wrong path is told with what was expected there."""
+    """A wrong path is reported with what was expected there."""
     with pytest.raises(DatasetError, match=r"gone does not exist, expected a folder of KITTI semantics"):
         read_kitti(tmp_path / "gone", "train")
 
@@ -174,7 +174,7 @@ def test_a_missing_root_is_named(tmp_path: Path) -> None:
     ("split", "expected"), [("train", "label maps such as"), ("test", "pictures such as")]
 )
 def test_a_wrong_root_is_told_with_what_it_holds(tmp_path: Path, split: str, expected: str) -> None:
-    """A folder that is no KITTI is told with what is in it."""
+    """A folder that is no KITTI is reported with what is in it."""
     (tmp_path / "data_scene_flow").mkdir()
 
     with pytest.raises(DatasetError, match=rf"does not exist, expected {expected}.*holds data_scene_flow"):

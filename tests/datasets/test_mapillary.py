@@ -85,7 +85,7 @@ def test_labels_that_are_not_evaluated_are_void(root: Path) -> None:
 
 
 def test_a_picture_without_labels_is_left_out(root: Path) -> None:
-    """It is told by name, and the others are read; where all are bare nothing is."""
+    """It is reported by name, and the others are read; where all are bare nothing is."""
     (root / "training/v1.2/labels/b.png").unlink()
 
     dataset = read_mapillary(root, "train")

@@ -25,7 +25,7 @@ def root(nyuv2: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def test_split_and_names_are_read(root: Path) -> None:
-    """MATLAB counts from 1, we from 0; texts are told by reference."""
+    """MATLAB counts from 1, we from 0; texts are stored by reference."""
     with open_labelled_frames(root) as frames:
         assert (frames.train, frames.test, len(frames)) == ((0, 1), (2,), 3)
         assert frames.scenes == ("kitchen_0004", "kitchen_0004", "bedroom_0001")
@@ -43,8 +43,8 @@ def test_pictures_stand_upright(root: Path) -> None:
     assert frame[0, 2, 5, 30] == images[1, 2, 30, 5]
 
 
-def test_kinds_become_classes(root: Path) -> None:
-    """Kind k is the class that the mapping names for it, counted from 0; kind 0 is VOID."""
+def test_raw_labels_become_classes(root: Path) -> None:
+    """Raw label k is the class that the mapping names for it, counted from 0; raw label 0 is VOID."""
     with h5py.File(root / "nyu_depth_v2_labeled.mat", "r+") as file:
         file["labels"][2, :4, 7] = [0, 1, 41, 894]
     with open_labelled_frames(root) as frames:
@@ -54,8 +54,8 @@ def test_kinds_become_classes(root: Path) -> None:
     assert labels[0, 7, :4].tolist() == [VOID, 0, 0, 13]
 
 
-def test_a_kind_beyond_the_mapping_is_refused(root: Path) -> None:
-    """A mapping of fewer kinds belongs to other labels."""
+def test_a_raw_label_beyond_the_mapping_is_refused(root: Path) -> None:
+    """A mapping of fewer raw labels belongs to other label maps."""
     matlab.savemat(root / "classMapping40.mat", {"mapClass": [[1, 40]]})
 
     with open_labelled_frames(root) as frames, pytest.raises(LabelError, match=r"but .* ends at 2; expected"):
@@ -115,10 +115,10 @@ def test_a_file_without_pictures_is_refused(root: Path) -> None:
 def test_without_the_packages_the_extra_is_named(
     root: Path, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who did not install them learns how."""
+    """The error names the extra to install."""
     monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]
 
     with pytest.raises(
-        DatasetError, match=rf"'{package}', which opens .*; pip install 'warprefine\[nyuv2\]'"
+        DatasetError, match=rf"'{package}', which reads .*; pip install 'warprefine\[nyuv2\]'"
     ):
         open_labelled_frames(root).__enter__()

@@ -1,4 +1,4 @@
-"""Tests of datasets/opening.py: a data set is named in few words."""
+"""Tests of datasets/opening.py: a data set is named by a few settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from warprefine.datasets.opening import open_dataset, parse_key_frames, parse_sp
 
 
 def test_a_split_may_end_in_a_slice(tiny_data: Path) -> None:
-    """Of two videos the second one alone is opened; what was asked for is remembered as it was written."""
+    """Of two videos the second one alone is opened; the settings are recorded as they were written."""
     dataset = open_dataset(tiny_data, split="train[1:]")
 
     assert [video.name for video in dataset.videos] == ["street-001"]
@@ -28,7 +28,7 @@ def test_a_split_may_end_in_a_slice(tiny_data: Path) -> None:
     ],
 )
 def test_words_of_a_split(text: str, expected: tuple[str, slice | None]) -> None:
-    """What stands in brackets says which videos are taken, as in Python."""
+    """The brackets slice the videos, as in Python."""
     assert parse_split(text) == expected
 
 

@@ -67,7 +67,7 @@ def test_only_wanted_endings_are_found(tmp_path: Path) -> None:
 
 
 def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
-    """Nobody knows which of two pictures of one frame is meant, wherever they lie."""
+    """Two pictures of one frame are ambiguous, wherever they lie."""
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.png").touch()
@@ -98,7 +98,7 @@ def test_a_clip_reaches_equally_far_to_both_sides() -> None:
     [(12, 13, 29), (9, 10, 29), (18, 19, 29), (20, 9, 19), (29, 9, 28), (25, 9, 24)],
 )
 def test_a_clip_ends_at_a_gap(missing: int, first: int, last: int) -> None:
-    """What lies behind a missing frame is left out, and the note says how far the clip goes."""
+    """What lies behind a missing frame is left out, and the note lists the frames of the clip."""
     present = (number for number in range(30) if number != missing)
     clips = cut_clips(labels(19), pictures(*present), reach=10, expected="there")
 
@@ -161,7 +161,7 @@ def test_no_picture_at_all_is_an_error() -> None:
 
 
 def test_runs_without_a_label_are_noted() -> None:
-    """Frames that belong to no labelled one are told as runs; a labelled snippet's other frames are none."""
+    """Frames outside labelled snippets are listed as runs; a labelled snippet's other frames are not."""
     present = pictures(*range(30), *range(40, 42)) | pictures(7, recording="ulm_000001")
 
     notes = note_unlabelled([*present, "cover"], labels(19), before=19, after=10)

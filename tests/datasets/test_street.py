@@ -1,4 +1,4 @@
-"""The made-up street: what it says about itself is true, and it is worth an experiment."""
+"""The synthetic street: its ground truth is exact, and it suits experiments."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def uniform(labels: LabelMaps) -> Tensor:
 def test_a_frame_warped_along_the_flow_looks_like_the_other(scene: StreetScene, b: int, a: int):
     """Colours found along the flow differ by noise and light only; colours at the same place by far more."""
     frame_b, frame_a = scene.frame(b).float(), scene.frame(a).float()
-    seen = ~scene.occluded(b, a)[:, None].expand_as(frame_b)
+    visible = ~scene.occluded(b, a)[:, None].expand_as(frame_b)
 
-    along_flow = (backward_warp(frame_a, scene.flow(b, a)) - frame_b)[seen].abs().mean()
-    in_place = (frame_a - frame_b)[seen].abs().mean()
+    along_flow = (backward_warp(frame_a, scene.flow(b, a)) - frame_b)[visible].abs().mean()
+    in_place = (frame_a - frame_b)[visible].abs().mean()
 
     assert along_flow < 9
     assert along_flow < 0.6 * in_place
@@ -63,7 +63,7 @@ def test_a_frame_warped_along_the_flow_looks_like_the_other(scene: StreetScene, 
 
 @pytest.mark.parametrize(("b", "a"), PAIRS)
 def test_labels_go_along_with_the_flow(scene: StreetScene, b: int, a: int):
-    """Away from borders, what can be seen in both frames has the same label in both."""
+    """Away from borders, points visible in both frames have the same label in both."""
     labels_b, found = scene.labels(b), looked_up(scene.labels(a), scene.flow(b, a))
     inner = ~scene.occluded(b, a) & uniform(labels_b) & uniform(found)
 
@@ -73,7 +73,7 @@ def test_labels_go_along_with_the_flow(scene: StreetScene, b: int, a: int):
 
 @pytest.mark.parametrize(("b", "a"), PAIRS)
 def test_what_is_seen_comes_back_and_what_is_occluded_does_not(scene: StreetScene, b: int, a: int):
-    """Going along the flow and back again tells seen from hidden, without a look at the geometry."""
+    """Forward-backward consistency of the flow separates visible from hidden, without the geometry."""
     flow_ba = scene.flow(b, a)
     miss = (flow_ba + backward_warp(scene.flow(a, b), flow_ba)).norm(dim=1)
     occluded, inside = scene.occluded(b, a), lands_inside(flow_ba)
@@ -117,7 +117,7 @@ def edge_offsets(pixels: Tensor, labels: LabelMaps, before: int, after: int) -> 
 
 
 def test_near_things_move_more_than_far_ones(scene: StreetScene):
-    """The motion of a pixel tells its depth: the road at the camera's feet moves, the sky hardly does."""
+    """The motion of a pixel depends on its depth: the road below the camera moves, the sky hardly does."""
     speed, labels = scene.flow(6, 5).norm(dim=1), scene.labels(6)
 
     assert speed[labels == SKY].max() < 3
@@ -126,7 +126,7 @@ def test_near_things_move_more_than_far_ones(scene: StreetScene):
 
 
 def test_optical_flow_can_follow_the_scene(scene: StreetScene):
-    """Dense inverse search finds the exact flow within half a pixel on most of what can be seen."""
+    """Dense inverse search finds the exact flow within half a pixel on most visible pixels."""
     gray_b, gray_a = (cv2.cvtColor(pixels(scene, t), cv2.COLOR_RGB2GRAY) for t in (6, 5))
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
@@ -191,7 +191,7 @@ def test_every_class_and_void_occurs(scene: StreetScene, small: StreetScene):
 
 
 def test_a_seed_gives_one_street_in_whatever_order_it_is_asked_for(small: StreetScene):
-    """Frames may be asked for in any order, and a longer scene begins byte for byte as a shorter one."""
+    """Frames may be rendered in any order, and a longer scene begins byte for byte as a shorter one."""
     again = StreetScene(seed=small.seed, h=small.h, w=small.w, length=4)
     for t in range(3):
         again.frame(t)
@@ -234,8 +234,8 @@ def test_any_size_will_do():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"h": 16}, r"16 x 320 pixels \(h x w\); expected at least 32 each way"),
-        ({"w": 31}, r"192 x 31 pixels \(h x w\); expected at least 32 each way"),
+        ({"h": 16}, r"16 x 320 pixels \(h x w\); expected at least 32 on each side"),
+        ({"w": 31}, r"192 x 31 pixels \(h x w\); expected at least 32 on each side"),
         ({"length": 0}, "a street of 0 frames; expected at least one"),
         ({"seed": -1}, "a street of seed -1; expected a whole number from 0 up"),
     ],
@@ -261,7 +261,7 @@ def test_a_frame_beyond_the_end_is_refused(small: StreetScene, t: int):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, list[tuple[int, int]]]:
-    """Two written videos of five frames, read back, and what was heard of the progress meanwhile."""
+    """Two written videos of five frames, read back, and the progress reports meanwhile."""
     root = tmp_path_factory.mktemp("street")
     heard: list[tuple[int, int]] = []
 
@@ -303,7 +303,7 @@ def test_writing_tells_how_far_it_is(written: tuple[Dataset, list[tuple[int, int
 @pytest.mark.parametrize("videos", [0, 1001])
 def test_writing_no_or_too_many_videos_is_refused(tmp_path: Path, videos: int):
     """Two seeds share no street, so there is an end to the streets of one seed."""
-    with pytest.raises(DatasetError, match=f"{videos} street videos asked for in .*; expected 1 to 1000"):
+    with pytest.raises(DatasetError, match=f"{videos} street videos requested in .*; expected 1 to 1000"):
         write_street(tmp_path, videos=videos)
 
 

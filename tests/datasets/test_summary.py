@@ -47,7 +47,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def test_frames_and_pixels_are_counted(dataset: Dataset) -> None:
-    """Key frames, truth and sizes are told for each video; only key frames count for the classes."""
+    """Key frames, truth and sizes are listed for each video; only key frames count for the classes."""
     summary = summarise(dataset)
 
     (video,) = summary.videos
@@ -73,7 +73,7 @@ def test_a_sound_data_set_has_no_problems(dataset: Dataset) -> None:
 
 
 def test_every_problem_is_told_once(dataset: Dataset) -> None:
-    """Broken frames, labels and truth are all told, one line each, and the rest is still counted."""
+    """Damaged frames, labels and truth are all reported, one line each, and the rest is still counted."""
     video = dataset.videos[0]
     Path(video.frame_paths[1]).write_text("no picture")
     write_frame(Path(video.frame_paths[3]), torch.zeros(1, 3, H + 1, W, dtype=torch.uint8))
@@ -91,7 +91,7 @@ def test_every_problem_is_told_once(dataset: Dataset) -> None:
 
 
 def test_a_frame_that_is_gone_is_one_problem(dataset: Dataset) -> None:
-    """A missing frame 0 is told once, and hides no other problem."""
+    """A missing frame 0 is reported once, and hides no other problem."""
     video = dataset.videos[0]
     Path(video.frame_paths[0]).unlink()
     Path(video.frame_paths[2]).write_text("no picture")
@@ -105,7 +105,7 @@ def test_a_frame_that_is_gone_is_one_problem(dataset: Dataset) -> None:
 
 
 def test_without_checking_problems_are_raised(dataset: Dataset) -> None:
-    """A summary that cannot be made says why."""
+    """A summary that cannot be computed raises the reason."""
     Path(dataset.videos[0].labels[2]).write_text("no picture")
 
     with pytest.raises(LabelError, match=r"labels2\.png is no picture"):
@@ -135,7 +135,7 @@ def test_only_labelled_frames_are_opened_by_the_check(dataset: Dataset) -> None:
 
 
 def test_a_damaged_video_file_is_one_problem(tmp_path: Path) -> None:
-    """Of a video file the first damaged frame is told, not each one behind it."""
+    """Of a video file the first damaged frame is reported, not each one behind it."""
     path = tmp_path / "robot.avi"
     noise = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
@@ -180,7 +180,7 @@ def test_of_many_label_maps_some_are_counted(dataset: Dataset, monkeypatch: pyte
 
 
 def test_what_is_missing_and_how_far_it_is_are_passed_on(dataset: Dataset) -> None:
-    """The notes of the reader are part of the summary; progress is told after each video."""
+    """The notes of the reader are part of the summary; progress is reported after each video."""
     two = (dataset.videos[0], replace(dataset.videos[0], name="again"))
     heard = []
 

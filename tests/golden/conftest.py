@@ -11,8 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
-GOLDEN = Path(os.environ.get("WARPREFINE_GOLDEN", Path(__file__).parents[3] / "shared/golden"))
-ABSENT = f"no golden numbers at {GOLDEN}; say where they are with WARPREFINE_GOLDEN"
+SUBSET = Path(__file__).parent / "data"
+"""The small set that is part of the repository."""
+
+
+def golden_folder() -> Path:
+    """Return what WARPREFINE_GOLDEN names, else the whole set beside the repository, else the small set."""
+    whole_set = Path(__file__).parents[3] / "shared/golden"
+    return Path(os.environ.get("WARPREFINE_GOLDEN") or (whole_set if whole_set.is_dir() else SUBSET))
+
+
+GOLDEN = golden_folder()
+ABSENT = f"no golden numbers at {GOLDEN}; name another folder with WARPREFINE_GOLDEN"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -24,7 +34,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if files:
         metafunc.parametrize("golden_file", files, ids=[file.stem for file in files])
     else:
-        metafunc.parametrize("golden_file", [pytest.param(None, marks=pytest.mark.skip(reason=ABSENT))])
+        absent = (
+            f"{marker.args[0]} is not in {GOLDEN}; name the folder of the whole set with WARPREFINE_GOLDEN"
+        )
+        metafunc.parametrize("golden_file", [pytest.param(None, marks=pytest.mark.skip(reason=absent))])
 
 
 class Golden:

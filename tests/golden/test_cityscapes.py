@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from warprefine.datasets.cityscapes_labels import CITYSCAPES_LABELS
-from warprefine.evaluation.instance_iou import CityscapesScores
+from warprefine.metrics.instance_iou import CityscapesScores
 
 TABLES = {
     "classScores": "class_iou",

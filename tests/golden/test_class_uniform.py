@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from warprefine.core.tensors import VOID
-from warprefine.training.sampling import Centroid, Draw, class_centroids, draw_epoch
+from warprefine.training.data.sampling import Centroid, Draw, class_centroids, draw_epoch
 
 USED_TILE = 1024
 """The reference's tiles have this size, whatever its configuration says."""

@@ -16,6 +16,7 @@ from tests.golden.conftest import GOLDEN, Golden
 from tests.golden.weights import published_weights
 from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.protocols import Segmenter
+from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.segmentation.hrnet import HRNETS, HRNet, HRNetSize
 from warprefine.segmentation.multiscale import (
     MultiScaleOCR,
@@ -24,7 +25,6 @@ from warprefine.segmentation.multiscale import (
     published_name,
 )
 from warprefine.segmentation.ocr import gather_regions
-from warprefine.training.recipe import SegmenterRecipe
 from warprefine.training.segmenter import segmentation_loss
 
 SMALL = HRNetSize(width=4, bottlenecks=1, units=(1, 1, 1), blocks=1)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.golden.weights import published_weights
+from warprefine.core.tensors import size_of
 from warprefine.io.published import load_renamed
 from warprefine.segmentation.deeplab import DeepLabV3, DeepLabV3Plus
-from warprefine.segmentation.hrnet import convolution, resized, size_of
+from warprefine.segmentation.hrnet import convolution, resized
 from warprefine.segmentation.ocr import ObjectAttention, OCRHead, gather_regions, published_head_name
 from warprefine.segmentation.ocrnet import OCRNet
 from warprefine.segmentation.resnext import RESNETS

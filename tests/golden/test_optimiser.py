@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from warprefine.training.loop import make_optimiser
-from warprefine.training.optimisation import Optimisation
-from warprefine.training.schedules import learning_rate_at
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.training.engine.loop import make_optimiser
+from warprefine.training.engine.schedules import learning_rate_at
 
 NAMES = {"poly": "poly", "poly2": "poly2", "scl-poly": "scaled-poly"}
 

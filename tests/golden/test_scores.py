@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from warprefine.evaluation.confusion import (
+from warprefine.metrics.confusion import (
     count,
     frequency_weighted_iou,
     iou,

@@ -100,7 +100,7 @@ def test_named_tensors_come_back_as_they_were(cache: ArrayCache, rng: np.random.
 
 
 def test_scores_are_kept_in_half_precision(cache: ArrayCache) -> None:
-    """What the segmenter said is rounded once, and the rounded numbers are what everybody sees."""
+    """A segmenter's outputs are rounded once, and all later computations use the rounded numbers."""
     scores = {"logits": torch.randn(1, 3, 4, 5), "features": torch.randn(1, 2, 2, 2).bfloat16()}
 
     kept = cache.put_halves("segmentation/a", scores)

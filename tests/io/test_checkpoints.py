@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +14,21 @@ from safetensors.torch import save_file
 from torch import nn
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import CheckpointError
+from warprefine.core.errors import CheckpointError, RecipeError
+from warprefine.core.network_spec import NetworkSpec
 from warprefine.io.checkpoints import (
     Card,
     begin_from,
     check_classes,
-    fingerprint,
+    check_part,
+    load_network,
     load_weights,
+    own_memory,
     read_card,
     save_checkpoint,
+    weights_fingerprint,
 )
+from warprefine.io.fingerprints import fingerprint_of_file
 
 CARD = Card(
     part="segmenter",
@@ -68,24 +74,24 @@ def test_weights_come_back_to_the_bit(tmp_path: Path) -> None:
     assert filled.state_dict()["1.num_batches_tracked"] == 1
 
 
-def test_a_card_says_what_the_weights_are(checkpoint: Path) -> None:
+def test_a_card_describes_the_weights(checkpoint: Path) -> None:
     """Network, classes, settings, recipe and facts are all there to build the network again."""
     assert read_card(checkpoint) == CARD
 
 
 def test_the_same_weights_give_the_same_file(tmp_path: Path, checkpoint: Path) -> None:
-    """A fingerprint tells whether weights are the same, not when they were saved."""
+    """A fingerprint depends on the weights, not on when they were saved."""
     twin, other = network(), network()
     load_weights(checkpoint, twin)
     save_checkpoint(tmp_path / "twin.safetensors", twin, CARD)
     save_checkpoint(tmp_path / "other.safetensors", other, CARD)
 
-    assert fingerprint(checkpoint) == fingerprint(tmp_path / "twin.safetensors")
-    assert fingerprint(checkpoint) != fingerprint(tmp_path / "other.safetensors")
+    assert fingerprint_of_file(checkpoint) == fingerprint_of_file(tmp_path / "twin.safetensors")
+    assert fingerprint_of_file(checkpoint) != fingerprint_of_file(tmp_path / "other.safetensors")
 
 
-def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:
-    """Weights that are not there cannot be read, and the message says where they should be."""
+def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
+    """Weights that do not exist cannot be read, and the message has their path."""
     with pytest.raises(
         CheckpointError, match=r"no\.safetensors does not exist; train it first, or name another"
     ):
@@ -95,7 +101,7 @@ def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 7, 300, -1])
-def test_a_checkpoint_cut_short_is_told(checkpoint: Path, kept: int) -> None:
+def test_a_checkpoint_cut_short_is_refused(checkpoint: Path, kept: int) -> None:
     """A file that lost its end is refused, wherever it was cut."""
     checkpoint.write_bytes(checkpoint.read_bytes()[:kept])
 
@@ -119,7 +125,7 @@ def test_a_checkpoint_cut_short_is_told(checkpoint: Path, kept: int) -> None:
         {"warprefine": json.dumps({**CARD.__dict__, "class_names": None})},
     ],
 )
-def test_weights_of_other_programs_are_told(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+def test_weights_of_other_programs_are_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
     """A file of weights without our card, or with one of another form, is no checkpoint of ours."""
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors", metadata=metadata)
 
@@ -128,7 +134,7 @@ def test_weights_of_other_programs_are_told(tmp_path: Path, metadata: dict[str, 
 
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
-    """Naming the run folder instead of the file in it is told in one line."""
+    """Naming the run folder instead of the file in it is refused in one line."""
     with pytest.raises(CheckpointError, match="is not a checkpoint of warprefine"):
         read_card(tmp_path)
 
@@ -178,7 +184,7 @@ def test_missing_and_surplus_weights_are_refused(checkpoint: Path, other: nn.Mod
 
 
 def test_weights_of_other_classes_are_refused(checkpoint: Path) -> None:
-    """A network that knows other classes, or these in another order, would mislabel everything."""
+    """A network of other classes, or of these in another order, would mislabel everything."""
     colors = ((0, 0, 0), (9, 9, 9))
     check_classes(checkpoint, CARD, ClassSet(names=("road", "sky"), colors=colors))
 
@@ -200,7 +206,7 @@ class Scored(nn.Module):
 
 
 def test_a_training_may_begin_from_other_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Of a network with other classes everything is taken over but their scores, and the log says so."""
+    """Of a network with other classes everything is loaded but their scores, which the log names."""
     stored, begun = Scored(2), Scored(5)
     before = begun.classifier.weight.detach().clone()
     save_checkpoint(tmp_path / "a.safetensors", stored, CARD)
@@ -210,7 +216,7 @@ def test_a_training_may_begin_from_other_weights(tmp_path: Path, caplog: pytest.
 
     assert torch.equal(begun.trunk[0].weight, stored.trunk[0].weight)
     assert torch.equal(begun.classifier.weight, before)
-    assert "knows 2 classes; anew: classifier.bias, classifier.weight" in caplog.text
+    assert "has 2 classes; not loaded: classifier.bias, classifier.weight" in caplog.text
 
 
 def test_a_trunk_alone_is_enough_to_begin_from(tmp_path: Path) -> None:
@@ -240,3 +246,155 @@ def test_weights_of_another_network_are_nothing_to_begin_from(
 
     with pytest.raises(CheckpointError, match=words):
         begin_from(tmp_path / "a.safetensors", target)
+
+
+SPECS = {
+    "scored": NetworkSpec(make=Scored, settings=("channels",)),
+    "other": NetworkSpec(make=lambda class_count, **settings: Scored(class_count + 1, **settings)),
+}
+CLASSES = ClassSet(names=("road", "sky"), colors=((0, 0, 0), (9, 9, 9)))
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> Path:
+    """A checkpoint of a network of two classes that is not built with its default settings."""
+    card = replace(CARD, network="scored", settings={"channels": 6})
+    save_checkpoint(tmp_path / "scored.safetensors", Scored(2, channels=6), card)
+    return tmp_path / "scored.safetensors"
+
+
+def test_a_network_is_built_again_from_its_checkpoint(tmp_path: Path) -> None:
+    """It has the saved shape and weights, and is ready to be used: evaluation mode, channels last."""
+    saved = Scored(2, channels=6)
+    saved.trunk(torch.randn(2, 3, 8, 8))
+    card = replace(CARD, network="scored", settings={"channels": 6})
+    save_checkpoint(tmp_path / "a.safetensors", saved, card)
+
+    loaded = load_network(tmp_path / "a.safetensors", SPECS, part="segmenter", classes=CLASSES, device=CPU)
+
+    assert isinstance(loaded, Scored)
+    stored = saved.state_dict()
+    assert loaded.state_dict().keys() == stored.keys()
+    assert all(torch.equal(value, stored[key]) for key, value in loaded.state_dict().items())
+    assert not any(module.training for module in loaded.modules())
+    assert loaded.trunk[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_network_is_loaded_onto_its_device(scored: Path) -> None:
+    """All its weights and buffers move to the device."""
+    loaded = load_network(scored, SPECS, part="segmenter", device=torch.device("meta"))
+
+    assert {values.device.type for values in loaded.state_dict().values()} == {"meta"}
+
+
+def test_a_network_of_another_part_is_refused(scored: Path) -> None:
+    """A segmenter is not taken for a refiner, though a network of that name were known."""
+    with pytest.raises(
+        CheckpointError, match=r"scored\.safetensors holds a segmenter, expected a refiner; name another"
+    ):
+        load_network(scored, SPECS, part="refiner", device=CPU)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors holds a segmenter, expected a trunk; name"):
+        check_part(Path("a.safetensors"), CARD, "trunk")
+    check_part(Path("a.safetensors"), CARD, "segmenter")
+
+
+def test_a_network_of_other_classes_is_refused(scored: Path) -> None:
+    """Where the classes are given they have to be the same; where they are not, any will do."""
+    swapped = ClassSet(names=("sky", "road"), colors=CLASSES.colors)
+    with pytest.raises(CheckpointError, match=r"trained for the classes road, sky \(2\), but the data set"):
+        load_network(scored, SPECS, part="segmenter", classes=swapped, device=CPU)
+
+    assert load_network(scored, SPECS, part="segmenter", device=CPU).class_count == 2
+
+
+def test_a_network_of_an_unknown_name_is_refused(scored: Path) -> None:
+    """The message has the nearest name, after the part that is to be loaded."""
+    with pytest.raises(RecipeError, match="no segmenter is called 'scored'; did you mean 'score'"):
+        load_network(scored, {"score": SPECS["scored"]}, part="segmenter", device=CPU)
+
+
+def test_a_network_that_does_not_fit_its_weights_is_refused(tmp_path: Path) -> None:
+    """A card that names another network than the weights are of gives no half-filled network."""
+    card = replace(CARD, network="other", settings={"channels": 6})
+    save_checkpoint(tmp_path / "a.safetensors", Scored(2, channels=6), card)
+
+    with pytest.raises(CheckpointError, match=r"does not fit the network: classifier\.bias, .*weight"):
+        load_network(tmp_path / "a.safetensors", SPECS, part="segmenter", device=CPU)
+
+
+def test_a_missing_network_is_refused(tmp_path: Path) -> None:
+    """A checkpoint that does not exist has no network."""
+    with pytest.raises(CheckpointError, match=r"no\.safetensors does not exist; train it first"):
+        load_network(tmp_path / "no.safetensors", SPECS, part="segmenter", device=CPU)
+
+
+def test_weights_leave_the_memory_of_a_file(tmp_path: Path) -> None:
+    """Weights that are views of a mapped file are copied; the file may change, the network stays."""
+    (tmp_path / "weights").write_bytes(bytes(range(16)) * 1024)
+    owner = network()
+    weight = owner[0].weight
+    with (tmp_path / "weights").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        owner.register_buffer("view", torch.frombuffer(mapped, dtype=torch.uint8, offset=1, count=8))
+
+        own_memory(owner)
+
+        mapped[:] = bytes(len(mapped))
+        assert owner.get_buffer("view").tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert owner[0].weight is weight, "an optimiser that holds the parameter still trains the network"
+
+
+def test_weights_keep_their_values_and_layout_when_copied() -> None:
+    """The copy has the same values, layout and gradients, in other memory."""
+    owner = network().to(memory_format=torch.channels_last)
+    before = {key: value.clone() for key, value in owner.state_dict().items()}
+    places = {key: value.data_ptr() for key, value in owner.state_dict().items()}
+
+    own_memory(owner)
+
+    assert all(torch.equal(value, before[key]) for key, value in owner.state_dict().items())
+    assert all(value.data_ptr() != places[key] for key, value in owner.state_dict().items())
+    assert owner[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert all(parameter.requires_grad and parameter.is_leaf for parameter in owner.parameters())
+
+
+def test_a_fingerprint_of_weights_depends_on_their_values() -> None:
+    """Equal weights have the same fingerprint in any layout; another value, a buffer's too, another one."""
+    one, same = network(), network()
+    same.load_state_dict(one.state_dict())
+    fingerprint = weights_fingerprint(one)
+    assert weights_fingerprint(same.to(memory_format=torch.channels_last)) == fingerprint
+    assert weights_fingerprint(network()) != fingerprint
+
+    same.get_buffer("1.running_mean")[0] += 1
+
+    assert weights_fingerprint(same) != fingerprint
+
+
+def test_a_fingerprint_of_weights_depends_on_the_kind_of_network() -> None:
+    """Two networks without weights, or with the same, differ in what they compute."""
+    assert weights_fingerprint(nn.ReLU()) != weights_fingerprint(nn.Sigmoid())
+
+
+def test_networks_that_share_weights_have_a_fingerprint() -> None:
+    """One tensor may serve in several places, and counts in each of them."""
+    tied, loose = (nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)) for _ in range(2))
+    tied[1].weight = tied[0].weight
+    loose.load_state_dict(tied.state_dict())
+
+    assert weights_fingerprint(tied) == weights_fingerprint(loose)
+
+
+def test_parts_without_weights_are_told_apart_by_name() -> None:
+    """Motion that is no network has its name, and a part without a name that of its type."""
+
+    class Part:
+        pass
+
+    class Named(Part):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    assert weights_fingerprint(Named("pan")) == weights_fingerprint(Named("pan"))
+    assert weights_fingerprint(Named("Part")) == weights_fingerprint(Part())
+    assert len({weights_fingerprint(part) for part in (Named("pan"), Named("tilt"), Part())}) == 3

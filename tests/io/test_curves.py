@@ -1,4 +1,4 @@
-"""Tests of io/curves.py: what a training says of itself, where people look for it."""
+"""Tests of io/curves.py: the values of a training, as JSON lines and as TensorBoard events."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ def test_each_value_is_a_line(tmp_path: Path) -> None:
         ]
 
 
-def test_nothing_said_is_nothing_written(tmp_path: Path) -> None:
-    """A process that says nothing, such as any but the first, touches no file."""
+def test_without_values_nothing_is_written(tmp_path: Path) -> None:
+    """A process that logs nothing, such as any but the first, touches no file."""
     draw(tmp_path / "run")
 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_resumed_training_takes_back_what_it_says_again(tmp_path: Path) -> None:
-    """Steps made twice stand there once, as they were made last; those of other trainings stay."""
+def test_a_resumed_training_replaces_what_it_repeats(tmp_path: Path) -> None:
+    """Repeated steps stand there once, with their last values; those of other trainings stay."""
     draw(tmp_path, 1, 20, 40, 60)
     draw(tmp_path, 40, 60, task="refiner")
 
     draw(tmp_path, 40, value=0.2)
 
-    said = [(line["name"], line["step"], line["value"]) for line in lines(tmp_path)]
-    assert said == [
+    written = [(line["name"], line["step"], line["value"]) for line in lines(tmp_path)]
+    assert written == [
         ("segmenter/loss", 1, 0.1),
         ("segmenter/loss", 20, 0.1),
         ("refiner/loss", 40, 0.1),

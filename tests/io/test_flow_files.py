@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from warprefine.core.errors import FrameError
-from warprefine.io.flow_files import read_disparity, read_flo, read_kitti_flow
+from warprefine.io.flow_files import read_disparity, read_kitti_flow
 
 
 def write_png(path: Path, rgb: NDArray[np.uint16]) -> Path:
@@ -33,13 +33,6 @@ def write_png(path: Path, rgb: NDArray[np.uint16]) -> Path:
     return path
 
 
-def write_flo(path: Path, flow: NDArray[np.float32]) -> Path:
-    """Write a flow (h, w, 2) as Middlebury does."""
-    h, w = flow.shape[:2]
-    path.write_bytes(b"PIEH" + struct.pack("<ii", w, h) + flow.astype("<f4").tobytes())
-    return path
-
-
 def test_convention_kitti_holds_x_in_red_and_y_in_green(tmp_path: Path) -> None:
     """Red 2^15 + 64 means one pixel to the right, green 2^15 - 32 half a pixel up; blue 0 means unknown."""
     zero = 1 << 15
@@ -50,19 +43,6 @@ def test_convention_kitti_holds_x_in_red_and_y_in_green(tmp_path: Path) -> None:
     assert measured.known.tolist() == [[[True, False, True]]]
     assert measured.flow.dtype == torch.float32
     assert measured.flow[0, :, 0].T.tolist() == [[1.0, -0.5], [0.0, 0.0], [-512.0, 511.984375]]
-
-
-def test_flo_holds_x_and_y_of_each_pixel(tmp_path: Path) -> None:
-    """A .flo file gives its numbers back, and 0 where they stand for unknown."""
-    flow = np.array([[[1.5, -2], [1e10, 0]], [[0, np.nan], [1e9, -7]]], np.float32)
-    flow = np.concatenate((flow, flow[:1]))
-
-    measured = read_flo(write_flo(tmp_path / "flow.flo", flow))
-
-    assert measured.known[0].tolist() == [[True, False], [False, True], [True, False]]
-    assert measured.flow.shape == (1, 2, 3, 2)
-    assert measured.flow[0, 0].tolist() == [[1.5, 0], [0, 1e9], [1.5, 0]]
-    assert measured.flow[0, 1].tolist() == [[-2, 0], [0, -7], [-2, 0]]
 
 
 @pytest.mark.parametrize(("dtype", "steps_per_px"), [(np.uint8, 1), (np.uint8, 2), (np.uint16, 256)])
@@ -80,12 +60,10 @@ def test_convention_what_is_near_lies_farther_left_in_the_right_picture(
     assert not measured.flow[0, 1].any()
 
 
-@pytest.mark.parametrize("read", [read_kitti_flow, read_flo])
-def test_a_missing_file_is_named(tmp_path: Path, read: object) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A file that is not there is told by its path."""
-    assert callable(read)
     with pytest.raises(FrameError, match=r"there is no file .*nothing\.png; expected measured motion"):
-        read(tmp_path / "nothing.png")
+        read_kitti_flow(tmp_path / "nothing.png")
 
 
 def test_colours_of_eight_bits_are_no_flow(tmp_path: Path) -> None:
@@ -137,20 +115,3 @@ def test_pixels_that_cannot_be_decoded_are_refused(tmp_path: Path, monkeypatch: 
 
     with pytest.raises(FrameError, match=r"flow\.png: its pixels cannot be decoded; copy it again"):
         read_kitti_flow(path)
-
-
-def test_files_that_are_no_flo_are_refused(tmp_path: Path) -> None:
-    """Another beginning, a header alone, and too few or too many bytes are each told."""
-    path = write_flo(tmp_path / "flow.flo", np.zeros((3, 4, 2), np.float32))
-    content = path.read_bytes()
-
-    for wrong in (b"", b"PIEH", b"HEIP" + content[4:]):
-        path.write_bytes(wrong)
-        with pytest.raises(FrameError, match=r"flow\.flo does not begin with PIEH; expected a \.flo file"):
-            read_flo(path)
-    path.write_bytes(content[:-1])
-    with pytest.raises(FrameError, match=r"has 107 bytes, expected 108 for a flow of 3 × 4 \(h × w\)"):
-        read_flo(path)
-    path.write_bytes(b"PIEH" + struct.pack("<ii", 0, 3))
-    with pytest.raises(FrameError, match="has 12 bytes, expected 12 for a flow of 3 × 0"):
-        read_flo(path)

@@ -55,13 +55,11 @@ class _Code:
 
 
 def test_code_in_a_file_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that asks for a function is refused by that function's name, and the function is not called."""
+    """A file that refers to a function is refused with that function's name, and it is not called."""
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": WEIGHTS, "extra": _Code()}, tmp_path / "bad.pth")
 
-    with pytest.raises(
-        CheckpointError, match=r"bad\.pth asks to run posix\.mkdir; expected tensors"
-    ) as error:
+    with pytest.raises(CheckpointError, match=r"bad\.pth would run posix\.mkdir; expected tensors") as error:
         read_published(tmp_path / "bad.pth")
 
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""Tests of io/run.py: what a run is about, and what it has done already."""
+"""Tests of io/run.py: the job of a run, and which frames are done."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from warprefine.core.errors import RunFolderError
+from warprefine.core.pseudolabel import Provenance
 from warprefine.io.run import RunFolder
 
 JOB = {"horizon": 10, "classes": ["road", "sky"], "recipe": {"segmenter": {"folds": 2, "crop": (64, 96)}}}
 
 
 def test_a_run_is_resumed_by_the_same_job(tmp_path: Path) -> None:
-    """The same job may come back as often as it likes, and nothing is written anew."""
+    """The same job may come back as often as it likes, and nothing is written again."""
     RunFolder(tmp_path / "run").claim(JOB)
     written = (tmp_path / "run/job.json").stat().st_mtime_ns
 
@@ -62,8 +63,8 @@ def test_a_long_list_is_cut_in_the_message(tmp_path: Path) -> None:
         run.claim({"videos": ["a"]})
 
 
-def test_looking_whether_a_job_fits_writes_nothing(tmp_path: Path) -> None:
-    """Before hours of checking, a folder can be asked whether it belongs to another job."""
+def test_checking_a_job_writes_nothing(tmp_path: Path) -> None:
+    """Before hours of checking, a folder of another job is recognised."""
     run = RunFolder(tmp_path)
 
     run.check(JOB)
@@ -90,13 +91,13 @@ def test_what_a_killed_run_left_half_written_is_cleared_away(tmp_path: Path) -> 
 
 
 def test_a_folder_without_a_job_is_no_run(tmp_path: Path) -> None:
-    """A folder that nobody claimed is not taken for a run."""
+    """A folder that was not claimed is not taken for a run."""
     with pytest.raises(RunFolderError, match=r"holds no job\.json; expected a folder made by `warprefine"):
         RunFolder(tmp_path).job()
 
 
-def test_a_damaged_job_is_told(tmp_path: Path) -> None:
-    """A job file that somebody spoiled is named, and not overwritten."""
+def test_a_damaged_job_is_refused(tmp_path: Path) -> None:
+    """A damaged job file is named, and not overwritten."""
     (tmp_path / "job.json").write_text("{")
 
     with pytest.raises(RunFolderError, match=r"job\.json is damaged \(.*\); expected what warprefine wrote"):
@@ -105,38 +106,85 @@ def test_a_damaged_job_is_told(tmp_path: Path) -> None:
     assert (tmp_path / "job.json").read_text() == "{"
 
 
-def test_several_units_are_done_when_each_is(tmp_path: Path) -> None:
+def provenance(distance: int, *key_frames: int, method: str = "warp-refine") -> Provenance:
+    return Provenance(method=method, key_frames=key_frames, distance=distance)
+
+
+def mark_done(
+    run: RunFolder, *frames: int, video: str = "clip", method: str = "warp-refine", fingerprint: str = "abc"
+) -> None:
+    """Mark frames as done, which come from key frame 0."""
+    run.mark_done(video, {k: provenance(k, 0, method=method) for k in frames}, method, fingerprint)
+
+
+def test_frames_are_done_when_each_is(tmp_path: Path) -> None:
     """One that is missing, or that was begun again, is enough for them not to be."""
     run = RunFolder(tmp_path)
-    run.mark_done(["clip/000003", "clip/000004"], "warp-refine-plus", "abc")
-    assert run.is_done(["clip/000003", "clip/000004"], "warp-refine-plus", "abc")
-    assert not run.is_done(["clip/000003", "clip/000005"], "warp-refine-plus", "abc")
+    mark_done(run, 3, 4)
+    assert run.is_done("clip", [3, 4], "warp-refine", "abc")
+    assert run.is_done("clip", [4, 3], "warp-refine", "abc")
+    assert not run.is_done("clip", [3, 5], "warp-refine", "abc")
 
-    run.mark_begun(["clip/000004"], "warp-refine-plus")
+    run.mark_begun("clip", [4, 5], "warp-refine")
 
-    assert not run.is_done(["clip/000003", "clip/000004"], "warp-refine-plus", "abc")
-    assert run.is_done("clip/000003", "warp-refine-plus", "abc")
+    assert not run.is_done("clip", [3, 4], "warp-refine", "abc")
+    assert run.is_done("clip", [3], "warp-refine", "abc")
+    assert run.is_done("clip", [], "warp-refine", "abc")
 
 
-def test_a_unit_is_done_with_the_very_same_weights(tmp_path: Path) -> None:
-    """Done means done by this method with this fingerprint, also for whoever opens the run later."""
-    RunFolder(tmp_path).mark_done("clip/000003+", "warp-refine", "abc")
+def test_a_frame_is_done_with_the_same_fingerprint(tmp_path: Path) -> None:
+    """Done means done by this method with this fingerprint, also when the run is opened again."""
+    mark_done(RunFolder(tmp_path), 3)
     run = RunFolder(tmp_path)
 
-    assert run.is_done("clip/000003+", "warp-refine", "abc")
-    assert not run.is_done("clip/000003+", "warp-refine", "abd")
-    assert not run.is_done("clip/000003+", "motion-only", "abc")
-    assert not run.is_done("clip/000003-", "warp-refine", "abc")
+    assert run.is_done("clip", [3], "warp-refine", "abc")
+    assert not run.is_done("clip", [3], "warp-refine", "abd")
+    assert not run.is_done("clip", [3], "motion-only", "abc")
+    assert not run.is_done("clip", [2], "warp-refine", "abc")
+    assert not run.is_done("other clip", [3], "warp-refine", "abc")
 
 
-def test_a_unit_that_is_redone_forgets_what_it_was(tmp_path: Path) -> None:
-    """Labels made with new weights replace the old ones, which are then not done any more."""
+def test_a_frame_that_is_redone_replaces_what_it_was(tmp_path: Path) -> None:
+    """Labels of new weights replace the old ones, which are then not done any more."""
     run = RunFolder(tmp_path)
-    run.mark_done("clip/000003+", "warp-refine", "old")
-    run.mark_done("clip/000003+", "warp-refine", "new")
+    mark_done(run, 3, 4, fingerprint="old")
+    mark_done(run, 3, fingerprint="new")
 
-    assert run.is_done("clip/000003+", "warp-refine", "new")
-    assert not run.is_done("clip/000003+", "warp-refine", "old")
+    assert run.is_done("clip", [3], "warp-refine", "new")
+    assert not run.is_done("clip", [3], "warp-refine", "old")
+    assert run.is_done("clip", [4], "warp-refine", "old")
+
+
+def test_a_begun_frame_is_begun_by_its_method_alone(tmp_path: Path) -> None:
+    """Other methods, videos and frames stay done."""
+    run = RunFolder(tmp_path)
+    mark_done(run, 3, 4)
+    mark_done(run, 3, method="motion-only")
+    mark_done(run, 3, video="other clip")
+
+    run.mark_begun("clip", [3], "warp-refine")
+
+    assert not run.is_done("clip", [3], "warp-refine", "abc")
+    assert run.is_done("clip", [4], "warp-refine", "abc")
+    assert run.is_done("clip", [3], "motion-only", "abc")
+    assert run.is_done("other clip", [3], "warp-refine", "abc")
+
+
+def test_the_manifest_holds_the_provenance_of_each_frame(tmp_path: Path) -> None:
+    """Key frames, in their order, and distance come back by frame, of one video and method alone."""
+    stored = {7: provenance(3, 10, 0), 2: provenance(2, 0, 10)}
+    RunFolder(tmp_path).mark_done("clip", stored, "warp-refine", "abc")
+    run = RunFolder(tmp_path)
+    mark_done(run, 5, video="other clip")
+    mark_done(run, 6, method="motion-only")
+
+    assert run.provenances("clip", "warp-refine") == stored
+    assert list(run.provenances("clip", "warp-refine")) == [2, 7]
+    assert run.provenances("clip", "oracle") == {}
+
+    run.mark_done("clip", {7: provenance(1, 8)}, "warp-refine", "new")
+    run.mark_begun("clip", [2], "warp-refine")
+    assert run.provenances("clip", "warp-refine") == {7: provenance(1, 8)}
 
 
 def test_every_file_of_a_run_has_its_place(tmp_path: Path) -> None:
@@ -149,6 +197,7 @@ def test_every_file_of_a_run_has_its_place(tmp_path: Path) -> None:
         run.checkpoint_path("refiner"),
         run.cache,
         run.metrics_path,
+        run.tau_path,
         run.report_path,
         run.figures,
         run.left_out_path,
@@ -159,6 +208,7 @@ def test_every_file_of_a_run_has_its_place(tmp_path: Path) -> None:
         "checkpoints/refiner.safetensors",
         "cache",
         "metrics.json",
+        "tau.json",
         "report.html",
         "figures",
         "left_out.json",
@@ -173,7 +223,7 @@ def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
         RunFolder(tmp_path / "file")
 
 
-def test_a_folder_that_cannot_be_written_is_told_at_once(
+def test_a_folder_that_cannot_be_written_is_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hours of work do not begin on a file system that is read-only."""
@@ -186,7 +236,7 @@ def test_a_folder_that_cannot_be_written_is_told_at_once(
         RunFolder(tmp_path)
 
 
-def test_a_damaged_manifest_says_what_to_do(tmp_path: Path) -> None:
+def test_a_damaged_manifest_can_be_deleted(tmp_path: Path) -> None:
     """A manifest that is no database can be deleted, and the message says what that costs."""
     (tmp_path / "manifest.sqlite").write_bytes(b"no database at all" * 100)
 
@@ -198,17 +248,24 @@ def test_a_damaged_manifest_says_what_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "use",
-    [lambda run: run.mark_done("u", "m", "f"), lambda run: run.is_done("u", "m", "f")],
-    ids=["mark", "ask"],
+    [
+        lambda run: mark_done(run, 3),
+        lambda run: run.mark_begun("clip", [3], "warp-refine"),
+        lambda run: run.is_done("clip", [3], "warp-refine", "abc"),
+        lambda run: run.provenances("clip", "warp-refine"),
+    ],
+    ids=["mark_done", "mark_begun", "is_done", "provenances"],
 )
-def test_a_manifest_that_cannot_be_written_is_told(tmp_path: Path, use: Callable[[RunFolder], Any]) -> None:
-    """Trouble with the manifest is one line with the database's own words."""
+def test_a_manifest_that_cannot_be_written_is_an_error(
+    tmp_path: Path, use: Callable[[RunFolder], Any]
+) -> None:
+    """An error of the database is one line with its own message."""
     run = RunFolder(tmp_path)
     with sqlite3.connect(tmp_path / "manifest.sqlite") as connection:
-        connection.execute("DROP TABLE unit")
+        connection.execute("DROP TABLE pseudo_label")
     connection.close()
 
     with pytest.raises(
-        RunFolderError, match=r"cannot write .*manifest\.sqlite: no such table: unit; expected"
+        RunFolderError, match=r"cannot write .*manifest\.sqlite: no such table: pseudo_label; expected"
     ):
         use(run)

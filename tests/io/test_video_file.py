@@ -215,7 +215,7 @@ def test_there_are_no_frames_before_the_first_and_after_the_last(studio: Any) ->
     """A frame number out of range is our own mistake, and ends a walk through the video."""
     with closing(VideoFile(studio.write("a.mp4", pictures=3))) as source:
         for number in (-1, 3):
-            with pytest.raises(IndexError, match=rf"has frames 0 to 2, asked for {number}"):
+            with pytest.raises(IndexError, match=rf"has frames 0 to 2, got {number}"):
                 source[number]
 
 

@@ -8,13 +8,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from warprefine.evaluation import figures, sections
+from warprefine import Recipe, load_recipe, open_dataset
+from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.jobs.networks import Networks
+from warprefine.jobs.start import start
+from warprefine.report import figures, sections
+from warprefine.training.refiners.refiner import build_refiner
+from warprefine.training.refiners.two_sided import build_two_sided_refiner
+from warprefine.training.segmenter import build_segmenter
 
 MOMENTS = (
     ("open", "street-001/frames/000005.jpg", 1),  # checking the data
@@ -23,13 +31,14 @@ MOMENTS = (
     ("os.rename", "cache/cycle", 5),
     ("os.rename", "checkpoints/refiner.state", 3),
     ("os.rename", "cache/side", 3),
-    ("os.rename", "checkpoints/side-refiner.state", 3),
+    ("os.rename", "checkpoints/two-sided-refiner.state", 3),
     ("os.rename", "labels/warp-refine/street-001", 4),
     ("os.rename", "labels/warp-refine-plus/street-001", 4),
     ("os.rename", "confidence/oracle/street-001/000003.png", 1),  # copying a key frame
     ("os.rename", "run/report.html", 1),
 )
 PRIVATE = {"cache", "log.txt", "manifest.sqlite"}
+TAU = 0.2
 
 
 def in_processes(calls: list[tuple[list[str], tuple[str, str, int] | None]]) -> list[tuple[int, int]]:
@@ -102,3 +111,115 @@ def processes() -> Callable[..., list[tuple[int, int]]]:
 def data(tiny_data: Path, tmp_path: Path) -> Path:
     """A data set folder of one's own, to spoil."""
     return shutil.copytree(tiny_data, tmp_path / "data")
+
+
+class Workshop:
+    """Write checkpoints as another run would have trained them, and start runs to use them in."""
+
+    tau = TAU
+
+    def __init__(self, folder: Path, data: Path, recipe: Recipe) -> None:
+        self.folder, self.recipe = folder, recipe
+        self.dataset = open_dataset(data)
+
+    def networks(self, recipe: Recipe | None = None) -> Networks:
+        """Start a run that has no weights."""
+        return Networks(start(self.dataset, self.folder / "run", horizon=3, recipe=recipe or self.recipe))
+
+    def segmenter(self, *, names: tuple[str, ...] = (), seed: int = 7, features: int = 8) -> Path:
+        """Write a segmenter of this data set's classes, or of others."""
+        names = names or self.dataset.classes.names
+        widths = (8, features, 8, 8, 8)
+        settings = self.recipe.segmenter.model_copy(update={"widths": widths})
+        network = build_segmenter(settings, len(names), seed=seed)
+        return self._save("segmenter", network, names, {"widths": list(widths)}, {})
+
+    def refiner(self, *, names: tuple[str, ...] = (), features: int = 8) -> Path:
+        """Write a refiner that was trained with `tau` on a segmenter with so many feature channels."""
+        names = names or self.dataset.classes.names
+        settings = self.recipe.refiner
+        network = build_refiner(settings, class_count=len(names), feature_channels=features, seed=7)
+        shape = {"widths": list(settings.widths), "feature_channels": features}
+        return self._save("refiner", network, names, shape, {"tau": self.tau})
+
+    def two_sided_refiner(self, *, names: tuple[str, ...] = (), features: int = 8, **carry: Any) -> Path:
+        """Write a two-sided refiner that was trained beside a segmenter with so many feature channels."""
+        names = names or self.dataset.classes.names
+        settings = self.recipe.plus.refiner
+        network = build_two_sided_refiner(settings, class_count=len(names), feature_channels=features, seed=7)
+        shape = {"widths": list(settings.widths), "feature_channels": features}
+        facts = {"carry": self.recipe.plus.carry.to_dict() | carry}
+        return self._save("two-sided-refiner", network, names, shape, facts, network_name="two-sided")
+
+    def given(self, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Path | None]:
+        """Write checkpoints of these parts, each with its own options."""
+        write = {
+            "segmenter": self.segmenter,
+            "refiner": self.refiner,
+            "two-sided-refiner": self.two_sided_refiner,
+        }
+        return {part: write[part](**options) for part, options in parts.items()}
+
+    def _save(
+        self,
+        part: str,
+        network: Any,
+        names: tuple[str, ...],
+        settings: dict[str, Any],
+        facts: dict[str, Any],
+        *,
+        network_name: str = "compact",
+    ) -> Path:
+        card = Card(
+            part=part, network=network_name, class_names=names, settings=settings, recipe={}, facts=facts
+        )
+        path = self.folder / f"other/{part}.safetensors"
+        save_checkpoint(path, network, card)
+        return path
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, tiny_data: Path, tiny_recipe: Path) -> Workshop:
+    """Checkpoints of another run, and runs to use them in."""
+    return Workshop(tmp_path, tiny_data, load_recipe(tiny_recipe))
+
+
+@pytest.fixture
+def checkpoints() -> Callable[[Networks], list[str]]:
+    """A function that lists the checkpoints of a run by name."""
+
+    def listed(networks: Networks) -> list[str]:
+        folder = networks.context.run.root / "checkpoints"
+        return sorted(path.name.removesuffix(".safetensors") for path in folder.glob("*"))
+
+    return listed
+
+
+@pytest.fixture(scope="session")
+def trained_plus(tiny_data: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in which all networks of warp-refine-plus were trained."""
+    run = tmp_path_factory.mktemp("plus") / "run"
+    context = start(open_dataset(tiny_data), run, horizon=3, recipe=load_recipe(tiny_recipe))
+    Networks(context).refiner("two-sided")
+    return run
+
+
+@pytest.fixture
+def start_plus(
+    trained_plus: Path, tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> Callable[..., Networks]:
+    """A function that starts a run of other settings under [plus], with chosen weights of `trained_plus`."""
+
+    def started(*weights: str, changes: Mapping[str, object] | None = None) -> Networks:
+        recipe = load_recipe(tiny_recipe)
+        for place, value in (changes or {}).items():
+            recipe = recipe.changed(("plus", *place.split(".")), value)
+        run = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        context = start(open_dataset(tiny_data), run, horizon=3, recipe=recipe)
+        (run / "checkpoints").mkdir()
+        for name in weights:
+            for path in (trained_plus / "checkpoints").glob(f"{name}.safetensors"):
+                shutil.copy(path, run / "checkpoints")
+        return Networks(context)
+
+    return started

@@ -15,21 +15,33 @@ import pytest
 import torch
 from PIL import Image
 
-from warprefine import Dataset, load_recipe, open_dataset
+from warprefine import (
+    Dataset,
+    FinishedRun,
+    Recipe,
+    RefinerInput,
+    Segmentation,
+    TwoSidedInput,
+    load_recipe,
+    open_dataset,
+)
 from warprefine.core.errors import (
     DeviceError,
-    FrameError,
     KeyFrameError,
     LabelError,
     RecipeError,
     RunFolderError,
 )
-from warprefine.core.tensors import VOID
+from warprefine.core.tensors import VOID, Flow, Frames, Logits
 from warprefine.datasets.class_file import write_classes
-from warprefine.evaluation.scores import MethodScores
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_gray, read_labels
-from warprefine.jobs.autolabel import Outcome, autolabel, evaluate_run, start
+from warprefine.jobs.autolabel import autolabel, with_networks
+from warprefine.jobs.autolabel import label as propagate_and_report
+from warprefine.jobs.networks import Networks
+from warprefine.jobs.start import start
+from warprefine.metrics.scores import MethodScores
+from warprefine.motion.loading import load_motion
 from warprefine.propagation.methods import METHODS
 
 STEMS = [f"{number:06d}" for number in range(7)]
@@ -40,7 +52,7 @@ def labelled(run: Path, method: str = "motion-only", video: str = "street-000") 
     return sorted(path.stem for path in (run / "labels" / method / video).iterdir())
 
 
-def label(dataset: Dataset, run: Path, **options: Any) -> Outcome:
+def label(dataset: Dataset, run: Path, **options: Any) -> FinishedRun:
     """Label by motion alone, which trains nothing."""
     return autolabel(dataset, run, **{"horizon": 3, "methods": ["motion-only"], **options})
 
@@ -50,13 +62,14 @@ def test_a_video_is_labelled_in_a_few_lines_of_python(tiny_data: Path, tmp_path:
     from warprefine import autolabel, open_dataset
 
     data = open_dataset(tiny_data)
-    outcome = autolabel(data, tmp_path / "run", horizon=3, methods=["motion-only", "oracle"])
-    best = max(outcome.scores, key=lambda method: outcome.scores[method].miou)
+    run = autolabel(data, tmp_path / "run", horizon=3, methods=["motion-only", "oracle"])
+    best = max(run.scores, key=lambda method: run.scores[method].miou)
     labels = sorted((tmp_path / "run/labels/motion-only").glob("*/*.png"))
 
     assert best == "oracle"
     assert len(labels) == 14
-    assert outcome.run.report_path.is_file()
+    assert [frame.labels.shape for frame in run.labels("street-000")] == [(1, 48, 64)] * 7
+    assert run.run.report_path.is_file()
 
 
 # what a whole run leaves
@@ -64,7 +77,7 @@ def test_a_video_is_labelled_in_a_few_lines_of_python(tiny_data: Path, tmp_path:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_frame_in_reach_has_labels_and_confidence(runs: Any, tiny_data: Path, method: str) -> None:
-    """Each method labels all frames of both videos at the size of the frames, and says how sure it is."""
+    """Each method writes labels and confidence of all frames of both videos, at the size of the frames."""
     dataset = open_dataset(tiny_data)
     for video in dataset.videos:
         assert labelled(runs.whole, method, video.name) == STEMS
@@ -77,7 +90,7 @@ def test_every_frame_in_reach_has_labels_and_confidence(runs: Any, tiny_data: Pa
 
 
 def test_key_frames_are_certain(runs: Any) -> None:
-    """What a person said has full confidence, and what was carried has less."""
+    """Hand-made labels have full confidence, and propagated ones have less."""
     confidence = runs.whole / "confidence/motion-only/street-000"
 
     assert bool((read_gray(confidence / "000003.png") == 1).all())
@@ -92,9 +105,9 @@ def test_the_oracle_is_the_truth(runs: Any, tiny_data: Path) -> None:
     """The upper bound repeats what the evaluation compares with, and scores full marks."""
     classes = open_dataset(tiny_data).classes
     for stem in STEMS[:3]:
-        made = read_labels(runs.whole / f"labels/oracle/street-001/{stem}.png", classes)
+        written = read_labels(runs.whole / f"labels/oracle/street-001/{stem}.png", classes)
         truth = read_labels(tiny_data / f"videos/street-001/truth/{stem}.png", classes)
-        assert torch.equal(made, truth)
+        assert torch.equal(written, truth)
     assert json.loads((runs.whole / "metrics.json").read_text())["oracle"]["miou"] == 100
 
 
@@ -114,17 +127,6 @@ def test_scores_are_numbers_in_percent_by_method(runs: Any, tiny_data: Path) -> 
     rows = (runs.whole / "metrics.csv").read_text().splitlines()
     assert rows[0] == "method,distance,class,iou"
     assert len(rows) == 1 + len(METHODS) * 3 * len(classes)
-
-
-def test_a_run_can_be_scored_again(runs: Any) -> None:
-    """Its files say as much as the run itself did, to the four decimals that it wrote down."""
-    again = evaluate_run(runs.whole)
-    metrics = json.loads((runs.whole / "metrics.json").read_text())
-
-    assert list(again) == list(metrics)
-    for method, scores in again.items():
-        assert scores.miou_by_distance == pytest.approx(metrics[method]["miou_by_distance"], abs=1e-4)
-    assert evaluate_run(runs.whole, void_as_class=True)["motion-only"] != again["motion-only"]
 
 
 def test_recipe_report_and_log_lie_beside_the_labels(runs: Any, tiny_recipe: Path) -> None:
@@ -153,11 +155,11 @@ def test_recipe_report_and_log_lie_beside_the_labels(runs: Any, tiny_recipe: Pat
 def test_labels_reach_as_far_as_the_horizon(
     tiny_data: Path, tmp_path: Path, key_frames: str, horizon: int, reached: list[str]
 ) -> None:
-    """From the first key frame only forwards, from the last only backwards, and no further than asked."""
-    outcome = label(open_dataset(tiny_data, key_frames=key_frames), tmp_path / "run", horizon=horizon)
+    """From the first key frame only forwards, from the last only backwards, and no further."""
+    finished = label(open_dataset(tiny_data, key_frames=key_frames), tmp_path / "run", horizon=horizon)
 
     assert labelled(tmp_path / "run") == reached
-    assert outcome.failures == {}
+    assert finished.failures == {}
 
 
 def test_without_truth_there_are_labels_and_a_report_but_no_scores(data: Path, tmp_path: Path) -> None:
@@ -165,43 +167,54 @@ def test_without_truth_there_are_labels_and_a_report_but_no_scores(data: Path, t
     for video in ("street-000", "street-001"):
         shutil.rmtree(data / "videos" / video / "truth")
 
-    outcome = label(open_dataset(data), tmp_path / "run")
+    finished = label(open_dataset(data), tmp_path / "run")
 
     assert labelled(tmp_path / "run") == STEMS
-    assert outcome.scores == {}
+    assert finished.scores == {}
     assert not (tmp_path / "run/metrics.json").exists()
-    assert "There is no truth to compare with" in (tmp_path / "run/report.html").read_text()
+    assert (
+        "No frame has ground truth, so the labels cannot be scored"
+        in (tmp_path / "run/report.html").read_text()
+    )
 
 
 def test_one_key_frame_in_one_video_is_enough(data: Path, tmp_path: Path, tiny_recipe: Path) -> None:
     """With a single labelled frame no fold can be held back, and all methods still run."""
     shutil.rmtree(data / "videos/street-001")
 
-    outcome = autolabel(
-        open_dataset(data), tmp_path / "run", horizon=1, methods=METHODS, recipe=load_recipe(tiny_recipe)
+    finished = autolabel(
+        open_dataset(data),
+        tmp_path / "run",
+        horizon=1,
+        methods=tuple(METHODS),
+        recipe=load_recipe(tiny_recipe),
     )
 
-    assert list(outcome.scores) == list(METHODS)
+    assert list(finished.scores) == list(METHODS)
     for method in ("warp-refine", "warp-refine-plus"):
         assert labelled(tmp_path / "run", method) == STEMS[2:5]
 
 
-def test_unless_told_otherwise_only_our_own_refiner_is_trained(
+def test_by_default_only_the_two_sided_refiner_is_trained(
     tiny_data: Path, tmp_path: Path, tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The paper's methods, which want tau and a refiner of their own, are run where they are asked for."""
+    """The paper's methods, which need tau and a refiner of their own, are run where they are named."""
     reported: dict[str, Any] = {}
-    monkeypatch.setattr("warprefine.jobs.autolabel.write_report", lambda path, **said: reported.update(said))
+    monkeypatch.setattr(
+        "warprefine.jobs.autolabel.write_report", lambda path, **content: reported.update(content)
+    )
     run = tmp_path / "run"
 
-    outcome = autolabel(open_dataset(tiny_data), run, horizon=1, recipe=load_recipe(tiny_recipe))
+    finished = autolabel(open_dataset(tiny_data), run, horizon=1, recipe=load_recipe(tiny_recipe))
 
-    assert list(outcome.scores) == ["motion-only", "semantic-only", "warp-refine-plus", "oracle"]
-    assert (run / "checkpoints/side-refiner.safetensors").is_file()
+    assert list(finished.scores) == ["motion-only", "semantic-only", "warp-refine-plus", "oracle"]
+    assert (run / "checkpoints/two-sided-refiner.safetensors").is_file()
     assert not (run / "checkpoints/refiner.safetensors").exists()
     assert not (run / "tau.json").exists()
-    assert list(reported["curves"]) == ["segmenter: loss", "side-refiner: loss"]
+    assert list(reported["curves"]) == ["segmenter: loss", "two-sided-refiner: loss"]
     assert "tau" not in reported["facts"]
+    assert reported["facts"]["Segmenter"].startswith("compact, weights ")
+    assert finished.tau is None
 
 
 def test_frames_of_a_video_file_are_labelled_by_their_number(data: Path, tmp_path: Path) -> None:
@@ -217,10 +230,10 @@ def test_frames_of_a_video_file_are_labelled_by_their_number(data: Path, tmp_pat
             container.mux(stream.encode())
         shutil.rmtree(data / f"videos/{video.name}/frames")
 
-    outcome = label(open_dataset(data), tmp_path / "run")
+    finished = label(open_dataset(data), tmp_path / "run")
 
     assert labelled(tmp_path / "run") == STEMS
-    assert outcome.scores["motion-only"].miou_by_distance[0] > 60
+    assert finished.scores["motion-only"].miou_by_distance[0] > 60
 
 
 def test_further_labelled_data_are_trained_on_before_the_key_frames(
@@ -245,37 +258,35 @@ def test_a_broken_clip_costs_only_itself(data: Path, tmp_path: Path) -> None:
     sound = picture.read_bytes()
     picture.write_bytes(sound[:200])
 
-    outcome = label(open_dataset(data), tmp_path / "run")
+    finished = label(open_dataset(data), tmp_path / "run")
 
-    assert list(outcome.failures) == ["street-000"]
-    assert "000005.jpg" in outcome.failures["street-000"]
+    assert list(finished.failures) == ["street-000"]
+    assert "000005.jpg" in finished.failures["street-000"]
     assert labelled(tmp_path / "run", video="street-001") == STEMS
     assert not (tmp_path / "run/labels/motion-only/street-000").exists()
     assert "000005.jpg" in (tmp_path / "run/report.html").read_text()
-    assert evaluate_run(tmp_path / "run") == outcome.scores
+    assert FinishedRun.open(tmp_path / "run").evaluate() == finished.scores
 
     picture.write_bytes(sound)
     mended = label(open_dataset(data), tmp_path / "run")
 
     assert mended.failures == {}
     assert labelled(tmp_path / "run") == STEMS
-    assert mended.scores["motion-only"].frames == 2 * outcome.scores["motion-only"].frames
-    assert evaluate_run(tmp_path / "run") == mended.scores
+    assert mended.scores["motion-only"].frames == 2 * finished.scores["motion-only"].frames
+    assert FinishedRun.open(tmp_path / "run").evaluate() == mended.scores
 
 
 def test_a_clip_that_breaks_while_it_is_labelled_is_left_out_too(
     data: Path, tmp_path: Path, tiny_recipe: Path
 ) -> None:
     """A file that vanishes after the check is reported like one that was broken before."""
-    started = start(open_dataset(data), tmp_path / "run", horizon=3)
+    networks = Networks(start(open_dataset(data), tmp_path / "run", horizon=3))
     (data / "videos/street-001/frames/000000.jpg").unlink()
 
-    from warprefine.jobs.autolabel import label as propagate_and_report
+    finished = propagate_and_report(networks, ["motion-only"])
 
-    outcome = propagate_and_report(started, ["motion-only"])
-
-    assert list(outcome.failures) == ["street-001"]
-    assert list(outcome.scores) == ["motion-only"]
+    assert list(finished.failures) == ["street-001"]
+    assert list(finished.scores) == ["motion-only"]
 
 
 # what is refused before anything is written
@@ -308,8 +319,25 @@ def with_other_classes(data: Path) -> Mapping[str, Any]:
             LabelError,
             "data has the classes heaven, .* needs the same classes in the same",
         ),
+        (lambda _: {"motion": "dis-mediun"}, RecipeError, "no motion estimator is called 'dis-mediun'"),
+        (lambda _: {"segmenter": "compakt"}, RecipeError, "no segmenter is called 'compakt'"),
+        (lambda _: {"refiner": "compakt"}, RecipeError, "no refiner is called 'compakt'"),
+        (
+            lambda _: {"two_sided_refiner": "two-sidet"},
+            RecipeError,
+            "no two-sided refiner is called 'two-sidet'",
+        ),
     ],
-    ids=["method", "horizon", "device", "further classes"],
+    ids=[
+        "method",
+        "horizon",
+        "device",
+        "further classes",
+        "motion",
+        "segmenter",
+        "refiner",
+        "two-sided refiner",
+    ],
 )
 def test_a_mistake_can_be_mended_in_the_same_folder(
     tiny_data: Path, data: Path, tmp_path: Path, mistake: tuple[Any, type[Exception], str]
@@ -322,64 +350,8 @@ def test_a_mistake_can_be_mended_in_the_same_folder(
     assert label(open_dataset(tiny_data), tmp_path / "run").failures == {}
 
 
-def test_the_folder_of_another_job_is_refused_before_the_data_are_read(data: Path, tmp_path: Path) -> None:
-    """A run's folder belongs to its data set, horizon, seed and recipe."""
-    label(open_dataset(data), tmp_path / "run")
-    (data / "videos/street-000/frames/000005.jpg").write_bytes(b"")
-
-    with pytest.raises(
-        RunFolderError, match=r"run holds a run with seed = 0, but this command says 1; choose anot"
-    ):
-        label(open_dataset(data), tmp_path / "run", seed=1)
-
-
-def test_a_run_with_nothing_to_label_claims_no_folder(data: Path, tmp_path: Path) -> None:
-    """If every clip is broken, the folder is free for whatever comes next."""
-    for picture in data.rglob("*.jpg"):
-        picture.write_bytes(b"no picture")
-
-    with pytest.raises(FrameError, match="all 2 videos are broken"):
-        label(open_dataset(data), tmp_path / "run")
-
-    assert not (tmp_path / "run/job.json").exists()
-
-
-# scoring what is not there
-
-
-def test_only_a_run_can_be_scored(tmp_path: Path) -> None:
-    """A folder of something else is told apart, and left as it is."""
-    with pytest.raises(
-        RunFolderError, match=r"holds no job\.json; expected a folder made by `warprefine autolabel`"
-    ):
-        evaluate_run(tmp_path)
-
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_run_without_labels_has_no_scores_yet(tiny_data: Path, tmp_path: Path) -> None:
-    """A run that was only prepared says what is missing."""
-    start(open_dataset(tiny_data), tmp_path / "run", horizon=3)
-
-    with pytest.raises(
-        RunFolderError, match=r"run holds no labels yet; run `warprefine autolabel` with the same"
-    ):
-        evaluate_run(tmp_path / "run")
-
-
-def test_a_data_set_made_in_memory_cannot_be_opened_again(tiny_data: Path, tmp_path: Path) -> None:
-    """Its scores are what `autolabel` returned, which the message says."""
-    outcome = label(replace(open_dataset(tiny_data), origin={}), tmp_path / "run")
-
-    assert outcome.scores["motion-only"].frames == 12
-    with pytest.raises(
-        RunFolderError, match=r"was made from a data set in memory, expected one opened by `open_"
-    ):
-        evaluate_run(tmp_path / "run")
-
-
-def test_void_of_the_key_frame_is_carried_along(data: Path, tmp_path: Path) -> None:
-    """What a person left unlabelled stays so where motion carries it."""
+def test_void_of_the_key_frame_is_propagated(data: Path, tmp_path: Path) -> None:
+    """Pixels that a person left unlabelled stay so where motion takes them."""
     dataset = open_dataset(data)
     path = data / "videos/street-000/labels/000003.png"
     with Image.open(path) as picture:
@@ -387,5 +359,176 @@ def test_void_of_the_key_frame_is_carried_along(data: Path, tmp_path: Path) -> N
 
     label(dataset, tmp_path / "run")
 
-    carried = read_labels(tmp_path / "run/labels/motion-only/street-000/000005.png", dataset.classes)
-    assert bool((carried == VOID).all())
+    propagated = read_labels(tmp_path / "run/labels/motion-only/street-000/000005.png", dataset.classes)
+    assert bool((propagated == VOID).all())
+
+
+# parts of one's own
+
+
+CLASSES = 11
+BY_SEGMENTER, BY_REFINER, BY_TWO_SIDED = 2, 5, 7
+"""Classes that the parts below always choose."""
+
+
+class Still:
+    """Motion without any: nothing moves."""
+
+    name = "still"
+
+    def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
+        return torch.zeros(frame_b.shape[0], 2, *frame_b.shape[-2:])
+
+
+def scores_of(frames: Frames, chosen: int, channels: int) -> Logits:
+    """Return scores of which one class is by far the highest."""
+    logits = torch.zeros(frames.shape[0], channels, *frames.shape[-2:])
+    logits[:, chosen] = 9.0
+    return logits
+
+
+class Sure:
+    """A segmenter that is sure of one class."""
+
+    name, class_count, feature_channels = "sure", CLASSES, 1
+
+    def __call__(self, frames: Frames) -> Segmentation:
+        logits = scores_of(frames, BY_SEGMENTER, CLASSES)
+        return Segmentation(logits=logits, features=frames[:, :1].float())
+
+
+class Stubborn:
+    """A refiner that replaces all labels by one class."""
+
+    name, class_count = "stubborn", CLASSES
+
+    def __call__(self, inputs: RefinerInput) -> Logits:
+        return scores_of(inputs.frame, BY_REFINER, CLASSES + 1)
+
+
+class StubbornOfTwo:
+    """A two-sided refiner that replaces all labels by one class."""
+
+    name, class_count = "stubborn of two", CLASSES
+
+    def __call__(self, inputs: TwoSidedInput) -> Logits:
+        return scores_of(inputs.frame, BY_TWO_SIDED, CLASSES + 1)
+
+
+def classes_in(run: FinishedRun, method: str) -> set[int]:
+    """Return the classes that a method has given to frames that are no key frames."""
+    frames = [frame for frame in run.labels("street-000", method) if frame.distance > 0]
+    assert len(frames) == 6
+    return {int(label) for frame in frames for label in frame.labels.unique()}
+
+
+@pytest.fixture
+def own_parts() -> dict[str, Any]:
+    return {
+        "motion": Still(),
+        "segmenter": Sure(),
+        "refiner": Stubborn(),
+        "two_sided_refiner": StubbornOfTwo(),
+    }
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The content of the last report, which is not written."""
+    content: dict[str, Any] = {}
+    monkeypatch.setattr("warprefine.jobs.autolabel.write_report", lambda path, **given: content.update(given))
+    return content
+
+
+def test_parts_of_ones_own_are_used_as_they_are(
+    tiny_data: Path, tmp_path: Path, tiny_recipe: Path, own_parts: dict[str, Any], reported: dict[str, Any]
+) -> None:
+    """Nothing is trained in their place; each shows in the labels of the methods that use it."""
+    recipe = load_recipe(tiny_recipe).changed(("plus", "smooth", "decay"), 0.0)
+
+    run = label(open_dataset(tiny_data), tmp_path, methods=tuple(METHODS), recipe=recipe, **own_parts)
+
+    assert list(run.scores) == list(METHODS)
+    assert not (tmp_path / "checkpoints").exists()
+    by_hand, *others = [frame.labels for frame in run.labels("street-000", "motion-only")][3:]
+    assert all(torch.equal(other, by_hand) for other in others)
+    assert classes_in(run, "semantic-only") == {BY_SEGMENTER}
+    assert classes_in(run, "warp-refine") == {BY_REFINER}
+    assert classes_in(run, "warp-refine-plus") == {BY_TWO_SIDED}
+    assert json.loads((tmp_path / "job.json").read_text())["parts"] == {
+        "motion": "still",
+        "segmenter": "sure",
+        "refiner": "stubborn",
+        "two_sided_refiner": "stubborn of two",
+    }
+    assert [path.name for path in (tmp_path / "cache/flow").iterdir()] == ["still"]
+    assert reported["facts"]["Motion"] == "still"
+    assert reported["facts"]["Segmenter"].startswith("sure, weights ")
+
+
+def test_what_is_not_given_is_trained_beside_what_is(
+    tiny_data: Path, tmp_path: Path, tiny_recipe: Path
+) -> None:
+    """A refiner learns beside a segmenter of one's own, in place of those of the folds too."""
+    recipe = load_recipe(tiny_recipe)
+    methods = ("warp-refine", "warp-refine-plus")
+
+    run = label(open_dataset(tiny_data), tmp_path, methods=methods, recipe=recipe, segmenter=Sure())
+
+    trained = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert trained == ["refiner.safetensors", "two-sided-refiner.safetensors"]
+    assert len(list((tmp_path / "cache/segmentation").iterdir())) == 1
+    assert list(run.scores) == list(methods)
+
+
+def test_a_run_goes_on_with_the_parts_that_it_began_with(
+    tiny_data: Path, tmp_path: Path, tiny_recipe: Path, own_parts: dict[str, Any], runs: Any
+) -> None:
+    """The same ones leave it as it is; another one, or none, would mix its labels with its own."""
+    dataset, options = (
+        open_dataset(tiny_data),
+        {"recipe": load_recipe(tiny_recipe), "methods": ["semantic-only"]},
+    )
+    label(dataset, tmp_path, **options, **own_parts)
+    before = runs.times(tmp_path / "labels")
+
+    label(dataset, tmp_path, **options, **own_parts)
+    assert runs.times(tmp_path / "labels") == before
+
+    class Other(Sure):
+        name = "other"
+
+    with pytest.raises(
+        RunFolderError, match=r"parts\.segmenter = 'sure', but this command says 'other'; choose another"
+    ):
+        label(dataset, tmp_path, **options, **{**own_parts, "segmenter": Other()})
+    with pytest.raises(RunFolderError, match=r"parts\.refiner = 'stubborn', but this command says None"):
+        label(dataset, tmp_path, **options, **{**own_parts, "refiner": None})
+    with pytest.raises(RunFolderError, match=r"parts\.motion = 'still', but this command says None"):
+        label(dataset, tmp_path, **options)
+    assert runs.times(tmp_path / "labels") == before
+
+
+def test_names_stand_for_networks_of_the_recipe() -> None:
+    """Each name has its place, motion has two; an object leaves the recipe as it is."""
+    recipe = with_networks(
+        Recipe(), motion="dis-ultrafast", segmenter="lite0", refiner="pix2pix", two_sided_refiner="two-sided"
+    )
+
+    assert recipe.propagation.motion == recipe.plus.carry.motion == "dis-ultrafast"
+    assert (recipe.segmenter.network, recipe.refiner.network) == ("lite0", "pix2pix")
+    assert recipe.plus.refiner.network == "two-sided"
+    assert with_networks(Recipe(), motion=Still(), segmenter=Sure(), refiner=None) == Recipe()
+
+
+def test_a_name_is_trained_like_one_of_the_recipe(tiny_data: Path, tmp_path: Path, tiny_recipe: Path) -> None:
+    """The run is the same as with a recipe that has these names, and goes on as such."""
+    dataset, recipe = open_dataset(tiny_data), load_recipe(tiny_recipe)
+    options: dict[str, Any] = {"horizon": 1, "methods": ["semantic-only", "motion-only"]}
+
+    run = label(dataset, tmp_path, recipe=recipe, motion="dis-fast", segmenter="compact", **options)
+
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["segmenter.safetensors"]
+    assert [path.name for path in (tmp_path / "cache/flow").iterdir()] == [load_motion("dis-fast").name]
+    assert load_recipe(tmp_path / "recipe.toml") == run.recipe
+    label(dataset, tmp_path, recipe=run.recipe, **options)

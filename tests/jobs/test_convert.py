@@ -1,4 +1,4 @@
-"""Tests of jobs/convert.py: a conversion goes on where it stopped, and never mixes two."""
+"""Tests of jobs/convert.py: an interrupted conversion resumes, and two are never mixed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_video_appears_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
-    """It is told as any place that cannot be written."""
+    """It is reported as any place that cannot be written."""
     (tmp_path / "file").touch()
 
     with pytest.raises(RunFolderError, match=r"cannot write .*: a part of the path is a file"):

@@ -137,7 +137,7 @@ def restored(source: Path) -> Path:
 
 
 def test_finished_pictures_are_left_alone(source: Path, tmp_path: Path) -> None:
-    """The same command goes on, also after a damaged label picture was mended."""
+    """The same command resumes, also after a damaged label picture was mended."""
     path = source / "LabeledApproved_full" / f"{STEMS[2]}_L.png"
     save(path, STRAY)
     with pytest.raises(LabelError, match=r"colours of no label"):

@@ -29,7 +29,7 @@ def source(nyuv2: Callable[..., Path], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
-    """Return ten frames a second of the kitchen from 998 s to 1012 s; the brightness tells the time."""
+    """Return ten frames a second of the kitchen from 998 s to 1012 s; the brightness encodes the time."""
     folder = tmp_path / "raw/kitchen_0004"
     folder.mkdir(parents=True)
     for tenth in range(9980, 10121):
@@ -119,7 +119,7 @@ def test_rate_and_reach_can_be_chosen(source: Path, raw: Path, tmp_path: Path) -
 
 
 def test_a_damaged_raw_frame_ends_the_clip(source: Path, raw: Path, tmp_path: Path) -> None:
-    """The published raw data have files that are cut short; each is told."""
+    """The published raw data have files that are cut short; each is reported."""
     path = raw_frame(raw, 1009)
     path.write_bytes(path.read_bytes()[:50])
 
@@ -145,7 +145,7 @@ def test_a_scene_without_raw_frames_is_told(source: Path, raw: Path, tmp_path: P
 
 
 def test_a_conversion_goes_on_where_it_stopped(source: Path, raw: Path, tmp_path: Path) -> None:
-    """What is finished is left alone, the rest is made, and until then there is no split."""
+    """Finished clips are kept, the rest is written, and until then there is no split."""
     out = tmp_path / "out"
 
     def stop(task: str, done: int, total: int, note: str = "") -> None:

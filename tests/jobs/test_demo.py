@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from warprefine import Dataset, Outcome, load_recipe
+from warprefine import Dataset, FinishedRun, Recipe, load_recipe
 from warprefine.core.errors import DeviceError, RunFolderError
 from warprefine.io.run import RunFolder
 from warprefine.jobs import demo
@@ -32,22 +32,22 @@ def _in_small(monkeypatch: pytest.MonkeyPatch, tiny_recipe: Path) -> None:
 @pytest.fixture
 def labelled(monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
     """Collect what would be labelled, and label nothing."""
-    asked: list[Dataset] = []
+    datasets: list[Dataset] = []
 
-    def pretend(dataset: Dataset, out: Path, **_: Any) -> Outcome:
-        asked.append(dataset)
-        return Outcome(run=RunFolder(out), tau=0.0, scores={})
+    def pretend(dataset: Dataset, out: Path, **_: Any) -> FinishedRun:
+        datasets.append(dataset)
+        return FinishedRun(run=RunFolder(out), dataset=dataset, horizon=2, recipe=Recipe(), methods=())
 
     monkeypatch.setattr(demo, "autolabel", pretend)
-    return asked
+    return datasets
 
 
 def test_the_demo_shows_every_method_with_scores(tmp_path: Path) -> None:
-    """One command makes a data set, labels it and says how good the labels are."""
-    outcome = demo.run_demo(tmp_path)
+    """One command makes a data set, labels it and scores the labels."""
+    finished = demo.run_demo(tmp_path)
 
-    assert list(outcome.scores) == list(METHODS)
-    assert outcome.scores["oracle"].miou == 100
+    assert list(finished.scores) == list(METHODS)
+    assert finished.scores["oracle"].miou == 100
     assert sorted(path.name for path in (tmp_path / "data/videos").iterdir()) == ["street-000"]
     assert (tmp_path / "report.html").is_file()
 

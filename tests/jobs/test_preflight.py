@@ -1,4 +1,4 @@
-"""Tests of jobs/preflight.py: what is wrong is said before anything is done."""
+"""Tests of jobs/preflight.py: errors are found before anything is done."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from PIL import Image
 
 from warprefine import Recipe, open_dataset
 from warprefine.core.errors import DeviceError, FrameError, KeyFrameError, LabelError, RecipeError
+from warprefine.jobs.context import GivenParts
 from warprefine.jobs.preflight import (
     check_device,
     check_further,
     check_names,
+    check_parts,
     check_reach,
     describe_job,
     sound_videos,
@@ -49,14 +51,48 @@ def test_the_names_of_the_default_recipe_are_all_there() -> None:
         ("refiner", "network", r"no refiner is called 'compakt'; did you mean 'compact'\?"),
         ("segmenter", "loss", r"no loss is called 'compakt'; did you mean 'cross-entropy'\?"),
         ("refiner", "loss", r"no loss is called 'compakt'; did you mean 'cross-entropy'\?"),
+        ("plus.refiner", "network", r"no two-sided refiner is called 'compakt'; did you mean 'two-sided'\?"),
+        ("plus.refiner", "loss", r"no loss is called 'compakt'; did you mean 'cross-entropy'\?"),
     ],
 )
 def test_a_part_that_does_not_exist_is_named_with_the_nearest_one(part: str, key: str, message: str) -> None:
     """A recipe that calls for an unknown part is refused before hours are spent on the others."""
-    settings = getattr(Recipe(), part).model_copy(update={key: "compakt"})
-
     with pytest.raises(RecipeError, match=message):
-        check_names(Recipe().model_copy(update={part: settings}))
+        check_names(Recipe().changed((*part.split("."), key), "compakt"))
+
+
+class Scoring:
+    """A network that scores so many classes."""
+
+    feature_channels = 1
+
+    def __init__(self, class_count: int) -> None:
+        self.name, self.class_count = f"scoring {class_count}", class_count
+
+    def __call__(self, inputs: Any) -> Any:
+        raise AssertionError("it is only looked at")
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("segmenter", "segmenter"),
+        ("refiner", "refiner"),
+        ("two_sided_refiner", "two-sided-refiner"),
+    ],
+)
+def test_a_supplied_network_has_to_score_the_classes_of_the_data(
+    tiny_data: Path, kind: str, named: str
+) -> None:
+    """Another number of classes is refused before hours of work; motion has none."""
+    dataset = open_dataset(tiny_data)
+    check_parts(GivenParts(motion=MOTION, **{kind: Scoring(11)}), dataset)
+
+    with pytest.raises(
+        LabelError,
+        match=f"the {named} 'scoring 3' scores 3 classes, but .*data has 11; supply one whose class",
+    ):
+        check_parts(GivenParts(**{kind: Scoring(3)}), dataset)
 
 
 def test_a_device_is_tried_before_it_is_used() -> None:
@@ -71,8 +107,8 @@ def test_a_device_is_tried_before_it_is_used() -> None:
         pytest.param("cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")),
     ],
 )
-def test_a_device_that_is_not_there_is_told(device: str) -> None:
-    """A machine without a GPU says so at once."""
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    """A machine without a GPU is no reason to wait."""
     with pytest.raises(
         DeviceError, match=f"device '{device}' cannot be used here; expected cpu, or cuda where"
     ):
@@ -109,7 +145,7 @@ def test_the_horizon_may_be_as_long_as_the_longest_clip(data: Path) -> None:
 
 
 def test_a_broken_video_is_not_taken_for_one_without_labels(data: Path) -> None:
-    """Where the only labelled video cannot be opened, that is what its user hears."""
+    """Where the only labelled video cannot be opened, its problem is raised."""
     shutil.rmtree(data / "videos/street-001/labels")
     shutil.rmtree(data / "videos/street-000/frames")
     (data / "videos/street-000.mp4").write_bytes(b"no video")
@@ -119,16 +155,26 @@ def test_a_broken_video_is_not_taken_for_one_without_labels(data: Path) -> None:
 
 
 def test_no_further_video_may_be_broken(data: Path) -> None:
-    """What is not trained on would be missed by nobody, so it is told."""
-    check_further([open_dataset(data)])
+    """Nobody would notice that it was not trained on, so it is an error."""
+    dataset = open_dataset(data)
+    check_further(dataset, [open_dataset(data)])
     (data / "videos/street-002.mp4").write_bytes(b"no video")
 
     with pytest.raises(FrameError, match=r"street-002\.mp4"):
-        check_further([open_dataset(data)])
+        check_further(dataset, [open_dataset(data)])
+
+
+def test_further_data_need_the_same_classes(tiny_data: Path) -> None:
+    """Classes in another order would be taken for one another."""
+    dataset = open_dataset(tiny_data)
+    classes = replace(dataset.classes, names=dataset.classes.names[::-1])
+
+    with pytest.raises(LabelError, match=r"data has .*; further training data needs the same classes in the"):
+        check_further(dataset, [dataset, replace(dataset, classes=classes)])
 
 
 def test_single_pictures_are_no_videos(tiny_data: Path) -> None:
-    """A set of labelled pictures has nothing to propagate to, and the message says what it is good for."""
+    """A set of labelled pictures has nothing to propagate to, and the message names its use."""
     dataset = open_dataset(tiny_data)
     (video, _) = dataset.videos
     picture = replace(video, stems=video.stems[3:4], frame_paths=video.frame_paths[3:4], labels={}, truth={})
@@ -203,7 +249,7 @@ def test_if_all_videos_are_broken_the_first_problem_leads_to_the_others(data: Pa
         sound_videos(open_dataset(data), horizon=3, motion=MOTION)
 
 
-def test_frames_too_small_for_motion_are_told_by_the_name_of_their_video(data: Path) -> None:
+def test_frames_too_small_for_motion_are_reported_with_the_name_of_their_video(data: Path) -> None:
     """What would fail after the training fails before it."""
     shutil.rmtree(data / "videos/street-001")
     for picture in [*data.rglob("*.jpg"), *data.rglob("*.png")]:
@@ -216,15 +262,18 @@ def test_frames_too_small_for_motion_are_told_by_the_name_of_their_video(data: P
         sound_videos(open_dataset(data), horizon=3, motion=MOTION)
 
 
-def test_checking_says_how_far_it_is(tiny_data: Path) -> None:
+def test_checking_reports_progress(tiny_data: Path) -> None:
     """Progress counts the frames that are needed, and arrives."""
-    heard: list[tuple[Any, ...]] = []
+    reports: list[tuple[Any, ...]] = []
 
     sound_videos(
-        open_dataset(tiny_data), horizon=2, motion=MOTION, progress=lambda *said, **more: heard.append(said)
+        open_dataset(tiny_data),
+        horizon=2,
+        motion=MOTION,
+        progress=lambda *report, **more: reports.append(report),
     )
 
-    assert heard == [
+    assert reports == [
         ("checking frames", 5, 10, "street-000"),
         ("checking frames", 10, 10, "street-001"),
     ]
@@ -241,9 +290,15 @@ def test_without_leaves_out_by_name(tiny_data: Path) -> None:
 
 
 def test_a_job_names_all_that_decides_what_comes_out(tiny_data: Path) -> None:
-    """Two jobs are the same if data, key frames, further data, horizon, seed and recipe are."""
+    """Jobs are equal if data, key frames, further data, horizon, seed, recipe and supplied parts are."""
     dataset = open_dataset(tiny_data)
-    settings: dict[str, Any] = {"horizon": 3, "also_train": [], "seed": 0, "recipe": Recipe()}
+    settings: dict[str, Any] = {
+        "horizon": 3,
+        "also_train": [],
+        "seed": 0,
+        "recipe": Recipe(),
+        "parts": GivenParts(),
+    }
     other_refiner = Recipe().refiner.model_copy(update={"longest_cycle": 2})
     changed: list[dict[str, Any]] = [
         {"horizon": 2},
@@ -252,6 +307,10 @@ def test_a_job_names_all_that_decides_what_comes_out(tiny_data: Path) -> None:
         {"also_train": [open_dataset(tiny_data, key_frames="0::2")]},
         {"seed": 1},
         {"recipe": Recipe().model_copy(update={"refiner": other_refiner})},
+        {"parts": GivenParts(motion=MOTION)},
+        {"parts": GivenParts(segmenter=Scoring(11))},
+        {"parts": GivenParts(segmenter=Scoring(12))},
+        {"parts": GivenParts(two_sided_refiner=Scoring(11))},
     ]
 
     jobs = [
@@ -269,14 +328,20 @@ def test_a_data_set_made_in_memory_is_known_by_its_folder(tiny_data: Path) -> No
     """Where nobody can open it again by name, its root still tells it from others."""
     dataset = replace(open_dataset(tiny_data), origin={})
 
-    job = describe_job(dataset, horizon=3, also_train=[], seed=0, recipe=Recipe())
+    job = describe_job(dataset, horizon=3, also_train=[], seed=0, recipe=Recipe(), parts=GivenParts())
 
     assert job["data"] == {"root": str(tiny_data)}
 
 
 def test_a_video_that_is_mended_is_part_of_the_job_already(data: Path) -> None:
     """A run that had to leave a video out can go on with it later."""
-    settings: dict[str, Any] = {"horizon": 3, "also_train": [], "seed": 0, "recipe": Recipe()}
+    settings: dict[str, Any] = {
+        "horizon": 3,
+        "also_train": [],
+        "seed": 0,
+        "recipe": Recipe(),
+        "parts": GivenParts(),
+    }
     whole = describe_job(open_dataset(data), **settings)
     frames = data / "videos/street-000/frames"
     frames.rename(data / "elsewhere")

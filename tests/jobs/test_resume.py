@@ -15,7 +15,8 @@ from PIL import Image
 
 from warprefine import autolabel, load_recipe, open_dataset
 from warprefine.core.errors import RunFolderError
-from warprefine.jobs.autolabel import start
+from warprefine.jobs.networks import Networks
+from warprefine.jobs.start import start
 from warprefine.propagation.methods import METHODS
 
 MOTION_ONLY = ("motion-only",)
@@ -52,16 +53,20 @@ def test_a_finished_run_is_left_as_it_is(runs: Any, tiny_data: Path, tiny_recipe
     lasting = [runs.whole / name for name in ("labels", "confidence", "checkpoints", "cache")]
     before = [runs.times(folder) for folder in lasting]
 
-    outcome = autolabel(
-        open_dataset(tiny_data), runs.whole, horizon=3, methods=METHODS, recipe=load_recipe(tiny_recipe)
+    finished = autolabel(
+        open_dataset(tiny_data),
+        runs.whole,
+        horizon=3,
+        methods=tuple(METHODS),
+        recipe=load_recipe(tiny_recipe),
     )
 
-    assert outcome.failures == {}
+    assert finished.failures == {}
     assert [runs.times(folder) for folder in lasting] == before
 
 
 def test_key_frames_stay_as_their_author_made_them(runs: Any, tiny_data: Path) -> None:
-    """The data set is only read, and each method's folder holds the hand-made label maps byte for byte."""
+    """The data set is only read, and each method's folder holds the hand-labelled maps byte for byte."""
     assert runs.hashes(tiny_data) == runs.data_before
     for video in ("street-000", "street-001"):
         made_by_hand = (tiny_data / "videos" / video / "labels/000003.png").read_bytes()
@@ -152,16 +157,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_training_survives_a_disk_that_is_really_full(
     small_disk: Path, tiny_data: Path, tiny_recipe: Path, runs: Any
 ) -> None:
-    """The state of a training that does not fit is told in one line, and space is all that is missing."""
+    """The state of a training that does not fit is reported in one line, and space is all that is missing."""
     run = small_disk / "run"
     options = {"horizon": 3, "recipe": load_recipe(tiny_recipe)}
-    started = start(open_dataset(tiny_data), run, **options)
+    networks = Networks(start(open_dataset(tiny_data), run, **options))
     with pytest.raises(RunFolderError, match=r"cannot write .*segmenter\.state: the disk is full; free some"):
-        started.preparation.segmenter()
+        networks.segmenter()
     assert list(run.rglob("*.part")) == []
 
     subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
-    start(open_dataset(tiny_data), run, **options).preparation.segmenter()
+    Networks(start(open_dataset(tiny_data), run, **options)).segmenter()
 
     checkpoint = Path("checkpoints/segmenter.safetensors")
     assert (run / checkpoint).read_bytes() == (runs.whole / checkpoint).read_bytes()

@@ -1,4 +1,4 @@
-"""Tests of jobs/student.py and jobs/generated.py: a student of a finished run."""
+"""Tests of jobs/student.py: a student of a finished run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,11 @@ import torch
 from warprefine import autolabel, load_recipe, open_dataset
 from warprefine.core.errors import LabelError, RunFolderError
 from warprefine.datasets.class_file import read_classes, write_classes
-from warprefine.evaluation.network_scores import NetworkScores
-from warprefine.io.run import RunFolder
-from warprefine.jobs.generated import LabelledRun
 from warprefine.jobs.student import StudentJob, train_on_run, usual_method
-from warprefine.motion.loading import load_motion
-from warprefine.training.network_recipe import Augmentation
-from warprefine.training.optimisation import Optimisation
-from warprefine.training.student_recipe import StudentRecipe
+from warprefine.metrics.network_scores import NetworkScores
+from warprefine.recipe.network import Augmentation
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.recipe.student import StudentRecipe
 
 RECIPE = StudentRecipe(
     widths=(4, 4, 4, 4, 4),
@@ -55,14 +52,6 @@ def job(run: Path, tiny_data: Path, tmp_path: Path) -> StudentJob:
     )
 
 
-def labelled(run: Path, data: Path) -> LabelledRun:
-    return LabelledRun(
-        run=RunFolder(run),
-        dataset=open_dataset(data),
-        motion=load_motion("dis-ultrafast", device=torch.device("cpu")),
-    )
-
-
 def test_a_student_is_trained_tested_and_written_down(job: StudentJob) -> None:
     """Weights, scores, curves and the recipe lie in its folder."""
     scores = train_on_run(job)
@@ -73,7 +62,7 @@ def test_a_student_is_trained_tested_and_written_down(job: StudentJob) -> None:
 
 
 def test_a_student_learns_from_the_labels_that_are_meant_to_be_used(run: Path, tmp_path: Path) -> None:
-    """Unless told otherwise it takes ours, else the paper's; never the oracle's, whatever the run has."""
+    """By default ours are taken, else the paper's; never the oracle's, whatever the run has."""
     assert usual_method(run) == "motion-only"
     for method in ("warp-refine", "warp-refine-plus", "oracle"):
         (tmp_path / "labels" / method).mkdir(parents=True)
@@ -81,8 +70,8 @@ def test_a_student_learns_from_the_labels_that_are_meant_to_be_used(run: Path, t
     assert usual_method(tmp_path) == "warp-refine-plus"
 
 
-def test_a_run_without_labels_teaches_nobody(tmp_path: Path) -> None:
-    """It says what is missing, and so does a folder that is not there."""
+def test_a_run_without_labels_trains_no_student(tmp_path: Path) -> None:
+    """The message names what is missing, also for a folder that is not there."""
     with pytest.raises(RunFolderError, match="holds no labels yet; run `warprefine autolabel`"):
         usual_method(tmp_path)
     with pytest.raises(RunFolderError, match="none is no folder; expected one that `warprefine autolabel`"):
@@ -97,30 +86,6 @@ def test_other_labels_make_another_student(job: StudentJob, method: str | None) 
     assert train_on_run(other) is None
 
     assert other.weights.read_bytes() != job.weights.read_bytes()
-
-
-def test_frames_of_motion_only_come_with_carried_pictures(run: Path, tiny_data: Path) -> None:
-    """The oracle's frames are the real ones, those of motion-only were carried from the key frame."""
-    source = labelled(run, tiny_data)
-
-    assert all(member.picture is None for member in source.frames("oracle", offsets=(1,)))
-    carried = source.frames("motion-only", offsets=(1,))
-    assert len(carried) == 4  # two videos, both ways
-    assert all(member.picture is not None and member.picture.exists() for member in carried)
-
-
-def test_labels_that_are_not_there_are_missed(run: Path, tiny_data: Path) -> None:
-    """Neither a method that was not run nor a distance beyond the horizon can be had."""
-    source = labelled(run, tiny_data)
-
-    with pytest.raises(
-        RunFolderError, match=r"no labels of warp-refine at .1, 2.*is missing; make them with"
-    ):
-        source.frames("warp-refine", offsets=(1, 2))
-    with pytest.raises(RunFolderError, match="a horizon of at least 3"):
-        source.frames("oracle", offsets=(3,))
-    with pytest.raises(RunFolderError, match="has no such frame"):
-        source.frames("oracle", offsets=(50,))
 
 
 def test_a_folder_that_is_no_run(job: StudentJob, tmp_path: Path) -> None:

@@ -34,20 +34,20 @@ def write(folder: Path, content: Any) -> Path:
 
 
 def test_weights_get_a_card(tmp_path: Path, raft: dict[str, Tensor]) -> None:
-    """What is stored says what it is, where it comes from and on which terms."""
+    """The card names the network, the source and the licence."""
     source, out = write(tmp_path, raft), tmp_path / "raft.safetensors"
 
-    made = import_weights(source, out, name="raft", licence="as agreed")
+    returned = import_weights(source, out, name="raft", licence="as agreed")
 
     card = read_card(out)
     assert (card.part, card.network, card.settings) == ("motion", "raft", {"size": "small"})
     assert card.facts["source"] == "published.pth"
     assert card.facts["licence"] == "as agreed"
-    assert card.class_names == made.class_names == ()
+    assert card.class_names == returned.class_names == ()
 
 
 def test_a_trunk_leaves_its_old_classifier_behind(tmp_path: Path) -> None:
-    """What only ImageNet needed is no part of a trunk, and the size is told from the weights."""
+    """The ImageNet classifier is no part of a trunk, and the size is inferred from the weights."""
     weights = {
         f"model.{published_trunk_name(own)}": values
         for own, values in HRNet(HRNETS["w18-small"]).state_dict().items()
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, raft: dict[str, Tensor], cha
 
 
 def test_names_and_endings_that_cannot_be_are_told(tmp_path: Path, raft: dict[str, Tensor]) -> None:
-    """A network that is not known, and a name for the result that hides what it is, are refused."""
+    """An unknown network, and a result that does not end in .safetensors, are refused."""
     source = write(tmp_path, raft)
 
     with pytest.raises(RecipeError, match="no published network is called 'rafft'; did you mean 'raft'"):
@@ -99,7 +99,7 @@ def test_names_and_endings_that_cannot_be_are_told(tmp_path: Path, raft: dict[st
 def test_a_segmenter_may_only_have_as_many_class_names_as_it_scores(
     tmp_path: Path, raft: dict[str, Tensor]
 ) -> None:
-    """Names for classes that the weights do not know are refused."""
+    """Names for classes that the weights do not score are refused."""
     with pytest.raises(CheckpointError, match="scores 0 classes, but 2 names are given"):
         import_weights(
             write(tmp_path, raft), tmp_path / "raft.safetensors", name="raft", class_names=("road", "car")

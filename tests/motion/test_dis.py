@@ -13,7 +13,7 @@ from warprefine.core.protocols import MotionEstimator
 from warprefine.motion import MOTIONS
 from warprefine.motion.dis import SMALLEST_SIDE, DISFlow
 from warprefine.ops.warp import backward_warp
-from warprefine.propagation.long_range import Improves
+from warprefine.propagation.two_sided.direct_flow import RefinesFlow
 
 
 def wallpaper(rng: np.random.Generator, h: int, w: int) -> Tensor:
@@ -60,7 +60,7 @@ def test_convention_frame_a_warped_along_the_flow_is_frame_b(
 
 
 def test_every_name_belongs_to_its_estimator() -> None:
-    """A motion estimator is listed under the name that it gives itself, which the cache's keys hold."""
+    """A motion estimator is listed under its own `name`, which the cache's keys hold."""
     assert [make().name for make in MOTIONS.values()] == list(MOTIONS)
     assert all(isinstance(make(), MotionEstimator) for make in MOTIONS.values())
 
@@ -114,8 +114,8 @@ def test_motion_too_large_to_be_found_is_found_from_where_it_is_nearly_right(
     misses = {
         name: (flow_ba[0, 0, 10:-10, 40:-10] + 30).abs().mean()
         for name, flow_ba in (
-            ("nearby", motion.improve(frame_b, frame_a, begin)),
-            ("rest", motion.improve(frame_b, frame_a, torch.zeros_like(begin))),
+            ("nearby", motion.refine_flow(frame_b, frame_a, begin)),
+            ("rest", motion.refine_flow(frame_b, frame_a, torch.zeros_like(begin))),
             ("nothing", motion(frame_b, frame_a)),
         )
     }
@@ -132,10 +132,10 @@ def test_each_frame_of_a_batch_is_improved_from_its_own_flow(rng: np.random.Gene
     begins[1, 0], begins[1, 1] = 12, -9
     given = begins.clone()
 
-    alone = [motion.improve(b, a, begins[i : i + 1]) for i, (a, b) in enumerate((near, far))]
-    batch = motion.improve(torch.cat([near[1], far[1]]), torch.cat([near[0], far[0]]), begins)
+    alone = [motion.refine_flow(b, a, begins[i : i + 1]) for i, (a, b) in enumerate((near, far))]
+    batch = motion.refine_flow(torch.cat([near[1], far[1]]), torch.cat([near[0], far[0]]), begins)
 
-    assert isinstance(motion, Improves)
+    assert isinstance(motion, RefinesFlow)
     assert torch.equal(begins, given)
     assert torch.equal(batch, torch.cat(alone))
     middle = batch[..., 15:-15, 15:-15].flatten(2).median(dim=2).values
@@ -170,7 +170,7 @@ def test_the_smallest_frames_have_flow(rng: np.random.Generator, preset: str, si
 
 
 def test_frames_too_small_for_flow_are_refused() -> None:
-    """The smallest side that flow can be estimated on is told with the frame's own."""
+    """The error names the frame's size and the smallest side that flow can be estimated on."""
     frame = torch.zeros(1, 3, 31, 64, dtype=torch.uint8)
 
     with pytest.raises(
@@ -178,4 +178,4 @@ def test_frames_too_small_for_flow_are_refused() -> None:
     ):
         DISFlow()(frame, frame)
     with pytest.raises(FrameError, match="31 x 64"):
-        DISFlow().improve(frame, frame, torch.zeros(1, 2, 31, 64))
+        DISFlow().refine_flow(frame, frame, torch.zeros(1, 2, 31, 64))

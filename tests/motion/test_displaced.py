@@ -35,7 +35,7 @@ def by_brute_force(values_a: Tensor, flow_ba: Tensor, vertical: Tensor, horizont
 @pytest.mark.parametrize("reach_px", [1, 4, 60])
 def test_every_tap_counts_where_it_lies(taps: int, reach_px: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """The result is the sum over all taps of the picture there, inside, at the border and far beyond it."""
-    monkeypatch.setattr(displaced, "_AT_ONCE", 200)  # a few lines at a time
+    monkeypatch.setattr(displaced, "_CHUNK_VALUES", 200)  # a few lines at a time
     values = torch.randn(2, 3, 7, 9, dtype=torch.float64)
     flow = reach_px * torch.randn(2, 2, 7, 9, dtype=torch.float64)
     vertical, horizontal = torch.randn(2, 2, taps, 7, 9, dtype=torch.float64)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from warprefine.core.errors import CheckpointError, RecipeError
-from warprefine.core.protocols import LooksBack, MotionEstimator
+from warprefine.core.protocols import MotionEstimator, ThreeFrameMotion
 from warprefine.io.checkpoints import Card, save_checkpoint
 from warprefine.motion.loading import load_motion
 from warprefine.motion.raft import RAFT
@@ -38,7 +38,7 @@ def test_a_name_is_enough_for_what_has_no_weights() -> None:
 
 
 def test_raft_is_made_from_its_checkpoint(tmp_path: Path) -> None:
-    """The name under which flows are kept tells weights and iterations apart."""
+    """The name under which flows are cached differs for other weights and other iterations."""
     named = stored(tmp_path, RAFT("small"), "raft", {"size": "small"})
 
     few, many = load_motion(named, iterations=1), load_motion(named, iterations=2)
@@ -51,19 +51,19 @@ def test_raft_is_made_from_its_checkpoint(tmp_path: Path) -> None:
 
 
 def test_sdcnet_improves_the_motion_that_it_was_trained_on(tmp_path: Path) -> None:
-    """A checkpoint that was trained here says itself which flow the network starts from."""
+    """A checkpoint that was trained here records which flow the network starts from."""
     network, settings = small_sdcnet(2)
     named = stored(tmp_path, network, "sdcnet", settings, recipe={"input_motion": "dis-ultrafast"})
 
     motion = load_motion(named)
 
     assert motion.name.endswith("dis-ultrafast")
-    assert not isinstance(motion, LooksBack)
+    assert not isinstance(motion, ThreeFrameMotion)
     assert motion(FRAMES[0], FRAMES[1]).shape == (1, 2, 70, 90)
 
 
 def test_an_imported_sdcnet_improves_what_it_is_given(tmp_path: Path) -> None:
-    """Weights without a recipe of ours start from whatever they are told to."""
+    """Weights without a recipe of ours start from the motion that is named."""
     network, settings = small_sdcnet(2)
     named = stored(tmp_path, network, "sdcnet", settings)
 
@@ -72,12 +72,12 @@ def test_an_imported_sdcnet_improves_what_it_is_given(tmp_path: Path) -> None:
 
 
 def test_sdcnet_for_three_frames_looks_back(tmp_path: Path) -> None:
-    """A network as published sees one frame more where there is one, and sees frame a twice elsewhere."""
+    """A network as published uses one frame more where there is one, and frame a twice elsewhere."""
     network, settings = small_sdcnet(3)
     motion = load_motion(stored(tmp_path, network, "sdcnet", settings))
     b, a = FRAMES
 
-    assert isinstance(motion, LooksBack)
+    assert isinstance(motion, ThreeFrameMotion)
     alone = motion(b, a)
     assert alone.shape == (1, 2, 70, 90)
     assert torch.equal(motion.from_three(b, a, a), alone)
@@ -112,7 +112,7 @@ def test_what_is_neither_a_name_nor_a_checkpoint_is_told(named: str, words: str)
 
 
 def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
-    """A segmenter is no motion estimator, and neither is a network that this version does not know."""
+    """A segmenter is no motion estimator, and neither is a network that this version does not have."""
     layer = nn.Conv2d(1, 1, 1)
     with pytest.raises(CheckpointError, match=r"holds a segmenter \(compact\), expected motion"):
         load_motion(stored(tmp_path, layer, "compact", {}, part="segmenter"))

@@ -269,7 +269,7 @@ def released() -> Path:
     source = os.environ.get("WARPREFINE_RAFT_WEIGHTS")
     if not source:
         pytest.skip(
-            "no released weights; say with WARPREFINE_RAFT_WEIGHTS which folder or archive holds them"
+            "no released weights; set WARPREFINE_RAFT_WEIGHTS to the folder or archive that holds them"
         )
     return Path(source)
 

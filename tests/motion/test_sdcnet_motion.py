@@ -12,16 +12,16 @@ from warprefine.motion.sdcnet_motion import SDCNetMotion, mirror_flows, mirror_f
 
 
 class Given:
-    """An estimator that says what it is told to, of frames of one size."""
+    """An estimator that returns a fixed flow and records its calls."""
 
     name = "given"
 
     def __init__(self, flow_ba: Tensor) -> None:
         self.flow_ba = flow_ba
-        self.asked: list[tuple[Tensor, Tensor]] = []
+        self.calls: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, frame_b: Tensor, frame_a: Tensor) -> Tensor:
-        self.asked.append((frame_b, frame_a))
+        self.calls.append((frame_b, frame_a))
         return self.flow_ba
 
 
@@ -52,7 +52,7 @@ def test_motion_in_a_mirror_goes_the_other_way() -> None:
 
 
 def test_it_is_a_motion_estimator_that_starts_from_another() -> None:
-    """Untrained it gives back what the other says of the frames as they are, at their size."""
+    """Untrained it returns the other's flow of the frames as they are, at their size."""
     flow_ba = 3 * torch.randn(2, 2, 50, 70)
     given = Given(flow_ba)
     frame_a, frame_b = torch.randint(0, 256, (2, 2, 3, 50, 70), dtype=torch.uint8)
@@ -64,21 +64,21 @@ def test_it_is_a_motion_estimator_that_starts_from_another() -> None:
     assert motion.name == "sdcnet-1"
     assert not motion.network.training
     assert torch.equal(found, flow_ba)
-    assert [tuple(map(id, frames)) for frames in given.asked] == [(id(frame_b), id(frame_a))]
+    assert [tuple(map(id, frames)) for frames in given.calls] == [(id(frame_b), id(frame_a))]
 
 
 @pytest.mark.parametrize("blue_first", [False, True])
 def test_convention_the_network_sees_a_before_b(blue_first: bool) -> None:
-    """It gets both frames oldest first, with blue first if it wants so, and the flow from b into a."""
+    """Its inputs are both frames, oldest first, in BGR order where set so, and the flow from b into a."""
     network = SDCNet(2, width=0.05)
     frame_a, frame_b = torch.randint(0, 256, (2, 1, 3, 64, 64), dtype=torch.uint8)
     flow_ba = torch.randn(1, 2, 64, 64)
 
     found = SDCNetMotion(network, Given(flow_ba), name="sdcnet-1", blue_first=blue_first)(frame_b, frame_a)
 
-    seen = torch.stack((frame_a, frame_b), dim=1)[:, :, [2, 1, 0] if blue_first else [0, 1, 2]]
+    inputs = torch.stack((frame_a, frame_b), dim=1)[:, :, [2, 1, 0] if blue_first else [0, 1, 2]]
     with torch.no_grad():
-        expected = network(seen.float(), flow_ba[:, None])
+        expected = network(inputs.float(), flow_ba[:, None])
     assert torch.equal(found, expected)
 
 

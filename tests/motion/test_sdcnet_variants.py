@@ -10,7 +10,7 @@ from warprefine.motion.sdcnet import SDCNet
 from warprefine.motion.sdcnet_kernels import KernelHeads, Kernels, distance_from_identity
 
 
-def seen(frame_count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def inputs(frame_count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw frames and the flows between them."""
     return 255 * torch.rand(1, frame_count, 3, 64, 64), 3 * torch.randn(1, frame_count - 1, 2, 64, 64)
 
@@ -29,14 +29,14 @@ def test_width_multiplies_the_channels() -> None:
     assert shapes["encoder.levels.6.1.weight"] == (128, 128, 3, 3)
     assert shapes["up.3.weight"] == (64 + 32, 16, 4, 4)
     assert shapes["up.0.weight"] == (8 + 8, 8, 4, 4)
-    assert network(*seen(2)).shape == (1, 2, 64, 64)
+    assert network(*inputs(2)).shape == (1, 2, 64, 64)
 
 
 @pytest.mark.parametrize(("frame_count", "sees_target"), [(2, True), (3, True), (2, False)])
 def test_an_untrained_correction_changes_nothing(frame_count: int, sees_target: bool) -> None:
     """A network that starts from a flow gives the last flow back until it is trained, and can be trained."""
     network = SDCNet(frame_count, sees_target=sees_target, width=0.05, starts_from_flow=True)
-    frames, flows = seen(frame_count)
+    frames, flows = inputs(frame_count)
 
     flow = network(frames, flows)
     flow.sum().backward()
@@ -49,7 +49,7 @@ def test_an_untrained_correction_changes_nothing(frame_count: int, sees_target: 
 def test_untrained_kernels_leave_the_flow_alone() -> None:
     """Before any training a frame is rebuilt as by its flow alone, and the kernels can be trained."""
     network = SDCNet(2, width=0.05, kernel_taps=5, starts_from_flow=True)
-    frames, flows = seen(2)
+    frames, flows = inputs(2)
 
     found = network.predict(frames, flows)
     rebuilt = network.rebuild(frames, found.flow_ba, found.kernels)
@@ -64,7 +64,7 @@ def test_untrained_kernels_leave_the_flow_alone() -> None:
 def test_kernels_are_used_in_their_directions() -> None:
     """A vertical kernel that looks one pixel down, and a horizontal one that stays, move the picture up."""
     network = SDCNet(2, width=0.05, kernel_taps=3)
-    frames, _ = seen(2)
+    frames, _ = inputs(2)
     stays, looks_on = torch.zeros(2, 1, 3, 64, 64)
     stays[:, 1], looks_on[:, 2] = 1, 1
 
@@ -84,7 +84,7 @@ def test_the_distance_of_kernels_is_squared_and_of_both() -> None:
 
 
 def test_kernels_without_a_middle_are_refused() -> None:
-    """An even number of taps is told."""
+    """An even number of taps is an error."""
     with pytest.raises(ValueError, match="kernels of 4 taps have no middle; expected an odd number"):
         KernelHeads(8, 4)
 
@@ -109,4 +109,4 @@ def test_a_picture_that_stands_still_can_be_normalised() -> None:
 
     network.estimate_normalisation([torch.zeros(1, 2, 8, 8)])
 
-    assert network(*seen(2)).isfinite().all()
+    assert network(*inputs(2)).isfinite().all()

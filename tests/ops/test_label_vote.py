@@ -83,16 +83,16 @@ def test_a_vote_equals_warped_one_hot_planes(outside: Outside, case: tuple[Tenso
     """The winner is the class whose warped plane is largest, and its share is that plane's value."""
     labels_a, flow_ba = case
     votes = votes_by_one_hot(labels_a, flow_ba)
-    asked = lands_inside(flow_ba) if outside == "void" else ~flow_ba.isnan().any(dim=1)
+    defined = lands_inside(flow_ba) if outside == "void" else ~flow_ba.isnan().any(dim=1)
 
     labels_b, share = vote_labels(labels_a, flow_ba, outside=outside)
 
     most, second = votes.topk(2, dim=1).values.unbind(dim=1)
-    clear = asked & (most - second > 1e-5)
+    clear = defined & (most - second > 1e-5)
     assert torch.equal(labels_b[clear], torch.tensor(LABELS, dtype=torch.uint8)[votes.argmax(dim=1)][clear])
-    torch.testing.assert_close(share[asked].double(), most[asked], atol=1e-5, rtol=0)
-    assert set(labels_b[~asked].tolist()) <= {VOID}
-    assert set(share[~asked].tolist()) <= {0.0}
+    torch.testing.assert_close(share[defined].double(), most[defined], atol=1e-5, rtol=0)
+    assert set(labels_b[~defined].tolist()) <= {VOID}
+    assert set(share[~defined].tolist()) <= {0.0}
 
 
 @pytest.mark.parametrize("outside", ["void", "replicate"])
@@ -175,9 +175,9 @@ def test_whole_pixels_are_an_exact_shift(
 
     rows, columns = torch.arange(h)[:, None] + y, torch.arange(w) + x
     copied = labels_a[:, rows.clamp(0, h - 1), columns.clamp(0, w - 1)]
-    asked = lands_inside(flow) | torch.tensor(outside == "replicate")
-    assert torch.equal(labels_b, copied.masked_fill(~asked, VOID))
-    assert torch.equal(share, asked.float())
+    defined = lands_inside(flow) | torch.tensor(outside == "replicate")
+    assert torch.equal(labels_b, copied.masked_fill(~defined, VOID))
+    assert torch.equal(share, defined.float())
 
 
 def test_no_motion_changes_nothing(rng: np.random.Generator) -> None:
@@ -205,19 +205,19 @@ def test_exact_motion_carries_the_labels_of_a_street(street: StreetScene, b: int
     """With its true motion, all of a street's labels but those cut by an edge arrive where they belong."""
     labels_b, share = vote_labels(street.labels(a), street.flow(b, a))
 
-    seen = ~street.occluded(b, a)
-    uncut = seen & (share > 0.99)
+    visible = ~street.occluded(b, a)
+    uncut = visible & (share > 0.99)
     assert uncut.float().mean() > 0.7
     assert (labels_b == street.labels(b))[uncut].float().mean() > 0.995
 
 
 def test_convention_labels_fit_best_without_any_offset(street: StreetScene) -> None:
     """Half a pixel of error in any direction makes the labels of a street fit worse: nothing is shifted."""
-    flow, truth, seen = street.flow(1, 0), street.labels(1), ~street.occluded(1, 0)
+    flow, truth, visible = street.flow(1, 0), street.labels(1), ~street.occluded(1, 0)
 
     def right(x: float, y: float) -> float:
         carried = warp_labels(street.labels(0), flow + shift(x=x, y=y, h=96, w=160), outside="replicate")
-        return float((carried == truth)[seen].float().mean())
+        return float((carried == truth)[visible].float().mean())
 
     assert right(0, 0) > 0.97
     assert right(0, 0) > 0.003 + max(right(x, y) for x, y in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)))

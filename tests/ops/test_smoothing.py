@@ -137,12 +137,12 @@ def test_without_a_thin_size_a_pole_is_voted_away() -> None:
 
 
 def test_a_thin_gap_of_nothing_known_is_filled() -> None:
-    """A crack that the frame knows nothing of is no structure: the neighbours say what is there."""
-    known = torch.ones(1, H, W)
-    known[..., 7] = 0
+    """A crack without labels is no structure: it gets the labels of the neighbours."""
+    labelled = torch.ones(1, H, W)
+    labelled[..., 7] = 0
 
     labels, _ = smooth(
-        SoftLabels.of_labels(flat()).scaled(known), [neighbour(SoftLabels.of_labels(flat()))]
+        SoftLabels.of_labels(flat()).scaled(labelled), [neighbour(SoftLabels.of_labels(flat()))]
     ).harden()
 
     assert torch.equal(labels, flat())

@@ -83,8 +83,8 @@ def assert_is_sound(soft: SoftLabels) -> None:
     tie = (shares[:, :-1] == shares[:, 1:]) & (labels[:, :-1] < labels[:, 1:])
     assert bool((falls | tie | (shares[:, 1:] == 0)).all())
     assert set(labels[shares == 0].tolist()) <= {VOID}
-    known = labels.where(shares > 0, -1 - torch.arange(labels.shape[1])[:, None, None])
-    assert bool((known.sort(dim=1).values.diff(dim=1) > 0).all())
+    distinct = labels.where(shares > 0, -1 - torch.arange(labels.shape[1])[:, None, None])
+    assert bool((distinct.sort(dim=1).values.diff(dim=1) > 0).all())
 
 
 def warped_planes(planes_a: Tensor, flow_ba: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ def test_probabilities_of_any_precision_become_shares(dtype: torch.dtype) -> Non
 
 
 def test_a_pixel_without_any_share_is_void() -> None:
-    """Where nothing is known the label is VOID, and it is not sure of that."""
+    """Where all slots are empty the label is VOID, with share 0."""
     labels, share = soft_of(torch.zeros(1, 4, 1, 1)).harden()
 
     assert labels.tolist() == [[[VOID]]]
@@ -338,12 +338,12 @@ def test_parts_of_different_depth_can_be_mixed() -> None:
 
 
 def test_exact_motion_carries_the_labels_of_a_street() -> None:
-    """With its true motion, a street's labels arrive where they belong, and say where they are sure."""
+    """With its true motion, a street's labels arrive in place, and shares are high where they are right."""
     street = StreetScene(seed=3, h=96, w=160, length=10)
-    seen = ~street.occluded(1, 0)
+    visible = ~street.occluded(1, 0)
 
     labels_b, share = warp_soft(SoftLabels.of_labels(street.labels(0)), street.flow(1, 0)).harden()
 
     right = labels_b == street.labels(1)
-    assert right[seen & (share > 0.99)].float().mean() > 0.995
-    assert right[seen & (share < 0.6)].float().mean() < 0.9
+    assert right[visible & (share > 0.99)].float().mean() > 0.995
+    assert right[visible & (share < 0.6)].float().mean() < 0.9

@@ -1,4 +1,4 @@
-"""Tests of ops/trajectories.py: which way flows are joined, and what opposite flows agree on."""
+"""Tests of ops/trajectories.py: how flows are composed, and what opposite flows agree on."""
 
 from __future__ import annotations
 

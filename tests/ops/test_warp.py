@@ -1,4 +1,4 @@
-"""Tests of ops/warp.py: which way flow points, where pixels lie, and what happens at the border."""
+"""Tests of ops/warp.py: where flow points, where pixels lie, and what happens at the border."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""A wall that is filmed by a camera which moves by whole pixels: everything about it is known exactly."""
+"""A wall filmed by a camera that moves by whole pixels: labels and flow are known exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,21 +20,26 @@ from warprefine.io.array_cache import ArrayCache
 from warprefine.io.frames import PictureFrames
 from warprefine.io.images import write_frame, write_labels
 from warprefine.propagation.evidence import Evidence, Models
+from warprefine.propagation.methods import PAPER_METHODS
+from warprefine.propagation.oracle import OracleLabeller
+from warprefine.propagation.stepwise.walk import StepSettings, StepwiseLabeller
+from warprefine.propagation.two_sided.label import TwoSidedLabeller
+from warprefine.recipe.plus import PlusRecipe
 
 COLOURS = torch.tensor([[40, 40, 40], [40, 200, 40], [200, 40, 40], [200, 200, 210]])
 REACH = 3
 
 
 class WholePixelMotion:
-    """Find the one shift by whole pixels that explains a frame best."""
+    """Flow that is the same everywhere: the shift by whole pixels that explains a frame best."""
 
     name = "whole-pixel"
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self, frame_b: Tensor, frame_a: Tensor) -> Tensor:
-        self.asked += 1
+        self.calls += 1
         h, w = frame_b.shape[-2:]
         a = functional.pad(frame_a.float(), (REACH,) * 4, value=torch.nan)
         misses = {}
@@ -46,7 +52,7 @@ class WholePixelMotion:
 
 
 class ColourSegmenter:
-    """Say which of the wall's colours a pixel has, with much certainty."""
+    """Classify each pixel as the nearest of the wall's colours, with high probability."""
 
     name = "colour"
     class_count = len(COLOURS)
@@ -54,31 +60,31 @@ class ColourSegmenter:
 
     def __init__(self, sharpness: float = 2e-3) -> None:
         self.sharpness = sharpness
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self, frames: Tensor) -> Segmentation:
-        self.asked += 1
+        self.calls += 1
         distance = (frames[:, None].float() - COLOURS.view(1, -1, 3, 1, 1)).square().sum(dim=2)
         return Segmentation(logits=-self.sharpness * distance, features=frames[:, :1, ::4, ::4].float())
 
 
 class VoidFiller:
-    """Leave labels as they are, but put what the segmenter says where they are VOID."""
+    """Keep labels, and replace VOID by the segmenter's class."""
 
     name = "void-filler"
     class_count = len(COLOURS)
 
-    def __call__(self, seen: RefinerInput) -> Tensor:
-        said = seen.segmentation.logits.argmax(dim=1)
-        labels = torch.where(seen.labels == VOID, said, seen.labels.long())
+    def __call__(self, inputs: RefinerInput) -> Tensor:
+        semantic = inputs.segmentation.logits.argmax(dim=1)
+        labels = torch.where(inputs.labels == VOID, semantic, inputs.labels.long())
         return functional.one_hot(labels, self.class_count + 1).permute(0, 3, 1, 2) * 9.0
 
 
 class Drive:
-    """Film a wall of coloured blocks that moves by `step` = (x, y) pixels from frame to frame.
+    """A film of a wall of coloured blocks that moves by `step` = (x, y) pixels from frame to frame.
 
-    A person calls each colour's class one higher than the segmenter does (and some blocks VOID), so
-    that it shows in every pixel whose word was taken.
+    The hand-made label of each colour is one class higher than the segmenter's (and VOID on some blocks), so
+    that every pixel shows which of the two its label comes from.
     """
 
     classes = ClassSet(names=("a", "b", "c", "d"), colors=tuple(tuple(c) for c in COLOURS.tolist()))
@@ -110,14 +116,14 @@ class Drive:
         """Return frame t, (1, 3, h, w)."""
         return self._view(self._paint, t)
 
-    def seen(self, t: int) -> Tensor:
-        """Return what the segmenter says of frame t, (1, h, w)."""
+    def segmented(self, t: int) -> Tensor:
+        """Return the segmenter's labels of frame t, (1, h, w)."""
         return self._view(self._wall, t).to(torch.uint8)
 
-    def hand(self, t: int) -> Tensor:
-        """Return what a person says of frame t, (1, h, w)."""
-        called = ((self._wall + 1) % len(COLOURS)).masked_fill(self._void, VOID)
-        return self._view(called, t).to(torch.uint8)
+    def hand_labels(self, t: int) -> Tensor:
+        """Return the hand-made labels of frame t, (1, h, w)."""
+        labels = ((self._wall + 1) % len(COLOURS)).masked_fill(self._void, VOID)
+        return self._view(labels, t).to(torch.uint8)
 
     def in_view(self, frames: Sequence[int], of: int) -> Tensor:
         """Mark the pixels of frame `of`, (1, h, w), whose point of the wall is in view in all of `frames`."""
@@ -136,7 +142,7 @@ class Drive:
             write_frame(path, self.frame(t))
         labelled = {t: folder / "labels" / f"{t:06d}.png" for t in (*key_frames, *truth)}
         for t, path in labelled.items():
-            write_labels(path, self.hand(t), self.classes)
+            write_labels(path, self.hand_labels(t), self.classes)
         return Video(
             name=self.name,
             stems=[path.stem for path in frames],
@@ -146,24 +152,53 @@ class Drive:
         )
 
     def dataset(self, *videos: Video) -> Dataset:
-        """Make a data set of videos."""
+        """Return a data set of videos."""
         return Dataset(root=self.folder, classes=self.classes, videos=videos)
 
     def models(self) -> Models:
-        """Make the networks, which have not been asked anything yet."""
+        """Return new networks, which count their calls from 0."""
         return Models(
             motion=WholePixelMotion(), segmenter=ColourSegmenter(), segmenter_fingerprint="colour-1"
         )
 
     def evidence(self, video: Video, models: Models | None = None, **settings: int) -> Evidence:
-        """Open what is known of a video, with a cache on disk."""
-        cache = ArrayCache(self.folder / "cache")
-        return Evidence(video, PictureFrames(video.frame_paths), models or self.models(), cache, **settings)
+        """Return the evidence of a video, with a cache on disk."""
+        frames, cache = PictureFrames(video.frame_paths), ArrayCache(self.folder / "cache")
+        return Evidence(video, frames, self.classes, models or self.models(), cache, **settings)
+
+    def stepwise(
+        self,
+        *methods: str,
+        models: Models | None = None,
+        tau: float = 0.05,
+        threshold: float = 0.9,
+        refiner_fingerprint: str = "filler-1",
+    ) -> StepwiseLabeller:
+        """Return a labeller of some of the paper's methods; without any names, of all."""
+        settings = StepSettings(
+            tau=tau,
+            threshold=threshold,
+            refiner=VoidFiller(),
+            refiner_fingerprint=refiner_fingerprint,
+        )
+        return StepwiseLabeller(
+            methods=methods or PAPER_METHODS, models=models or self.models(), settings=settings
+        )
+
+    def two_sided(
+        self, recipe: PlusRecipe | None = None, *, models: Models | None = None, **refiner: Any
+    ) -> TwoSidedLabeller:
+        """Return a labeller of warp-refine-plus, with a `refiner` and its `refiner_fingerprint` if given."""
+        return TwoSidedLabeller(models=models or self.models(), recipe=recipe or PlusRecipe(), **refiner)
+
+    def oracle(self) -> OracleLabeller:
+        """Return a labeller that reads the truth."""
+        return OracleLabeller(models=self.models())
 
 
 @pytest.fixture
 def film(tmp_path: Path) -> Callable[..., Drive]:
-    """Make drives past a wall, in the folder of the test."""
+    """A function that films drives past a wall, in the folder of the test."""
 
     def make(
         step: tuple[int, int] = (2, 1), size: tuple[int, int] = (32, 40), length: int = 6, name: str = "drive"

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.refinement.inputs import CLASSES, FEATURES, blocks
 from warprefine.core.protocols import Refiner, RefinerInput, Segmentation
 from warprefine.core.tensors import VOID
+from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.refinement import REFINERS
 from warprefine.refinement.compact import CompactRefiner, one_hot_with_void
-from warprefine.training.recipe import RefinerRecipe
 
-CLASSES, FEATURES = 3, 5
 WIDTHS = (4, 6, 8, 10)
 
 
@@ -22,15 +22,8 @@ def network(feature_channels: int = FEATURES) -> CompactRefiner:
     return CompactRefiner(CLASSES, feature_channels, widths=WIDTHS).eval()
 
 
-def blocks(h: int, w: int, cell: int = 8) -> Tensor:
-    """Return labels in blocks of one class or VOID, (1, h, w)."""
-    drawn = torch.randint(0, CLASSES + 1, (-(-h // cell), -(-w // cell)))
-    drawn = drawn.masked_fill(drawn == CLASSES, VOID).to(torch.uint8)
-    return drawn.repeat_interleave(cell, 0).repeat_interleave(cell, 1)[None, :h, :w].contiguous()
-
-
-def seen_at(h: int, w: int) -> RefinerInput:
-    """Make up what a refiner may see of a frame (h, w), with logits at stride 2 and features at 4."""
+def inputs_at(h: int, w: int) -> RefinerInput:
+    """Return random input of a refiner for a frame (h, w), with logits at stride 2 and features at 4."""
     frame, warped_frame = torch.randint(0, 256, (2, 1, 3, h, w), dtype=torch.uint8)
     segmentation = Segmentation(
         logits=torch.randn(1, CLASSES, -(-h // 2), -(-w // 2)) * 3,
@@ -44,15 +37,15 @@ def seen_at(h: int, w: int) -> RefinerInput:
 @pytest.mark.parametrize("name", sorted(REFINERS))
 def test_every_listed_network_is_a_refiner(name: str) -> None:
     """Class count, feature channels and a recipe are enough to build it, and its card to build it again."""
-    kind, recipe = REFINERS[name], RefinerRecipe()
+    spec, recipe = REFINERS[name], RefinerRecipe()
 
     with torch.device("meta"):  # shapes alone; filling all weights takes seconds
-        built = kind.from_recipe(recipe, CLASSES, FEATURES)
-        again = kind.from_card(kind.describe(built, recipe), CLASSES, FEATURES)
+        built = spec.from_recipe(recipe, CLASSES, FEATURES)
+        again = spec.from_card(spec.describe(built, recipe), CLASSES, FEATURES)
 
     assert isinstance(built, Refiner)
     assert (built.name, built.class_count) == (name, CLASSES)
-    shapes = [{key: value.shape for key, value in made.state_dict().items()} for made in (built, again)]
+    shapes = [{key: value.shape for key, value in network.state_dict().items()} for network in (built, again)]
     assert shapes[0] == shapes[1]
 
 
@@ -60,7 +53,7 @@ def test_every_listed_network_is_a_refiner(name: str) -> None:
 def test_scores_have_the_size_of_the_frame_and_a_plane_for_void(size: tuple[int, int]) -> None:
     """Frames of any size get scores for each class and, last, for VOID."""
     with torch.inference_mode():
-        scores = network()(seen_at(*size))
+        scores = network()(inputs_at(*size))
 
     assert scores.shape == (1, CLASSES + 1, *size)
     assert bool(scores.isfinite().all())
@@ -74,13 +67,13 @@ def test_void_is_the_last_plane() -> None:
 
 
 def test_an_untrained_refiner_leaves_labels_as_they_are() -> None:
-    """Training begins near "leave the labels as they are", VOID too, whatever the segmenter says."""
-    seen = seen_at(64, 64)
+    """Training begins near "leave the labels as they are", VOID too, whatever the segmenter's output."""
+    inputs = inputs_at(64, 64)
 
     with torch.inference_mode():
-        refined = network()(seen).argmax(dim=1)
+        refined = network()(inputs).argmax(dim=1)
 
-    labels = seen.labels.long().masked_fill(seen.labels == VOID, CLASSES)
+    labels = inputs.labels.long().masked_fill(inputs.labels == VOID, CLASSES)
     assert (refined == labels).float().mean() > 0.9
 
 
@@ -88,48 +81,48 @@ def test_the_gradient_reaches_every_weight() -> None:
     """No part of the network is left out of the training."""
     refiner = network().train()
 
-    refiner(seen_at(32, 32)).square().mean().backward()
+    refiner(inputs_at(32, 32)).square().mean().backward()
 
     assert [name for name, p in refiner.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 @pytest.mark.parametrize("part", ["frame", "warped_frame", "labels", "logits", "features"])
-def test_everything_the_refiner_is_shown_counts(part: str) -> None:
-    """Both images, the labels and all that the segmenter said have a say in the scores."""
-    seen = seen_at(32, 32)
-    segmentation = {"logits": seen.segmentation.logits, "features": seen.segmentation.features}
+def test_every_part_of_the_input_counts(part: str) -> None:
+    """The scores depend on both images, the labels and all of the segmenter's output."""
+    inputs = inputs_at(32, 32)
+    segmentation = {"logits": inputs.segmentation.logits, "features": inputs.segmentation.features}
     others = {
-        "frame": {"frame": 255 - seen.frame},
-        "warped_frame": {"warped_frame": 255 - seen.warped_frame},
-        "labels": {"labels": seen.labels.flip(-1)},
+        "frame": {"frame": 255 - inputs.frame},
+        "warped_frame": {"warped_frame": 255 - inputs.warped_frame},
+        "labels": {"labels": inputs.labels.flip(-1)},
         "logits": {"segmentation": Segmentation(**{**segmentation, "logits": -segmentation["logits"]})},
         "features": {"segmentation": Segmentation(**{**segmentation, "features": -segmentation["features"]})},
     }
 
     with torch.inference_mode():
         refiner = network()
-        change = refiner(seen) - refiner(replace(seen, **others[part]))
+        change = refiner(inputs) - refiner(replace(inputs, **others[part]))
 
     assert change.abs().amax() > 1e-3
 
 
 def test_a_refiner_can_do_without_features() -> None:
     """With no feature channels the features are not looked at."""
-    seen = seen_at(32, 32)
+    inputs = inputs_at(32, 32)
     blind = replace(
-        seen, segmentation=Segmentation(logits=seen.segmentation.logits, features=torch.zeros(1, 0, 8, 8))
+        inputs, segmentation=Segmentation(logits=inputs.segmentation.logits, features=torch.zeros(1, 0, 8, 8))
     )
 
     with torch.inference_mode():
         refiner = network(feature_channels=0)
-        assert torch.equal(refiner(seen), refiner(blind))
+        assert torch.equal(refiner(inputs), refiner(blind))
 
 
 @pytest.mark.parametrize("size", [(36, 64), (33, 50), (61, 45)])
 def test_features_stay_where_they_are_in_odd_frames(size: tuple[int, int]) -> None:
     """Padding an odd frame by its last row and column changes nothing: features are not stretched over it."""
     h, w = size
-    seen = seen_at(h, w)
+    inputs = inputs_at(h, w)
 
     def padded(values: Tensor, stride: int) -> Tensor:
         rows = torch.arange(-(-h // 8) * 8 // stride).clamp(max=values.shape[-2] - 1)
@@ -140,16 +133,16 @@ def test_features_stay_where_they_are_in_odd_frames(size: tuple[int, int]) -> No
     joined: list[Tensor] = []
     refiner.down3.register_forward_pre_hook(lambda _, given: joined.append(given[0]))
     quiet = Segmentation(
-        logits=torch.zeros_like(seen.segmentation.logits), features=seen.segmentation.features
+        logits=torch.zeros_like(inputs.segmentation.logits), features=inputs.segmentation.features
     )
     even = RefinerInput(
-        frame=padded(seen.frame, 1),
-        warped_frame=padded(seen.warped_frame, 1),
-        labels=padded(seen.labels, 1),
+        frame=padded(inputs.frame, 1),
+        warped_frame=padded(inputs.warped_frame, 1),
+        labels=padded(inputs.labels, 1),
         segmentation=Segmentation(logits=padded(quiet.logits, 2), features=padded(quiet.features, 4)),
     )
     with torch.inference_mode():
-        odd_scores, even_scores = refiner(replace(seen, segmentation=quiet)), refiner(even)
+        odd_scores, even_scores = refiner(replace(inputs, segmentation=quiet)), refiner(even)
 
     torch.testing.assert_close(joined[0], joined[1])
     torch.testing.assert_close(odd_scores, even_scores[..., :h, :w])

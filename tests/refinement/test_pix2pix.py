@@ -27,8 +27,8 @@ def blocks_of_labels(h: int, w: int, *, cell: int = 8, batch: int = 1) -> Tensor
     return drawn.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :h, :w].contiguous()
 
 
-def seen_at(h: int, w: int, *, feature_stride: int = 4) -> RefinerInput:
-    """Make up what a refiner may see of a frame (h, w), a quarter of the labels being VOID."""
+def inputs_at(h: int, w: int, *, feature_stride: int = 4) -> RefinerInput:
+    """Return random input of a refiner for a frame (h, w), a quarter of the labels being VOID."""
     frame, warped_frame = torch.randint(0, 256, (2, 1, 3, h, w), dtype=torch.uint8)
     labels = blocks_of_labels(h, w)
     labels[:, : h // 2, : w // 2] = VOID
@@ -39,13 +39,13 @@ def seen_at(h: int, w: int, *, feature_stride: int = 4) -> RefinerInput:
     return RefinerInput(frame=frame, warped_frame=warped_frame, labels=labels, segmentation=segmentation)
 
 
-def uniform(label: int, seen: RefinerInput) -> RefinerInput:
-    return replace(seen, labels=torch.full_like(seen.labels, label))
+def uniform(label: int, inputs: RefinerInput) -> RefinerInput:
+    return replace(inputs, labels=torch.full_like(inputs.labels, label))
 
 
 @pytest.mark.parametrize("spade", [False, True])
 def test_it_is_a_refiner_with_a_name_of_its_own(spade: bool) -> None:
-    """A refiner says how it is called and how many classes it knows."""
+    """A refiner has a name and a number of classes."""
     built = network(spade=spade)
 
     assert isinstance(built, Refiner)
@@ -56,7 +56,7 @@ def test_it_is_a_refiner_with_a_name_of_its_own(spade: bool) -> None:
 @pytest.mark.parametrize("size", [(32, 48), (33, 47), (1, 1), (3, 40), (61, 45)])
 def test_scores_have_the_size_of_the_frame_and_a_plane_for_void(size: tuple[int, int], spade: bool) -> None:
     """Frames of any size, in training too, get scores for each class and, last, for VOID."""
-    scores = network(spade=spade).train()(seen_at(*size))
+    scores = network(spade=spade).train()(inputs_at(*size))
 
     assert scores.shape == (1, CLASSES + 1, *size)
     assert bool(scores.isfinite().all())
@@ -96,7 +96,7 @@ def test_the_gradient_reaches_every_weight(spade: bool, votes: bool) -> None:
     """No part of the network is left out of the training."""
     refiner = network(spade=spade, votes=votes).train()
 
-    refiner(seen_at(32, 32)).square().mean().backward()
+    refiner(inputs_at(32, 32)).square().mean().backward()
 
     assert [name for name, p in refiner.named_parameters() if p.grad is None or not p.grad.any()] == []
 
@@ -104,45 +104,45 @@ def test_the_gradient_reaches_every_weight(spade: bool, votes: bool) -> None:
 @pytest.mark.parametrize("part", ["frame", "warped_frame", "labels", "features"])
 def test_all_that_the_paper_names_counts(part: str) -> None:
     """Without votes the scores still depend on both images, the labels and the features."""
-    seen = seen_at(32, 32)
-    logits, features = seen.segmentation.logits, seen.segmentation.features
+    inputs = inputs_at(32, 32)
+    logits, features = inputs.segmentation.logits, inputs.segmentation.features
     others: dict[str, dict[str, Any]] = {
-        "frame": {"frame": 255 - seen.frame},
-        "warped_frame": {"warped_frame": 255 - seen.warped_frame},
-        "labels": {"labels": seen.labels.flip(-1)},
+        "frame": {"frame": 255 - inputs.frame},
+        "warped_frame": {"warped_frame": 255 - inputs.warped_frame},
+        "labels": {"labels": inputs.labels.flip(-1)},
         "features": {"segmentation": Segmentation(logits=logits, features=-features)},
     }
 
     with torch.inference_mode():
         refiner = network(votes=False)
-        change = refiner(seen) - refiner(replace(seen, **others[part]))
+        change = refiner(inputs) - refiner(replace(inputs, **others[part]))
 
     assert change.abs().amax() > 1e-3
 
 
-def test_the_network_itself_sees_what_the_paper_names_and_no_more() -> None:
+def test_the_inputs_of_the_network_itself_are_those_of_the_paper() -> None:
     """Without votes the segmenter's scores are not looked at; without features, nothing of the segmenter."""
-    seen = seen_at(32, 32)
-    logits, features = seen.segmentation.logits, seen.segmentation.features
-    other_logits = replace(seen, segmentation=Segmentation(logits=-logits, features=features))
-    nothing = replace(seen, segmentation=Segmentation(logits=-logits, features=torch.zeros(1, 0, 8, 8)))
+    inputs = inputs_at(32, 32)
+    logits, features = inputs.segmentation.logits, inputs.segmentation.features
+    other_logits = replace(inputs, segmentation=Segmentation(logits=-logits, features=features))
+    nothing = replace(inputs, segmentation=Segmentation(logits=-logits, features=torch.zeros(1, 0, 8, 8)))
 
     with torch.inference_mode():
         refiner, blind = network(votes=False), network(0, votes=False)
-        assert torch.equal(refiner(seen), refiner(other_logits))
-        assert torch.equal(blind(seen), blind(nothing))
+        assert torch.equal(refiner(inputs), refiner(other_logits))
+        assert torch.equal(blind(inputs), blind(nothing))
 
 
-def test_convention_images_are_shown_between_minus_one_and_one() -> None:
-    """The encoder sees labels (VOID last), the warped frame, then the frame, black as -1 and white as 1."""
+def test_convention_images_are_scaled_between_minus_one_and_one() -> None:
+    """The encoder gets labels (VOID last), the warped frame, then the frame, black as -1 and white as 1."""
     black = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
-    seen = replace(uniform(VOID, seen_at(8, 8)), warped_frame=black, frame=black + 255)
+    inputs = replace(uniform(VOID, inputs_at(8, 8)), warped_frame=black, frame=black + 255)
     refiner = network()
     shown: list[Tensor] = []
     refiner.encoder.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
 
     with torch.inference_mode():
-        refiner(seen)
+        refiner(inputs)
 
     assert shown[0].mean(dim=(0, 2, 3)).tolist() == [0, 0, 0, 1, -1, -1, -1, 1, 1, 1]
 
@@ -152,7 +152,7 @@ def test_convention_images_are_shown_between_minus_one_and_one() -> None:
 def test_features_join_where_they_belong(size: tuple[int, int], stride: int) -> None:
     """Features of either stride meet the encoding of the same pixels, and are not stretched in odd frames."""
     h, w = size
-    seen = seen_at(h, w, feature_stride=stride)
+    inputs = inputs_at(h, w, feature_stride=stride)
     columns = torch.arange(-(-w // stride)).float() * stride + (stride - 1) / 2  # the cells' centres
     features = columns.expand(1, FEATURES, -(-h // stride), -1).clone()
     refiner = network()
@@ -161,7 +161,7 @@ def test_features_join_where_they_belong(size: tuple[int, int], stride: int) -> 
     refiner.join.register_forward_pre_hook(lambda _, given: joined.append(given[0][0, -1]))
 
     with torch.inference_mode():
-        refiner(replace(seen, segmentation=replace(seen.segmentation, features=features)))
+        refiner(replace(inputs, segmentation=replace(inputs.segmentation, features=features)))
 
     cells = torch.arange(-(-w // 4)).float() * 4 + 1.5
     expected = cells.clamp(columns[0], columns[-1]).expand(-(-h // 4), -1)
@@ -188,7 +188,7 @@ def test_convention_scores_belong_to_the_pixels_around_them() -> None:
     shown = torch.ones(1, CLASSES + 1 + 6, 96, 160, requires_grad=True)
     refiner.encoder.register_forward_pre_hook(lambda *_: shown)
 
-    refiner(seen_at(96, 160))[0, 0, y, x].backward()
+    refiner(inputs_at(96, 160))[0, 0, y, x].backward()
 
     assert shown.grad is not None
     rows, columns = shown.grad.abs().sum(dim=(0, 1)).nonzero().unbind(1)
@@ -219,7 +219,7 @@ def test_an_odd_frame_is_one_whose_last_row_and_column_go_on(
     size: tuple[int, int], even: tuple[int, int], spade: bool
 ) -> None:
     """A frame that cells do not fill gets the scores of the same frame with its border repeated."""
-    seen = seen_at(*size)
+    inputs = inputs_at(*size)
 
     def longer(values: Tensor, stride: int) -> Tensor:
         rows = torch.arange(even[0] // stride).clamp(max=values.shape[-2] - 1)
@@ -227,22 +227,22 @@ def test_an_odd_frame_is_one_whose_last_row_and_column_go_on(
         return values[..., rows, :][..., columns]
 
     whole = RefinerInput(
-        frame=longer(seen.frame, 1),
-        warped_frame=longer(seen.warped_frame, 1),
-        labels=longer(seen.labels, 1),
+        frame=longer(inputs.frame, 1),
+        warped_frame=longer(inputs.warped_frame, 1),
+        labels=longer(inputs.labels, 1),
         segmentation=Segmentation(
-            logits=longer(seen.segmentation.logits, 2), features=longer(seen.segmentation.features, 4)
+            logits=longer(inputs.segmentation.logits, 2), features=longer(inputs.segmentation.features, 4)
         ),
     )
 
     with torch.inference_mode():
         refiner = network(spade=spade, votes=False)
-        torch.testing.assert_close(refiner(seen), refiner(whole)[..., : size[0], : size[1]])
+        torch.testing.assert_close(refiner(inputs), refiner(whole)[..., : size[0], : size[1]])
 
 
 def test_the_order_of_a_batch_does_not_matter() -> None:
     """A frame gets the same scores alone and beside another: norms are taken per picture."""
-    one, other = seen_at(16, 24), seen_at(16, 24)
+    one, other = inputs_at(16, 24), inputs_at(16, 24)
     both = RefinerInput(
         frame=torch.cat((one.frame, other.frame)),
         warped_frame=torch.cat((one.warped_frame, other.warped_frame)),
@@ -260,42 +260,44 @@ def test_the_order_of_a_batch_does_not_matter() -> None:
 
 def test_a_norm_over_the_picture_forgets_a_label_that_fills_it() -> None:
     """With neither votes nor SPADE, all road and all sky give the same scores: the price of the norm."""
-    seen = seen_at(32, 32)
+    inputs = inputs_at(32, 32)
 
     with torch.inference_mode():
         refiner = network(votes=False)
-        torch.testing.assert_close(refiner(uniform(0, seen)), refiner(uniform(1, seen)), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            refiner(uniform(0, inputs)), refiner(uniform(1, inputs)), atol=1e-4, rtol=0
+        )
 
 
 @pytest.mark.parametrize("mended", [{"votes": True}, {"votes": False, "spade": True}])
 def test_votes_and_spade_each_remember_a_label_that_fills_the_picture(mended: dict[str, bool]) -> None:
     """Either way, a frame that is all road gets other scores than one that is all sky."""
-    seen = seen_at(32, 32)
+    inputs = inputs_at(32, 32)
 
     with torch.inference_mode():
         refiner = network(**mended)
-        assert (refiner(uniform(0, seen)) - refiner(uniform(1, seen))).abs().amax() > 0.01
+        assert (refiner(uniform(0, inputs)) - refiner(uniform(1, inputs))).abs().amax() > 0.01
 
 
 @pytest.mark.parametrize("spade", [False, True])
 def test_with_votes_training_begins_from_the_labels(spade: bool) -> None:
     """An untrained refiner leaves labels as they are, VOID too, unless the segmenter is sure of another."""
-    seen = seen_at(64, 64)
+    inputs = inputs_at(64, 64)
 
     with torch.inference_mode():
-        refined = network(spade=spade)(seen).argmax(dim=1)
+        refined = network(spade=spade)(inputs).argmax(dim=1)
 
-    assert (refined == seen.labels.long().masked_fill(seen.labels == VOID, CLASSES)).float().mean() > 0.95
+    assert (refined == inputs.labels.long().masked_fill(inputs.labels == VOID, CLASSES)).float().mean() > 0.95
 
 
-def test_votes_say_nothing_of_void_for_the_segmenter() -> None:
+def test_the_segmenter_has_no_vote_for_void() -> None:
     """The segmenter's doubts are counted for the classes, down to one in 10,000, and not for VOID."""
-    seen = uniform(0, seen_at(8, 8))
+    inputs = uniform(0, inputs_at(8, 8))
     sure = torch.tensor([20.0, 0, 0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     refiner = network()
     assert refiner.votes is not None
 
-    votes = refiner.votes(functional.one_hot(seen.labels.long(), 4).permute(0, 3, 1, 2).float(), sure)
+    votes = refiner.votes(functional.one_hot(inputs.labels.long(), 4).permute(0, 3, 1, 2).float(), sure)
 
     doubt = 0.3 * torch.tensor(1e-4).log()
     torch.testing.assert_close(votes[0, :, 0, 0], torch.stack((torch.tensor(3.0), doubt, doubt, doubt * 0)))
@@ -311,10 +313,10 @@ def lesson() -> tuple[RefinerInput, Tensor]:
     colours = torch.tensor([[200, 40, 40], [40, 200, 40], [40, 40, 200]], dtype=torch.uint8)
     frame = colours[truth.long()].permute(0, 3, 1, 2).contiguous()
     blank = Segmentation(logits=torch.zeros(4, CLASSES, 16, 16), features=torch.zeros(4, 0, 8, 8))
-    seen = RefinerInput(
+    inputs = RefinerInput(
         frame=frame, warped_frame=torch.full_like(frame, 128), labels=labels, segmentation=blank
     )
-    return seen, truth
+    return inputs, truth
 
 
 @pytest.mark.parametrize("spade", [False, True])
@@ -325,15 +327,15 @@ def test_it_learns_to_fill_holes_from_the_image(spade: bool, votes: bool) -> Non
     optimiser = torch.optim.Adam(refiner.parameters(), lr=5e-3)
     losses = []
     for _ in range(40):
-        seen, truth = lesson()
-        loss = functional.cross_entropy(refiner(seen), truth.long())
+        inputs, truth = lesson()
+        loss = functional.cross_entropy(refiner(inputs), truth.long())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
 
-    seen, truth = lesson()
+    inputs, truth = lesson()
     with torch.inference_mode():
-        refined = refiner(seen).argmax(dim=1)
+        refined = refiner(inputs).argmax(dim=1)
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
-    assert (refined == truth).float().mean() > (seen.labels == truth).float().mean() + 0.03
+    assert (refined == truth).float().mean() > (inputs.labels == truth).float().mean() + 0.03

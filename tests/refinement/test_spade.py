@@ -46,8 +46,8 @@ def test_it_is_the_formula_of_the_paper(norm: nn.Module, pooled: tuple[int, ...]
     labels = torch.randint(0, PLANES, (2, 6, 8))
 
     mean, variance = x.mean(pooled, keepdim=True), x.var(pooled, keepdim=True, correction=0)
-    seen = convolved(one_hot(labels).double(), layer.shared).clamp(min=0)
-    gamma, beta = convolved(seen, layer.scale), convolved(seen, layer.shift)
+    hidden = convolved(one_hot(labels).double(), layer.shared).clamp(min=0)
+    gamma, beta = convolved(hidden, layer.scale), convolved(hidden, layer.shift)
     expected = (x - mean) / (variance + 1e-5).sqrt() * (1 + gamma) + beta
     torch.testing.assert_close(layer(x, one_hot(labels).double()), expected)
 

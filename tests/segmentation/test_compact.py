@@ -35,12 +35,12 @@ def without_surroundings(network: CompactSegmenter) -> CompactSegmenter:
 def test_frames_of_any_size_are_segmented(network: CompactSegmenter, size: tuple[int, int]) -> None:
     """Logits come at half the size and features at a quarter, rounded up where the frame is odd."""
     with torch.inference_mode():
-        said = network(noise(*size))
+        output = network(noise(*size))
 
     h, w = size
-    assert said.logits.shape == (1, 3, -(-h // 2), -(-w // 2))
-    assert said.features.shape == (1, network.feature_channels, -(-h // 4), -(-w // 4))
-    assert to_size(said.logits, size).shape == (1, 3, h, w)
+    assert output.logits.shape == (1, 3, -(-h // 2), -(-w // 2))
+    assert output.features.shape == (1, network.feature_channels, -(-h // 4), -(-w // 4))
+    assert to_size(output.logits, size).shape == (1, 3, h, w)
 
 
 @pytest.mark.parametrize(("down", "right"), [(32, 0), (0, 64)])
@@ -53,11 +53,11 @@ def test_what_moves_in_the_frame_moves_in_the_scores(
     before, after = wide[:, :, 64:, 64:], wide[:, :, 64 - down : 448 - down, 64 - right : 480 - right]
 
     with torch.inference_mode():
-        said, moved = network(before), network(after)
+        output, moved = network(before), network(after)
 
     for name, stride in (("logits", 2), ("features", 4)):
-        here, there = getattr(said, name), getattr(moved, name)
-        edge = 160 // stride  # beyond this, padding at the frame's edge is not seen
+        here, there = getattr(output, name), getattr(moved, name)
+        edge = 160 // stride  # beyond this, padding at the frame's edge has no effect
         inner = here[..., edge:-edge, edge:-edge]
         y, x = edge + down // stride, edge + right // stride
         found = there[..., y : y + inner.shape[-2], x : x + inner.shape[-1]]
@@ -102,8 +102,8 @@ def test_the_gradient_reaches_every_weight() -> None:
     """No part of the network is left out of the training."""
     network = CompactSegmenter(3, widths=WIDTHS)
 
-    said = network(torch.cat([noise(64, 64), noise(64, 64)]))
-    said.logits.square().mean().backward()
+    output = network(torch.cat([noise(64, 64), noise(64, 64)]))
+    output.logits.square().mean().backward()
 
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
@@ -111,15 +111,15 @@ def test_the_gradient_reaches_every_weight() -> None:
 def test_frames_are_normalised_in_rgb(network: CompactSegmenter) -> None:
     """The mean colour of ImageNet, given as RGB, is nought to the network; as BGR it is not."""
     mean = torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1)
-    seen: list[Tensor] = []
-    network.stem.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    inputs: list[Tensor] = []
+    network.stem.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
 
     with torch.inference_mode():
         network(mean.round().to(torch.uint8).expand(1, 3, 32, 32))
         network(mean.round().to(torch.uint8).flip(1).expand(1, 3, 32, 32))
 
-    assert seen[0].abs().amax() < 0.02
-    assert seen[1].abs().amax() > 0.3
+    assert inputs[0].abs().amax() < 0.02
+    assert inputs[1].abs().amax() > 0.3
 
 
 def test_colours_are_not_part_of_the_weights(network: CompactSegmenter) -> None:

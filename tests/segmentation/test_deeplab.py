@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.segmentation.deeplab import ASPP, CHANNELS, DeepLabV3, DeepLabV3Plus
 from warprefine.segmentation.ocrnet import OCRNet
-from warprefine.segmentation.resnext import ChannelWeights, ResNetSize
+from warprefine.segmentation.resnext import ResNetSize, SqueezeExcitation
 
 SMALL = ResNetSize(width=8, blocks=(1, 1, 1, 1), groups=4, narrowing=2, squeezed=True)
 Network = OCRNet | DeepLabV3 | DeepLabV3Plus
@@ -48,9 +48,9 @@ def test_images_of_any_size(make: type[Network], size: tuple[int, int]) -> None:
 
     with torch.inference_mode():
         found = network(torch.rand(2, 3, *size))
-        seen = network.trunk(torch.rand(2, 3, *size))
+        features = network.trunk(torch.rand(2, 3, *size))
 
-    grid = seen.fine if network.feature_stride == 4 else seen.deep
+    grid = features.fine if network.feature_stride == 4 else features.deep
     assert found.logits.shape == (2, 3, *size)
     assert found.features.shape == (2, network.feature_channels, *grid.shape[-2:])
     assert found.first_guess is None
@@ -62,7 +62,7 @@ def test_the_gradient_reaches_every_weight(make: type[Network]) -> None:
     torch.manual_seed(0)
     network = make(3, trunk=SMALL)
     for part in network.modules():
-        if isinstance(part, ChannelWeights):
+        if isinstance(part, SqueezeExcitation):
             nn.init.ones_(part.squeeze.bias)  # So narrow here that by chance no unit may be active.
 
     found = network(torch.rand(2, 3, 32, 64))
@@ -73,7 +73,7 @@ def test_the_gradient_reaches_every_weight(make: type[Network]) -> None:
 
 
 def test_a_first_guess_comes_along_in_training() -> None:
-    """While OCRNet is trained, what shapes its regions is said too, at the images' size."""
+    """In training OCRNet also returns the auxiliary logits that define its regions, at the images' size."""
     found = OCRNet(3, trunk=SMALL)(torch.rand(2, 3, 33, 64))
 
     assert found.first_guess is not None
@@ -100,7 +100,7 @@ def test_aligned_corners(make: type[Network]) -> None:
 
 
 def test_the_whole_picture_is_the_first_view() -> None:
-    """The first of the five views is the same everywhere; the others see where they are."""
+    """The first of the five views is the same everywhere; the others depend on position."""
     torch.manual_seed(0)
     aspp = ASPP(6).eval()
 
@@ -137,7 +137,7 @@ def test_weights_that_need_aligned_corners_are_refused_without() -> None:
     """Weights of Zhu et al. in a network that does not align corners would be silently worse."""
     network = DeepLabV3Plus(3, trunk=SMALL)
 
-    with pytest.raises(CheckpointError, match=r"expected DeepLabV3\+ to be made with align_corners=True$"):
+    with pytest.raises(CheckpointError, match=r"expected DeepLabV3\+ to be built with align_corners=True$"):
         network.load_published(published(network, ""))
 
 

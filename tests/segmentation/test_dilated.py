@@ -32,19 +32,19 @@ def test_frames_of_any_size_are_segmented(name: str, size: tuple[int, int]) -> N
     segmenter = small(name)
 
     with torch.inference_mode():
-        said = segmenter(noise(*size))
+        output = segmenter(noise(*size))
 
     stride = 4 if name == "deeplabv3plus" else 8
     assert isinstance(segmenter, Segmenter)
     assert (segmenter.name, segmenter.class_count) == (name, 3)
-    assert said.logits.shape == (1, 3, *size)
-    assert said.features.shape == (
+    assert output.logits.shape == (1, 3, *size)
+    assert output.features.shape == (
         1,
         segmenter.feature_channels,
         -(-size[0] // stride),
         -(-size[1] // stride),
     )
-    assert said.first_guess is None
+    assert output.first_guess is None
 
 
 @NETWORKS
@@ -62,24 +62,24 @@ def test_padding_a_frame_does_not_move_its_scores(name: str) -> None:
 
 
 def test_a_first_guess_lies_over_the_frame() -> None:
-    """In training OCRNet's first guess comes along, cut to the frame like the logits."""
-    said = small("ocrnet").train()(noise(33, 47, count=2))
+    """In training OCRNet also returns auxiliary logits, cropped to the frame like the logits."""
+    output = small("ocrnet").train()(noise(33, 47, count=2))
 
-    assert said.first_guess is not None
-    assert said.first_guess.shape == said.logits.shape == (2, 3, 33, 47)
+    assert output.first_guess is not None
+    assert output.first_guess.shape == output.logits.shape == (2, 3, 33, 47)
 
 
 def test_frames_are_normalised_in_rgb() -> None:
-    """A network sees frames less the mean colour of ImageNet, in units of its deviation, as RGB."""
+    """A network's inputs are RGB frames less the mean colour of ImageNet, in units of its deviation."""
     segmenter, frame = small("deeplabv3"), noise(32, 32)
     mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
-    seen: list[Tensor] = []
-    segmenter.network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    inputs: list[Tensor] = []
+    segmenter.network.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
 
     with torch.inference_mode():
         segmenter(frame)
 
-    torch.testing.assert_close(seen[0], (frame / 255 - mean) / deviation, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(inputs[0], (frame / 255 - mean) / deviation, atol=1e-5, rtol=1e-5)
 
 
 def test_colours_are_not_part_of_the_weights() -> None:
@@ -88,14 +88,14 @@ def test_colours_are_not_part_of_the_weights() -> None:
 
 
 def test_an_unknown_network_is_named() -> None:
-    """A misspelt name ends in one line that says which was probably meant."""
+    """A misspelt name is an error of one line that suggests the nearest name."""
     with pytest.raises(RecipeError, match="no network on a dilated trunk is called 'ocr-net'; did you mean"):
         DilatedSegmenter(3, network="ocr-net", trunk=SMALL)
 
 
 @NETWORKS
 def test_corners_are_aligned_on_request(name: str) -> None:
-    """What weights of Zhu et al. need can be asked for, and is not done unasked."""
+    """Aligned corners, which weights of Zhu et al. need, can be set, and are off by default."""
     aligned = DilatedSegmenter(3, network=name, trunk=SMALL, align_corners=True)
 
     assert aligned.network.align_corners

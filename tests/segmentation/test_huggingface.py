@@ -1,4 +1,4 @@
-"""Networks of Hugging Face are taken in whole, say what they said there, and learn the user's classes."""
+"""Networks of Hugging Face keep their outputs when loaded, and are fine-tuned on the user's classes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
         num_queries=6,
     ),
 }
-SAID = {
+OUTPUTS = {
     # stride of the logits, features, and their stride
     "segformer": (4, 16, 4),
     "upernet": (4, 16, 4),
@@ -101,15 +101,15 @@ def noise(*size: int) -> Tensor:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder for each kind of network, with random weights for five classes."""
-    made = {}
+    paths = {}
     for kind, configure in NETWORKS.items():
         torch.manual_seed(7)
-        made[kind] = tmp_path_factory.mktemp(kind)
+        paths[kind] = tmp_path_factory.mktemp(kind)
         config = configure()
         config.num_labels = 5
-        maker(kind).from_config(config).save_pretrained(made[kind])
-        (made[kind] / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
-    return made
+        maker(kind).from_config(config).save_pretrained(paths[kind])
+        (paths[kind] / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
+    return paths
 
 
 @pytest.fixture
@@ -128,22 +128,22 @@ def _seeded() -> None:
 def test_frames_of_any_size_are_segmented(folders: dict[str, Path], kind: str) -> None:
     """Scores and features lie on a grid that crops fit on, whatever the size of frame and network."""
     network = HuggingFaceSegmenter(3, source=str(folders[kind])).eval()
-    stride, channels, feature_stride = SAID[kind]
+    stride, channels, feature_stride = OUTPUTS[kind]
 
     assert isinstance(network, Segmenter)
     assert network.feature_channels == channels
     for h, w in ((70, 90), (33, 128), (1, 40)):
-        said = network(noise(h, w))
-        assert said.logits.shape == (1, 3, -(-h // stride), -(-w // stride))
-        assert said.features.shape == (1, channels, -(-h // feature_stride), -(-w // feature_stride))
-        assert said.first_guess is None
-        assert bool(said.logits.isfinite().all())
+        output = network(noise(h, w))
+        assert output.logits.shape == (1, 3, -(-h // stride), -(-w // stride))
+        assert output.features.shape == (1, channels, -(-h // feature_stride), -(-w // feature_stride))
+        assert output.first_guess is None
+        assert bool(output.logits.isfinite().all())
 
 
 @every_network
 @torch.inference_mode()
 def test_a_checkpoint_is_rebuilt_without_its_source(folders: dict[str, Path], kind: str) -> None:
-    """Configuration and weights are all it takes to say the same again, to the last bit."""
+    """Configuration and weights are enough to reproduce the output, to the last bit."""
     first = HuggingFaceSegmenter(3, source=str(folders[kind])).eval()
     stored = json.loads(json.dumps(first.config))
 
@@ -169,7 +169,7 @@ def test_weights_lie_where_torch_lays_them(folders: dict[str, Path], kind: str) 
 def test_the_head_begins_anew_and_all_else_is_the_folders(
     folders: dict[str, Path], kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What depends on the number of classes is new and said to be; every other weight is as published."""
+    """What depends on the number of classes is new, which is logged; every other weight is as published."""
     published = maker(kind).from_pretrained(folders[kind]).state_dict()
 
     with caplog.at_level(logging.INFO, logger="warprefine"):
@@ -183,7 +183,7 @@ def test_the_head_begins_anew_and_all_else_is_the_folders(
         or "classifier.convolution" in name
         for name in anew
     )
-    assert "begin anew, for 3 classes" in caplog.text
+    assert "are reinitialised for 3 classes" in caplog.text
     assert min(anew) in caplog.text
     assert all(bool(own[name].isfinite().all()) for name in anew)
 
@@ -203,17 +203,17 @@ def test_it_learns_a_picture(folders: dict[str, Path], kind: str) -> None:
     losses = []
     for _ in range(6):
         with torch.autocast("cpu", torch.bfloat16):
-            said = network(frames)
-        loss = cross_entropy(to_size(said.logits.float(), (64, 64)), labels)
-        if said.first_guess is not None:
-            loss = loss + 0.4 * cross_entropy(to_size(said.first_guess.float(), (64, 64)), labels)
+            output = network(frames)
+        loss = cross_entropy(to_size(output.logits.float(), (64, 64)), labels)
+        if output.first_guess is not None:
+            loss = loss + 0.4 * cross_entropy(to_size(output.first_guess.float(), (64, 64)), labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
 
     assert losses[-1] < 0.8 * losses[0]
-    assert (said.first_guess is not None) == hasattr(network.network, "auxiliary_head")
+    assert (output.first_guess is not None) == hasattr(network.network, "auxiliary_head")
     heads = [p for name, p in network.named_parameters() if "class" in name]
     assert all(p.grad is not None and bool(p.grad.any()) for p in heads)
 
@@ -255,7 +255,7 @@ def test_a_network_of_one_size_sees_the_whole_frame(folders: dict[str, Path]) ->
     network = HuggingFaceSegmenter(3, source=str(folders["dpt"])).eval()
     bright = torch.arange(96.0).expand(1, 3, 32, 96)
 
-    squeezed = network._fitted(bright)
+    squeezed = network._resize_input(bright)
 
     assert squeezed.shape == (1, 3, 64, 64)
     torch.testing.assert_close(squeezed[0, 0, 9, 1:-1], ((torch.arange(64) + 0.5) * 1.5 - 0.5)[1:-1])
@@ -263,13 +263,13 @@ def test_a_network_of_one_size_sees_the_whole_frame(folders: dict[str, Path]) ->
 
 @torch.inference_mode()
 def test_patches_that_fit_no_grid_are_fitted() -> None:
-    """A network of patches of 14 pixels sees all of a frame, and its scores still lie on a stride of two."""
+    """A network of patches of 14 pixels covers all of a frame, and its scores still have stride 2."""
     config = transformers.BeitConfig(
         **(VIT | {"patch_size": 14, "image_size": 56}), out_indices=[1, 2, 3, 4]
     ).to_dict()
     network = HuggingFaceSegmenter(3, config=config).eval()
 
-    assert network._fitted(torch.zeros(1, 3, 96, 64)).shape[-2:] == (98, 70)
+    assert network._resize_input(torch.zeros(1, 3, 96, 64)).shape[-2:] == (98, 70)
     assert network(noise(70, 90)).logits.shape == (1, 3, 35, 45)
 
 
@@ -289,8 +289,8 @@ def test_scores_are_taken_before_they_are_only_enlarged(folders: dict[str, Path]
 @torch.inference_mode()
 def test_pixels_are_scaled_as_the_folder_says(folder: Path) -> None:
     """Mean, deviation, factor and the order of colours are read from the folder and kept."""
-    said = {**PREPROCESSOR, "rescale_factor": 0.01, "do_flip_channel_order": True}
-    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    settings = {**PREPROCESSOR, "rescale_factor": 0.01, "do_flip_channel_order": True}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     network = HuggingFaceSegmenter(5, source=str(folder)).eval()
     again = HuggingFaceSegmenter(5, config=network.config).eval()
     again.load_state_dict(network.state_dict())
@@ -305,7 +305,7 @@ def test_pixels_are_scaled_as_the_folder_says(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("settings", "expected"),
     [
         ({"do_normalize": True}, PixelScaling()),
         ({}, PixelScaling(mean=(0.0,) * 3, deviation=(1.0,) * 3)),
@@ -319,15 +319,15 @@ def test_pixels_are_scaled_as_the_folder_says(folder: Path) -> None:
         ),
     ],
 )
-def test_what_a_preprocessor_leaves_out_is_not_done(said: dict[str, Any], expected: PixelScaling) -> None:
-    """Pixels are normalised where it is asked for, or where a mean is named."""
-    assert PixelScaling.from_preprocessor(said) == expected
+def test_what_a_preprocessor_leaves_out_is_not_done(settings: dict[str, Any], expected: PixelScaling) -> None:
+    """Pixels are normalised where `do_normalize` is set, or where a mean is given."""
+    assert PixelScaling.from_preprocessor(settings) == expected
 
 
 def test_without_a_preprocessor_the_statistics_of_imagenet_are_used(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """That file may be missing, which is said."""
+    """That file may be missing, which is logged."""
     (folder / "preprocessor_config.json").unlink()
 
     with caplog.at_level(logging.INFO, logger="warprefine"):
@@ -361,7 +361,7 @@ def test_weights_in_half_precision_are_trained_in_single(folder: Path) -> None:
 
 
 def test_nothing_of_a_folder_is_executed(folder: Path) -> None:
-    """Code that lies beside weights, and asks to be used, is not."""
+    """Code beside the weights, which their configuration names, is not run."""
     (folder / "theirs.py").write_text("raise SystemExit('executed')")
     stored = json.loads((folder / "config.json").read_text())
     theirs = {"AutoConfig": "theirs.C", "AutoModelForSemanticSegmentation": "theirs.M"}
@@ -372,7 +372,7 @@ def test_nothing_of_a_folder_is_executed(folder: Path) -> None:
     assert type(network.network).__module__.startswith("transformers.models.segformer")
 
 
-def test_nothing_is_said_past_the_log(
+def test_nothing_is_written_past_the_log(
     folder: Path,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -404,7 +404,7 @@ def test_masks_become_probabilities() -> None:
     torch.testing.assert_close(scores.exp(), expected, atol=1e-5, rtol=0)
 
 
-def test_a_class_that_no_mask_claims_feels_a_gradient() -> None:
+def test_a_class_that_no_mask_claims_gets_a_gradient() -> None:
     """What is all but impossible can still be learned."""
     classes = torch.tensor([[[12.0, 0.0, 0.0]]], requires_grad=True)
 
@@ -493,7 +493,7 @@ def test_a_configuration_that_is_none_is_refused(folder: Path, content: str, mes
     [
         ("", r"network 'huggingface' needs a source; name a folder"),
         ("./no/such/folder", r"\./no/such/folder is no folder; expected one written by `save_pretrained`"),
-        ("nobody/nothing", r"'nobody/nothing' is neither a folder here nor to be had .*; correct the name"),
+        ("nobody/nothing", r"'nobody/nothing' is neither a folder nor available .*; correct the name"),
     ],
 )
 def test_a_source_that_is_not_there_is_said_to_be_missing(
@@ -511,7 +511,7 @@ def test_a_source_that_is_not_there_is_said_to_be_missing(
 def test_without_transformers_the_recipe_is_told_what_to_do(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    """What is not installed is asked for in one line."""
+    """A package that is not installed is an error of one line."""
     monkeypatch.setitem(sys.modules, "transformers", None)
 
     with pytest.raises(RecipeError, match=r"not installed; pip install 'warprefine\[hf\]'"):
@@ -521,7 +521,7 @@ def test_without_transformers_the_recipe_is_told_what_to_do(
 def test_without_scipy_networks_of_masks_are_told_what_to_do(
     monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path]
 ) -> None:
-    """A package that one network needs is named when that network is asked for."""
+    """A package that one network needs is named when that network is built."""
     known = transformers.utils.import_utils.BACKENDS_MAPPING
     monkeypatch.setitem(known, "scipy", (lambda: False, "{0} requires the scipy library"))
 
@@ -530,9 +530,9 @@ def test_without_scipy_networks_of_masks_are_told_what_to_do(
 
 
 def test_a_network_without_features_is_refused() -> None:
-    """The refiner needs features, and a head without a convolution has none to give."""
+    """The refiner needs features, and a head without a convolution has none."""
     with pytest.raises(RecipeError, match=r"the head of a tipsv2_dpt ends in no convolution"):
-        huggingface._speaker(nn.Linear(2, 3), "tipsv2_dpt", frozenset({"weight", "bias"}))
+        huggingface._feature_layer(nn.Linear(2, 3), "tipsv2_dpt", frozenset({"weight", "bias"}))
 
 
 def test_a_network_that_takes_no_known_size_is_refused(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -541,7 +541,7 @@ def test_a_network_that_takes_no_known_size_is_refused(monkeypatch: pytest.Monke
     def fail(*_: object) -> None:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(HuggingFaceSegmenter, "_ask", fail)
+    monkeypatch.setattr(HuggingFaceSegmenter, "_run", fail)
 
-    with pytest.raises(RecipeError, match=r"pictures of any size \(shapes do not match\), and its config"):
+    with pytest.raises(RecipeError, match=r"images of any size \(shapes do not match\), and its config"):
         HuggingFaceSegmenter(3, source=str(folder))

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from warprefine.core.protocols import Segmenter
+from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.segmentation import SEGMENTERS
-from warprefine.training.recipe import SegmenterRecipe
 
 NAMED_BY_USERS = {"huggingface", "timm"}
 """Networks whose shape comes from elsewhere."""

@@ -72,14 +72,14 @@ def test_frames_of_any_size_are_segmented(size: tuple[int, int]) -> None:
     network = Lite0Segmenter(3, widths=WIDTHS).eval()
 
     with torch.inference_mode():
-        said = network(noise(*size))
+        output = network(noise(*size))
 
     h, w = size
     assert isinstance(network, Segmenter)
     assert isinstance(network, Pretrained)
-    assert said.logits.shape == (1, 3, -(-h // 2), -(-w // 2))
-    assert said.features.shape == (1, network.feature_channels, -(-h // 4), -(-w // 4))
-    assert to_size(said.logits, size).shape == (1, 3, h, w)
+    assert output.logits.shape == (1, 3, -(-h // 2), -(-w // 2))
+    assert output.features.shape == (1, network.feature_channels, -(-h // 4), -(-w // 4))
+    assert to_size(output.logits, size).shape == (1, 3, h, w)
 
 
 def test_weights_are_found_under_their_published_names() -> None:
@@ -142,7 +142,7 @@ def test_a_training_step_leaves_the_first_blocks_and_all_statistics(pretrained: 
 
 
 def test_without_the_package_the_recipe_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that are not installed are asked for in one line."""
+    """Weights that are not installed are an error of one line."""
     original = builtins.__import__
 
     def without(name: str, *further: Any, **named: Any) -> Any:

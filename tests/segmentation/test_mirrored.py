@@ -1,4 +1,4 @@
-"""Tests of segmentation/mirrored.py: a frame and its mirror image have a say each."""
+"""Tests of segmentation/mirrored.py: outputs are averaged over a frame and its mirror image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from warprefine.core.protocols import Segmentation, Segmenter
 from warprefine.segmentation.compact import CompactSegmenter
-from warprefine.segmentation.mirrored import MirroredSegmenter
+from warprefine.segmentation.mirrored import mirrored_segmenter
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def noise(h: int, w: int) -> Tensor:
     return torch.randint(0, 256, (1, 3, h, w), dtype=torch.uint8)
 
 
-def probabilities(said: Segmentation) -> Tensor:
-    return said.logits.softmax(dim=1)
+def probabilities(segmentation: Segmentation) -> Tensor:
+    return segmentation.logits.softmax(dim=1)
 
 
-def test_it_is_a_segmenter_like_the_one_it_asks(network: CompactSegmenter) -> None:
-    """It stands in for its segmenter: classes and features are the same, the name says what it does."""
-    mirrored = MirroredSegmenter(network)
+def test_it_is_a_segmenter_like_the_one_in_it(network: CompactSegmenter) -> None:
+    """It stands in for its segmenter: classes and features are the same, and the name tells it."""
+    mirrored = mirrored_segmenter(network)
 
     assert isinstance(mirrored, Segmenter)
     assert mirrored.name == "compact-mirrored"
@@ -35,16 +35,16 @@ def test_it_is_a_segmenter_like_the_one_it_asks(network: CompactSegmenter) -> No
 
 
 def test_probabilities_are_the_mean_of_both(network: CompactSegmenter) -> None:
-    """Where a pixel shows up in both pictures, what is said of it is averaged; features are the frame's."""
+    """The probabilities of a pixel in both images are averaged; the features are those of the frame."""
     frames = noise(48, 64)
 
     with torch.inference_mode():
-        said = MirroredSegmenter(network)(frames)
+        output = mirrored_segmenter(network)(frames)
         plain, mirror = network(frames), network(frames.flip(-1))
 
     expected = (probabilities(plain) + probabilities(mirror).flip(-1)) / 2
-    torch.testing.assert_close(probabilities(said), expected)
-    assert torch.equal(said.features, plain.features)
+    torch.testing.assert_close(probabilities(output), expected)
+    assert torch.equal(output.features, plain.features)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (48, 66), (31, 96)])
@@ -55,14 +55,14 @@ def test_a_mirror_image_is_segmented_as_a_mirror_image(
     frames = noise(*size)
 
     with torch.inference_mode():
-        said = MirroredSegmenter(network)(frames)
-        of_mirror = MirroredSegmenter(network)(frames.flip(-1))
+        output = mirrored_segmenter(network)(frames)
+        of_mirror = mirrored_segmenter(network)(frames.flip(-1))
 
-    torch.testing.assert_close(probabilities(said), probabilities(of_mirror).flip(-1))
+    torch.testing.assert_close(probabilities(output), probabilities(of_mirror).flip(-1))
 
 
 class Columns(torch.nn.Module):
-    """A segmenter at stride 2 that says, of each cell, how bright it is."""
+    """A segmenter at stride 2 whose output is the brightness of each cell."""
 
     name, class_count, feature_channels = "columns", 2, 1
 
@@ -75,7 +75,7 @@ def test_cells_stay_in_place_in_frames_of_odd_width() -> None:
     """In a frame of 7 columns, a cell and its mirror image cover the same two columns."""
     frames = torch.zeros(1, 3, 4, 7, dtype=torch.uint8)
     frames[..., 2:4] = 8
-    said = MirroredSegmenter(Columns())(frames)
+    output = mirrored_segmenter(Columns())(frames)
 
-    assert said.logits.shape[-1] == 4
-    assert (probabilities(said)[0, 0, 0] > 0.9).tolist() == [False, True, False, False]
+    assert output.logits.shape[-1] == 4
+    assert (probabilities(output)[0, 0, 0] > 0.9).tolist() == [False, True, False, False]

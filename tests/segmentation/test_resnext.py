@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError
-from warprefine.segmentation.resnext import RESNETS, ChannelWeights, DilatedResNet, ResNetSize
+from warprefine.segmentation.resnext import RESNETS, DilatedResNet, ResNetSize, SqueezeExcitation
 
 PLAIN = ResNetSize(width=8, blocks=(1, 2, 2, 2), groups=4, narrowing=2)
 SQUEEZED = ResNetSize(width=8, blocks=(1, 2, 2, 2), groups=4, narrowing=2, squeezed=True)
@@ -39,10 +39,10 @@ def test_grids_of_odd_images(size: ResNetSize, fine: tuple[int, int], deep: tupl
     trunk = DilatedResNet(size).eval()
 
     with torch.inference_mode():
-        seen = trunk(torch.rand(1, 3, 75, 141))
+        features = trunk(torch.rand(1, 3, 75, 141))
 
-    assert seen.fine.shape == (1, trunk.fine_channels, *fine)
-    assert seen.deep.shape == (1, trunk.channels, *deep)
+    assert features.fine.shape == (1, trunk.fine_channels, *fine)
+    assert features.deep.shape == (1, trunk.channels, *deep)
 
 
 @pytest.mark.parametrize("name", sorted(RESNETS))
@@ -71,9 +71,9 @@ def test_every_block_of_a_late_stage_is_spaced() -> None:
 
 
 def test_channels_are_weighed_by_the_whole_picture() -> None:
-    """A channel keeps its pattern, times a number that what is seen elsewhere changes."""
+    """A channel keeps its pattern, times a number that depends on the rest of the image."""
     torch.manual_seed(0)
-    weigh = ChannelWeights(32)
+    weigh = SqueezeExcitation(32)
     nn.init.constant_(weigh.squeeze.bias, 1.0)
     before = torch.rand(1, 32, 4, 6) + 0.1
     after = before.clone()

@@ -1,4 +1,4 @@
-"""Networks of timm: what is asked of them, shown on a stand-in, and the real ones where timm can be had."""
+"""Networks of timm: requirements, tested on a stand-in, and the real ones where timm is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from warprefine.core.errors import RecipeError
-from warprefine.core.kinds import Kind
+from warprefine.core.network_spec import NetworkSpec
 from warprefine.core.protocols import Pretrained, Segmenter, channels_last
 from warprefine.ops.resize import to_size
 from warprefine.segmentation import timm_trunk
@@ -23,12 +23,12 @@ from warprefine.segmentation.timm_trunk import TimmSegmenter, TimmTrunk
 from warprefine.training.losses.cross_entropy import cross_entropy
 
 WIDTHS = (4, 8, 12, 8, 16)
-KIND = Kind(make=TimmSegmenter, settings=("source", "widths"))
+KIND = NetworkSpec(make=TimmSegmenter, settings=("source", "widths"))
 SIZES = [(64, 96), (33, 47), (1, 1), (97, 65)]
 REAL = {"resnet18": 2, "mobilenetv3_small_100": 2, "efficientnet_lite0": 2, "convnext_atto": 4}
 """Networks of timm, and the stride of their finest features."""
 _OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
-"""Kept for as long as the process lives: what it declares goes when it goes."""
+"""Kept for as long as the process lives: its declarations end with it."""
 
 
 class Pyramid(nn.Module):
@@ -42,12 +42,12 @@ class Pyramid(nn.Module):
         self.mixers = nn.ModuleList(nn.Conv2d(3, 5 + place, 1) for place in range(len(strides)))
         self.feature_info = SimpleNamespace(reduction=lambda: list(strides))
         self.pretrained_cfg = {"mean": (0.5, 0.25, 0.0), "std": (0.25, 0.5, 1.0)}
-        self.seen = torch.empty(0)
+        self.inputs = torch.empty(0)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         if self.only not in (None, x.shape[-2:]):
             raise AssertionError(f"Input height ({x.shape[-2]}) doesn't match model ({self.only[0]}).")
-        self.seen = x
+        self.inputs = x
         pooled = [functional.avg_pool2d(x, stride) for stride in self.strides]
         found = [mix(each) for mix, each in zip(self.mixers, pooled, strict=True)]
         found[-1] = functional.pad(found[-1], (0, self.surplus))
@@ -123,13 +123,13 @@ def noise(*size: int, count: int = 1) -> Tensor:
 
 
 def check_sizes(network: TimmSegmenter, size: tuple[int, int], stride: int) -> None:
-    """Check what a network of three classes says of a frame."""
+    """Check the sizes of a three-class network's outputs for a frame."""
     with torch.inference_mode():
-        said = network.eval()(noise(*size))
+        output = network.eval()(noise(*size))
 
     h, w = size
-    assert said.logits.shape == (1, 3, -(-h // stride), -(-w // stride))
-    assert said.features.shape == (1, network.feature_channels, -(-h // 4), -(-w // 4))
+    assert output.logits.shape == (1, 3, -(-h // stride), -(-w // stride))
+    assert output.features.shape == (1, network.feature_channels, -(-h // 4), -(-w // 4))
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -161,7 +161,7 @@ def test_channels_that_come_last_are_brought_to_the_front() -> None:
 
 @pytest.mark.usefixtures("stand_in")
 def test_of_several_features_at_a_stride_the_last_are_taken() -> None:
-    """Those at stride 1 are left out, and of two at stride 4 the later ones have seen more."""
+    """Those at stride 1 are left out, and of two at stride 4 the later ones are the deeper."""
     assert TimmTrunk("doubled").channels == (6, 8, 9, 10, 11)
 
 
@@ -173,7 +173,7 @@ def test_colours_are_scaled_as_the_network_was_trained() -> None:
 
     trunk(frames)
 
-    torch.testing.assert_close(trunk.network.seen[0, :, 0, 0], torch.tensor([2.0, -0.5, 0.2]))
+    torch.testing.assert_close(trunk.network.inputs[0, :, 0, 0], torch.tensor([2.0, -0.5, 0.2]))
     assert all(key.startswith("network.") for key in trunk.state_dict())
 
 
@@ -192,17 +192,17 @@ def test_pretrained_weights_are_those_of_the_package(stand_in: StandIn) -> None:
 
 @pytest.mark.parametrize("failure", [OSError("No route.\nRetry."), RuntimeError("No route.\nRetry.")])
 def test_weights_that_cannot_be_fetched_are_told_of(stand_in: StandIn, failure: Exception) -> None:
-    """Without the hub, the recipe is told how to go on, in one line."""
+    """Without the hub, the error names the remedy, in one line."""
     network = TimmSegmenter(3, source="halving", widths=WIDTHS)
     stand_in.failure = failure
 
     with pytest.raises(
         RecipeError,
         match=r"weights of 'halving' cannot be fetched \(No route\); fetch them .* set pretrained = false",
-    ) as told:
+    ) as raised:
         network.load_pretrained()
 
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -228,7 +228,7 @@ def test_weights_that_do_not_exist_are_told_of() -> None:
     ],
 )
 def test_networks_that_cannot_be_used_are_refused(source: str, message: str) -> None:
-    """What is unknown, too coarse, or bound to one size is told of before any training."""
+    """What is unknown, too coarse, or bound to one size is an error before any training."""
     with pytest.raises(RecipeError, match=message):
         TimmSegmenter(3, source=source, widths=WIDTHS)
 
@@ -237,7 +237,7 @@ def test_networks_that_cannot_be_used_are_refused(source: str, message: str) -> 
 def test_without_the_package_the_recipe_is_told_what_to_do(
     failure: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package that is missing, or whose torchvision does not match torch, is told of in one line."""
+    """A package that is missing, or whose torchvision does not match torch, is an error of one line."""
 
     def failing(name: str) -> Any:
         raise failure(f"operator of {name} does not exist\nmore")
@@ -254,9 +254,9 @@ def test_without_the_package_the_recipe_is_told_what_to_do(
 
 @pytest.mark.usefixtures("stand_in")
 def test_a_network_is_built_again_from_its_own_settings() -> None:
-    """A card tells of the network that was built, even if the recipe meant another one."""
+    """A card describes the network that was built, even if the recipe names another one."""
     recipe = SimpleNamespace(source="halving", widths=WIDTHS)
-    network = KIND.from_recipe(recipe, 3, begun_from={"source": "halving_late", "widths": list(WIDTHS)})
+    network = KIND.from_recipe(recipe, 3, init_from={"source": "halving_late", "widths": list(WIDTHS)})
 
     settings = KIND.describe(network, recipe)
     again = KIND.from_card(settings, 3)
@@ -295,7 +295,7 @@ def test_networks_of_timm_learn_as_a_whole(source: str) -> None:
 
 @pytest.mark.parametrize("source", REAL)
 def test_networks_of_timm_are_built_again(timm: Any, source: str) -> None:
-    """The same settings and weights say the same, which for the trunk is what timm's own network says."""
+    """The same settings and weights give the same output, for the trunk that of timm's own network."""
     network = TimmSegmenter(3, source=source, widths=WIDTHS)
     again = KIND.from_card(network.settings, 3)
     again.load_state_dict(network.state_dict())
@@ -313,7 +313,7 @@ def test_networks_of_timm_are_built_again(timm: Any, source: str) -> None:
 
 @pytest.mark.usefixtures("timm")
 def test_networks_of_timm_that_do_not_fit_are_refused() -> None:
-    """Its transformers without stages, and those of one size, are told apart from the rest."""
+    """Its transformers without stages, and those of one size, are refused."""
     with pytest.raises(RecipeError, match="features at strides 16, expected 4, 8, 16, 32"):
         TimmSegmenter(3, source="vit_tiny_patch16_224", widths=WIDTHS)
     with pytest.raises(RecipeError, match=r"any size \(of 96 × 160 pixels it makes 45 × 77 cells\)"):
@@ -323,7 +323,7 @@ def test_networks_of_timm_that_do_not_fit_are_refused() -> None:
 
 
 def test_weights_of_timm_come_from_its_hub(timm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the hub cannot be reached, timm's own words are passed on, in one line."""
+    """Where the hub cannot be reached, timm's own message is passed on, in one line."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

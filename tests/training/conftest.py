@@ -17,9 +17,9 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import write_frame, write_labels
-from warprefine.training.network_recipe import Augmentation
-from warprefine.training.optimisation import Optimisation
-from warprefine.training.recipe import RefinerRecipe, SegmenterRecipe
+from warprefine.recipe.network import Augmentation
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.recipe.recipe import RefinerRecipe, SegmenterRecipe
 
 COLOURS = np.array([[50, 60, 70], [60, 190, 60], [200, 70, 60]], np.uint8)
 CLASSES = ClassSet(names=("road", "tree", "car"), colors=tuple(tuple(c) for c in COLOURS.tolist()))
@@ -104,7 +104,7 @@ def torchrun() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Start two_ranks.py in two processes."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        script = Path(__file__).with_name("two_ranks.py")
+        script = Path(__file__).parent / "engine" / "two_ranks.py"
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         command = [*launcher, str(script), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from warprefine.core.video import Dataset
 from warprefine.io.array_cache import ArrayCache
-from warprefine.io.checkpoints import Card, fingerprint, read_card
+from warprefine.io.checkpoints import Card, read_card
+from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.motion.dis import DISFlow
 from warprefine.motion.loading import load_motion
 from warprefine.motion.sdcnet import SDCNet
+from warprefine.recipe.motion import MotionRecipe
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.training.data.motion_samples import Footage
 from warprefine.training.motion import loss_of, photometric_error, train_motion
-from warprefine.training.motion_recipe import MotionRecipe
-from warprefine.training.motion_samples import Footage
-from warprefine.training.optimisation import Optimisation
 
 QUICK = Optimisation(
     steps=4,
@@ -36,7 +37,7 @@ QUICK = Optimisation(
 
 
 class Still:
-    """An estimator that sees no motion anywhere."""
+    """An estimator that finds no motion anywhere."""
 
     name = "still"
 
@@ -60,7 +61,7 @@ def trained(path: Path, dataset: Dataset, recipe: MotionRecipe, **changes: Any) 
 def test_held_out_frames_are_rebuilt_better_after_training(
     tmp_path: Path, dataset: Dataset, starts_from_flow: bool, kernel_taps: int
 ) -> None:
-    """In a few steps a network that is told of no motion learns enough to beat it on unseen frames."""
+    """In a few steps a network that starts from no motion learns enough to beat it on held-out frames."""
     longer = QUICK.model_copy(update={"steps": 60, "validate_every": 30, "learning_rate": 2e-3})
     recipe = quick(
         starts_from_flow=starts_from_flow, kernel_taps=kernel_taps, flip=0, reverse=0, optimisation=longer
@@ -71,8 +72,8 @@ def test_held_out_frames_are_rebuilt_better_after_training(
     assert error["after"] < 0.8 * error["before"]
 
 
-def test_both_errors_are_told(tmp_path: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture) -> None:
-    """The card and the log say how well held-out frames are rebuilt before and after, and all the rest."""
+def test_both_errors_are_recorded(tmp_path: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    """The card and the log hold the error of held-out frames before and after; the card, all the rest."""
     recipe = quick(frames=3, kernel_taps=3)
     path = tmp_path / "checkpoints" / "motion.safetensors"
     with caplog.at_level(logging.INFO):
@@ -91,7 +92,7 @@ def test_both_errors_are_told(tmp_path: Path, dataset: Dataset, caplog: pytest.L
 
 
 def test_the_first_error_is_that_of_the_given_flow(tmp_path: Path, dataset: Dataset) -> None:
-    """DIS, which sees how the wall moves, begins far below an estimator that sees no motion."""
+    """DIS, which finds how the wall moves, begins far below an estimator that finds no motion."""
     errors = [
         trained(tmp_path / f"{motion.name}.safetensors", dataset, quick(), motion=motion).facts["photometric"]
         for motion in (Still(), DISFlow())
@@ -137,7 +138,7 @@ def test_a_checkpoint_becomes_an_estimator(tmp_path: Path, dataset: Dataset) -> 
 
     motion = load_motion(str(path))
 
-    assert motion.name == f"sdcnet-{fingerprint(path)}-dis-fast"
+    assert motion.name == f"sdcnet-{fingerprint_of_file(path)}-dis-fast"
     frames = torch.zeros(1, 3, 40, 50, dtype=torch.uint8)
     assert motion(frames, frames).shape == (1, 2, 40, 50)
 
@@ -151,7 +152,7 @@ def test_pixels_that_come_from_outside_teach_nothing() -> None:
     changed = frames.clone()
     changed[:, 1, :, :, :5] = 0
 
-    # The network sees the change; as it is untrained it does not yet answer to it.
+    # The change is part of the input, but the output of the untrained network does not depend on it yet.
     losses = [loss_of(network, Footage(frames=shown, flows=flows), quick()) for shown in (frames, changed)]
 
     assert losses[0] == losses[1]

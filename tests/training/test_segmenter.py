@@ -1,8 +1,9 @@
-"""Tests of training/segmenter.py: what a segmenter is shown, and what it learns from it."""
+"""Tests of training/segmenter.py: the batches of a segmenter, and what it learns from them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,26 +13,31 @@ import pytest
 import torch
 from torch import nn
 
+from warprefine.core.classes import ClassSet
 from warprefine.core.errors import CheckpointError, RecipeError
-from warprefine.core.kinds import Kind
-from warprefine.core.protocols import Segmentation
+from warprefine.core.network_spec import NetworkSpec
+from warprefine.core.protocols import Segmentation, module_of
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset
-from warprefine.evaluation.confusion import count, mean_iou
 from warprefine.io.checkpoints import Card, read_card, save_checkpoint
+from warprefine.io.fingerprints import fingerprint_of_file
+from warprefine.metrics.confusion import count, mean_iou
 from warprefine.ops.resize import to_size
+from warprefine.recipe.network import Augmentation
+from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.segmentation import SEGMENTERS
 from warprefine.segmentation.dilated import DilatedSegmenter
 from warprefine.segmentation.lite0 import Lite0Segmenter
+from warprefine.segmentation.mirrored import mirrored_segmenter
 from warprefine.segmentation.resnext import ResNetSize
+from warprefine.training.data.samples import Samples, labelled_frames
 from warprefine.training.losses import cross_entropy, rmi
-from warprefine.training.network_recipe import Augmentation
-from warprefine.training.recipe import SegmenterRecipe
-from warprefine.training.samples import Samples, labelled_frames
 from warprefine.training.segmenter import (
     BatchMaker,
     build_segmenter,
     hold_out,
+    load_segmenter,
+    predict,
     score,
     segmentation_loss,
     train_segmenter,
@@ -46,18 +52,18 @@ def samples_of(dataset: Dataset) -> Samples:
     return Samples(labelled_frames(dataset))
 
 
-def trained(path: Path, samples: Samples, recipe: SegmenterRecipe, **further: Any) -> nn.Module:
-    network = build_segmenter(recipe, 3, seed=0)
+def trained(path: Path, samples: Samples, recipe: SegmenterRecipe, **further: Any) -> Any:
+    segmenter: Any = build_segmenter(recipe, 3, seed=0)
     settings = {"held_out": Samples([]), "pools": [(samples, 1.0)]} | further
     train_segmenter(
         path,
-        network=network,
+        segmenter=segmenter,
         recipe=recipe,
         optimisation=recipe.optimisation,
         class_names=("road", "tree", "car"),
         **settings,
     )
-    return network
+    return segmenter
 
 
 def test_a_batch_follows_from_seed_and_step(dataset: Dataset, segmenter_recipe: SegmenterRecipe) -> None:
@@ -209,7 +215,7 @@ def test_a_segmenter_learns_colours(
 def test_a_segmenter_is_kept_with_its_card(
     tmp_path: Path, dataset: Dataset, segmenter_recipe: SegmenterRecipe
 ) -> None:
-    """A trained segmenter lies in one file that says how to build it; nothing else is left behind."""
+    """A trained segmenter lies in one file, with all that it takes to build it, and nothing beside it."""
     path = tmp_path / "checkpoints" / "segmenter.safetensors"
 
     trained(path, samples_of(dataset), segmenter_recipe, held_out=samples_of(dataset))
@@ -244,7 +250,7 @@ def test_a_killed_training_writes_the_same_file(
     assert files[0] == files[1]
 
 
-def test_an_unknown_network_is_told(segmenter_recipe: SegmenterRecipe) -> None:
+def test_an_unknown_network_is_an_error(segmenter_recipe: SegmenterRecipe) -> None:
     """A recipe that names a network that does not exist is told the nearest one."""
     with pytest.raises(RecipeError, match="no segmenter is called 'compct'; did you mean 'compact'"):
         build_segmenter(with_changes(segmenter_recipe, network="compct"), 3, seed=0)
@@ -252,7 +258,8 @@ def test_an_unknown_network_is_told(segmenter_recipe: SegmenterRecipe) -> None:
 
 def test_the_same_seed_builds_the_same_network(segmenter_recipe: SegmenterRecipe) -> None:
     """Where a training starts follows from the seed alone."""
-    one, same, other = (build_segmenter(segmenter_recipe, 3, seed=seed) for seed in (0, 0, 1))
+    build: Callable[..., Any] = build_segmenter
+    one, same, other = (build(segmenter_recipe, 3, seed=seed) for seed in (0, 0, 1))
 
     assert torch.equal(one.state_dict()["stem.0.weight"], same.state_dict()["stem.0.weight"])
     assert not torch.equal(one.state_dict()["stem.0.weight"], other.state_dict()["stem.0.weight"])
@@ -262,18 +269,18 @@ def test_the_same_seed_builds_the_same_network(segmenter_recipe: SegmenterRecipe
 def test_a_network_begins_from_published_weights_where_the_recipe_says_so(
     segmenter_recipe: SegmenterRecipe, monkeypatch: pytest.MonkeyPatch, pretrained: bool
 ) -> None:
-    """Networks that can begin from other weights do so unless they are told not to."""
-    asked: list[Lite0Segmenter] = []
+    """Networks that can begin from other weights do so unless the recipe forbids it."""
+    begun: list[Lite0Segmenter] = []
 
     def begin(network: Lite0Segmenter) -> None:
-        asked.append(network)
+        begun.append(network)
 
     monkeypatch.setattr(Lite0Segmenter, "load_pretrained", begin)
 
     recipe = with_changes(segmenter_recipe, network="lite0", pretrained=pretrained)
     network = build_segmenter(recipe, 3, seed=0)
 
-    assert asked == ([network] if pretrained else [])
+    assert begun == ([network] if pretrained else [])
 
 
 def test_the_loss_is_the_one_that_the_recipe_names(
@@ -305,10 +312,10 @@ def test_a_network_begins_from_an_imported_checkpoint(
     tmp_path: Path, segmenter_recipe: SegmenterRecipe
 ) -> None:
     """All but the scores of the classes come from the checkpoint, even where ImageNet's could be had."""
-    teacher = build_segmenter(segmenter_recipe, 2, seed=5)
+    teacher: Any = build_segmenter(segmenter_recipe, 2, seed=5)
     weights = stored(tmp_path / "a.safetensors", teacher, "compact", {})
 
-    begun = build_segmenter(with_changes(segmenter_recipe, weights=weights), 3, seed=0)
+    begun: Any = build_segmenter(with_changes(segmenter_recipe, weights=weights), 3, seed=0)
 
     assert torch.equal(begun.state_dict()["stem.0.weight"], teacher.state_dict()["stem.0.weight"])
     assert begun.state_dict()["classifier.weight"].shape[0] == 3
@@ -319,7 +326,7 @@ def test_imported_weights_decide_how_their_network_works(
 ) -> None:
     """What weights were trained with, such as aligned corners, is taken over with them."""
     small = partial(DilatedSegmenter, network="deeplabv3", trunk=ResNetSize(width=4, blocks=(1, 1, 1, 1)))
-    monkeypatch.setitem(SEGMENTERS, "deeplabv3-small", Kind(make=small))
+    monkeypatch.setitem(SEGMENTERS, "deeplabv3-small", NetworkSpec(make=small))
     teacher = small(2, align_corners=True)
     weights = stored(tmp_path / "a.safetensors", teacher, "deeplabv3-small", teacher.settings)
 
@@ -332,24 +339,24 @@ def test_imported_weights_decide_how_their_network_works(
     assert SEGMENTERS["deeplabv3-small"].describe(begun, segmenter_recipe) == {"align_corners": True}
 
 
-def test_weights_of_another_network_are_told(tmp_path: Path, segmenter_recipe: SegmenterRecipe) -> None:
-    """A recipe whose network and weights do not belong together is told before any training."""
-    teacher = build_segmenter(segmenter_recipe, 2, seed=5)
+def test_weights_of_another_network_are_refused(tmp_path: Path, segmenter_recipe: SegmenterRecipe) -> None:
+    """A recipe whose network and weights do not belong together is refused before any training."""
+    teacher: Any = build_segmenter(segmenter_recipe, 2, seed=5)
     weights = stored(tmp_path / "a.safetensors", teacher, "compact", {})
 
-    with pytest.raises(CheckpointError, match="holds the network compact, but the recipe asks for lite0"):
+    with pytest.raises(CheckpointError, match="holds the network compact, but the recipe names lite0"):
         build_segmenter(with_changes(segmenter_recipe, network="lite0", weights=weights), 3, seed=0)
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "rmi"])
-def test_what_is_said_on_the_way_has_a_loss_of_its_own_weight(
+def test_auxiliary_outputs_have_losses_of_their_own_weights(
     segmenter_recipe: SegmenterRecipe, loss: str
 ) -> None:
     """First guess and single scales count as the recipe says, and are scored pixel by pixel."""
     torch.manual_seed(0)
     logits, guess, scale = torch.randn(3, 1, 3, 16, 16).unbind()
     labels = torch.randint(0, 3, (1, 32, 32), dtype=torch.uint8)
-    said = Segmentation(logits=logits, features=logits, first_guess=guess, by_scale=(scale, scale))
+    output = Segmentation(logits=logits, features=logits, first_guess=guess, by_scale=(scale, scale))
     recipe = with_changes(segmenter_recipe, loss=loss, first_guess_weight=0.5, scale_weight=0.25)
 
     def alone(scores: torch.Tensor) -> torch.Tensor:
@@ -358,7 +365,65 @@ def test_what_is_said_on_the_way_has_a_loss_of_its_own_weight(
             return rmi(full, labels, cross_entropy_share=1.0, rmi_share=0.0)
         return cross_entropy(full, labels)
 
-    total = segmentation_loss(said, labels, recipe, None)
+    total = segmentation_loss(output, labels, recipe, None)
 
     main = segmentation_loss(Segmentation(logits=logits, features=logits), labels, recipe, None)
     torch.testing.assert_close(total, main + 0.5 * alone(guess) + 0.5 * alone(scale))
+
+
+def test_a_loaded_segmenter_computes_what_the_trained_one_did(
+    tmp_path: Path, dataset: Dataset, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """Loaded weights are ready for use, and carry the fingerprint of their file; mirrored where asked for."""
+    path = tmp_path / "segmenter.safetensors"
+    network = trained(path, samples_of(dataset), segmenter_recipe)
+    frames = torch.randint(0, 256, (1, 3, 48, 64), dtype=torch.uint8)
+
+    (plain, fingerprint), (mirrored, of_mirrored) = (
+        load_segmenter(path, dataset.classes, torch.device("cpu"), mirrored=wanted)
+        for wanted in (False, True)
+    )
+
+    assert (plain.name, mirrored.name) == ("compact", "compact-mirrored")
+    assert (plain.class_count, mirrored.class_count) == (3, 3)
+    assert fingerprint == fingerprint_of_file(path)
+    assert of_mirrored == f"{fingerprint}-mirrored"
+    assert not any(part.training for part in module_of(plain).modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(plain(frames).logits, network(frames).logits)
+        torch.testing.assert_close(mirrored(frames).logits, mirrored_segmenter(plain)(frames).logits)
+
+
+def test_only_a_segmenter_of_these_classes_is_loaded(
+    tmp_path: Path, dataset: Dataset, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """A checkpoint of other classes or of another part is refused before anything is labelled with it."""
+    path, device = tmp_path / "segmenter.safetensors", torch.device("cpu")
+    network = trained(path, samples_of(dataset), segmenter_recipe)
+    other = ClassSet(names=("sky",), colors=((0, 0, 0),))
+    with pytest.raises(
+        CheckpointError, match=r"trained for the classes road, tree, car \(3\), but the data set"
+    ):
+        load_segmenter(path, other, device, mirrored=True)
+
+    save_checkpoint(path, network, replace(read_card(path), part="refiner"))
+
+    with pytest.raises(CheckpointError, match="holds a refiner, expected a segmenter; name another"):
+        load_segmenter(path, dataset.classes, device, mirrored=False)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (33, 47)])
+def test_predictions_have_the_size_of_the_frame(
+    segmenter_recipe: SegmenterRecipe, size: tuple[int, int]
+) -> None:
+    """The most probable class of every pixel, from scores that are resized to the frame first."""
+    segmenter: Any = build_segmenter(segmenter_recipe, 3, seed=0)
+    segmenter.eval()
+    frame = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
+
+    labels = predict(segmenter, frame)
+
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        logits = segmenter(frame).logits.float()
+    assert labels.dtype == torch.uint8
+    assert torch.equal(labels, to_size(logits, size).argmax(dim=1).to(torch.uint8))

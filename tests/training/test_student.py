@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from warprefine.core.video import Dataset
-from warprefine.evaluation import confusion
 from warprefine.io.checkpoints import read_card
-from warprefine.training.distributed import World
-from warprefine.training.network_recipe import Augmentation
-from warprefine.training.optimisation import Optimisation
-from warprefine.training.samples import LabelledFrame, Samples, labelled_frames
+from warprefine.metrics import confusion
+from warprefine.recipe.network import Augmentation
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.recipe.student import StudentRecipe
+from warprefine.training.data.samples import LabelledFrame, Samples, labelled_frames
+from warprefine.training.data.student_samples import Source, find_centroids
+from warprefine.training.engine.distributed import World
 from warprefine.training.student import StudentPlan, load_student, student_confusion, train_student
-from warprefine.training.student_recipe import StudentRecipe
-from warprefine.training.student_samples import Source, find_centroids
 
 CPU = torch.device("cpu")
 RECIPE = StudentRecipe(
@@ -32,16 +32,16 @@ RECIPE = StudentRecipe(
 
 @pytest.fixture
 def plan(dataset: Dataset, tmp_path: Path) -> StudentPlan:
-    """A student of the frames labelled by hand, and of one of them as if it were generated."""
+    """A student of the frames labelled by hand, and of one of them as if it were pseudo-labelled."""
     manual = Samples(labelled_frames(dataset))
-    generated = Samples(labelled_frames(dataset)[:1])
+    pseudo_labelled = Samples(labelled_frames(dataset)[:1])
     sources = [
         Source(
             samples=samples,
             by_class=find_centroids(samples, tile=0, class_count=3, cache=tmp_path / "centroids"),
             share=share,
         )
-        for samples, share in ((manual, 0.3), (generated, 0.7))
+        for samples, share in ((manual, 0.3), (pseudo_labelled, 0.7))
     ]
     return StudentPlan(
         path=tmp_path / "student.safetensors",
@@ -76,11 +76,11 @@ def test_a_trained_student_is_left_alone(plan: StudentPlan) -> None:
 def test_class_weights_come_from_the_labels_made_by_hand(
     plan: StudentPlan, make_dataset: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is generated, which differs from method to method, has no say in them."""
-    seen: list[list[int]] = []
+    """Pseudo-labels, which differ from method to method, do not count."""
+    counted: list[list[int]] = []
 
     def noted(pixels: list[int], balance: float) -> torch.Tensor:
-        seen.append(pixels)
+        counted.append(pixels)
         return torch.ones(len(pixels))
 
     monkeypatch.setattr("warprefine.training.student.balanced_weights", noted)
@@ -88,7 +88,7 @@ def test_class_weights_come_from_the_labels_made_by_hand(
 
     manual = plan.sources[0].samples
     expected = sum(np.bincount(manual[i][1].ravel(), minlength=256) for i in range(len(manual)))
-    assert seen == [expected[:3].tolist()]
+    assert counted == [expected[:3].tolist()]
 
 
 def test_test_images_are_shared_out_exactly(plan: StudentPlan) -> None:

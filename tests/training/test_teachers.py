@@ -1,4 +1,4 @@
-"""Tests of training/teachers.py: segmenters that label, and segmenters that have not seen a key frame."""
+"""Tests of training/teachers.py: segmenters that label, and segmenters held out from key frames."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import CheckpointError, LabelError
 from warprefine.core.video import Dataset, Video
-from warprefine.io.checkpoints import fingerprint, read_card
+from warprefine.io.checkpoints import read_card
 from warprefine.io.run import RunFolder
-from warprefine.motion.dis import DISFlow
-from warprefine.training.recipe import SegmenterRecipe
-from warprefine.training.samples import Samples
-from warprefine.training.teachers import TeacherPlan, load_models, train_fold, train_labeller
+from warprefine.recipe.recipe import SegmenterRecipe
+from warprefine.training.data.samples import Samples, labelled_frames
+from warprefine.training.segmenter import BatchMaker
+from warprefine.training.teachers import Teachers
 
-Seen = list[tuple[str, str, int]]
+Opened = list[tuple[str, str, int]]
 
 
 @pytest.fixture
-def make_plan(tmp_path: Path, segmenter_recipe: SegmenterRecipe) -> Callable[..., TeacherPlan]:
-    """Plan the segmenters of a run."""
+def make_teachers(tmp_path: Path, segmenter_recipe: SegmenterRecipe) -> Callable[..., Teachers]:
+    """Return what trains the segmenters of a run, on a data set and on further ones."""
 
-    def make(dataset: Dataset, *also_train: Dataset, folds: int = 2) -> TeacherPlan:
-        return TeacherPlan(
+    def make(dataset: Dataset, *further: Dataset, folds: int = 2) -> Teachers:
+        return Teachers(
             run=RunFolder(tmp_path / "run"),
-            dataset=dataset,
-            also_train=also_train,
+            key_frames=labelled_frames(dataset),
+            further=[member for one in further for member in labelled_frames(one)],
+            class_names=dataset.classes.names,
             recipe=segmenter_recipe.model_copy(update={"folds": folds}),
             device=torch.device("cpu"),
             seed=0,
@@ -43,17 +44,17 @@ def make_plan(tmp_path: Path, segmenter_recipe: SegmenterRecipe) -> Callable[...
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     """Note every labelled frame that is opened: data set, video and frame."""
-    opened: Seen = []
+    found: Opened = []
     original = Samples._decode
 
     def noting(member: Any) -> Any:
-        opened.append((member.video.labels[member.frame].parts[-4], member.video.name, member.frame))
+        found.append((member.label_path.parts[-4], member.video.name, member.frame))
         return original(member)
 
     monkeypatch.setattr(Samples, "_decode", staticmethod(noting))
-    return opened
+    return found
 
 
 def imagined(name: str, key_frames: tuple[int, ...]) -> Video:
@@ -65,170 +66,206 @@ def imagined(name: str, key_frames: tuple[int, ...]) -> Video:
     )
 
 
-def checkpoints(plan: TeacherPlan) -> list[str]:
-    return sorted(path.stem for path in (plan.run.root / "checkpoints").iterdir())
+def checkpoints(teachers: Teachers) -> list[str]:
+    return sorted(path.stem for path in (teachers.run.root / "checkpoints").iterdir())
+
+
+def kernel_of(path: Path) -> torch.Tensor:
+    """Return a kernel of a segmenter's checkpoint."""
+    return load_file(path)["stem.0.weight"]
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     keys=st.lists(st.sets(st.integers(0, 39), max_size=6), min_size=1, max_size=3), folds=st.integers(1, 5)
 )
-def test_a_folds_segmenter_never_sees_its_key_frames(
-    make_plan: Callable[..., TeacherPlan], keys: list[set[int]], folds: int
+def test_a_folds_segmenter_is_held_out_from_its_key_frames(
+    make_teachers: Callable[..., Teachers], keys: list[set[int]], folds: int
 ) -> None:
     """A key frame is in one fold, what is outside of it is all others', and folds are of equal size."""
     videos = tuple(imagined(f"v{i}", tuple(sorted(frames))) for i, frames in enumerate(keys))
     dataset = Dataset(root=Path("data"), classes=ClassSet(names=("a",), colors=((0, 0, 0),)), videos=videos)
-    plan = make_plan(dataset, folds=folds)
+    teachers = make_teachers(dataset, folds=folds)
 
     sizes = dict.fromkeys(range(folds), 0)
     for video in videos:
         for frame in video.key_frames:
-            fold = plan.fold_of(video, frame)
+            fold = teachers.fold_of(video, frame)
             sizes[fold] += 1
-            outside = {(member.video.name, member.frame) for member in plan.outside_fold(fold)}
-            others = {(v.name, k) for v in videos for k in v.key_frames if plan.fold_of(v, k) != fold}
+            outside = {(member.video.name, member.frame) for member in teachers.outside_fold(fold)}
+            others = {(v.name, k) for v in videos for k in v.key_frames if teachers.fold_of(v, k) != fold}
             assert (video.name, frame) not in outside
             assert outside == others
     assert max(sizes.values()) - min(sizes.values()) <= 1
 
 
-def test_neighbours_in_time_are_in_different_folds(make_plan: Callable[..., TeacherPlan]) -> None:
-    """A fold's segmenter has seen what is close to the key frames that it has not seen."""
+def test_neighbours_in_time_are_in_different_folds(make_teachers: Callable[..., Teachers]) -> None:
+    """A fold's segmenter was trained close to the key frames from which it is held out."""
     video = imagined("v", (3, 10, 17, 24))
     dataset = Dataset(root=Path("data"), classes=ClassSet(names=("a",), colors=((0, 0, 0),)), videos=(video,))
 
-    assert [make_plan(dataset).fold_of(video, frame) for frame in video.key_frames] == [0, 1, 0, 1]
+    assert [make_teachers(dataset).fold_of(video, frame) for frame in video.key_frames] == [0, 1, 0, 1]
 
 
-def test_the_labelling_segmenter_sees_every_key_frame_once_trained(
-    make_plan: Callable[..., TeacherPlan], make_dataset: Callable[..., Dataset], seen: Seen
+def test_the_labelling_segmenter_is_trained_on_every_key_frame(
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset], opened: Opened
 ) -> None:
     """All that is labelled by hand is learned from; a second call finds the weights and trains nothing."""
-    plan = make_plan(make_dataset(videos=[(0, 3), (1,)]))
+    teachers = make_teachers(make_dataset(videos=[(0, 3), (1,)]))
 
-    path = train_labeller(plan)
+    path = teachers.train_labeller()
     written = path.stat().st_mtime_ns
 
-    assert {(video, frame) for _, video, frame in seen} == {("video0", 0), ("video0", 3), ("video1", 1)}
-    assert path == plan.run.checkpoint_path("segmenter")
-    seen.clear()
-    assert train_labeller(plan) == path
+    assert {(video, frame) for _, video, frame in opened} == {("video0", 0), ("video0", 3), ("video1", 1)}
+    assert path == teachers.run.checkpoint_path("segmenter")
+    opened.clear()
+    assert teachers.train_labeller() == path
     assert path.stat().st_mtime_ns == written
-    assert seen == []
+    assert opened == []
 
 
 @pytest.mark.parametrize("fold", [0, 1])
 def test_a_fold_is_trained_without_its_key_frames(
-    make_plan: Callable[..., TeacherPlan], make_dataset: Callable[..., Dataset], seen: Seen, fold: int
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset], opened: Opened, fold: int
 ) -> None:
     """What a fold's segmenter opens are the key frames of the other folds and nothing else."""
-    plan = make_plan(make_dataset(videos=[(0, 3), (1, 5)]))
+    teachers = make_teachers(make_dataset(videos=[(0, 3), (1, 5)]))
 
-    path = train_fold(plan, fold)
+    path = teachers.train_held_out(fold)
 
-    assert {(video, frame) for _, video, frame in seen} == {
-        (member.video.name, member.frame) for member in plan.outside_fold(fold)
+    assert {(video, frame) for _, video, frame in opened} == {
+        (member.video.name, member.frame) for member in teachers.outside_fold(fold)
     }
-    assert path == plan.run.checkpoint_path(f"segmenter-fold{fold}")
+    assert path == teachers.run.checkpoint_path(f"segmenter-fold{fold}")
 
 
 @pytest.mark.parametrize(("keys", "folds"), [((2, 4), 1), ((2,), 2)])
 def test_without_folds_the_labelling_segmenter_takes_their_place(
-    make_plan: Callable[..., TeacherPlan],
+    make_teachers: Callable[..., Teachers],
     make_dataset: Callable[..., Dataset],
     keys: tuple[int, ...],
     folds: int,
 ) -> None:
     """One fold, or a single key frame, leaves nothing to train a second segmenter on."""
-    plan = make_plan(make_dataset(videos=[keys]), folds=folds)
+    teachers = make_teachers(make_dataset(videos=[keys]), folds=folds)
 
-    assert train_fold(plan, 0) == train_labeller(plan)
-    assert checkpoints(plan) == ["segmenter"]
+    assert teachers.train_held_out(0) == teachers.train_labeller()
+    assert checkpoints(teachers) == ["segmenter"]
 
 
 def test_further_data_come_first_and_are_learned_from_once(
-    make_plan: Callable[..., TeacherPlan], make_dataset: Callable[..., Dataset], seen: Seen
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset], opened: Opened
 ) -> None:
     """One base is trained on further data; the segmenters that label and of the folds are adapted from it."""
     further = make_dataset("further", videos=[(0, 2, 4)], seed=7)
-    plan = make_plan(make_dataset(videos=[(1, 4)]), further)
+    teachers = make_teachers(make_dataset(videos=[(1, 4)]), further)
 
-    train_labeller(plan)
-    assert {place for place in seen if place[0] == "data"} == {("data", "video0", 1), ("data", "video0", 4)}
-    base = plan.run.checkpoint_path("segmenter-base").read_bytes()
-    seen.clear()
-    train_fold(plan, plan.fold_of(plan.dataset.videos[0], 4))
+    teachers.train_labeller()
+    assert {place for place in opened if place[0] == "data"} == {("data", "video0", 1), ("data", "video0", 4)}
+    base = teachers.run.checkpoint_path("segmenter-base").read_bytes()
+    opened.clear()
+    teachers.train_held_out(teachers.fold_of(teachers.key_frames[0].video, 4))
 
-    assert {place for place in seen if place[0] == "data"} == {("data", "video0", 1)}
-    assert checkpoints(plan) == ["segmenter", "segmenter-base", "segmenter-fold1"]
-    assert plan.run.checkpoint_path("segmenter-base").read_bytes() == base
-    card = read_card(plan.run.checkpoint_path("segmenter"))
-    assert card.recipe["optimisation"] == plan.recipe.adaptation.model_dump(mode="json")
+    assert {place for place in opened if place[0] == "data"} == {("data", "video0", 1)}
+    assert checkpoints(teachers) == ["segmenter", "segmenter-base", "segmenter-fold1"]
+    assert teachers.run.checkpoint_path("segmenter-base").read_bytes() == base
+    card = read_card(teachers.run.checkpoint_path("segmenter"))
+    assert card.recipe["optimisation"] == teachers.recipe.adaptation.model_dump(mode="json")
 
 
-def test_a_single_key_frame_is_judged_by_the_base(
-    make_plan: Callable[..., TeacherPlan], make_dataset: Callable[..., Dataset]
+def test_the_base_is_held_out_from_a_single_key_frame(
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset]
 ) -> None:
-    """With further data, the segmenter that has seen no key frame at all is the base itself."""
-    plan = make_plan(make_dataset(videos=[(2,)]), make_dataset("further", videos=[(0, 2)], seed=7))
+    """With further data, the segmenter that was trained on no key frame at all is the base itself."""
+    teachers = make_teachers(make_dataset(videos=[(2,)]), make_dataset("further", videos=[(0, 2)], seed=7))
 
-    assert train_fold(plan, 0) == plan.run.checkpoint_path("segmenter-base")
-    assert checkpoints(plan) == ["segmenter-base"]
+    assert teachers.train_held_out(0) == teachers.run.checkpoint_path("segmenter-base")
+    assert checkpoints(teachers) == ["segmenter-base"]
 
 
 def test_an_adapted_segmenter_starts_from_the_base(
-    make_plan: Callable[..., TeacherPlan], make_dataset: Callable[..., Dataset]
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset]
 ) -> None:
     """A learning rate of next to nothing leaves the adapted weights next to the base's."""
-    plan = make_plan(make_dataset(videos=[(1, 4)]), make_dataset("further", videos=[(0, 2)], seed=7))
-    lazy = plan.recipe.adaptation.model_copy(update={"learning_rate": 1e-9, "average_decay": 0.0})
-    plan = replace(plan, recipe=plan.recipe.model_copy(update={"adaptation": lazy}))
+    teachers = make_teachers(make_dataset(videos=[(1, 4)]), make_dataset("further", videos=[(0, 2)], seed=7))
+    lazy = teachers.recipe.adaptation.model_copy(update={"learning_rate": 1e-9, "average_decay": 0.0})
+    teachers = replace(teachers, recipe=teachers.recipe.model_copy(update={"adaptation": lazy}))
 
-    adapted = train_labeller(plan)
+    adapted = teachers.train_labeller()
 
-    kernels = [
-        load_models(path, DISFlow(), plan.dataset.classes, plan.device).segmenter.stem[0].weight  # type: ignore[union-attr]
-        for path in (adapted, plan.run.checkpoint_path("segmenter-base"))
-    ]
-    torch.testing.assert_close(kernels[0], kernels[1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        kernel_of(adapted), kernel_of(teachers.run.checkpoint_path("segmenter-base")), atol=1e-6, rtol=0
+    )
 
 
-def test_further_data_have_the_same_classes(
-    make_plan: Callable[..., TeacherPlan], make_dataset: Callable[..., Dataset]
+@pytest.mark.parametrize("with_further", [False, True])
+def test_pseudo_labels_are_learned_from_beside_the_rest(
+    make_teachers: Callable[..., Teachers],
+    make_dataset: Callable[..., Dataset],
+    monkeypatch: pytest.MonkeyPatch,
+    with_further: bool,
 ) -> None:
-    """Data with other classes, or the same in another order, would teach the wrong names."""
-    dataset = make_dataset()
-    swapped = ClassSet(names=("tree", "road", "car"), colors=dataset.classes.colors)
+    """They have their share of the batches; the rest is divided as in the adaptation."""
+    further = [make_dataset("further", videos=[(0, 2, 4)], seed=7)] if with_further else []
+    teachers = make_teachers(make_dataset(videos=[(1, 4)]), *further)
+    pseudo_labels = labelled_frames(make_dataset("pseudo", videos=[(3,)], seed=3))
+    start = teachers.train_labeller()
+    shares: list[dict[str, float]] = []
+    original = BatchMaker.__init__
 
-    with pytest.raises(
-        LabelError,
-        match=r"other has the classes tree, road, car, but .*data has road, tree, car; further training data",
-    ):
-        make_plan(dataset, replace(dataset, root=Path("other"), classes=swapped))
+    def noting(self: BatchMaker, pools: Any, *given: Any, **named: Any) -> None:
+        shares.append({pool.members[0].label_path.parts[-4]: share for pool, share in pools})
+        original(self, pools, *given, **named)
+
+    monkeypatch.setattr(BatchMaker, "__init__", noting)
+    path = teachers.train_on_pseudo_labels(
+        "segmenter-round2",
+        start=start,
+        key_frames=teachers.key_frames,
+        pseudo_labels=pseudo_labels,
+        share=0.6,
+    )
+
+    assert path == teachers.run.checkpoint_path("segmenter-round2")
+    of_rest = {"data": 0.2, "further": 0.2} if with_further else {"data": 0.4}
+    assert shares == [pytest.approx({"pseudo": 0.6, **of_rest})]
+    assert read_card(path).recipe["optimisation"] == teachers.recipe.adaptation.model_dump(mode="json")
 
 
-def test_a_segmenter_is_loaded_ready_for_use(make_plan: Callable[..., TeacherPlan], dataset: Dataset) -> None:
-    """Loaded weights drop nothing out, carry the fingerprint of their file, and stand beside the motion."""
-    path, motion = train_labeller(make_plan(dataset)), DISFlow()
-
-    models = load_models(path, motion, dataset.classes, torch.device("cpu"))
-
-    assert models.motion is motion
-    assert models.segmenter_fingerprint == fingerprint(path)
-    segmenter: Any = models.segmenter
-    assert not segmenter.training
-    assert segmenter.class_count == 3
-
-
-def test_a_segmenter_of_other_classes_is_not_loaded(
-    make_plan: Callable[..., TeacherPlan], dataset: Dataset
+def test_training_on_pseudo_labels_starts_from_given_weights(
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset], opened: Opened
 ) -> None:
-    """Weights that know other classes are refused before anything is labelled with them."""
-    path = train_labeller(make_plan(dataset))
-    other = ClassSet(names=("sky",), colors=((0, 0, 0),))
+    """A learning rate of next to nothing leaves the weights next to the start; a second call does nothing."""
+    teachers = make_teachers(make_dataset(videos=[(1, 4)]))
+    lazy = teachers.recipe.adaptation.model_copy(update={"learning_rate": 1e-9, "average_decay": 0.0})
+    teachers = replace(teachers, recipe=teachers.recipe.model_copy(update={"adaptation": lazy}))
+    start = teachers.train_held_out(1)
 
-    with pytest.raises(
-        CheckpointError, match=r"trained for the classes road, tree, car \(3\), but the data set"
-    ):
-        load_models(path, DISFlow(), other, torch.device("cpu"))
+    def train() -> Path:
+        return teachers.train_on_pseudo_labels(
+            "segmenter-round2",
+            start=start,
+            key_frames=teachers.key_frames,
+            pseudo_labels=teachers.key_frames[:1],
+            share=0.5,
+        )
+
+    path = train()
+    torch.testing.assert_close(kernel_of(path), kernel_of(start), atol=1e-6, rtol=0)
+    opened.clear()
+    assert train() == path
+    assert opened == []
+
+
+def test_progress_names_the_checkpoint(
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset]
+) -> None:
+    """Each training is reported under the name of what it writes."""
+    reported: list[str] = []
+    teachers = make_teachers(make_dataset(videos=[(1, 4)]))
+    teachers = replace(teachers, progress=lambda task, done, total, note="": reported.append(task))
+
+    teachers.train_labeller()
+    teachers.train_held_out(1)
+
+    assert list(dict.fromkeys(reported)) == ["training segmenter", "training segmenter-fold1"]

@@ -1,8 +1,8 @@
-"""Parse, call, print: the commands."""
+"""The commands: parse the options, call the job, print the result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -14,15 +14,18 @@ from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
 from warprefine.cli import options, weights
 from warprefine.cli import student as students
-from warprefine.cli.console import Bars, Commands, console, log_to, print_summary, say_error
+from warprefine.cli.console import Bars, Commands, console, log_to, print_error, print_summary
 from warprefine.datasets import open_dataset
 from warprefine.datasets.summary import summarise
-from warprefine.evaluation.scores import format_table
 from warprefine.io.checkpoints import read_card
-from warprefine.jobs.autolabel import Outcome, Started, evaluate_run, label, start
+from warprefine.jobs.autolabel import label
 from warprefine.jobs.demo import run_demo
-from warprefine.jobs.prepare_plus import PlusPreparation
-from warprefine.propagation.methods import DEFAULT_METHODS, NEED_SEGMENTER
+from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.networks import Networks
+from warprefine.jobs.reuse import use_checkpoints
+from warprefine.jobs.start import start
+from warprefine.metrics.scores import format_table
+from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
 
 app = typer.Typer(
     cls=Commands,
@@ -51,14 +54,14 @@ def demo(
     seed: options.Seed = 0,
     threads: options.Threads = 0,
 ) -> None:
-    """Make a street scene, label it with every method, and show how good the labels are.
+    """Render a procedural street, label it with every method, and report how good the labels are.
 
     Example: `warprefine demo --out runs/demo`
     """
     options.use_threads(threads)
     with Bars() as bars, log_to(out):
-        outcome = run_demo(out, device=device, seed=seed, progress=bars)
-    show(outcome)
+        finished = run_demo(out, device=device, seed=seed, progress=bars)
+    show(finished)
 
 
 @app.command("inspect")
@@ -73,7 +76,7 @@ def inspect(
 ) -> None:
     """List the videos of a data set, how many frames are labelled, and how often each class occurs.
 
-    Says what is missing. To count classes only some label maps of a large data set are opened;
+    Also lists what is missing. Classes of a large data set are counted over a part of its label maps;
     `--check` opens every file.
 
     Example: `warprefine inspect data/camvid --reader camvid --split clip15hz --keyframes 10::21`
@@ -102,19 +105,19 @@ def autolabel(
     seed: options.Seed = 0,
     threads: options.Threads = 0,
 ) -> None:
-    """Train what has no weights yet, label every frame in reach, measure where there is truth, report.
+    """Train missing networks, label every frame within the horizon, evaluate where there is truth, report.
 
-    Without `--method` it runs warp-refine-plus and what costs nothing more to compare it with. The paper's
-    warp-refine wants a refiner of its own; `--method all` runs that too.
+    Without `--method` it runs warp-refine-plus, the oracle, and the baselines that need no further training.
+    The paper's warp-refine needs a refiner of its own; `--method all` runs that too.
 
     Example: `warprefine autolabel data/camvid --reader camvid --split clip15hz --keyframes 10::21
     --also-train camvid:train:data/camvid --out runs/clip`
     """
-    asked = locals()
+    arguments = locals()
     methods = options.chosen_methods(method or DEFAULT_METHODS)
-    with Bars() as bars, _started(asked, bars, training=bool(NEED_SEGMENTER & set(methods))) as started:
-        outcome = label(started, methods)
-    show(outcome)
+    with Bars() as bars, _run(arguments, bars, training="segmenter" in needs_of(methods)) as networks:
+        finished = label(networks, methods)
+    show(finished)
 
 
 class Part(StrEnum):
@@ -122,7 +125,7 @@ class Part(StrEnum):
 
     SEGMENTER = "segmenter"
     REFINER = "refiner"
-    SIDE_REFINER = "side-refiner"
+    TWO_SIDED_REFINER = "two-sided-refiner"
     MOTION = "motion"
 
 
@@ -144,31 +147,31 @@ def train(
 ) -> None:
     """Train one network of a run: the segmenter, a refiner with all that its samples need, or motion.
 
-    The side-refiner is that of warp-refine-plus, which sees the key frames on both sides; the refiner is
-    that of the paper's warp-refine. Motion learns from the frames alone, to rebuild each from the one
-    before, and improves on the flow that it starts from; use it with `--motion`.
+    The two-sided-refiner is that of warp-refine-plus, with labels from key frames on both sides; the refiner
+    is that of the paper's warp-refine. Motion is self-supervised by photometric reconstruction of each frame
+    from the one before, and starts from another estimator's flow; use it with `--motion`.
 
     Examples: `warprefine train segmenter data/mine --out runs/mine`
 
-    `warprefine train side-refiner data/mine --out runs/mine`
+    `warprefine train two-sided-refiner data/mine --out runs/mine`
     """
-    asked = locals()
-    with Bars() as bars, _started(asked, bars, training=part is not Part.MOTION) as started:
-        preparation = started.preparation
-        train_part = {
-            Part.SEGMENTER: preparation.segmenter,
-            Part.REFINER: preparation.refiner,
-            Part.SIDE_REFINER: PlusPreparation(preparation=preparation).refiner,
-            Part.MOTION: preparation.trained_motion,
+    arguments = locals()
+    with Bars() as bars, _run(arguments, bars, training=part is not Part.MOTION) as networks:
+        train_part: dict[Part, Callable[[], object]] = {
+            Part.SEGMENTER: networks.segmenter,
+            Part.REFINER: lambda: networks.refiner("stepwise"),
+            Part.TWO_SIDED_REFINER: lambda: networks.refiner("two-sided"),
+            Part.MOTION: networks.trained_motion,
         }
         train_part[part]()
-    path = preparation.run.checkpoint_path(part)
+    context = networks.context
+    path = context.run.checkpoint_path(part)
     console.print(f"weights: {path}")
     if error := read_card(path).facts.get("photometric"):
         console.print(
             f"photometric error on held-out frames: {error['before']:.5f} before, {error['after']:.5f} after"
         )
-    _end(started.failures)
+    _end(context.left_out)
 
 
 @app.command("propagate")
@@ -183,30 +186,30 @@ def propagate(
     also_train: options.AlsoTrain = [],  # noqa: B006
     segmenter: options.Weights = None,
     refiner: options.Weights = None,
-    side_refiner: options.Weights = None,
+    two_sided_refiner: options.Weights = None,
     recipe: options.RecipeFile = None,
     motion: options.Motion = None,
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
 ) -> None:
-    """Label every frame in reach with weights that are there already; nothing is trained.
+    """Label every frame within the horizon with existing weights; nothing is trained.
 
     Examples: `warprefine propagate data/mine --out runs/new --method warp-refine-plus
     --segmenter runs/mine/checkpoints/segmenter.safetensors
-    --side-refiner runs/mine/checkpoints/side-refiner.safetensors`
+    --two-sided-refiner runs/mine/checkpoints/two-sided-refiner.safetensors`
 
     `warprefine propagate data/mine --out runs/new --method warp-refine
     --segmenter runs/mine/checkpoints/segmenter.safetensors
     --refiner runs/mine/checkpoints/refiner.safetensors`
     """
-    asked = locals()
+    arguments = locals()
     methods = options.chosen_methods(method)
-    with Bars() as bars, _started(asked, bars, training=False) as started:
-        given = {"segmenter": segmenter, "refiner": refiner, "side-refiner": side_refiner}
-        started.preparation.take_weights(given, methods)
-        outcome = label(started, methods)
-    show(outcome)
+    with Bars() as bars, _run(arguments, bars, training=False) as networks:
+        given = {"segmenter": segmenter, "refiner": refiner, "two-sided-refiner": two_sided_refiner}
+        use_checkpoints(networks, given, methods)
+        finished = label(networks, methods)
+    show(finished)
 
 
 @app.command("evaluate")
@@ -220,43 +223,46 @@ def evaluate(
 
     Example: `warprefine evaluate runs/clip`
     """
-    console.print(format_table(evaluate_run(run, void_as_class=void_as_class)))
+    console.print(format_table(FinishedRun.open(run).evaluate(void_as_class=void_as_class)))
 
 
 @contextmanager
-def _started(asked: dict[str, Any], bars: Bars, *, training: bool = True) -> Iterator[Started]:
-    """Open the data sets and claim the run folder that a command's options name; keep its log."""
-    options.use_threads(asked["threads"])
+def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[Networks]:
+    """Open the data sets and claim the run folder of a command's options; write its log."""
+    options.use_threads(arguments["threads"])
     dataset = open_dataset(
-        asked["data"], reader=asked["reader"], split=asked["split"], key_frames=asked["keyframes"]
+        arguments["data"],
+        reader=arguments["reader"],
+        split=arguments["split"],
+        key_frames=arguments["keyframes"],
     )
-    started = start(
+    context = start(
         dataset,
-        asked["out"],
-        horizon=asked["horizon"],
-        also_train=options.open_further(asked["also_train"]),
-        recipe=options.read_recipe(asked["recipe"], asked["motion"]),
-        device=asked["device"],
-        seed=asked["seed"],
+        arguments["out"],
+        horizon=arguments["horizon"],
+        also_train=options.open_further(arguments["also_train"]),
+        recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
+        device=arguments["device"],
+        seed=arguments["seed"],
         training=training,
         progress=bars,
     )
-    with log_to(asked["out"]):
-        yield started
+    with log_to(arguments["out"]):
+        yield Networks(context)
 
 
-def show(outcome: Outcome) -> None:
-    """Print what a run came to; exit with 1 if videos were left out."""
-    if outcome.scores:
-        console.print(format_table(outcome.scores))
-    console.print(f"labels: {outcome.run.root / 'labels'}")
-    console.print(f"report: {outcome.run.report_path}")
-    _end(outcome.failures)
+def show(finished: FinishedRun) -> None:
+    """Print the scores and where the results are; exit with 1 if videos were left out."""
+    if finished.scores:
+        console.print(format_table(finished.scores))
+    console.print(f"labels: {finished.run.root / 'labels'}")
+    console.print(f"report: {finished.run.report_path}")
+    _end(finished.failures)
 
 
 def _end(failures: Mapping[str, str]) -> None:
-    """Say why videos were left out, and exit with 1 if there are any."""
+    """Print why videos were left out, and exit with 1 if there are any."""
     for message in failures.values():
-        say_error(message)
+        print_error(message)
     if failures:
         raise typer.Exit(1)

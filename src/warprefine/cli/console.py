@@ -1,4 +1,4 @@
-"""Show progress, and turn mistakes into one line: the only place that talks to the terminal."""
+"""Terminal output: progress, summaries, and errors in one line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GROUPED_FROM = 100
 
 
 class _Words:
-    """Stands in for what puts a picture of a train where an example in a help text says `:train:`."""
+    """Replaces the emoji filter of help texts, which would turn `:train:` in an example into a picture."""
 
     @staticmethod
     def replace(text: str) -> str:
@@ -41,13 +41,13 @@ class _Words:
 
 rich_utils.Emoji = _Words  # type: ignore[attr-defined, assignment]
 
-# Names of files are text: nothing in them stands for colours or pictures.
+# File names are printed as they are: no markup, no emoji.
 console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 class Bars:
-    """Draw a bar per task on a terminal; print a line now and then elsewhere."""
+    """Progress: a bar per task on a terminal, elsewhere a line every 20 seconds."""
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -82,33 +82,33 @@ class Bars:
 
 
 class Commands(TyperGroup):
-    """The commands; a user's mistake ends in one line and exit code 2, ours keep their traceback."""
+    """Group of commands: a user's mistake ends in one line and exit code 2, a bug keeps its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run a command."""
         try:
             return super().invoke(ctx)
         except WarpRefineError as error:
-            say_error(str(error))
+            print_error(str(error))
             sys.exit(2)
         except KeyboardInterrupt:
-            say_error("stopped; run the same command again, it goes on where it stopped")
+            print_error("stopped; run the same command again, it continues where it stopped")
             sys.exit(130)
 
 
-def say_error(message: str) -> None:
+def print_error(message: str) -> None:
     """Print one line to the error stream."""
     _errors.print(f"error: {' '.join(message.split())}")
 
 
 @contextmanager
 def log_to(run: Path) -> Iterator[None]:
-    """Append what happens meanwhile to the log of a run."""
+    """Append log messages to the log of a run, inside the context."""
     path = make_folder(run) / "log.txt"
     with writing_errors(path):
         handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.raiseExceptions = False  # whoever finds the disk full says so, the log need not
+    logging.raiseExceptions = False  # a full disk is reported by the job, not by its log
     logger = logging.getLogger("warprefine")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -142,7 +142,7 @@ def print_summary(summary: DatasetSummary) -> None:
         console.print(f"from {summary.counted} of {keys} label maps")
     print_notes(summary.notes)
     for problem in summary.problems:
-        say_error(problem)
+        print_error(problem)
 
 
 def _print_videos(summaries: Sequence[VideoSummary]) -> None:

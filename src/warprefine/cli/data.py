@@ -1,4 +1,4 @@
-"""Bring published data sets into a form that can be read, and divide them."""
+"""Convert published data sets to data set folders, and divide them into splits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from warprefine.jobs.convert_camvid32 import convert_camvid32
 from warprefine.jobs.convert_nyuv2 import ClipSettings, convert_nyuv2
 
 Converted = Annotated[
-    Path, typer.Option(help="Folder for the converted data set; give it again to go on.", show_default=False)
+    Path, typer.Option(help="Folder for the converted data set; give it again to resume.", show_default=False)
 ]
 
 convert = typer.Typer(
@@ -22,14 +22,14 @@ convert = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Turn a published data set into data set folders, once.",
+    help="Convert a published data set to data set folders, once.",
 )
 split = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Divide a data set and write down how, to share the file.",
+    help="Divide a data set into splits, written to a file that can be shared.",
 )
 
 
@@ -50,12 +50,12 @@ def nyuv2(
     reach: Annotated[int, typer.Option(min=0, help="Frames on either side of the labelled one.")] = 10,
     border: Annotated[int, typer.Option(min=0, help="Pixels to cut off on every side.")] = 8,
     as_they_are: Annotated[
-        bool, typer.Option("--as-they-are", help="Leave the lens distortion in the raw frames.")
+        bool, typer.Option("--as-they-are", help="Keep the lens distortion of the raw frames.")
     ] = False,
 ) -> None:
     """Write NYU-Depth V2 with 40 classes: clips around the training frames, and single test frames.
 
-    Read what it wrote with `--reader nyuv2` and `--split train` or `test`. Needs the extra `nyuv2`.
+    Read the result with `--reader nyuv2` and `--split train` or `test`. Needs the extra `nyuv2`.
 
     Example: `warprefine convert nyuv2 downloads/nyuv2 --raw downloads/nyuv2_raw --out data/nyuv2`
     """
@@ -83,7 +83,7 @@ def camvid32(
 ) -> None:
     """Write CamVid with all of its 32 labels, whose archive holds them as colours.
 
-    Read what it wrote with `--reader camvid32` and `--split train`, `val` or `test`.
+    Read the result with `--reader camvid32` and `--split train`, `val` or `test`.
 
     Example: `warprefine convert camvid32 downloads/camvid --out data/camvid32`
     """

@@ -10,11 +10,11 @@ import typer
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console, log_to
 from warprefine.core.names import look_up
-from warprefine.evaluation.result_table import to_text
 from warprefine.jobs.experiments import EXPERIMENTS
+from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import write_findings
-from warprefine.jobs.experiments.lab import Lab
 from warprefine.jobs.experiments.recipe import load_experiment_recipe, shipped_recipes
+from warprefine.report.result_table import to_text
 
 _RECIPES = sorted({recipe for name in EXPERIMENTS for recipe in shipped_recipes(name)})
 
@@ -23,17 +23,17 @@ def experiment(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(EXPERIMENTS)}.", show_default=False)],
     out: options.Out,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the data set; the made-up street needs none.")
+        Path | None, typer.Option(help="Folder of the data set; the procedural street needs none.")
     ] = None,
     recipe: Annotated[
         str,
         typer.Option(
-            help=f"TOML file, or one that comes along: {', '.join(_RECIPES)}; small is CamVid on two CPU "
+            help=f"TOML file, or a shipped recipe: {', '.join(_RECIPES)}; small is CamVid on two CPU "
             "cores, and not every experiment has them all."
         ),
     ] = "street",
     seeds: Annotated[
-        int, typer.Option(min=0, help="Trainings of each student; 0 takes the recipe's number.")
+        int, typer.Option(min=0, help="Trainings of each student; 0 uses the recipe's number.")
     ] = 0,
     device: options.Device = "cpu",
     seed: options.Seed = 0,
@@ -41,7 +41,7 @@ def experiment(
 ) -> None:
     """Run an experiment of the paper and write its tables, charts and pictures.
 
-    Given again, the same command goes on where it stopped; more seeds may be asked for later.
+    The same command again continues where it stopped; `--seeds` may be raised later.
 
     Examples: `warprefine experiment quality --out runs/street`
 
@@ -55,12 +55,12 @@ def experiment(
     if seeds:
         settings = settings.model_copy(update={"seeds": seeds})
     with Bars() as bars:
-        lab = Lab(
+        context = ExperimentContext(
             experiment=name, out=out, root=data, recipe=settings, device=device, seed=seed, progress=bars
         )
-        lab.claim()
+        context.claim()
         with log_to(out):
-            findings = chosen.run(lab)
+            findings = chosen.run(context)
             page = write_findings(out, findings, title=chosen.title)
     for table in findings.tables.values():
         console.print(to_text(table, unranked=findings.unranked))

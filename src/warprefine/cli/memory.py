@@ -1,4 +1,4 @@
-"""Keep the memory that one training step frees for the next, instead of asking the system anew."""
+"""Reuse the memory that one training step frees in the next one, instead of requesting it again."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _LARGEST_KEPT = 1 << 30
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc not to hand large blocks back: on a CPU that spares a seventh of a training's time.
+    """Configure glibc to keep large freed blocks: on a CPU that saves a seventh of a training's time.
 
     Activations are blocks of tens of megabytes. By default each is a fresh mapping whose pages the
-    kernel must clear at first touch, every step again. Does nothing where the C library is another.
+    kernel must clear at first touch, every step again. No effect with another C library.
     """
     if sys.platform != "linux":
         return

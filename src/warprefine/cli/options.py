@@ -1,4 +1,4 @@
-"""Spell the options that commands share once, with their help."""
+"""Options that several commands share, with their help."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
 from warprefine.motion import MOTIONS
 from warprefine.propagation.methods import METHODS, check_methods
-from warprefine.training.recipe import Recipe, load_recipe, shipped_recipes
+from warprefine.recipe.recipe import Recipe, load_recipe, shipped_recipes
 
 Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Run folder; give it again to resume.", show_default=False)]
@@ -47,7 +47,7 @@ Method = Annotated[
 RecipeFile = Annotated[
     Path | None,
     typer.Option(
-        help="TOML file of hyper-parameters (what it leaves out has its default), or one of: "
+        help="TOML file of hyper-parameters (others have their defaults), or one of: "
         f"{', '.join(shipped_recipes())}."
     ),
 ]
@@ -55,40 +55,40 @@ Motion = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|FILE",
-        help=f"What estimates motion: {', '.join(MOTIONS)}, a checkpoint, trained or imported, or best: "
-        "what was trained in this run, else dis-medium; the recipe's, if not given. "
-        "That of warp-refine-plus stands in the recipe under [plus].",
+        help=f"Motion estimator of the paper's methods: {', '.join(MOTIONS)}, a checkpoint, or best: the "
+        "one trained in this run, else dis-medium; if not given, the recipe's. "
+        "That of warp-refine-plus is set in the recipe under [plus.carry].",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]
 Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda:1.")]
-Seed = Annotated[int, typer.Option(min=0, help="Decides every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 means one per core.")]
 
 
 def use_threads(threads: int) -> None:
-    """Set the number of CPU threads of everything that computes, and let it reuse its memory."""
+    """Set the number of CPU threads of numba, torch and OpenCV, and let freed memory be reused."""
     keep_freed_memory()
     count = threads or torch.get_num_threads()
-    # First numba: in a forked process its start gives OpenMP, which torch computes with, all cores again.
+    # First numba: in a forked process its start resets OpenMP, which torch computes with, to all cores.
     numba.set_num_threads(min(count, _most_numba_threads()))
     torch.set_num_threads(count)
-    # DIS cuts the picture into one stripe per thread, so its result depends on their number; on one
-    # thread a run gives the same labels whatever --threads says to the rest.
+    # DIS cuts the image into one stripe per thread, so its result depends on their number; on one
+    # thread a run gives the same labels for any value of --threads.
     cv2.setNumThreads(1)
 
 
 @cache
 def _most_numba_threads() -> int:
-    """Ask before anything is set: numba starts its threads once and cannot have more later."""
+    """Return numba's threads, read before any are set: it starts them once and cannot have more later."""
     return numba.get_num_threads()
 
 
 def chosen_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the methods that --method names, in the usual order; `all` stands for every one.
+    """Return the methods that --method names, in the order of `METHODS`; `all` stands for every one.
 
     Raises:
-        RecipeError: A name is not a method's; the message says which one was probably meant.
+        RecipeError: A name is not a method's; the message has the nearest one.
     """
     return check_methods([method for name in names for method in (METHODS if name == ALL else [name])])
 
@@ -96,17 +96,14 @@ def chosen_methods(names: Sequence[str]) -> tuple[str, ...]:
 def read_recipe(path: Path | None, motion: str | None) -> Recipe:
     """Return the recipe that --recipe names, with the motion that --motion names."""
     recipe = load_recipe(path) if path else Recipe()
-    if motion is None:
-        return recipe
-    propagation = recipe.propagation.model_copy(update={"motion": motion})
-    return recipe.model_copy(update={"propagation": propagation})
+    return recipe if motion is None else recipe.changed(("propagation", "motion"), motion)
 
 
 def open_further(sources: list[str]) -> list[Dataset]:
-    """Open what --also-train names.
+    """Open the data sets that --also-train names.
 
     Raises:
-        DatasetError: It is not READER:SPLIT:ROOT.
+        DatasetError: One is not READER:SPLIT:ROOT.
     """
     opened = []
     for source in sources:

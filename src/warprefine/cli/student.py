@@ -1,4 +1,4 @@
-"""Train students on the labels of a run from the command line, also under torchrun."""
+"""Train students on the pseudo-labels of a run from the command line, also under torchrun."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import typer
 
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console, log_to
-from warprefine.evaluation.result_table import ResultTable, Spread, to_text
 from warprefine.jobs.student import StudentJob, train_on_run, usual_method
 from warprefine.propagation.methods import METHODS, check_methods
-from warprefine.training.distributed import joined
-from warprefine.training.student_recipe import (
+from warprefine.recipe.student import (
     StudentRecipe,
     load_student_recipe,
     shipped_student_recipes,
 )
+from warprefine.report.result_table import ResultTable, Spread, to_text
+from warprefine.training.engine.distributed import joined
 
 NOTHING = "none"
 
@@ -28,8 +28,8 @@ def student(
     method: Annotated[
         str | None,
         typer.Option(
-            help=f"Whose labels to learn from: {', '.join(METHODS)}, or {NOTHING} for hand-made ones; "
-            "if not given, the last of these but the oracle that the run has."
+            help=f"Method whose pseudo-labels to train on: {', '.join(METHODS)}, or {NOTHING} for labels "
+            "by hand alone; if not given, the last of these that the run has, the oracle excepted."
         ),
     ] = None,
     test: Annotated[
@@ -37,24 +37,24 @@ def student(
     ] = None,
     coarse: Annotated[
         str | None,
-        typer.Option(metavar="READER:SPLIT:ROOT", help="Data with coarse labels to learn from too."),
+        typer.Option(metavar="READER:SPLIT:ROOT", help="Data with coarse labels to train on too."),
     ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option(help=f"TOML file of a student, or one of: {', '.join(shipped_student_recipes())}."),
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="Checkpoint to begin from, such as another data set's student.")
+        str, typer.Option(help="Checkpoint to start from, such as another data set's student.")
     ] = "",
     seeds: Annotated[int, typer.Option(min=1, help="Trainings, each with a seed of its own.")] = 1,
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
 ) -> None:
-    """Train a single-frame network on hand-made and propagated labels, and test it.
+    """Train a single-frame network on labels by hand and pseudo-labels, and test it.
 
-    Given again, the same command goes on where it stopped. With several GPUs, start it by torchrun: the
-    batch is shared, and the result is that of one.
+    The same command again continues where it stopped. With several GPUs, start it by torchrun: they share
+    each batch, and the result is that of one.
 
     Examples: `warprefine student runs/clip --test camvid:test:data/camvid --out runs/student`
 

@@ -1,4 +1,4 @@
-"""Take over weights that others have published, and say what a checkpoint holds."""
+"""Import published weights, and show the card of a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from warprefine.cli.console import Commands, console
-from warprefine.core.errors import cut
+from warprefine.core.errors import shorten
 from warprefine.datasets.class_file import read_classes
 from warprefine.io.checkpoints import Card, read_card
 from warprefine.jobs.weights import IMPORTERS, import_weights
@@ -18,21 +18,21 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Take over published weights; say what a checkpoint holds.",
+    help="Import published weights; show what a checkpoint holds.",
 )
 
 
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="Published checkpoint: .pth, .pt or .safetensors.")],
-    name: Annotated[str, typer.Option("--as", help=f"What it holds: {', '.join(IMPORTERS)}.")],
+    name: Annotated[str, typer.Option("--as", help=f"Network that it holds: {', '.join(IMPORTERS)}.")],
     out: Annotated[Path, typer.Option(help="Where to write it; ends in .safetensors.")],
     classes: Annotated[
-        Path | None, typer.Option(help="classes.toml that names what a segmenter scores.")
+        Path | None, typer.Option(help="classes.toml with the classes that a segmenter scores.")
     ] = None,
-    licence: Annotated[str, typer.Option(help="On which terms the weights may be used.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "",
 ) -> None:
-    """Check published weights tensor by tensor and store them with a card. No code in the file is run.
+    """Check published weights tensor by tensor and store them with a card, running no code of the file.
 
     Example: `warprefine weights import raft-sintel.pth --as raft --out weights/raft-sintel.safetensors`
     """
@@ -42,7 +42,7 @@ def import_(
 
 @app.command("show")
 def show(file: Annotated[Path, typer.Argument(help="Checkpoint of warprefine.")]) -> None:
-    """Say what a checkpoint holds, where it comes from and on which terms.
+    """Show what a checkpoint holds, its source and its licence.
 
     Example: `warprefine weights show runs/mine/checkpoints/segmenter.safetensors`
     """
@@ -52,7 +52,7 @@ def show(file: Annotated[Path, typer.Argument(help="Checkpoint of warprefine.")]
 def _show(file: Path, card: Card) -> None:
     console.print(f"{file}: {card.part}, {card.network}")
     if card.class_names:
-        console.print(f"classes: {len(card.class_names)}, {cut(card.class_names)}")
-    for word in ("source", "sha256", "licence", "tau", "photometric"):
-        if word in card.facts:
-            console.print(f"{word}: {card.facts[word]}")
+        console.print(f"classes: {len(card.class_names)}, {shorten(card.class_names)}")
+    for fact in ("source", "sha256", "licence", "tau", "photometric"):
+        if fact in card.facts:
+            console.print(f"{fact}: {card.facts[fact]}")

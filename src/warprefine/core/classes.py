@@ -1,4 +1,4 @@
-"""Hold the classes of a data set: their names, colours and the ids that files use for them."""
+"""Describe the classes of a data set: their names, colours and the ids that files use for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from warprefine.core.errors import LabelError, cut
+from warprefine.core.errors import LabelError, shorten
 from warprefine.core.tensors import VOID, LabelMaps
 
 VOID_COLOR = (0, 0, 0)
@@ -23,6 +23,11 @@ class ClassSet:
     the position (Cityscapes and KITTI store ids). `merged_ids` are, for each class, further file
     numbers that are read as it but never written. `void_ids` are further file numbers that mean
     VOID, and 255 always does, unless a class has that number (the object of DAVIS).
+
+    Example:
+        >>> classes = ClassSet(names=("road", "sky"), colors=((128, 64, 128), (70, 130, 180)))
+        >>> classes.position("sky"), len(classes), classes.void_id
+        (1, 2, 255)
     """
 
     names: tuple[str, ...]
@@ -39,7 +44,7 @@ class ClassSet:
             raise LabelError(f"a class set holds {count} classes; expected 1 to {VOID}")
         if len(set(self.names)) != count:
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
-            raise LabelError(f"class names occur twice: {cut(twice)}; give each class its own name")
+            raise LabelError(f"class names occur twice: {shorten(twice)}; give each class its own name")
         per_class = {
             "colours": self.colors,
             "ids": self.file_ids,
@@ -51,7 +56,7 @@ class ClassSet:
                 raise LabelError(f"{len(values)} {word} for {count} classes; give one to each class")
         ids = tuple(number for file_ids in self.all_ids for number in file_ids) + self.void_ids
         if len(set(ids)) != len(ids) or not all(0 <= i <= 255 for i in ids):
-            raise LabelError(f"class ids {cut(ids)} are not distinct numbers from 0 to 255")
+            raise LabelError(f"class ids {shorten(ids)} are not distinct numbers from 0 to 255")
         if VOID in ids and not self.void_ids:
             raise LabelError(f"a class has id {VOID}, which else means VOID; name another number in void_ids")
         object.__setattr__(self, "_positions", {name: i for i, name in enumerate(self.names)})
@@ -79,11 +84,11 @@ class ClassSet:
     def position(self, name: str) -> int:
         """Return the position of the class called `name`."""
         if name not in self._positions:
-            raise LabelError(f"no class is called {name!r}; the classes are {cut(self.names)}")
+            raise LabelError(f"no class is called {name!r}; the classes are {shorten(self.names)}")
         return self._positions[name]
 
     def fingerprint(self) -> str:
-        """Return a short hash of names in order: two class sets with the same one can share weights."""
+        """Return a short hash of the names in order; class sets with equal hashes can share weights."""
         return hashlib.sha256(json.dumps(self.names).encode()).hexdigest()[:12]
 
     def check(self, labels: LabelMaps) -> None:

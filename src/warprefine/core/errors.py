@@ -1,4 +1,4 @@
-"""Name what can go wrong, so that every mistake of a user ends in one clear line."""
+"""Define the exceptions of the library, each with a message of one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class WarpRefineError(Exception):
-    """A mistake in the input or the surroundings, told in one line: found, expected, remedy."""
+    """Base class of errors in the input or the environment; the message is found, expected, remedy."""
 
 
 class LabelError(WarpRefineError):
@@ -14,7 +14,7 @@ class LabelError(WarpRefineError):
 
 
 class FrameError(WarpRefineError):
-    """A picture or video that cannot be read, or frames that do not fit together."""
+    """An image or video that cannot be read, or frames that do not fit together."""
 
 
 class DatasetError(WarpRefineError):
@@ -34,7 +34,7 @@ class CheckpointError(WarpRefineError):
 
 
 class DeviceError(WarpRefineError):
-    """A device that is not there or cannot be used."""
+    """A device that does not exist or cannot be used."""
 
 
 class RunFolderError(WarpRefineError):
@@ -42,11 +42,16 @@ class RunFolderError(WarpRefineError):
 
 
 class TrainingError(WarpRefineError):
-    """A training that cannot go on, such as one whose loss is no longer finite."""
+    """A training that cannot continue, such as one whose loss is no longer finite."""
 
 
-def cut(items: Iterable[object], most: int = 5) -> str:
-    """Join the first `most` items with commas and say how many were left out."""
+def shorten(items: Iterable[object], most: int = 5) -> str:
+    """Join the first `most` items with commas and append how many were left out.
+
+    Example:
+        >>> shorten(range(8))
+        '0, 1, 2, 3, 4 and 3 more'
+    """
     listed = [str(item) for item in items]
     tail = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + tail

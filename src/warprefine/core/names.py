@@ -1,4 +1,4 @@
-"""Look a part up by its name, and say which name was probably meant."""
+"""Look parts up by name, and suggest the nearest name for one that does not exist."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ def look_up(table: Mapping[str, T], name: str, *, what: str) -> T:
 
     Raises:
         RecipeError: There is none; the message names the nearest real one.
+
+    Example:
+        >>> look_up({"compact": 1, "lite0": 2}, "lite0", what="segmenter")
+        2
     """
     if name not in table:
         raise RecipeError(f"no {what} is called {name!r}; {nearest_name(name, table)}")
@@ -23,8 +27,13 @@ def look_up(table: Mapping[str, T], name: str, *, what: str) -> T:
 
 
 def nearest_name(wrong: str, names: Iterable[str]) -> str:
-    """Say which real name `wrong` was probably meant to be, and list them if they are few."""
-    known = list(names)
-    close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
-    listed = f" (there are {', '.join(known)})" if 1 < len(known) <= 8 else ""
+    """Return a hint with the real name nearest to `wrong`, and all of them if there are at most eight.
+
+    Example:
+        >>> print(nearest_name("compakt", ["compact", "lite0"]))
+        did you mean 'compact'? (there are compact, lite0)
+    """
+    choices = list(names)
+    close = difflib.get_close_matches(wrong, choices, n=1, cutoff=0.0)
+    listed = f" (there are {', '.join(choices)})" if 1 < len(choices) <= 8 else ""
     return f"did you mean {close[0]!r}?{listed}" if close else "there are none"

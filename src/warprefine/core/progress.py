@@ -1,4 +1,4 @@
-"""Let long work say how far it is, without knowing who listens."""
+"""Report the progress of long work through a callback."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """Whoever wants to show the progress of long work."""
+    """A callback for the progress of long work."""
 
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
-        """Hear that `done` of `total` parts of `task` are finished; `note` may be a loss or a name."""
+        """Report that `done` of `total` parts of `task` are finished; `note` may be a loss or a name."""
         ...
 
 
 def silent(task: str, done: int, total: int, note: str = "") -> None:
-    """Show nothing."""
+    """Ignore all reports; the default where a `Progress` is expected."""

@@ -1,4 +1,4 @@
-"""Name the three parts that users swap: what moves, what it is, and what is wrong with the labels."""
+"""Define the protocols of the parts that users swap: motion estimator, segmenter and refiner."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from warprefine.core.tensors import Flow, Frames, LabelMaps, Logits
 
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
+PartT = TypeVar("PartT")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
-    """What a segmenter says of frames: class scores and the features behind them.
+    """A segmenter's output: class scores and the features that they are computed from.
 
-    Both may be smaller than the frame (logits often at stride 2 or 4); whoever needs them at full
-    size resizes them (`ops.resize.to_size`). Softmax over `logits` gives class probabilities.
+    Both may be smaller than the frame (logits often at stride 2 or 4); `ops.resize.to_size` resizes
+    them to it. Softmax over `logits` gives class probabilities.
 
-    Some networks say more while they are trained, which the loss may look at too: a `first_guess`
-    before the final scores, and what each of several scales (`by_scale`) says by itself.
+    In training, some networks also return logits for auxiliary losses: a `first_guess`, predicted
+    before the final logits, and `by_scale`, the logits of each of several input scales.
     """
 
     logits: Logits
@@ -30,13 +30,24 @@ class Segmentation:
     by_scale: tuple[Logits, ...] = ()
 
     def to(self, device: torch.device) -> Segmentation:
-        """Return the same on another device."""
+        """Return logits and features on another device, without the auxiliary outputs of training."""
         return Segmentation(logits=self.logits.to(device), features=self.features.to(device))
 
 
 @runtime_checkable
 class MotionEstimator(Protocol):
-    """Estimate where each pixel of frame b was in frame a (the paper's f_theta)."""
+    """A motion estimator (the paper's f_theta): where each pixel of frame b was in frame a.
+
+    Example:
+        >>> class Pan:
+        ...     name = "pan"
+        ...
+        ...     def __call__(self, frame_b, frame_a):  # everything moves 3 pixels to the left
+        ...         flow = torch.tensor([3.0, 0.0]).view(1, 2, 1, 1)
+        ...         return flow.expand(len(frame_b), 2, *frame_b.shape[2:])
+        >>> isinstance(Pan(), MotionEstimator)
+        True
+    """
 
     name: str
 
@@ -46,17 +57,32 @@ class MotionEstimator(Protocol):
 
 
 @runtime_checkable
-class LooksBack(Protocol):
-    """A motion estimator that does better if it also sees the frame on the far side of frame a."""
+class ThreeFrameMotion(Protocol):
+    """A motion estimator whose flow is more accurate with a third frame, on the far side of frame a."""
 
     def from_three(self, frame_b: Frames, frame_a: Frames, frame_before: Frames) -> Flow:
-        """Return `flow_ba`; `frame_before` lies as far from a as b does, on the other side."""
+        """Return `flow_ba`; `frame_before` is as far from a as b is, on the other side."""
         ...
 
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Say which class each pixel of a frame is (the paper's g_psi); any network with logits fits."""
+    """A semantic segmentation network (the paper's g_psi); any network that returns logits fits.
+
+    Attributes:
+        class_count: Channels of the logits, one per class; VOID is not one of them.
+        feature_channels: Channels of the features.
+
+    Example:
+        >>> class Brightness:
+        ...     name, class_count, feature_channels = "brightness", 2, 1
+        ...
+        ...     def __call__(self, frames):  # class 0 is dark, class 1 is bright
+        ...         gray = frames.float().mean(dim=1, keepdim=True) / 255
+        ...         return Segmentation(logits=torch.cat((0.5 - gray, gray - 0.5), dim=1), features=gray)
+        >>> isinstance(Brightness(), Segmenter)
+        True
+    """
 
     name: str
     class_count: int
@@ -69,16 +95,16 @@ class Segmenter(Protocol):
 
 @runtime_checkable
 class Pretrained(Protocol):
-    """A network that may begin from weights trained on other data."""
+    """A network that can be initialised with weights trained on other data."""
 
     def load_pretrained(self) -> None:
-        """Take those weights."""
+        """Load those weights."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RefinerInput:
-    """What the refiner sees of frame b: all that the paper's equation (A) names, and nothing else.
+    """The refiner's input for frame b: all terms of the paper's equation (A), and nothing else.
 
     `warped_frame` is frame a warped onto b; `labels` are the warp-inpainted labels of b.
     """
@@ -89,7 +115,7 @@ class RefinerInput:
     segmentation: Segmentation
 
     def to(self, device: torch.device) -> RefinerInput:
-        """Return the same on another device."""
+        """Return all of it on another device."""
         return RefinerInput(
             frame=self.frame.to(device),
             warped_frame=self.warped_frame.to(device),
@@ -100,29 +126,45 @@ class RefinerInput:
 
 @runtime_checkable
 class Refiner(Protocol):
-    """Repair warp-inpainted labels (the paper's Omega_lambda)."""
+    """A label refinement network (the paper's Omega_lambda): it corrects warp-inpainted labels."""
 
     name: str
     class_count: int
 
-    def __call__(self, seen: RefinerInput) -> Logits:
-        """Return scores (b, C + 1, h, w) at the frame's size; the last channel is VOID."""
+    def __call__(self, inputs: RefinerInput) -> Logits:
+        """Return logits (b, C + 1, h, w) at the frame's size; the last channel is VOID."""
         ...
 
 
-def as_module(part: object) -> nn.Module | None:
-    """Return `part` as a module if it has weights, else None."""
-    return part if isinstance(part, nn.Module) else None
+def module_of(part: object) -> nn.Module:
+    """Return a part as a module, whose weights can be trained, saved and moved to a device.
+
+    Raises:
+        TypeError: The part is no module, so it has no weights.
+    """
+    if not isinstance(part, nn.Module):
+        raise TypeError(f"{type(part).__name__} is no torch.nn.Module, so it has no weights")
+    return part
 
 
 def device_of(part: object) -> torch.device:
-    """Return the device that a part's weights live on; the CPU if it has none."""
-    module = as_module(part)
-    first = next(module.parameters(), None) if module is not None else None
+    """Return the device of a part's weights; the CPU if it has none.
+
+    Example:
+        >>> device_of(nn.Linear(2, 1, device="meta")), device_of(nn.ReLU())
+        (device(type='meta'), device(type='cpu'))
+    """
+    first = next(part.parameters(), None) if isinstance(part, nn.Module) else None
     return first.device if first is not None else torch.device("cpu")
 
 
-def channels_last(network: ModuleT) -> ModuleT:
-    """Lay a network's kernels out channel by channel per pixel, which convolutions on a CPU like best."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+def channels_last(part: PartT) -> PartT:
+    """Store a network's kernels in channels-last layout, the fastest for convolutions on a CPU."""
+    module_of(part).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return part
+
+
+def ready(part: PartT, device: torch.device) -> PartT:
+    """Move a network to a device, in channels-last layout, and set it to evaluation mode."""
+    module_of(channels_last(part)).to(device).eval()
+    return part

@@ -1,4 +1,4 @@
-"""Hold what the propagation makes of one frame: a label map, how sure it is, where it came from."""
+"""The result of propagation for one frame: labels, confidence and where they come from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from warprefine.core.tensors import Confidence, LabelMaps
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Say which key frames a pseudo-label came from.
+    """Where a pseudo-label comes from.
 
-    `key_frames` has one entry today; fusing several key frames adds more. `distance` is the number
-    of frames to the nearest of them; `method` the name of the propagation method.
+    Attributes:
+        method: The name of the propagation method.
+        key_frames: All key frames whose labels were used, nearest first.
+        distance: Frames to the nearest key frame.
     """
 
     method: str
@@ -22,11 +24,16 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PseudoLabel:
-    """A label map made by the propagation, one frame (b = 1).
+    """Label map and confidence that a propagation method computed for one frame (b = 1).
 
-    `confidence` is in 0..1 per pixel: the estimated probability that the label is right.
+    Attributes:
+        frame: The frame's number.
+        labels: Class positions, or VOID.
+        confidence: Estimated probability per pixel that the label is right, 0 to 1.
+        provenance: Where the labels come from.
     """
 
+    frame: int
     labels: LabelMaps
     confidence: Confidence
     provenance: Provenance

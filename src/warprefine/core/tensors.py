@@ -1,10 +1,10 @@
-"""Say once which way everything points: shapes, units and the conventions of the whole project.
+"""Define tensor types and the conventions of the whole project: shapes, units, direction of flow.
 
 Points and flow are (x, y) in pixels; sizes are (h, w). Pixel centres are whole numbers, so the
-picture covers x from 0 to w - 1 (`align_corners=True`). Images are RGB, uint8. A tensor's name
-says on which frame it lives: `labels_a`, `frame_b`. `flow_ba` lives on b and points into a:
+image covers x from 0 to w - 1 (`align_corners=True`). Images are RGB, uint8. A tensor's name
+ends with the frame it lives on: `labels_a`, `frame_b`. `flow_ba` lives on b and points into a:
 what is at pixel p of b is found in a at p + flow_ba[p]. Inner letters meet:
-`warp_labels(labels_a, flow_ba)` lives on b. The tests named `test_convention_*` pin all of this.
+`warp_labels(labels_a, flow_ba)` lives on b. The tests named `test_convention_*` check all of this.
 """
 
 from __future__ import annotations
@@ -23,3 +23,14 @@ Flow: TypeAlias = Float32[Tensor, "b 2 h w"]
 Masks: TypeAlias = Bool[Tensor, "b h w"]
 Confidence: TypeAlias = Float32[Tensor, "b h w"]
 Logits: TypeAlias = Float[Tensor, "b c h w"]
+
+
+def size_of(values: Tensor) -> tuple[int, int]:
+    """Return height and width, the last two dimensions of frames, label maps, flow or features.
+
+    Example:
+        >>> import torch
+        >>> size_of(torch.zeros(1, 3, 360, 480))
+        (360, 480)
+    """
+    return values.shape[-2], values.shape[-1]

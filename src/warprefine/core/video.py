@@ -18,10 +18,17 @@ class Video:
     Args:
         name: Its name, unique in the data set; also the name of its folder in a run.
         stems: One name per frame, in order: file names without ending, or six-digit decode indices.
-        frame_paths: One picture per frame; empty when `container` holds the frames.
+        frame_paths: One image per frame; empty when `container` holds the frames.
         container: A video file, whose decode index is the frame number.
         labels: Frame number -> label map of a key frame.
         truth: Frame number -> label map that only the evaluation may read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> labels = {number: Path(f"{number}.png") for number in range(4)}
+        >>> video = Video(name="drive", stems="0123", container=Path("drive.mp4"), labels=labels)
+        >>> video.with_key_frames(start=0, step=3).key_frames
+        (0, 3)
     """
 
     name: str
@@ -51,15 +58,15 @@ class Video:
         Raises:
             KeyFrameError: No labelled frame is among them.
         """
-        known = {**self.truth, **self.labels}
+        labelled = {**self.truth, **self.labels}
         wanted = range(start, len(self), step)
-        labels = {k: known[k] for k in wanted if k in known}
+        labels = {k: labelled[k] for k in wanted if k in labelled}
         if not labels:
             raise KeyFrameError(
                 f"video {self.name!r}: none of the frames {start}::{step} of its {len(self)} is labelled; "
                 f"choose a start below {len(self)} at which a label map exists"
             )
-        return replace(self, labels=labels, truth={k: v for k, v in known.items() if k not in labels})
+        return replace(self, labels=labels, truth={k: v for k, v in labelled.items() if k not in labels})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,5 +86,5 @@ class Dataset:
             raise ValueError(f"video names occur twice in {self.root}: {names}")
 
     def with_key_frames(self, start: int, step: int) -> Dataset:
-        """Do `Video.with_key_frames` to every video."""
+        """Apply `Video.with_key_frames` to every video."""
         return replace(self, videos=tuple(video.with_key_frames(start, step) for video in self.videos))

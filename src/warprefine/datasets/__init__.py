@@ -1,4 +1,4 @@
-"""Read data sets; look a reader up by its name."""
+"""Read data sets: `open_dataset`, and readers of published layouts by name."""
 
 from __future__ import annotations
 

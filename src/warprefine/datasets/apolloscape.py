@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import DatasetError, KeyFrameError, WarpRefineError, cut
+from warprefine.core.errors import DatasetError, KeyFrameError, WarpRefineError, shorten
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.apolloscape_split import RecordSplit, choose_part, divide_records, write_record_split
 from warprefine.datasets.files import existing_folder, frames_in, visible
@@ -36,7 +36,7 @@ APOLLOSCAPE_CLASSES = ClassSet(
         (64, 0, 192), (192, 0, 192), (192, 0, 128), (128, 128, 64),
     ),
     file_ids=(17, *range(33, 41), 49, 50, 65, 66, 67, *range(81, 87), 97, 113),
-    # Groups of things too close to be told apart: 161 is a group of cars.
+    # Groups of objects too close to separate: 161 is a group of cars.
     merged_ids=((), *((number,) for number in range(161, 169)), *((),) * 13),
     # others, the recording car itself; bridge, tunnel and overpass, which are too rare to be scored
     void_ids=(0, 1, 98, 99, 100),
@@ -45,14 +45,14 @@ APOLLOSCAPE_CLASSES = ClassSet(
 LENGTH = 21
 """Frames of a partition."""
 KEY_FRAME = LENGTH // 2
-"""The one of them that counts as labelled by hand."""
+"""Position of the key frame in a partition."""
 
 _LABEL_ENDING = "_bin.png"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drive:
-    """What one camera saw on one drive; `record` names the drive, `labels` has label maps by stem."""
+    """The frames of one camera on one drive; `record` names the drive, `labels` has label maps by stem."""
 
     name: str
     record: str
@@ -61,18 +61,18 @@ class Drive:
 
 
 def read_apolloscape(root: Path, split: str) -> Dataset:
-    """Cut every drive into partitions of 21 frames; what is left over at its end is dropped.
+    """Read ApolloScape, every drive cut into partitions of 21 frames; the remainder at its end is dropped.
 
     The middle frame of a partition is its key frame, the labels of all others are truth. Videos are
     named after road, record, camera and partition: road01_ins-Record001-Camera_5-000.
 
     Args:
         split: "all"; "train" or "val", which have no record in common; "val-frames", in which every
-            frame of "val" is a video of its own, labelled by hand. "-seed3" behind the last three divides
-            the records by another seed than 0, "@FILE" as a file says (`warprefine split apolloscape`).
+            labelled frame of "val" is a video of one key frame. "-seed3" after the last three divides the
+            records by another seed than 0, "@FILE" by a file of `warprefine split apolloscape`.
 
     Raises:
-        DatasetError: The folder is none of ApolloScape, there is no such split, or its file is wrong.
+        DatasetError: The folder is not ApolloScape, the split does not exist, or its file is invalid.
         KeyFrameError: No partition has a label map for its key frame.
     """
     drives = find_drives(root)
@@ -99,10 +99,10 @@ def read_apolloscape(root: Path, split: str) -> Dataset:
 
 
 def write_apolloscape_split(root: Path, out: Path, *, seed: int = 0) -> RecordSplit:
-    """Divide the records below `root` by a seed and write down which is where, for "train@OUT".
+    """Divide the records below `root` by a seed and write the division to `out`, for "train@OUT".
 
     Raises:
-        DatasetError: The folder is none of ApolloScape.
+        DatasetError: The folder is not ApolloScape.
     """
     split = divide_records(_frame_counts(find_drives(root)), seed=seed)
     write_record_split(out, split)
@@ -113,7 +113,7 @@ def find_drives(root: Path) -> list[Drive]:
     """List the frames and label maps of every drive and camera, in the order of their names.
 
     Raises:
-        DatasetError: There is no ColorImage, or none with pictures, or two folders are the same drive.
+        DatasetError: There is no ColorImage, it holds no pictures, or two folders are the same drive.
     """
     existing_folder(root, expected="a folder of ApolloScape")
     cameras = [
@@ -126,7 +126,7 @@ def find_drives(root: Path) -> list[Drive]:
     ]
     if not cameras:
         raise DatasetError(
-            f"{root} holds no drives of ApolloScape: found {cut(entry.name for entry in visible(root))}; "
+            f"{root} holds no drives of ApolloScape: found {shorten(entry.name for entry in visible(root))}; "
             f"expected ROAD/ColorImage/Record001/Camera 5 or ColorImage/ROAD/Record001/Camera 5"
         )
     drives: dict[str, Drive] = {}
@@ -170,8 +170,8 @@ def _partitions(drive: Drive) -> Iterator[tuple[str, tuple[Path, ...]]]:
         yield f"{drive.name}-{number:03d}", drive.frames[number * LENGTH : (number + 1) * LENGTH]
 
 
-def _labels(frames: Sequence[Path], known: Mapping[str, Path]) -> dict[int, Path]:
-    return {number: known[frame.stem] for number, frame in enumerate(frames) if frame.stem in known}
+def _labels(frames: Sequence[Path], maps: Mapping[str, Path]) -> dict[int, Path]:
+    return {number: maps[frame.stem] for number, frame in enumerate(frames) if frame.stem in maps}
 
 
 def _partition(name: str, frames: Sequence[Path], labels: Mapping[int, Path]) -> Video:
@@ -195,6 +195,6 @@ def _notes(drives: Sequence[Drive]) -> Iterator[str]:
     left_over = sum(len(drive.frames) % LENGTH for drive in drives)
     if left_over:
         yield f"{left_over} of {len(frames)} frames fill no partition of {LENGTH} and are left out"
-    bare = sum(frame.stem not in drive.labels for drive in drives for frame in drive.frames)
-    if bare:
-        yield f"{bare} of {len(frames)} frames have no label map STEM{_LABEL_ENDING} below Label"
+    unlabelled = sum(frame.stem not in drive.labels for drive in drives for frame in drive.frames)
+    if unlabelled:
+        yield f"{unlabelled} of {len(frames)} frames have no label map STEM{_LABEL_ENDING} below Label"

@@ -1,4 +1,4 @@
-"""Divide the records of ApolloScape into training and validation, by a seed or by a file that is shared.
+"""Divide the records of ApolloScape into training and validation, by a seed or by a shared file.
 
 The paper joins the published training and validation sets and divides them anew at the level of
 Record-ID, at random, so that no partition has frames of both (Warp-Refine Propagation, ICCV 2021,
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
-from warprefine.core.errors import DatasetError, cut
+from warprefine.core.errors import DatasetError, shorten
 from warprefine.io.atomic import write_text
 
 VALIDATION_SHARE = 8327 / 49287
-"""The share of frames that ApolloScape itself holds for validation."""
+"""Share of the frames in ApolloScape's own validation set."""
 
 _SPLIT = re.compile(r"all|(?P<part>train|val|val-frames)(?:-seed(?P<seed>\d+)|@(?P<file>.+))?")
 
@@ -35,35 +35,39 @@ class RecordSplit:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What the name of a split asks for: which records, and single frames or partitions."""
+    """Contents of a split: its records, as single frames or as partitions."""
 
     records: frozenset[str]
     single_frames: bool = False
 
 
 def choose_part(split: str, frame_counts: Mapping[str, int]) -> Part:
-    """Say what a split asks for: all, train, val, val-frames, val-seed3 or val@FILE and the like.
+    """Parse the name of a split: all, train, val, val-frames, val-seed3, val@FILE and the like.
 
     Args:
-        frame_counts: Record -> number of its frames, of all records that are there.
+        frame_counts: Number of frames of every record found.
 
     Raises:
-        DatasetError: There is no such split, or its file is damaged or is about other records.
+        DatasetError: The split does not exist, or its file is damaged or lists other records.
+
+    Example:
+        >>> choose_part("train", {"road01/Record001": 900, "road01/Record002": 100}).records
+        frozenset({'road01/Record002'})
     """
-    asked = _SPLIT.fullmatch(split)
-    if asked is None:
+    match = _SPLIT.fullmatch(split)
+    if match is None:
         raise DatasetError(
-            f"split {split!r} is none of ApolloScape; expected all, train, val or val-frames, the last three "
-            f"also with another seed (val-seed3) or a file of `warprefine split apolloscape` (val@FILE)"
+            f"split {split!r} is no split of ApolloScape; expected all, train, val or val-frames, the last "
+            f"three also with another seed (val-seed3) or a file of `warprefine split apolloscape` (val@FILE)"
         )
-    if asked["part"] is None:
+    if match["part"] is None:
         return Part(records=frozenset(frame_counts))
-    if asked["file"]:
-        records = read_record_split(Path(asked["file"]), frame_counts)
+    if match["file"]:
+        records = read_record_split(Path(match["file"]), frame_counts)
     else:
-        records = divide_records(frame_counts, seed=int(asked["seed"] or 0))
-    chosen = records.train if asked["part"] == "train" else records.val
-    return Part(records=frozenset(chosen), single_frames=asked["part"] == "val-frames")
+        records = divide_records(frame_counts, seed=int(match["seed"] or 0))
+    chosen = records.train if match["part"] == "train" else records.val
+    return Part(records=frozenset(chosen), single_frames=match["part"] == "val-frames")
 
 
 def divide_records(frame_counts: Mapping[str, int], *, seed: int) -> RecordSplit:
@@ -71,8 +75,13 @@ def divide_records(frame_counts: Mapping[str, int], *, seed: int) -> RecordSplit
 
     The same records and seed give the same division on every machine. Where there are two records or
     more, neither side is empty; a single record is for training.
+
+    Example:
+        >>> counts = {"road01/Record001": 400, "road01/Record002": 100, "road02/Record001": 100}
+        >>> divide_records(counts, seed=0).val
+        ('road01/Record001',)
     """
-    # The order of hashes is the same in every release of Python and of numpy, a shuffle need not be.
+    # Unlike a shuffle, the order of hashes is the same in every release of Python and NumPy.
     drawn = sorted(frame_counts, key=lambda record: hashlib.sha256(f"{seed} {record}".encode()).digest())
     wanted = VALIDATION_SHARE * sum(frame_counts.values())
     sizes = [sum(frame_counts[record] for record in drawn[:count]) for count in range(len(drawn))]
@@ -87,23 +96,23 @@ def write_record_split(path: Path, split: RecordSplit) -> None:
 
 
 def read_record_split(path: Path, records: Mapping[str, int]) -> RecordSplit:
-    """Read a division and hold it against the records that are there.
+    """Read a division and check it against the records found.
 
     Raises:
-        DatasetError: The file is missing or damaged, names a record twice, names one that is not there,
-            or leaves one out that is.
+        DatasetError: The file is missing or damaged, names a record twice, or lists other records than
+            those found.
     """
     split = _parsed(path)
     named = [*split.train, *split.val]
     twice = sorted({record for record in named if named.count(record) > 1})
     if twice:
-        raise DatasetError(f"{path} names records twice: {cut(twice)}; each is for train or for val")
+        raise DatasetError(f"{path} names records twice: {shorten(twice)}; each is for train or for val")
     unknown, missing = sorted({*named} - {*records}), sorted({*records} - {*named})
     if unknown:
-        raise DatasetError(f"{path} names records that are not there: {cut(unknown)}; unpack them too")
+        raise DatasetError(f"{path} names records that are not there: {shorten(unknown)}; unpack them too")
     if missing:
         raise DatasetError(
-            f"{path} leaves records out that are there: {cut(missing)}; add each to train or to val"
+            f"{path} leaves records out that are there: {shorten(missing)}; add each to train or to val"
         )
     return split
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import DatasetError, cut
+from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.files import existing_folder, frames_in, labels_in, visible
 
@@ -28,7 +28,7 @@ CAMVID_CLASSES = ClassSet(
     void_ids=(11,),
 )  # fmt: skip
 
-# Their frames lie a second apart: too far for motion. Every other split is a clip.
+# Frames of these lie a second apart, too far for optical flow. Every other split is a clip.
 _SINGLE_FRAMES = ("train", "val", "test")
 
 
@@ -49,10 +49,11 @@ def read_camvid(root: Path, split: str) -> Dataset:
     if split not in _SINGLE_FRAMES:
         clip = Video(name=split, stems=stems, frame_paths=tuple(frames), labels=labelled)
         return Dataset(root=root, classes=CAMVID_CLASSES, videos=(clip,))
-    bare = [frame.name for number, frame in enumerate(frames) if number not in labelled]
-    if bare:
+    unlabelled = [frame.name for number, frame in enumerate(frames) if number not in labelled]
+    if unlabelled:
         raise DatasetError(
-            f"pictures of {images} have no label map in {labels}: {cut(bare)}; expected one for each"
+            f"pictures of {images} have no label map in {labels}: {shorten(unlabelled)}; "
+            f"expected one for each"
         )
     videos = (
         Video(name=frame.stem, stems=(frame.stem,), frame_paths=(frame,), labels={0: labelled[number]})
@@ -69,6 +70,6 @@ def _folders(root: Path, split: str) -> tuple[Path, Path]:
         return existing_folder(root / split, expected="the pictures of the split"), root / f"{split}annot"
     found = [entry.name for entry in visible(root) if entry.is_dir() and not entry.name.endswith("annot")]
     raise DatasetError(
-        f"{root} has no split {split!r} of CamVid: it holds {cut(found) or 'no folders'}; "
+        f"{root} has no split {split!r} of CamVid: it holds {shorten(found) or 'no folders'}; "
         f"expected {split}/images and {split}/labels, or {split} and {split}annot"
     )

@@ -1,4 +1,4 @@
-"""Read CamVid with all of its 32 labels, once `warprefine convert camvid32` has turned colours into indices.
+"""Read CamVid with all of its 32 labels, after `warprefine convert camvid32` has turned colours into ids.
 
 Brostow, Fauqueur and Cipolla, Pattern Recognition Letters 2009. Void, black, is one of the 32.
 """
@@ -35,28 +35,32 @@ SPLITS = ("train", "val", "test")
 
 
 def read_camvid32(root: Path, split: str) -> Dataset:
-    """Read "train", "val" or "test"; each picture is a video of one frame, labelled by hand.
+    """Read "train", "val" or "test"; each picture is a video of one key frame.
 
     Raises:
-        DatasetError: There is no such split, or it was not converted, or not to its end.
+        DatasetError: The split does not exist, or its conversion is missing or incomplete.
     """
     return read_converted(root, split, name="camvid32", splits=SPLITS)
 
 
 def split_of(stem: str) -> str:
-    """Return the split in which SegNet's authors, after Sturgess et al. (BMVC 2009), have a picture.
+    """Return the split of a picture in SegNet's division, after Sturgess et al. (BMVC 2009).
 
     Train, val and test hold 367, 101 and 233 of the 701 pictures: the first half of drive 0001TP, 0006R0
     and the frames of 0016E5 that are a second apart; the fast part of 0016E5; Seq05VD and the rest.
 
     Raises:
         DatasetError: The picture is of no drive of CamVid.
+
+    Example:
+        >>> split_of("0001TP_006690"), split_of("0016E5_07959"), split_of("Seq05VD_f00000")
+        ('train', 'val', 'test')
     """
     named = re.fullmatch(r"(0001TP|0006R0|0016E5|Seq05VD)_f?(\d+)", stem)
     if named is None:
         raise DatasetError(
-            f"picture {stem} is of no drive of CamVid (0001TP, 0006R0, 0016E5, Seq05VD), so nothing says for "
-            f"which split it is; name the pictures of each split with --lists"
+            f"picture {stem} is of no drive of CamVid (0001TP, 0006R0, 0016E5, Seq05VD), so its "
+            f"split is unknown; name the pictures of each split with --lists"
         )
     drive, number = named[1], int(named[2])
     if drive == "Seq05VD" or (drive == "0001TP" and number >= 8550):
@@ -65,7 +69,7 @@ def split_of(stem: str) -> str:
 
 
 def read_label_colors(path: Path) -> ClassSet:
-    """Read label_colors.txt: lines "R G B name"; black is VOID.
+    """Read a class set from label_colors.txt, lines "R G B name"; black is VOID.
 
     Raises:
         DatasetError: A line is not of that form, or a name or colour occurs twice.

@@ -6,7 +6,7 @@ Cordts et al., CVPR 2016. With STEM = CITY_SEQUENCE_FRAME, such as aachen_000000
     ROOT/gtCoarse/{train,val,train_extra}/CITY/STEM_gtCoarse_labelIds.png
     ROOT/leftImg8bit/{train,val,test,train_extra}/CITY/STEM_leftImg8bit.png
     ROOT/leftImg8bit_sequence/{train,val}/CITY/STEM_leftImg8bit.png    30 frames of each snippet
-    ROOT/autolabelled/train_extra/CITY/STEM_leftImg8bit.png            ids, made by Tao et al. (2020)
+    ROOT/autolabelled/train_extra/CITY/STEM_leftImg8bit.png            ids, pseudo-labels of Tao et al. (2020)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from warprefine.core.errors import DatasetError, cut
+from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.names import nearest_name
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.cityscapes_labels import CITYSCAPES_CLASSES
@@ -29,7 +29,7 @@ _BEFORE, _AFTER = 19, 10
 
 
 class _Labels(NamedTuple):
-    """Where label maps lie, and what their names end in."""
+    """A set of label maps: its folder, the ending of file names, and its parts."""
 
     folder: str
     tail: str
@@ -37,7 +37,7 @@ class _Labels(NamedTuple):
 
     @property
     def have_neighbours(self) -> bool:
-        """Whether the frames around them are published."""
+        """Whether the frames around the labelled ones are published."""
         return self.folder == "gtFine"
 
 
@@ -55,7 +55,7 @@ _SPLITS = {
     "auto-extra": _AUTO,
 }
 _TEST = "test"
-_ALL_CITIES = 3  # the fold that holds nothing back
+_ALL_CITIES = 3  # the fold without held-out cities
 _FOLDS = {f"cv{fold}-{part}": (fold, part) for fold in range(_ALL_CITIES + 1) for part in ("train", "val")}
 
 
@@ -67,12 +67,12 @@ def read_cityscapes(root: Path, split: str) -> Dataset:
 
     Args:
         split: "train", "val", "trainval" (gtFine); "cv0-train", "cv0-val" to "cv3-train" (other cities
-            of train and val held back, see `validation_cities`; cv3 holds none back). Single frames are
+            of train and val held out, see `validation_cities`; none in cv3). Single frames are
             "coarse-train", "coarse-val", "coarse-extra" (gtCoarse) and "auto-extra" (autolabelled), and
             "test", whose frames have no labels.
 
     Raises:
-        DatasetError: There is no such split, its folders are missing or empty, or two files have one name.
+        DatasetError: The split does not exist, its folders are missing or empty, or two files have one name.
         KeyFrameError: No label map has a picture.
     """
     existing_folder(root, expected="a folder of Cityscapes with gtFine and leftImg8bit")
@@ -89,16 +89,20 @@ def read_cityscapes(root: Path, split: str) -> Dataset:
 
 
 def validation_cities(train: Iterable[str], val: Iterable[str], *, fold: int) -> tuple[str, ...]:
-    """Choose the cities that a fold holds back for validation, as many as the official split does.
+    """Choose the cities that a fold holds out for validation, as many as the official split.
 
     The cities of val and then those of train, each in order of name, make one list; fold k takes the
     cities from place k · n // 3 on. So fold 0 is the official split, and fold 2 is that of the paper:
     Mönchengladbach, Strasbourg and Stuttgart. The rule is that of Tao, Sapra and Catanzaro (2020).
+
+    Example:
+        >>> validation_cities(["aachen", "bochum", "jena", "ulm"], ["lindau", "munster"], fold=1)
+        ('aachen', 'bochum')
     """
-    held_back = sorted(val)
-    cities = held_back + sorted(train)
+    held_out = sorted(val)
+    cities = held_out + sorted(train)
     start = fold * len(cities) // 3
-    return tuple(cities[(start + place) % len(cities)] for place in range(len(held_back)))
+    return tuple(cities[(start + place) % len(cities)] for place in range(len(held_out)))
 
 
 def _cities_of_fold(root: Path, fold: int, part: str) -> Collection[str]:
@@ -106,15 +110,15 @@ def _cities_of_fold(root: Path, fold: int, part: str) -> Collection[str]:
     if fold == _ALL_CITIES:
         if part == "val":
             raise DatasetError(
-                "fold cv3 trains on all cities and holds none back; expected cv0-val, cv1-val or cv2-val"
+                "fold cv3 trains on all cities and holds none out; expected cv0-val, cv1-val or cv2-val"
             )
         return {*train, *val}
-    held_back = {*validation_cities(train, val, fold=fold)}
-    return held_back if part == "val" else {*train, *val} - held_back
+    held_out = {*validation_cities(train, val, fold=fold)}
+    return held_out if part == "val" else {*train, *val} - held_out
 
 
 def _read(root: Path, labels: _Labels, *, only: Collection[str] | None = None) -> Dataset:
-    """Read the label maps of some parts with their pictures; only those of some cities, if they are named."""
+    """Read label maps with their pictures, of all cities or, where given, of `only` some."""
     cities = [
         folder.relative_to(root / labels.folder)
         for part in labels.parts
@@ -126,13 +130,13 @@ def _read(root: Path, labels: _Labels, *, only: Collection[str] | None = None) -
     )
     if not maps:
         raise DatasetError(
-            f"{root / labels.folder} holds no label maps in {cut(cities) or 'any city'}; "
+            f"{root / labels.folder} holds no label maps in {shorten(cities) or 'any city'}; "
             f"expected files such as STEM{labels.tail}.png"
         )
     reach, before, after = (REACH, _BEFORE, _AFTER) if labels.have_neighbours else (0, 0, 0)
     pictures = _pictures(root / _PICTURES, cities)
     if labels.have_neighbours:
-        # Where both have the labelled frame, all frames of a clip come from one place and have one size.
+        # Sequences take precedence, so that all frames of a clip come from one folder and have one size.
         pictures |= _pictures(root / _SEQUENCES, cities)
     clips = cut_clips(maps, pictures, reach=reach, expected=str(root / _PICTURES))
     unlabelled = note_unlabelled(pictures, maps, before=before, after=after)

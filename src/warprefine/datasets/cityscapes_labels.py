@@ -1,4 +1,4 @@
-"""Name the labels of Cityscapes, which the KITTI semantics benchmark shares: ids, categories, colours.
+"""Labels of Cityscapes, shared by the KITTI semantics benchmark: ids, categories, colours.
 
 Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding (CVPR 2016).
 """
@@ -12,11 +12,11 @@ from warprefine.core.tensors import VOID
 
 
 class CityscapesLabel(NamedTuple):
-    """One kind of thing that annotators could name.
+    """One label of the Cityscapes annotation.
 
     Files hold the `id`. A `train_id` is the position among the classes that are scored; VOID, or -1
-    for licence plates, marks those that are not. `instance_size` is the mean size of one instance in
-    pixels, in 1024 × 2048 images; labels whose instances are not told apart have none.
+    for licence plates, marks the others. `instance_size` is the mean size of one instance in
+    pixels, in 1024 × 2048 images; labels without separate instances have none.
     """
 
     name: str
@@ -33,7 +33,7 @@ class CityscapesLabel(NamedTuple):
 
     @property
     def has_instances(self) -> bool:
-        """Whether annotators told its instances apart."""
+        """Whether its instances are annotated separately."""
         return self.instance_size is not None
 
 
@@ -74,9 +74,9 @@ CITYSCAPES_LABELS = (
     CityscapesLabel("bicycle", 33, 18, "vehicle", (119, 11, 32), 4672.3249222261),
     CityscapesLabel("license plate", -1, -1, "vehicle", (0, 0, 142)),
 )
-"""All labels in the order of the benchmark; an id that is not negative is a position in it."""
+"""All labels in the order of the benchmark; a non-negative id is a position in it."""
 
-_CLASSES = tuple(label for label in CITYSCAPES_LABELS if label.evaluated)  # stands in the order of train ids
+_CLASSES = tuple(label for label in CITYSCAPES_LABELS if label.evaluated)  # in the order of train ids
 
 CITYSCAPES_CLASSES = ClassSet(
     names=tuple(label.name for label in _CLASSES),

@@ -18,7 +18,7 @@ _CLASS_KEYS = ("name", "color", "id", "merged_ids", "category")
 
 
 def read_classes(path: Path) -> ClassSet:
-    """Read a class set.
+    """Read a class set from a TOML file.
 
     The file holds one `[[class]]` table for each class, in order, with `name`, `color` = [r, g, b]
     and, where wanted, `id` (the number in label files, else the position), `merged_ids` (further
@@ -52,7 +52,7 @@ def read_classes(path: Path) -> ClassSet:
 
 
 def write_classes(path: Path, classes: ClassSet) -> None:
-    """Write a class set so that `read_classes` gives the same one."""
+    """Write a class set so that `read_classes` returns an equal one."""
     lines = [f"void_ids = {list(classes.void_ids)}", ""] if classes.void_ids else []
     for position, name in enumerate(classes.names):
         lines += ["[[class]]", f"name = {_quoted(name)}", f"color = {list(classes.colors[position])}"]
@@ -78,10 +78,10 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path} is no TOML file: {error}; correct it there") from error
 
 
-def _check_keys(path: Path, table: Mapping[str, Any], known: Iterable[str], *, where: str) -> None:
+def _check_keys(path: Path, table: Mapping[str, Any], allowed: Iterable[str], *, where: str) -> None:
     for key in table:
-        if key not in known:
-            raise DatasetError(f"{path} has an unknown key {key!r} {where}; {nearest_name(key, known)}")
+        if key not in allowed:
+            raise DatasetError(f"{path} has an unknown key {key!r} {where}; {nearest_name(key, allowed)}")
 
 
 def _check_class(path: Path, table: Mapping[str, Any], *, where: str) -> None:
@@ -106,7 +106,7 @@ def _numbers(path: Path, values: object, *, where: str) -> list[int]:
 
 
 def _of_all(path: Path, tables: list[dict[str, Any]], key: str) -> list[Any]:
-    """Return what every class has under `key`; nothing if none has it."""
+    """Return the value of `key` in every class; empty if no class has it."""
     with_key = [table for table in tables if key in table]
     if with_key and len(with_key) < len(tables):
         without = next(table["name"] for table in tables if key not in table)
@@ -122,5 +122,5 @@ def _merged(tables: list[dict[str, Any]]) -> tuple[tuple[int, ...], ...]:
 
 
 def _quoted(text: str) -> str:
-    # JSON's escapes are TOML's, except that TOML wants one for DEL too.
+    # TOML's escapes are JSON's; in addition TOML requires one for DEL.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -16,16 +16,16 @@ def read_converted(root: Path, split: str, *, name: str, splits: Sequence[str]) 
     """Read ROOT/SPLIT as a native data set folder.
 
     Args:
-        name: What `warprefine convert` calls the data set.
-        splits: The splits that it writes.
+        name: Name of the data set in `warprefine convert`.
+        splits: Names of the splits that it writes.
 
     Raises:
-        DatasetError: There is no such split, or it was not converted, or not to its end.
+        DatasetError: The split does not exist, or its conversion is missing or incomplete.
     """
     if split not in splits:
         raise DatasetError(f"{name} has no split {split!r}; {nearest_name(split, splits)}")
     existing_folder(root, expected=f"a folder written by `warprefine convert {name}`")
-    # The list of classes is written last: a split that has one is whole.
+    # The class file is written last: a split that has one is complete.
     if not (root / split / "classes.toml").is_file():
         raise DatasetError(
             f"{root} holds no finished split {split!r} of {name}; run `warprefine convert {name}` with --out "

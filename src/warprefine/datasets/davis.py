@@ -11,11 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import DatasetError, cut
+from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.files import existing_folder, frames_in, labels_in, visible
 
-# The masks as published hold 255 for the object, copies of them often hold 1.
+# Published masks hold 255 for the object; copies of them often hold 1.
 DAVIS_CLASSES = ClassSet(
     names=("background", "object"),
     colors=((96, 96, 96), (236, 95, 103)),
@@ -58,20 +58,20 @@ def _sequences(root: Path) -> dict[str, tuple[Path, Path]]:
     }
 
 
-def _listed(root: Path, split: str, known: dict[str, tuple[Path, Path]]) -> list[str]:
+def _listed(root: Path, split: str, sequences: dict[str, tuple[Path, Path]]) -> list[str]:
     """Read the sequences of a split from its list: lines such as /JPEGImages/480p/bear/00000.jpg ..."""
     path = root / "ImageSets" / "480p" / f"{split}.txt"
     if not path.is_file():
         raise DatasetError(
-            f"{root} has no sequence {split!r} of DAVIS: it holds {cut(known) or 'none'}; "
+            f"{root} has no sequence {split!r} of DAVIS: it holds {shorten(sequences) or 'none'}; "
             f"name one of them, or {ALL!r}"
         )
     lines = path.read_text(encoding="utf-8").split("\n")
     names = dict.fromkeys(Path(line.split()[0]).parent.name for line in lines if line.strip())
-    missing = [name for name in names if name not in known]
+    missing = [name for name in names if name not in sequences]
     if missing:
         raise DatasetError(
-            f"{path} lists sequences that {root} does not hold: {cut(missing)}; unpack them too"
+            f"{path} lists sequences that {root} does not hold: {shorten(missing)}; unpack them too"
         )
     return list(names)
 

@@ -1,4 +1,4 @@
-"""Read the native data set folder: classes.toml and videos, each with hand-made labels for a few frames.
+"""Read the native data set folder: classes.toml and videos with label maps for their key frames.
 
 ROOT/classes.toml
 ROOT/videos/NAME/frames/STEM.jpg    or one video file ROOT/videos/NAME.mp4
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from warprefine.core.errors import DatasetError, WarpRefineError, cut
+from warprefine.core.errors import DatasetError, WarpRefineError, shorten
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.class_file import read_classes
 from warprefine.datasets.files import VIDEO_ENDINGS, existing_folder, frames_in, labels_in, visible
@@ -24,7 +24,7 @@ def read_folder(root: Path, split: str) -> Dataset:
     """Read a data set folder; pictures are not opened, the frames of video files are counted.
 
     Args:
-        split: Plays no part: a data set folder has no splits, but all readers are called alike.
+        split: Ignored, as a data set folder has no splits; part of the signature of every reader.
 
     Raises:
         DatasetError: The folder, its classes.toml or its videos are missing or not as expected.
@@ -47,7 +47,7 @@ def read_folder(root: Path, split: str) -> Dataset:
 
 
 def _sources(folder: Path) -> dict[str, list[Path]]:
-    """Find what holds the frames of each video: a folder of pictures or a video file, one of them."""
+    """Find the source of frames of each video, a folder of pictures or a video file; one is expected."""
     sources: dict[str, list[Path]] = {}
     for entry in visible(folder):
         if entry.is_dir():
@@ -69,7 +69,7 @@ def _video(folder: Path, sources: Sequence[Path]) -> Video:
             f"or a video file such as {folder}.mp4"
         )
     if len(sources) > 1:
-        raise DatasetError(f"video {folder} has its frames twice: {cut(sources)}; keep one of them")
+        raise DatasetError(f"video {folder} has its frames twice: {shorten(sources)}; keep one of them")
     container = sources[0] if sources[0].is_file() else None
     frames = () if container else tuple(frames_in(sources[0]))
     stems = frame_stems(container) if container else tuple(frame.stem for frame in frames)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from warprefine.core.errors import DatasetError, cut
+from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.names import nearest_name
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.cityscapes_labels import CITYSCAPES_CLASSES
@@ -41,11 +41,11 @@ def read_kitti(root: Path, split: str) -> Dataset:
     Args:
         split: "train" (all labelled frames), "test" (single frames without labels), or a part of one
             of four folds, "fold0-train" and "fold0-val" to "fold3-val". The val part of fold k has
-            every fourth label map in order of name, from the k-th on: the paper trains on four
-            folds (section 4.5), but does not say which.
+            every fourth label map in order of name, from the k-th on; the paper trains on four
+            folds (section 4.5) without specifying them.
 
     Raises:
-        DatasetError: There is no such split, its folders are missing or empty, or two files have one name.
+        DatasetError: The split does not exist, its folders are missing or empty, or two files have one name.
         KeyFrameError: No label map has a picture.
     """
     existing_folder(root, expected="a folder of KITTI semantics with training and testing")
@@ -57,7 +57,7 @@ def read_kitti(root: Path, split: str) -> Dataset:
     folder = existing_folder(root / _LABELS, expected="label maps such as 000000_10.png")
     maps = pictures_by_name([folder], endings=(".png",))
     if not maps:
-        found = cut(entry.name for entry in visible(folder)) or "nothing"
+        found = shorten(entry.name for entry in visible(folder)) or "nothing"
         raise DatasetError(
             f"{folder} holds no label maps: found {found}; expected files such as 000000_10.png"
         )
@@ -88,7 +88,7 @@ def _chosen(maps: dict[str, Path], split: str) -> dict[str, Path]:
 
 def _read_test(root: Path) -> Dataset:
     folder = existing_folder(root / _TEST_PICTURES, expected="pictures such as 000000_10.png")
-    # The frames around them may lie there too.
+    # The folder may also hold the frames around the labelled ones.
     frames = [frame for frame in frames_in(folder) if frame.stem.endswith(_LABELLED)]
     videos = (Video(name=frame.stem, stems=(frame.stem,), frame_paths=(frame,)) for frame in frames)
     return Dataset(root=root, classes=CITYSCAPES_CLASSES, videos=tuple(videos))

@@ -1,4 +1,4 @@
-"""Read Mapillary Vistas, single labelled street scenes to train a segmenter on first.
+"""Read Mapillary Vistas, single labelled street scenes for pre-training a segmenter.
 
 Neuhold et al., The Mapillary Vistas Dataset for Semantic Understanding of Street Scenes (ICCV 2017).
 The layouts of releases 1.2 and 2.0 are read:
@@ -29,7 +29,7 @@ _SPLITS = {
 
 
 def read_mapillary(root: Path, split: str) -> Dataset:
-    """Read one split; each picture is a video of one frame, labelled by hand.
+    """Read one split of Mapillary Vistas; each picture is a video of one key frame.
 
     The classes are the labels that the configuration file marks with "evaluate"; all others are VOID.
 
@@ -38,7 +38,7 @@ def read_mapillary(root: Path, split: str) -> Dataset:
             release 2.0.
 
     Raises:
-        DatasetError: A folder or the configuration is missing or not as expected, or there is no such split.
+        DatasetError: A folder or the configuration is missing or invalid, or the split does not exist.
         KeyFrameError: A label map belongs to no picture, or no picture has one.
     """
     if split not in _SPLITS:
@@ -68,10 +68,10 @@ def read_mapillary(root: Path, split: str) -> Dataset:
 
 
 def read_config(path: Path) -> ClassSet:
-    """Read the classes from a configuration file: a label's position in it is the number that files hold.
+    """Read the classes from a configuration file: a label's position in it is its id in files.
 
     Raises:
-        DatasetError: The file is missing or no JSON; a label lacks name, color or evaluate, or has one of
+        DatasetError: The file is no JSON; a label lacks name, color or evaluate, or has one of
             the wrong kind; none is evaluated.
     """
     try:
@@ -119,7 +119,7 @@ def _config(root: Path, release: str) -> Path:
 
 
 def _labels(folder: Path, release: str) -> Path:
-    """Find the label maps of a release; 1.2 once had no folder of its own."""
+    """Find the label maps of a release; 1.2 originally had no folder of its own."""
     inside = folder / release / "labels"
     if release == "v1.2" and not inside.is_dir():
         inside = folder / "labels"

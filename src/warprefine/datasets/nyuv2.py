@@ -1,4 +1,4 @@
-"""Read NYU-Depth V2 with 40 classes, once `warprefine convert nyuv2` has taken it out of MATLAB's files.
+"""Read NYU-Depth V2 with 40 classes, after `warprefine convert nyuv2` has converted its MATLAB files.
 
 Silberman, Hoiem, Kohli and Fergus, Indoor Segmentation and Support Inference from RGBD Images (ECCV
 2012); 40 classes as in Gupta, Arbeláez and Malik (CVPR 2013).
@@ -15,7 +15,7 @@ from warprefine.datasets.converted import read_converted
 
 
 def _voc_color(number: int) -> Color:
-    """Return PASCAL VOC's colour of a class: the bits of its number, dealt to red, green and blue."""
+    """Return PASCAL VOC's colour of a class: the bits of its number, interleaved over red, green and blue."""
     channels = [0, 0, 0]
     for bit in range(8):
         channels[bit % 3] |= (number >> bit & 1) << (7 - bit // 3)
@@ -41,7 +41,7 @@ def read_nyuv2(root: Path, split: str) -> Dataset:
     """Read "train", clips around one labelled frame each, or "test", single labelled frames.
 
     Raises:
-        DatasetError: There is no such split, or it was not converted, or not to its end.
+        DatasetError: The split does not exist, or its conversion is missing or incomplete.
     """
     dataset = read_converted(root, split, name="nyuv2", splits=SPLITS)
     single = sum(len(video) == 1 for video in dataset.videos)

@@ -1,7 +1,7 @@
 """Pick frames from the raw videos of NYU-Depth V2, and undo their lens distortion.
 
 RAW/SCENE/r-STAMP-NUMBER.ppm, 20 to 30 a second; STAMP is the time in seconds. The labelled frames
-are published without distortion, the raw ones as the camera saw them.
+are published without distortion, the raw ones with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from warprefine.core.errors import DatasetError
-from warprefine.core.tensors import Frames
+from warprefine.core.tensors import Frames, size_of
 from warprefine.datasets.files import PICTURE_ENDINGS, visible
 
 # The Kinect's colour camera in 480 x 640 pictures: camera_params.m of the toolbox of Silberman et al. (ECCV
@@ -34,7 +34,13 @@ _RAW_ENDINGS = (".ppm", *PICTURE_ENDINGS)
 
 @dataclass(frozen=True, kw_only=True)
 class RawScene:
-    """The pictures of one raw video in the order of time; `stamps` are seconds."""
+    """The pictures of one raw video in the order of time; `stamps` are seconds.
+
+    Example:
+        >>> scene = RawScene(stamps=(0.0, 0.48, 1.03), paths=(Path("a"), Path("b"), Path("c")))
+        >>> [path.name for path in scene.neighbours(0.0, fps=2.0, direction=1)]
+        ['b', 'c']
+    """
 
     stamps: tuple[float, ...]
     paths: tuple[Path, ...]
@@ -45,7 +51,7 @@ class RawScene:
         A gap is where no frame lies within 0.25/fps of the wanted time.
 
         Args:
-            direction: 1 looks forward in time, -1 back.
+            direction: 1 for forward in time, -1 for backward.
         """
         step = 0
         while self.stamps:
@@ -74,7 +80,11 @@ def raw_stamp(raw_name: str) -> float:
     """Return the time, in seconds, of a raw picture named SCENE/r-STAMP-NUMBER.ppm.
 
     Raises:
-        DatasetError: It is not named so.
+        DatasetError: The name has another form.
+
+    Example:
+        >>> raw_stamp("kitchen_0004/r-1294886362.665769-2143637903.ppm")
+        1294886362.665769
     """
     named = _RAW_NAME.fullmatch(PurePosixPath(raw_name).stem)
     if named is None:
@@ -85,8 +95,8 @@ def raw_stamp(raw_name: str) -> float:
 
 
 def undistorted(frame: Frames) -> Frames:
-    """Undo the lens distortion of the Kinect's colour camera; beyond the picture its edge goes on."""
-    x, y = _sources(frame.shape[-2], frame.shape[-1])
+    """Undo the lens distortion of the Kinect's colour camera; the border is replicated."""
+    x, y = _sources(*size_of(frame))
     (pixels,) = frame.permute(0, 2, 3, 1).numpy()
     flat = cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return torch.from_numpy(np.ascontiguousarray(flat)).permute(2, 0, 1)[None].contiguous()
@@ -94,6 +104,6 @@ def undistorted(frame: Frames) -> Frames:
 
 @cache
 def _sources(h: int, w: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return where in the distorted picture each pixel comes from: x and y, (h, w) each."""
+    """Return the source of each pixel in the distorted picture: x and y, (h, w) each."""
     x, y = cv2.initUndistortRectifyMap(_CAMERA, _DISTORTION, None, _CAMERA, (w, h), cv2.CV_32FC1)
     return x, y

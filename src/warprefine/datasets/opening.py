@@ -1,4 +1,4 @@
-"""Open a data set by the words that a command line or a run folder uses for it."""
+"""Open a data set by root, reader, split and key frames, as a command line or a run folder names them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,27 @@ from warprefine.datasets.readers import READERS
 def open_dataset(
     root: Path | str, *, reader: str = "folder", split: str = "train", key_frames: str | None = None
 ) -> Dataset:
-    """Read the layout of a data set; no picture is opened.
+    """Open a data set: list its videos, key frames and classes; no picture is opened.
 
     Args:
-        reader: A name in `READERS`.
+        root: Folder of the data set.
+        reader: Layout of the data set, a name in `READERS`; "folder" is the native one.
         split: Part of the data set, where its layout has parts; "train[::12]" takes every twelfth video of
             the part, in the order of the reader.
-        key_frames: START::STEP: use these labelled frames as key frames, hold the others back as truth.
+        key_frames: START::STEP, the labelled frames to use as key frames; the others become truth, which
+            only the evaluation reads. All labelled frames are key frames if not given.
 
     Raises:
         DatasetError: The layout is not what the reader expects, or a slice of the split leaves nothing.
         KeyFrameError: `key_frames` is not START::STEP or names no labelled frame.
+
+    Example:
+        >>> from warprefine.datasets import READERS, open_dataset
+        >>> sorted(READERS)[:4]
+        ['apolloscape', 'camvid', 'camvid32', 'cityscapes']
+        >>> dataset = open_dataset("data/drives", key_frames="10::21")  # doctest: +SKIP
+        >>> [(video.name, len(video), sorted(video.labels)) for video in dataset.videos]  # doctest: +SKIP
+        [('street-000', 63, [10, 31, 52])]
     """
     root, split = Path(root), _absolute(split)
     part, chosen = parse_split(split)
@@ -41,17 +51,21 @@ def open_dataset(
 
 
 def _absolute(split: str) -> str:
-    """Let a file that a split is read from ("val@split.json") be found from every folder."""
+    """Make the path of a split's file ("val@split.json") absolute."""
     part, at, file = split.partition("@")
     name, bracket, chosen = file.partition("[")
     return f"{part}@{Path(name).resolve()}{bracket}{chosen}" if at else split
 
 
 def parse_split(text: str) -> tuple[str, slice | None]:
-    """Return the name of a split and which of its videos to take: "train[5:20:2]"; None takes all.
+    """Return the name of a split and the slice of its videos; None takes all.
 
     Raises:
-        DatasetError: What stands in brackets is no slice.
+        DatasetError: The brackets hold no slice.
+
+    Example:
+        >>> parse_split("train[5:20:2]")
+        ('train', slice(5, 20, 2))
     """
     match = re.fullmatch(r"(.*?)\[(.*)\]", text)
     if match is None:
@@ -70,6 +84,10 @@ def parse_key_frames(text: str) -> tuple[int, int]:
 
     Raises:
         KeyFrameError: `text` is not of that form.
+
+    Example:
+        >>> parse_key_frames("10::21")
+        (10, 21)
     """
     match = re.fullmatch(r"(\d+)::(\d+)", text.strip())
     if match is None or int(match[2]) == 0:

@@ -29,3 +29,4 @@ READERS: dict[str, Reader] = {
     "mapillary": read_mapillary,
     "nyuv2": read_nyuv2,
 }
+"""Readers by the names that `open_dataset` and `--reader` take."""

@@ -12,7 +12,7 @@ from itertools import groupby, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from warprefine.core.errors import DatasetError, KeyFrameError, WarpRefineError, cut
+from warprefine.core.errors import DatasetError, KeyFrameError, WarpRefineError, shorten
 from warprefine.core.video import Video
 from warprefine.datasets.files import PICTURE_ENDINGS, visible
 
@@ -21,7 +21,12 @@ REACH = 10
 
 
 class FrameName(NamedTuple):
-    """What the name of a frame says, and with how many digits."""
+    """A frame's name: recording, frame number, and digits that the number is padded to.
+
+    Example:
+        >>> FrameName.parse("aachen_000000_000019").at(20)
+        'aachen_000000_000020'
+    """
 
     recording: str
     number: int
@@ -29,20 +34,20 @@ class FrameName(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> FrameName | None:
-        """Take a name RECORDING_NUMBER apart; None if it is no such name."""
+        """Parse a name RECORDING_NUMBER; None if it has another form."""
         recording, _, number = name.rpartition("_")
         if not recording or not (number.isascii() and number.isdecimal()):
             return None
         return cls(recording, int(number), len(number))
 
     def at(self, number: int) -> str:
-        """Name another frame of the recording."""
+        """Return the name of another frame of the recording."""
         return f"{self.recording}_{number:0{self.digits}d}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clips:
-    """The clips of a data set; by name the labelled frames without one, and why; remarks for people."""
+    """The clips of a data set, the errors of labelled frames without one, by name, and notes."""
 
     videos: tuple[Video, ...]
     broken: Mapping[str, WarpRefineError]
@@ -57,8 +62,8 @@ def pictures_by_name(
     A folder that does not exist holds none. Other files, such as those without the tail, are left out.
 
     Args:
-        tail: What the names of all wanted pictures end in: "_leftImg8bit".
-        endings: Endings of files, in lower case; files may have them in any case.
+        tail: Suffix of the stems of all wanted pictures, such as "_leftImg8bit".
+        endings: File endings in lower case; those of files are compared without case.
 
     Raises:
         DatasetError: Two pictures have the same name.
@@ -81,10 +86,10 @@ def pictures_by_name(
 def cut_clips(
     labels: Mapping[str, Path], pictures: Mapping[str, Path], *, reach: int, expected: str
 ) -> Clips:
-    """Make a video of each labelled frame: itself, and up to `reach` frames before it and after it.
+    """Cut a clip around each labelled frame, with up to `reach` frames before it and after it.
 
-    A clip ends where a frame is missing, for what lies behind a gap is not where the frame before it
-    leads. The video has the name of its labelled frame, which is its key frame.
+    A clip ends before the first missing frame on either side, as motion across a gap is not that of
+    consecutive frames. The video has the name of its labelled frame, which is its key frame.
 
     Args:
         labels: Label maps by the names of their frames.
@@ -111,14 +116,14 @@ def cut_clips(
             short.append(f"{name} (frames {spans})")
     if broken and not videos:
         raise next(iter(broken.values()))
-    notes = (f"{len(short)} of {len(videos)} snippets lack neighbours: {cut(short)}",) if short else ()
+    notes = (f"{len(short)} of {len(videos)} snippets lack neighbours: {shorten(short)}",) if short else ()
     return Clips(videos=tuple(videos), broken=broken, notes=notes)
 
 
 def note_unlabelled(
     pictures: Iterable[str], labels: Iterable[str], *, before: int = 0, after: int = 0
 ) -> tuple[str, ...]:
-    """Say in a line which runs of consecutive frames belong to no labelled one; nothing if none does.
+    """Return a note on runs of consecutive frames outside all labelled snippets; empty if there are none.
 
     Args:
         before: Frames of a snippet that lie before its labelled one.
@@ -136,7 +141,7 @@ def note_unlabelled(
         enumerate(sorted(left_out)), key=lambda entry: (entry[1].recording, entry[1].number - entry[0])
     )
     names = [_run_name([frame for _, frame in run]) for _, run in runs]
-    return (f"snippets without a label map are left out, {len(names)}: {cut(names)}",) if names else ()
+    return (f"snippets without a label map are left out, {len(names)}: {shorten(names)}",) if names else ()
 
 
 def _labelled_frame(name: str, path: Path, pictures: Mapping[str, Path], *, expected: str) -> FrameName:
@@ -152,7 +157,7 @@ def _labelled_frame(name: str, path: Path, pictures: Mapping[str, Path], *, expe
 
 
 def _consecutive(frame: FrameName, wanted: range, pictures: Mapping[str, Path]) -> range:
-    """Return those of the wanted numbers around a frame between which and the frame no picture is missing."""
+    """Return the longest range of wanted numbers around a frame without a missing picture."""
 
     def present(number: int) -> bool:
         return frame.at(number) in pictures

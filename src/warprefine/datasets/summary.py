@@ -1,4 +1,4 @@
-"""Count what a data set holds, and find what is wrong with it before a job starts."""
+"""Summarise a data set, and check its files before a job starts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from warprefine.io.frames import frame_size, open_frames
 from warprefine.io.images import read_labels
 
 SAMPLE = 200
-"""Label maps of key frames that are enough to say how often each class occurs."""
+"""Number of key frames whose label maps suffice to estimate the class frequencies."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSummary:
-    """What one video holds: numbers of frames, and the (h, w) of frame 0; `None` if it cannot be read."""
+    """Frame counts of one video, and the (h, w) of frame 0; `None` if it cannot be read."""
 
     name: str
     frames: int
@@ -34,7 +34,7 @@ class VideoSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSummary:
-    """What a data set holds.
+    """Videos, class frequencies and problems of a data set.
 
     `pixels` counts the pixels of each class in `counted` label maps of key frames, and of VOID last.
     `problems` has one line for each file that cannot be used, `notes` one for what else is missing.
@@ -57,12 +57,12 @@ class DatasetSummary:
 def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = silent) -> DatasetSummary:
     """Count the frames of every video and the pixels of every class.
 
-    Opens the label maps of at most `SAMPLE` key frames, spread evenly over the data set, and of other
-    files the headers.
+    Reads the label maps of at most `SAMPLE` key frames, spread evenly over the data set, and only the
+    headers of other files.
 
     Args:
-        check: Open every frame and every label map, and collect what is wrong instead of raising. Without
-            it, `problems` has only the videos that the reader had to leave out.
+        check: Read every frame and every label map, and collect errors instead of raising. Without it,
+            `problems` has only the videos that the reader left out.
 
     Raises:
         FrameError: Frame 0 of a video cannot be read; only without `check`.
@@ -75,10 +75,10 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
     videos = []
     for position, video in enumerate(dataset.videos):
         size = None
-        with _noted(problems):
+        with _collected(problems):
             size = frame_size(video, 0)
         for number in chosen.get(position, ()):
-            with _noted(problems):
+            with _collected(problems):
                 labels = read_labels(video.labels[number], dataset.classes, size=frame_size(video, number))
                 pixels += torch.bincount(labels.flatten(), minlength=VOID + 1)
                 counted += 1
@@ -86,7 +86,7 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
             _check_truth(video, dataset.classes, problems)
             _check_frames(video, problems)
         videos.append(_summary(video, size))
-        progress("Looking into videos", len(videos), len(dataset.videos))
+        progress("Inspecting videos", len(videos), len(dataset.videos))
     return DatasetSummary(
         classes=dataset.classes,
         videos=tuple(videos),
@@ -98,9 +98,9 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
 
 
 def check_video(video: Video, classes: ClassSet) -> None:
-    """Make sure that every label map has the size of its frame and holds known ids only.
+    """Check that every label map has the size of its frame and holds only ids of the class set.
 
-    Opens the label maps of key frames and truth, and of their frames the headers.
+    Reads the label maps of key frames and truth, and only the headers of their frames.
 
     Raises:
         LabelError: A label map is damaged, or does not fit its frame or the class set.
@@ -112,11 +112,11 @@ def check_video(video: Video, classes: ClassSet) -> None:
 
 def _spread(videos: Sequence[Video], *, most: int | None) -> dict[int, list[int]]:
     """Choose key frames at equal distances, at most `most`: position of a video -> frame numbers."""
-    known = [(position, number) for position, video in enumerate(videos) for number in video.labels]
-    count = len(known) if most is None else min(most, len(known))
+    labelled = [(position, number) for position, video in enumerate(videos) for number in video.labels]
+    count = len(labelled) if most is None else min(most, len(labelled))
     chosen: dict[int, list[int]] = {}
-    for turn in range(count):
-        position, number = known[turn * len(known) // count]
+    for index in range(count):
+        position, number = labelled[index * len(labelled) // count]
         chosen.setdefault(position, []).append(number)
     return chosen
 
@@ -132,8 +132,8 @@ def _summary(video: Video, size: tuple[int, int] | None) -> VideoSummary:
 
 
 @contextmanager
-def _noted(problems: list[str] | None) -> Iterator[None]:
-    """Write what goes wrong into `problems`; without such a list let it be raised."""
+def _collected(problems: list[str] | None) -> Iterator[None]:
+    """Append errors of the block to `problems`; raise them if it is None."""
     try:
         yield
     except WarpRefineError as error:
@@ -144,13 +144,13 @@ def _noted(problems: list[str] | None) -> Iterator[None]:
 
 def _check_truth(video: Video, classes: ClassSet, problems: list[str]) -> None:
     for number, path in video.truth.items():
-        with _noted(problems):
+        with _collected(problems):
             read_labels(path, classes, size=frame_size(video, number))
 
 
 def _check_frames(video: Video, problems: list[str]) -> None:
-    with _noted(problems), open_frames(video) as source:
+    with _collected(problems), open_frames(video) as source:
         for number in range(len(source)):
-            # A damaged video file is one problem, broken pictures are one each.
-            with nullcontext() if video.container else _noted(problems):
+            # A damaged video file is one problem, damaged pictures are one each.
+            with nullcontext() if video.container else _collected(problems):
                 source[number]

@@ -1,8 +1,8 @@
-"""Keep flow and segmenter outputs on disk, compressed: things that can always be computed again.
+"""Cache flow and segmenter outputs on disk, compressed; all of it can be computed again.
 
-Whoever reads from the cache gets the same numbers whether they were just computed or lie there from
-an earlier run: `put` returns what `get` would, rounding included. That is what makes a resumed run
-equal to an undisturbed one.
+A caller gets the same numbers whether they were just computed or stored by an earlier run: `put_flow`
+and `put_halves` return what `get_flow` and `get` would, rounding included. So a resumed run equals an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ FINEST_FLOW = 64
 
 
 def flow_to_fixed_point(flow: Tensor) -> tuple[Tensor, int]:
-    """Round flow to 16-bit whole numbers of 1 / steps pixels; return them and `steps`.
+    """Round flow to 16-bit integers in units of 1 / steps pixel; return them and `steps`.
 
     Raises:
-        ValueError: The flow holds NaN, which whole numbers cannot.
+        ValueError: The flow holds NaN, which integers cannot represent.
+
+    Example:
+        >>> flow_to_fixed_point(torch.tensor([0.5, -1.01]))
+        (tensor([ 32, -65], dtype=torch.int16), 64)
     """
     largest = float(flow.abs().amax()) if flow.numel() else 0.0
     if math.isnan(largest):
@@ -46,41 +50,46 @@ def flow_to_fixed_point(flow: Tensor) -> tuple[Tensor, int]:
 
 
 def rounded_flow(flow: Tensor) -> Tensor:
-    """Return a flow as it would come back from the cache."""
+    """Return a flow with the rounding of the cache.
+
+    Example:
+        >>> rounded_flow(torch.tensor([0.5, 0.51]))
+        tensor([0.5000, 0.5156])
+    """
     fixed, steps = flow_to_fixed_point(flow.cpu())
     return fixed.float() / steps
 
 
 def halves(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return named tensors in half precision, in main memory."""
+    """Return named tensors in half precision, on the CPU."""
     return {name: tensor.cpu().to(torch.float16).contiguous() for name, tensor in tensors.items()}
 
 
 class ArrayCache:
-    """A folder of compressed arrays, each file written whole or not at all."""
+    """A folder of compressed arrays; each file is written atomically."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def get_flow(self, key: str) -> Tensor | None:
-        """Return a flow (1, 2, h, w), or None if it is not there."""
+        """Return a flow (1, 2, h, w), or None if it is not in the cache."""
         found = self.get(key)
         return None if found is None else found["flow"].float() / float(found["steps"])
 
     def put_flow(self, key: str, flow: Tensor) -> Tensor:
-        """Keep a flow and return it as `get_flow` would."""
+        """Store a flow and return it as `get_flow` would."""
         fixed, steps = flow_to_fixed_point(flow.cpu())
         self.put(key, {"flow": fixed, "steps": torch.tensor(steps, dtype=torch.int16)})
         return fixed.float() / steps
 
     def put_halves(self, key: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Keep named tensors in half precision and return them as `get` would."""
+        """Store named tensors in half precision and return them as `get` would."""
         rounded = halves(tensors)
         self.put(key, rounded)
         return rounded
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Keep named tensors as they are."""
+        """Store named tensors without loss."""
         header, blobs = [], []
         for name, tensor in tensors.items():
             array = np.ascontiguousarray(tensor.numpy())
@@ -92,7 +101,7 @@ class ArrayCache:
         write_bytes(self._path(key), _MAGIC + struct.pack("<I", zlib.crc32(body)) + body)
 
     def get(self, key: str) -> dict[str, Tensor] | None:
-        """Return named tensors, or None if they are not there."""
+        """Return named tensors, or None if they are damaged or not in the cache."""
         try:
             content = self._path(key).read_bytes()
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Write files whole or not at all: beside their place first, then renamed into it."""
+"""Write files atomically: to a draft beside the target, which is then renamed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REMEDIES = {
 
 @contextmanager
 def writing_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write `path` into one line with a remedy."""
+    """Convert errors of the operating system on writing `path` into a `RunFolderError` with a remedy."""
     try:
         yield
     except OSError as error:
@@ -35,7 +35,7 @@ def writing_errors(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder and its parents."""
+    """Create a folder and its parents."""
     with writing_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
@@ -43,7 +43,7 @@ def make_folder(path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to; it takes the place of `path` when the block ends without an error."""
+    """Yield the path of a draft to write to, which replaces `path` when the block ends without an error."""
     make_folder(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -55,7 +55,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Delete what killed processes left half-written below `folder`; drafts of running ones stay."""
+    """Delete the drafts of killed processes below `folder`; those of running processes stay."""
     for draft in folder.rglob(".*.part"):
         writer = draft.name.split(".")[-2]
         if writer.isdecimal() and not _is_another_running_process(int(writer)):
@@ -63,30 +63,30 @@ def remove_drafts(folder: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with replacing(path) as draft:
         draft.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a text file, UTF-8, whole or not at all."""
+    """Write a text file in UTF-8 atomically."""
     write_bytes(path, content.encode("utf-8"))
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file byte for byte, whole or not at all."""
+    """Copy a file byte for byte, atomically."""
     with replacing(target) as draft:
         shutil.copyfile(source, draft)
 
 
-def _is_another_running_process(number: int) -> bool:
-    # In a container a run often gets the very number that its killed forerunner had.
-    if number == os.getpid():
+def _is_another_running_process(pid: int) -> bool:
+    # In a container a run often gets the same process id as the killed run before it.
+    if pid == os.getpid():
         return False
     try:
-        os.kill(number, 0)
+        os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # it runs, for somebody else
+        pass  # it is running and belongs to another user
     return True

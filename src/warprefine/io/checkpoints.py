@@ -1,14 +1,13 @@
-"""Store weights as safetensors with a card: what network, which classes, which recipe."""
+"""Save and load weights as safetensors with a card: the network, its classes and its recipe."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,19 +15,29 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import CheckpointError, cut
+from warprefine.core.errors import CheckpointError, shorten
+from warprefine.core.names import look_up
+from warprefine.core.network_spec import NetworkSpec
+from warprefine.core.protocols import module_of, ready
 from warprefine.io.atomic import write_bytes
+from warprefine.io.fingerprints import fingerprint_of
 
 log = logging.getLogger(__name__)
 _CARD = "warprefine"
+NetworkT = TypeVar("NetworkT")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a checkpoint is: enough to build the network again and to refuse a wrong one.
+    """Metadata of a checkpoint: enough to build the network again and to reject a wrong one.
 
-    `settings` are the network's constructor arguments, `recipe` how it was trained, `facts` what
-    was measured on the way (the chosen tau, the validation score).
+    Attributes:
+        part: The role of the network, such as "segmenter", "refiner" or "trunk".
+        network: The name of its architecture.
+        class_names: Names of its classes, in order.
+        settings: Its constructor arguments.
+        recipe: How it was trained.
+        facts: Measurements from its training (the chosen tau, the validation score).
     """
 
     part: str
@@ -40,7 +49,7 @@ class Card:
 
 
 def save_checkpoint(path: Path, network: nn.Module, card: Card) -> None:
-    """Write the weights and card of a network, whole or not at all."""
+    """Write the weights and card of a network atomically."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     write_bytes(path, save(tensors, metadata={_CARD: json.dumps(card.__dict__, sort_keys=True)}))
 
@@ -65,7 +74,7 @@ def read_card(path: Path) -> Card:
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
-    """Fill `network` from a checkpoint; every tensor must fit.
+    """Load the weights of a checkpoint into `network`; every tensor must fit.
 
     Raises:
         CheckpointError: The file is missing or damaged, or keys or shapes differ.
@@ -75,10 +84,39 @@ def load_weights(path: Path, network: nn.Module) -> None:
     network.load_state_dict(tensors)
 
 
-def begin_from(path: Path, network: nn.Module) -> None:
-    """Give a network, or its trunk, the weights of an imported checkpoint to begin its training from.
+def load_network(
+    path: Path,
+    specs: Mapping[str, NetworkSpec[NetworkT]],
+    *,
+    part: str,
+    classes: ClassSet | None = None,
+    device: torch.device,
+) -> NetworkT:
+    """Build the network that a checkpoint holds, with its weights, in evaluation mode.
 
-    Scores of classes are left as they are where the checkpoint knows another number of classes.
+    Args:
+        path: The checkpoint.
+        specs: Networks of its kind, by name.
+        part: What the checkpoint has to hold, such as "segmenter".
+        classes: The classes that it has to score; None accepts any.
+        device: Where the network runs.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, holds another part, or scores other classes.
+    """
+    card = read_card(path)
+    check_part(path, card, part)
+    if classes is not None:
+        check_classes(path, card, classes)
+    network = look_up(specs, card.network, what=part).from_card(card.settings, len(card.class_names))
+    load_weights(path, module_of(network))
+    return ready(network, device)
+
+
+def begin_from(path: Path, network: nn.Module) -> None:
+    """Initialise a network, or its trunk, with the weights of an imported checkpoint.
+
+    Layers of class scores are left as they are where the checkpoint has another number of classes.
 
     Raises:
         CheckpointError: The file is missing or damaged, it holds a trunk and the network has none, or keys
@@ -93,41 +131,65 @@ def begin_from(path: Path, network: nn.Module) -> None:
         )
     weights = target.state_dict()
     counts = (len(card.class_names), getattr(network, "class_count", 0))
-    anew = sorted(key for key, value in tensors.items() if _scores(value, weights.get(key), counts))
-    used = {key: weights[key] if key in anew else value for key, value in tensors.items()}
+    skipped = sorted(
+        key for key, value in tensors.items() if _differ_in_classes(value, weights.get(key), counts)
+    )
+    used = {key: weights[key] if key in skipped else value for key, value in tensors.items()}
     _check_shapes(path, weights, used, remedy=f"it holds the {card.part} {card.network}; name that network")
-    if anew:
-        log.info("%s knows %d classes; anew: %s", path, len(card.class_names), cut(anew))
+    if skipped:
+        log.info("%s has %d classes; not loaded: %s", path, len(card.class_names), shorten(skipped))
     target.load_state_dict(used)
 
 
-def _scores(stored: Tensor, wanted: Tensor | None, class_counts: tuple[int, int]) -> bool:
-    """Say whether two tensors differ in nothing but the number of classes that they score."""
+def _differ_in_classes(stored: Tensor, wanted: Tensor | None, class_counts: tuple[int, int]) -> bool:
+    """Return whether the shapes of two tensors differ in the number of classes alone."""
     if wanted is None or stored.shape == wanted.shape or stored.shape[1:] != wanted.shape[1:]:
         return False
     return (stored.shape[0], wanted.shape[0]) == class_counts
 
 
 def own_memory(network: nn.Module) -> None:
-    """Move every weight and buffer into memory that torch has laid out for it.
+    """Copy every weight and buffer into memory that torch allocated.
 
-    Another library may hand out weights that lie where its file lies in memory, at any address. Kernels are
-    chosen by address too, and differ in the last bits: what a network computes must not depend on that.
+    Another library may return weights that are views of a file mapped into memory, at any address. Kernels
+    are chosen by address too, and differ in the last bits: a network's outputs must not depend on that.
     """
     for values in (*network.parameters(), *network.buffers()):
         values.data = values.detach().clone(memory_format=torch.preserve_format)
 
 
+def weights_fingerprint(part: object) -> str:
+    """Return a short hash of a network's weights; of its name, if it has none."""
+    if not isinstance(part, nn.Module):
+        return fingerprint_of(getattr(part, "name", type(part).__name__))
+    tensors = {  # copies, because `save` refuses weights that share memory
+        name: values.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, values in part.state_dict().items()
+    }
+    return fingerprint_of(type(part).__name__, save(tensors))
+
+
+def check_part(path: Path, card: Card, part: str) -> None:
+    """Raise if a checkpoint holds another part.
+
+    Raises:
+        CheckpointError: It holds something else.
+    """
+    if card.part != part:
+        raise CheckpointError(f"{path} holds a {card.part}, expected a {part}; name another checkpoint")
+
+
 def check_classes(path: Path, card: Card, classes: ClassSet) -> None:
-    """Refuse a checkpoint of another class set.
+    """Raise if a checkpoint was trained for another class set.
 
     Raises:
         CheckpointError: Names or order of the classes differ.
     """
     if card.class_names != classes.names:
         raise CheckpointError(
-            f"{path} was trained for the classes {cut(card.class_names)} ({len(card.class_names)}), but the "
-            f"data set has {cut(classes.names)} ({len(classes)}); train anew, or name another checkpoint"
+            f"{path} was trained for the classes {shorten(card.class_names)} ({len(card.class_names)}), "
+            f"but the data set has {shorten(classes.names)} ({len(classes)}); train anew, "
+            "or name another checkpoint"
         )
 
 
@@ -139,14 +201,9 @@ def _check_shapes(
     differing = sorted(key for key in {*wanted, *found} if wanted.get(key) != found.get(key))
     if differing:
         raise CheckpointError(
-            f"{path} does not fit the network: {cut(differing)} missing, left over or of another shape; "
+            f"{path} does not fit the network: {shorten(differing)} missing, left over or of another shape; "
             f"{remedy}"
         )
-
-
-def fingerprint(path: Path) -> str:
-    """Return a short hash of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Remember in a folder what it is about, so that another job does not mix its files with these."""
+"""Record in a folder which job its files belong to, so that another job does not mix its own with them."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from warprefine.core.errors import RunFolderError, cut
+from warprefine.core.errors import RunFolderError, shorten
 from warprefine.io.atomic import write_text
 
 
-def claim(path: Path, said: Mapping[str, Any], *, what: str) -> None:
-    """Write down what a folder is about, or make sure that it is still the same.
+def claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
+    """Record what the files of a folder depend on, or check that it is what was recorded before.
 
     Args:
         path: A JSON file in the folder.
-        said: All that the files of the folder depend on.
+        content: Everything that the files of the folder depend on.
         what: What such a folder holds ("run", "conversion"), for messages.
 
     Raises:
-        RunFolderError: The folder is about something else.
+        RunFolderError: The folder belongs to another job.
     """
-    check_claim(path, said, what=what)
+    check_claim(path, content, what=what)
     if not path.exists():
-        write_text(path, json.dumps(said, indent=2, sort_keys=True) + "\n")
+        write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
-def check_claim(path: Path, said: Mapping[str, Any], *, what: str) -> None:
-    """Make sure that nobody has claimed a folder for something else; the arguments are those of `claim`.
+def check_claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
+    """Raise if a folder belongs to another job; the arguments are those of `claim`.
 
     Raises:
-        RunFolderError: Somebody has; the message names the first difference.
+        RunFolderError: It does; the message names the first difference.
     """
     if not path.exists():
         return
-    known, wanted = _flat(read_claim(path)), _flat(json.loads(json.dumps(said)))
-    differing = sorted(key for key in {*known, *wanted} if known.get(key) != wanted.get(key))
+    found, wanted = _flat(read_claim(path)), _flat(json.loads(json.dumps(content)))
+    differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
     if differing:
         key = differing[0]
         raise RunFolderError(
-            f"{path.parent} holds a {what} with {key} = {_shown(known.get(key))}, but this command says "
+            f"{path.parent} holds a {what} with {key} = {_shown(found.get(key))}, but this command says "
             f"{_shown(wanted.get(key))}; choose another --out, or give the same options to resume it"
         )
 
 
 def read_claim(path: Path) -> dict[str, Any]:
-    """Return what `claim` wrote down.
+    """Return what `claim` recorded.
 
     Raises:
         RunFolderError: The file is damaged.
@@ -61,7 +61,7 @@ def read_claim(path: Path) -> dict[str, Any]:
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Name every leaf of nested tables by its path, such as "recipe.segmenter.folds"."""
+    """Flatten nested tables; a leaf is named by its path, such as "recipe.segmenter.folds"."""
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
         leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
@@ -69,4 +69,4 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    return f"[{cut(map(repr, value))}]" if isinstance(value, list) else repr(value)
+    return f"[{shorten(map(repr, value))}]" if isinstance(value, list) else repr(value)

@@ -1,4 +1,4 @@
-"""Write the curves of a training where people look for them: a file of JSON lines, and TensorBoard."""
+"""Write the curves of a training to a file of JSON lines and to TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ log = logging.getLogger(__name__)
 
 
 class Curves:
-    """Append what a training says of itself to the files of a run; call it like a function.
+    """Append the values of a training's curves to the files of a run; call it like a function.
 
     FOLDER/metrics.jsonl        one {"step": 20, "name": "segmenter/loss", "value": 0.5} a line
     FOLDER/tensorboard/TASK/    the same as TensorBoard events, where that package is installed
 
-    No file is touched before the first value comes. Steps are counted anew from the first that is heard:
-    what an earlier, killed training of this task has said of it and of later steps is forgotten.
+    No file is touched before the first value. Values that an earlier, killed training of this task wrote
+    for the step of the first value and for later steps are removed.
 
     Args:
         folder: The folder of the run.
-        task: Which of its trainings this is; stands before each name.
+        task: Which of its trainings this is; the prefix of each name.
     """
 
     def __init__(self, folder: Path, *, task: str) -> None:
@@ -43,7 +43,7 @@ class Curves:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the files; what was written stays, also after an error."""
+        """Close the files; written values stay, also after an error."""
         if self._lines is not None:
             self._lines.close()
         if self._events is not None:
@@ -51,7 +51,7 @@ class Curves:
         self._lines = self._events = None
 
     def __call__(self, name: str, step: int, value: float) -> None:
-        """Write down what `name` was after `step` steps.
+        """Write the value of `name` after `step` steps.
 
         Raises:
             RunFolderError: A file cannot be written.
@@ -67,7 +67,7 @@ class Curves:
             self._events.add_scalar(name, value, step)
 
     def _open(self, first: int) -> None:
-        """Open the files to append to, after what was said before step `first`."""
+        """Open the files for appending; values of this task from step `first` on are removed."""
         make_folder(self._path.parent)
         with writing_errors(self._path):
             if self._path.exists():
@@ -90,9 +90,9 @@ def _before(first: int, task: str, text: str) -> str:
     kept = []
     for line in text.splitlines(keepends=True):
         try:
-            said = json.loads(line)
+            entry = json.loads(line)
         except ValueError:
             continue  # a killed training left half a line
-        if said["name"].rpartition("/")[0] != task or said["step"] < first:
+        if entry["name"].rpartition("/")[0] != task or entry["step"] < first:
             kept.append(line)
     return "".join(kept)

@@ -1,4 +1,4 @@
-"""Read measured motion: KITTI flow, Middlebury flow and disparity, the truths of optical flow."""
+"""Read ground-truth motion: KITTI flow, and disparity of KITTI and Middlebury."""
 
 from __future__ import annotations
 
@@ -18,15 +18,11 @@ from warprefine.core.tensors import Flow, Masks
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 _KITTI_ZERO = 1 << 15
 _KITTI_STEPS_PER_PX = 64
-_FLO_TAG = np.float32(202021.25)
-"""The first four bytes of a .flo file; read as text they say PIEH."""
-_FLO_HEADER_BYTES = 12
-_FLO_UNKNOWN_PX = 1e9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MeasuredFlow:
-    """Motion as a file holds it, and where it was measured; elsewhere the flow is 0."""
+    """Ground-truth flow, and the mask of pixels where it is known; elsewhere the flow is 0."""
 
     flow: Flow
     known: Masks
@@ -51,32 +47,8 @@ def read_kitti_flow(path: Path) -> MeasuredFlow:
     return _measured(flow, known=blue > 0)
 
 
-def read_flo(path: Path) -> MeasuredFlow:
-    """Read flow from a .flo file of Middlebury (Baker et al., IJCV 2011); Sintel's are the same.
-
-    A header of a tag, the width and the height is followed by x and y of each pixel, row by row, all
-    in 32 bits, little-endian. Motion beyond 10^9 pixels, or not a number, means unknown.
-
-    Raises:
-        FrameError: The file is missing, cut short or no .flo file.
-    """
-    content = _content(path)
-    if len(content) < _FLO_HEADER_BYTES or np.frombuffer(content, "<f4", 1)[0] != _FLO_TAG:
-        raise FrameError(f"{path} does not begin with PIEH; expected a .flo file as Middlebury writes them")
-    w, h = (int(side) for side in np.frombuffer(content, "<i4", 2, offset=4))
-    expected = _FLO_HEADER_BYTES + 8 * h * w
-    if min(h, w) < 1 or len(content) != expected:
-        raise FrameError(
-            f"{path} has {len(content)} bytes, expected {expected} for a flow of {h} × {w} (h × w); "
-            f"copy it again, it may be cut short"
-        )
-    values = np.frombuffer(content, "<f4", offset=_FLO_HEADER_BYTES).reshape(h, w, 2)
-    flow = np.moveaxis(values, 2, 0).astype(np.float32)
-    return _measured(flow, known=np.abs(flow).max(axis=0) <= _FLO_UNKNOWN_PX)
-
-
 def read_disparity(path: Path, *, steps_per_px: int) -> MeasuredFlow:
-    """Read the disparity of a left picture as its flow into the right one, which is (-disparity, 0).
+    """Read the disparity of a left image as its flow into the right one, which is (-disparity, 0).
 
     Args:
         steps_per_px: How many steps of the file make one pixel: 256 for KITTI, 1 for Middlebury at
@@ -103,10 +75,10 @@ def _measured(flow: NDArray[np.float32], *, known: NDArray[np.bool_]) -> Measure
 
 
 def _png(path: Path) -> Pixels:
-    """Return the numbers of a PNG, (h, w) or (h, w, c) in blue, green, red.
+    """Return the values of a PNG, (h, w) or (h, w, c) in blue, green, red.
 
-    OpenCV reads them, because Pillow cuts colours of 16 bits to 8. Pillow looks for damage first,
-    because OpenCV names none.
+    OpenCV decodes them, because Pillow reduces 16-bit colours to 8 bits. Pillow checks for damage first,
+    because OpenCV reports none.
     """
     content = _content(path)
     try:

@@ -1,4 +1,4 @@
-"""Open the frames of a video, whether they are pictures in a folder or a video file."""
+"""Open the frames of a video, which are images in a folder or a video file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from warprefine.core.errors import FrameError
-from warprefine.core.tensors import Frames
+from warprefine.core.tensors import Frames, size_of
 from warprefine.core.video import Video
 from warprefine.io.images import image_size, read_frame
 from warprefine.io.video_file import VideoFile
@@ -18,14 +18,14 @@ from warprefine.io.video_index import index_video
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """The frames of one video by number, read when asked for; all have the same size."""
+    """The frames of one video by number, read on access; all have the same size."""
 
     def __len__(self) -> int:
         """Return the number of frames."""
         ...
 
     def __getitem__(self, number: int) -> Frames:
-        """Return one frame, (1, 3, h, w) RGB; a tensor of its own, which may be changed.
+        """Return one frame, (1, 3, h, w) RGB; a new tensor, which the caller may modify.
 
         Raises:
             FrameError: The frame cannot be read, or has another size than frame 0.
@@ -54,7 +54,7 @@ def open_frames(video: Video) -> Iterator[FrameSource]:
 
 
 class PictureFrames:
-    """Frames that are pictures, one file each; nothing is opened before it is asked for."""
+    """Frames that are images, one file each; a file is opened on access."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -66,10 +66,10 @@ class PictureFrames:
         """Read frame `number`, (1, 3, h, w).
 
         Raises:
-            FrameError: The picture cannot be read, or has another size than frame 0.
+            FrameError: The image cannot be read, or has another size than frame 0.
         """
         frame = read_frame(self._paths[number])
-        h, w = frame.shape[-2:]
+        h, w = size_of(frame)
         if (h, w) != self._size:
             raise FrameError(
                 f"frame {self._paths[number]} is {h} x {w} (h x w), but {self._paths[0]} is "
@@ -83,7 +83,7 @@ class PictureFrames:
 
 
 def frame_count(container: Path) -> int:
-    """Return how many frames a decoder puts out for a video file.
+    """Return how many frames a decoder returns for a video file.
 
     Raises:
         FrameError: The file is missing, is no video, is cut short, is damaged or holds no frames.
@@ -104,7 +104,7 @@ def frame_size(video: Video, number: int) -> tuple[int, int]:
     """Return the (h, w) of a frame without decoding it.
 
     Raises:
-        FrameError: The picture or video file cannot be read.
+        FrameError: The image or video file cannot be read.
     """
     if video.container is None:
         return image_size(video.frame_paths[number])

@@ -1,4 +1,4 @@
-"""Read and write single pictures: frames as RGB, label maps as palette indices, maps of 0..1 as grey."""
+"""Read and write single images: frames as RGB, label maps as palette indices, maps of 0..1 as grey."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from warprefine.core.classes import VOID_COLOR, ClassSet
-from warprefine.core.errors import FrameError, LabelError, WarpRefineError, cut
+from warprefine.core.errors import FrameError, LabelError, WarpRefineError, shorten
 from warprefine.core.tensors import VOID, Confidence, Frames, LabelMaps
 from warprefine.io.atomic import replacing
 
 _UPRIGHT = 1
-_LYING = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+_TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L")
 _INDEX_MODES = ("1", "L", "P", *_SIXTEEN_BIT)
 # Pillow stretches grey PNGs of 2 and 4 bits to 0..255, which multiplies the indices they hold.
@@ -28,12 +28,12 @@ _PNG_LEVEL = 3
 
 
 def read_frame(path: Path) -> Frames:
-    """Read a picture as RGB, (1, 3, h, w), turned upright as its EXIF orientation says.
+    """Read an image as RGB, (1, 3, h, w), turned upright by its EXIF orientation.
 
-    Grey and palette pictures become RGB, 16-bit ones keep their upper eight bits, alpha is dropped.
+    Grey and palette images become RGB, 16-bit ones keep their upper eight bits, alpha is dropped.
 
     Raises:
-        FrameError: The file is missing, cut short or no picture, or it holds floating-point values.
+        FrameError: The file is missing, truncated or no image, or it holds floating-point values.
     """
     with _opened(path, FrameError) as picture:
         upright = picture if _orientation(picture) == _UPRIGHT else ImageOps.exif_transpose(picture)
@@ -42,18 +42,18 @@ def read_frame(path: Path) -> Frames:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return the (h, w) that `read_frame` will give, from the file's header alone.
+    """Return the (h, w) of the frame that `read_frame` returns, from the file's header alone.
 
     Raises:
-        FrameError: The file is missing or no picture.
+        FrameError: The file is missing or no image.
     """
     with _opened(path, FrameError) as picture:
         w, h = picture.size
-        return (w, h) if _orientation(picture) in _LYING else (h, w)
+        return (w, h) if _orientation(picture) in _TRANSPOSED else (h, w)
 
 
 def write_frame(path: Path, frame: Frames, *, quality: int = 95) -> None:
-    """Write one frame as JPEG (4:4:4, at `quality`) or PNG, as the ending of `path` says.
+    """Write one frame as JPEG (4:4:4, at `quality`) or PNG, by the ending of `path`.
 
     Raises:
         FrameError: The ending is neither .jpg, .jpeg nor .png.
@@ -76,13 +76,13 @@ def write_frame(path: Path, frame: Frames, *, quality: int = 95) -> None:
 def read_labels(path: Path, classes: ClassSet, *, size: tuple[int, int] | None = None) -> LabelMaps:
     """Read an index PNG as a label map, (1, h, w): file ids become positions in `classes`, or VOID.
 
-    Palette colours and EXIF orientation play no part. 255 means VOID unless a class has that id.
+    Palette colours and EXIF orientation are ignored. 255 means VOID unless a class has that id.
 
     Args:
         size: The (h, w) of the frame that the labels belong to; `None` accepts any size.
 
     Raises:
-        LabelError: The file is missing, cut short or no index PNG; it has another size than its
+        LabelError: The file is missing, truncated or no index PNG; it has another size than its
             frame; it holds an id that is neither a class nor void.
     """
     with _opened(path, LabelError) as picture:
@@ -120,10 +120,10 @@ def write_labels(path: Path, labels: LabelMaps, classes: ClassSet) -> None:
 
 
 def read_ids(path: Path) -> UInt16[np.ndarray, "h w"]:
-    """Read the numbers that an index PNG of up to 16 bits holds, as they are.
+    """Read the values of an index PNG of up to 16 bits, as they are.
 
     Raises:
-        LabelError: The file is missing, cut short or no index PNG.
+        LabelError: The file is missing, truncated or no index PNG.
     """
     with _opened(path, LabelError) as picture:
         _check_index_map(picture, path)
@@ -131,7 +131,7 @@ def read_ids(path: Path) -> UInt16[np.ndarray, "h w"]:
 
 
 def write_ids(path: Path, ids: UInt8[np.ndarray, "h w"]) -> None:
-    """Write numbers as they are into an 8-bit grey PNG, without a palette."""
+    """Write values as they are into an 8-bit grey PNG, without a palette."""
     picture = Image.fromarray(ids)
     with replacing(path) as draft:
         picture.save(draft, format="PNG", compress_level=_PNG_LEVEL)
@@ -152,10 +152,10 @@ def write_gray(path: Path, values: Confidence) -> None:
 
 
 def read_gray(path: Path) -> Confidence:
-    """Read what `write_gray` wrote, (1, h, w) in 0..1, exact to 1/510.
+    """Read a map that `write_gray` wrote, (1, h, w) in 0..1, exact to 1/510.
 
     Raises:
-        FrameError: The file is missing, cut short or not an 8-bit grey picture.
+        FrameError: The file is missing, truncated or not an 8-bit grey image.
     """
     with _opened(path, FrameError) as picture:
         if picture.mode != "L":
@@ -167,7 +167,7 @@ def read_gray(path: Path) -> Confidence:
 
 @contextmanager
 def _opened(path: Path, error_class: type[WarpRefineError]) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture; what Pillow raises while it is read becomes one line of `error_class`."""
+    """Open an image; errors that Pillow raises while it is read are converted to `error_class`."""
     try:
         with Image.open(path) as picture:
             yield picture
@@ -175,7 +175,7 @@ def _opened(path: Path, error_class: type[WarpRefineError]) -> Iterator[ImageFil
         raise error_class(f"there is no file {path}; expected a picture") from error
     except UnidentifiedImageError as error:
         raise error_class(f"{path} is no picture that can be read; expected a PNG or JPEG file") from error
-    # Pillow has no error of its own for a damaged file: each of its decoders raises one of these.
+    # Pillow has no exception for a damaged file: each of its decoders raises one of these.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise error_class(
             f"cannot read {path}: {error}; copy or export it again, it may be cut short"
@@ -183,8 +183,8 @@ def _opened(path: Path, error_class: type[WarpRefineError]) -> Iterator[ImageFil
 
 
 def _orientation(picture: Image.Image) -> int:
-    # The method of the base class: PngImageFile.getexif decodes the whole picture first, to look
-    # for EXIF data behind the pixels, where no camera puts it.
+    # The method of the base class: PngImageFile.getexif decodes the whole image first, to look
+    # for EXIF data behind the pixels, where no camera writes it.
     orientation: int = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, _UPRIGHT)
     return orientation
 
@@ -197,7 +197,7 @@ def _as_rgb(picture: Image.Image, path: Path) -> Image.Image:
             f"{path} holds 32-bit values (mode {picture.mode}) of unknown range; "
             f"expected 8 or 16 bits per channel"
         )
-    # By way of RGBA, because Pillow warns when it drops the transparency of a palette.
+    # Via RGBA, because Pillow warns when it drops the transparency of a palette.
     return (picture.convert("RGBA") if picture.has_transparency_data else picture).convert("RGB")
 
 
@@ -214,27 +214,28 @@ def _check_index_map(picture: ImageFile.ImageFile, path: Path) -> None:
 
 
 def _indices(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
-    """Return the numbers that the file holds, whatever its bit depth, (h, w)."""
+    """Return the values of an index PNG of any bit depth, (h, w)."""
     stretch = _STRETCH.get(str(picture.tile[0].args), 1)
     return np.asarray(picture).astype(np.uint16) // stretch
 
 
 def _check_ids(indices: NDArray[np.uint16], classes: ClassSet, path: Path) -> None:
     counts = np.bincount(indices.ravel(), minlength=256)
-    known = {number for file_ids in classes.all_ids for number in file_ids} | {*classes.void_ids, VOID}
-    strays = [int(number) for number in np.flatnonzero(counts) if int(number) not in known]
+    valid = {number for file_ids in classes.all_ids for number in file_ids} | {*classes.void_ids, VOID}
+    strays = [int(number) for number in np.flatnonzero(counts) if int(number) not in valid]
     if strays:
         raise LabelError(
-            f"label map {path} holds ids that are no class: {cut(f'{i} ({counts[i]} px)' for i in strays)}; "
-            f"the classes have ids {cut(classes.ids)}; add it to classes.toml or to void_ids"
+            f"label map {path} holds ids that are no class: "
+            f"{shorten(f'{i} ({counts[i]} px)' for i in strays)}; "
+            f"the classes have ids {shorten(classes.ids)}; add it to classes.toml or to void_ids"
         )
 
 
 def _palette(classes: ClassSet) -> list[int]:
     """Return 256 colours, three numbers each.
 
-    Never fewer: Pillow packs pixels into as few bits as the palette's length asks for, and would
-    cut 255 to 1 in a palette of two colours.
+    Never fewer: Pillow packs pixels into as few bits as the palette's length needs, and would
+    truncate 255 to 1 in a palette of two colours.
     """
     colors = [VOID_COLOR] * 256
     for file_ids, color in zip(classes.all_ids, classes.colors, strict=True):

@@ -1,4 +1,4 @@
-"""Read published weights safely, and give them to a network whose parts have other names."""
+"""Read published weights safely, and load them into a network that names its weights differently."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from warprefine.core.errors import CheckpointError, cut
+from warprefine.core.errors import CheckpointError, shorten
 
 _CONTAINERS = ("state_dict", "model_state_dict", "model", "weights")
-"""Under these names training programs keep the weights, beside their optimiser and their options."""
+"""Names under which training programs store the weights, beside their optimiser and options."""
 _PREFIX = "module."
-"""Networks that were trained on several GPUs are wrapped, and so are the names of their weights."""
+"""Prefix of weights that were saved from a network wrapped for training on several GPUs."""
 _NO_CHECKPOINT = "is damaged, or no checkpoint of PyTorch or safetensors; fetch it again"
 _HARMLESS = [
-    # What published files hold beside tensors: scores, which are numpy's, and command lines.
+    # Other content of published files: scores, as numpy values, and command-line arguments.
     np.dtype,
     np.ndarray,
     np.float32,
@@ -40,7 +40,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
     """Return the weights in a published file, without the prefix that training on several GPUs adds.
 
     It may be a safetensors file, or one that PyTorch saved. No code in it is ever run: a pickle that
-    asks for more than tensors, numbers and texts is refused.
+    refers to more than tensors, numbers and strings is rejected.
 
     Raises:
         CheckpointError: The file is missing, damaged, holds code or holds no weights.
@@ -54,23 +54,23 @@ def read_published(path: Path) -> dict[str, Tensor]:
             with torch.serialization.safe_globals(_HARMLESS):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        if asked := re.search(r"GLOBAL (\S+)", str(error)):
+        if refused := re.search(r"GLOBAL (\S+)", str(error)):
             raise CheckpointError(
-                f"{path} asks to run {asked[1]}; expected tensors, numbers and texts alone, since a file "
-                "from elsewhere must not run code; ask its makers for a safetensors file"
+                f"{path} would run {refused[1]}; expected tensors, numbers and texts alone, since a file "
+                "from elsewhere must not run code; ask its authors for a safetensors file"
             ) from error
         raise CheckpointError(f"{path} {_NO_CHECKPOINT}") from error
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} {_NO_CHECKPOINT}") from error
     weights = _weights_in(content)
     if not weights:
-        held = cut(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        held = shorten(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
         raise CheckpointError(f"{path} holds {held}, expected tensors by name; is it the right file?")
     return {name.removeprefix(_PREFIX): values for name, values in weights.items()}
 
 
 def _weights_in(content: object) -> dict[str, Tensor]:
-    """Find the tensors by name in what a file holds, inside of the usual containers."""
+    """Return the tensors by name in a file's content or in the usual containers in it; {} if none."""
     if not isinstance(content, Mapping):
         return {}
     for name in _CONTAINERS:
@@ -84,12 +84,12 @@ def _weights_in(content: object) -> dict[str, Tensor]:
 def load_renamed(
     network: nn.Module, published: Mapping[str, Tensor], published_name: Callable[[str], str], *, name: str
 ) -> None:
-    """Give a network published weights, all of them or none.
+    """Load published weights into a network, all of them or none.
 
     Args:
-        published: The weights; counts of batches seen may be missing, as they are in old files.
-        published_name: Translates one of the network's own names.
-        name: What to call the network in an error.
+        published: The weights; the batch counts of batch normalisation may be missing, as in old files.
+        published_name: Translates the network's own name of a weight into the published one.
+        name: The network's name in error messages.
 
     Raises:
         CheckpointError: A weight is missing, left over or of another shape.
@@ -99,9 +99,9 @@ def load_renamed(
     remedy = f"these are not the weights of {name} as published"
     missing = [theirs for theirs in wanted if theirs not in published]
     if missing := [theirs for theirs in missing if not theirs.endswith("num_batches_tracked")]:
-        raise CheckpointError(f"the weights of {name} lack {cut(missing)}; {remedy}")
+        raise CheckpointError(f"the weights of {name} lack {shorten(missing)}; {remedy}")
     if left_over := [theirs for theirs in published if theirs not in wanted]:
-        raise CheckpointError(f"{name} has no place for the weights {cut(left_over)}; {remedy}")
+        raise CheckpointError(f"{name} has no place for the weights {shorten(left_over)}; {remedy}")
     for theirs, values in published.items():
         expected = tuple(weights[wanted[theirs]].shape)
         if tuple(values.shape) != expected:

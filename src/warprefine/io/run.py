@@ -1,27 +1,30 @@
-"""Lay out the run folder and remember, in a SQLite manifest, which units of work are done."""
+"""Lay out the run folder and record, in a SQLite manifest, which frames are done."""
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from warprefine.core.errors import RunFolderError
+from warprefine.core.pseudolabel import Provenance
 from warprefine.io.atomic import make_folder, remove_drafts, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS unit (
-    name TEXT NOT NULL, method TEXT NOT NULL, fingerprint TEXT NOT NULL, PRIMARY KEY (name, method)
+CREATE TABLE IF NOT EXISTS pseudo_label (
+    video TEXT NOT NULL, frame INTEGER NOT NULL, method TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    distance INTEGER NOT NULL, key_frames TEXT NOT NULL, PRIMARY KEY (video, method, frame)
 );
 """
 
 
 class RunFolder:
-    """One folder per run: where each file lies, and what is already done.
+    """The folder of a run: the path of each file, and which frames are done.
 
     RUN/labels/METHOD/VIDEO/STEM.png       label maps; RUN/confidence/... likewise, 255 = certain
     RUN/checkpoints/segmenter.safetensors  weights, each with its recipe and class set
@@ -33,16 +36,16 @@ class RunFolder:
     """
 
     def __init__(self, root: Path, *, cache: Path | None = None) -> None:
-        """Open the folder, made if it is not there.
+        """Open the folder, created if it does not exist.
 
         Args:
-            cache: A folder for what can be computed again, shared with other runs; None is one of its own.
+            cache: A folder for what can be computed again, shared with other runs; None is `root` / "cache".
         """
         self.root = root
         self._cache = cache or root / "cache"
         make_folder(root)
         with writing_errors(root):
-            probe = root / f".writable-{os.getpid()}"  # ranks of one training come at the same time
+            probe = root / f".writable-{os.getpid()}"  # the ranks of one training do this at the same time
             probe.touch()
             probe.unlink()
         self._manifest = root / "manifest.sqlite"
@@ -55,13 +58,18 @@ class RunFolder:
         return self.root / "metrics.json"
 
     @property
+    def tau_path(self) -> Path:
+        """The tau that was chosen on the key frames, as JSON."""
+        return self.root / "tau.json"
+
+    @property
     def report_path(self) -> Path:
         """The report, one self-contained HTML file."""
         return self.root / "report.html"
 
     @property
     def figures(self) -> Path:
-        """The folder of the report's pictures as files."""
+        """The folder of the report's plots and panels as image files."""
         return self.root / "figures"
 
     @property
@@ -70,24 +78,24 @@ class RunFolder:
         return self.root / "left_out.json"
 
     def labels_path(self, method: str, video: str, stem: str) -> Path:
-        """Where the label map of one frame lies."""
+        """Return the path of the label map of one frame."""
         return self.root / "labels" / method / video / f"{stem}.png"
 
     def confidence_path(self, method: str, video: str, stem: str) -> Path:
-        """Where the confidence of one frame lies: uint8, 255 = certain."""
+        """Return the path of the confidence of one frame: uint8, 255 = certain."""
         return self.root / "confidence" / method / video / f"{stem}.png"
 
     def checkpoint_path(self, part: str) -> Path:
-        """Where the weights of a part ("segmenter", "refiner") lie."""
+        """Return the path of the weights of a part ("segmenter", "refiner")."""
         return self.root / "checkpoints" / f"{part}.safetensors"
 
     @property
     def cache(self) -> Path:
-        """The folder of things that can be computed again."""
+        """The folder of cached outputs, which can be computed again."""
         return self._cache
 
     def check(self, job: dict[str, Any]) -> None:
-        """Make sure that the folder holds no run, or one that is about the same thing.
+        """Raise if the folder holds a run of another job.
 
         Raises:
             RunFolderError: It holds a run of another job.
@@ -95,7 +103,7 @@ class RunFolder:
         check_claim(self.root / "job.json", job, what="run")
 
     def claim(self, job: dict[str, Any]) -> None:
-        """Write down what this run is about, and clear away what a killed run left half-written.
+        """Record the job of this run, and delete the drafts of killed runs.
 
         Raises:
             RunFolderError: The folder holds a run of another job.
@@ -105,7 +113,7 @@ class RunFolder:
         claim(self.root / "job.json", job, what="run")
 
     def job(self) -> dict[str, Any]:
-        """Return what `claim` wrote down.
+        """Return the job that `claim` recorded.
 
         Raises:
             RunFolderError: This is not a run folder.
@@ -117,31 +125,50 @@ class RunFolder:
             )
         return read_claim(path)
 
-    def is_done(self, names: str | Sequence[str], method: str, fingerprint: str) -> bool:
-        """Say whether a unit, or each of several, was finished with these very weights and settings."""
+    def is_done(self, video: str, frames: Sequence[int], method: str, fingerprint: str) -> bool:
+        """Return whether each of some frames was finished with the same networks and settings."""
         with self._connect() as connection:
-            return all(
-                connection.execute(
-                    "SELECT 1 FROM unit WHERE name = ? AND method = ? AND fingerprint = ?",
-                    (name, method, fingerprint),
-                ).fetchone()
-                for name in _listed(names)
+            found = connection.execute(
+                "SELECT frame FROM pseudo_label WHERE video = ? AND method = ? AND fingerprint = ?",
+                (video, method, fingerprint),
             )
+            return {*frames} <= {frame for (frame,) in found}
 
-    def mark_done(self, names: str | Sequence[str], method: str, fingerprint: str) -> None:
-        """Remember that every file of a unit, or of several, is in its place."""
+    def mark_done(
+        self, video: str, provenances: Mapping[int, Provenance], method: str, fingerprint: str
+    ) -> None:
+        """Record that every file of some frames is in its place, and where their labels come from.
+
+        Args:
+            provenances: By frame.
+        """
+        rows = [
+            (video, frame, method, fingerprint, one.distance, json.dumps(one.key_frames))
+            for frame, one in provenances.items()
+        ]
+        with self._connect() as connection:
+            connection.executemany("INSERT OR REPLACE INTO pseudo_label VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def mark_begun(self, video: str, frames: Sequence[int], method: str) -> None:
+        """Record that frames are not finished: their files are about to be replaced."""
         with self._connect() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO unit VALUES (?, ?, ?)",
-                [(name, method, fingerprint) for name in _listed(names)],
+                "DELETE FROM pseudo_label WHERE video = ? AND frame = ? AND method = ?",
+                [(video, frame, method) for frame in frames],
             )
 
-    def mark_begun(self, names: str | Sequence[str], method: str) -> None:
-        """Forget that units were ever finished: their files are about to be replaced."""
+    def provenances(self, video: str, method: str) -> dict[int, Provenance]:
+        """Return where the labels of each finished frame of a video come from, by frame."""
         with self._connect() as connection:
-            connection.executemany(
-                "DELETE FROM unit WHERE name = ? AND method = ?", [(name, method) for name in _listed(names)]
-            )
+            found = connection.execute(
+                "SELECT frame, distance, key_frames FROM pseudo_label "
+                "WHERE video = ? AND method = ? ORDER BY frame",
+                (video, method),
+            ).fetchall()
+        return {
+            frame: Provenance(method=method, distance=distance, key_frames=tuple(json.loads(key_frames)))
+            for frame, distance, key_frames in found
+        }
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -157,11 +184,7 @@ class RunFolder:
             except sqlite3.DatabaseError as error:
                 raise RunFolderError(
                     f"{self._manifest} is damaged ({error}); delete it and run the same command again, "
-                    "the labels are then made anew"
+                    "the labels are then written again"
                 ) from error
             finally:
                 connection.close()
-
-
-def _listed(names: str | Sequence[str]) -> Sequence[str]:
-    return [names] if isinstance(names, str) else names

@@ -1,8 +1,8 @@
-"""Tell whether a video file ends before its own headers say that it does.
+"""Detect truncated video files: those that are shorter than their own headers state.
 
-Decoders play a half-copied file up to where it breaks off and call that the end. MP4, MOV, AVI,
-Matroska, WebM and GIF say in their structure where they end; other formats (MPEG streams) do not,
-and neither does a recording that was never finished.
+Decoders play a truncated file up to its last byte without an error. MP4, MOV, AVI, Matroska, WebM and
+GIF encode in their structure where they end; other formats (MPEG streams) do not, and neither does a
+recording that was never finished.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-# What may stand at the top of an MP4 or MOV file. Anything else is what a camera appended to it.
+# Boxes at the top level of an MP4 or MOV file. Anything else is data that a camera appended to it.
 _MP4_BOXES = frozenset(
     b"ftyp styp moov moof mdat mfra sidx ssix emsg meta udta uuid free skip wide pnot prft".split()
 )
@@ -24,7 +24,7 @@ _IN_EIGHT_BYTES = 1  # the size of an MP4 box whose true size follows its name
 
 
 def is_cut_short(path: Path) -> bool:
-    """Say whether the end of a video file is missing, as far as its format lets one know."""
+    """Return whether the end of a video file is missing, as far as its format allows to detect it."""
     with path.open("rb") as file:
         length = os.fstat(file.fileno()).st_size
         start = file.read(12)
@@ -39,7 +39,7 @@ def is_cut_short(path: Path) -> bool:
 
 
 def _mp4_end(file: BinaryIO, length: int) -> int:
-    """Walk over the boxes of an MP4 or MOV file; return where the last one ends."""
+    """Return where the last box of an MP4 or MOV file ends."""
     end = 0
     while end + 8 <= length:
         file.seek(end)
@@ -53,7 +53,7 @@ def _mp4_end(file: BinaryIO, length: int) -> int:
 
 
 def _riff_end(file: BinaryIO, length: int) -> int:
-    """Walk over the RIFF chunks of an AVI file, of which long ones have several."""
+    """Return where the last RIFF chunk of an AVI file ends; long files have several."""
     end = 0
     while end + 8 <= length:
         file.seek(end)
@@ -76,7 +76,7 @@ def _matroska_end(file: BinaryIO) -> int:
 
 
 def _matroska_size(file: BinaryIO) -> int | None:
-    """Read a number whose leading zero bits say how many bytes it takes; `None` means unknown."""
+    """Read a number whose leading zero bits encode its length in bytes; `None` means unknown."""
     first = file.read(1)
     count = 9 - first[0].bit_length() if first else 9
     if count > 8:

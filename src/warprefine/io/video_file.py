@@ -1,8 +1,8 @@
 """Read the frames of a video file by decode index: exactly, in either direction, in bounded memory.
 
-Seeking by time is a trap: demuxers land beside the frame asked for, and some formats carry no
-usable times. So every frame that comes out of the decoder is identified before it is used: by its
-pts in an index made beforehand or, where a file's pts are worthless, by counting from frame 0 on.
+Seeking by time is unreliable: demuxers land beside the requested frame, and some formats carry no
+usable times. So every decoded frame is identified before it is used: by its pts in an index built
+beforehand or, where a file's pts are not usable, by counting from frame 0 on.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from warprefine.io.video_index import (
 )
 
 MEMORY = 128 << 20
-"""Decoded frames are kept up to this many bytes: 42 of 2048 x 1024 (4:2:0), a horizon of 20 both ways."""
+"""Limit of the decoded frames kept, in bytes: 42 frames of 2048 x 1024 (4:2:0), a horizon of 20 both ways."""
 
 _UNKNOWN = -1
 
 
 class VideoFile:
-    """The frames of a video file; frame i is the i-th that a decoder puts out, turned upright.
+    """The frames of a video file; frame i is the i-th that a decoder returns, turned upright.
 
-    Walking forwards decodes each frame once. Walking backwards decodes each group of pictures once,
-    if the group fits in `MEMORY`; of a longer one, what fits at a time.
+    Reading forwards decodes each frame once. Reading backwards decodes each group of pictures once,
+    if the group fits in `MEMORY`; a longer group is decoded again for each part that fits.
 
     Raises:
         FrameError: The file is missing, is no video, is cut short, is damaged or holds no frames.
@@ -49,7 +49,7 @@ class VideoFile:
         self._index = index_video(path)
         self._numbers = {pts: number for number, pts in enumerate(self._index.frame_pts)}
         self._kept: OrderedDict[int, VideoFrame] = OrderedDict()
-        self._reformatter = VideoReformatter()  # one for all: making one takes longer than converting
+        self._reformatter = VideoReformatter()  # shared: creating one takes longer than a conversion
         self._container = open_video(path)
         self._frames = decoded(self._container)
         self._next = 0
@@ -64,19 +64,19 @@ class VideoFile:
             FrameError: The frame cannot be decoded, or has another size than frame 0.
         """
         if not 0 <= number < len(self):
-            raise IndexError(f"{self._path} has frames 0 to {len(self) - 1}, asked for {number}")
+            raise IndexError(f"{self._path} has frames 0 to {len(self) - 1}, got {number}")
         if number not in self._kept:
             self._decode(number)
         self._kept.move_to_end(number)
         return _as_rgb(self._kept[number], self._reformatter)
 
     def close(self) -> None:
-        """Close the file and let go of the frames kept."""
+        """Close the file and drop the frames kept."""
         self._kept.clear()
         self._container.close()
 
     def _decode(self, number: int) -> None:
-        """Bring frame `number` among those kept."""
+        """Decode frame `number` and keep it."""
         nearest, farther = self._index.starts_before(number)
         if nearest <= self._next <= number and self._advance(number):
             return
@@ -84,7 +84,7 @@ class VideoFile:
             self._jump(start)
             if self._advance(number):
                 return
-        # Seeking leads astray in this file, or frame threads lost what was ahead of a damaged packet.
+        # Seeking is unreliable in this file, or frame threads lost the frames ahead of a damaged packet.
         self._rewind(threads=False)
         if not self._advance(number):
             raise FrameError(
@@ -101,31 +101,31 @@ class VideoFile:
             self._container.seek(self._index.frame_pts[start], stream=video_stream(self._container))
             self._frames = decoded(self._container)
         except av.FFmpegError:
-            self._frames = iter(())  # a container that cannot be sought in: nothing comes from here
+            self._frames = iter(())  # the container cannot be sought in: no frames from here
 
     def _rewind(self, *, threads: bool = True) -> None:
-        # Opened anew, because some demuxers cannot seek, and others land behind frame 0.
+        # Opened again, because some demuxers cannot seek, and others land behind frame 0.
         self._container.close()
         self._container = open_video(self._path)
         self._frames = decoded(self._container, threads=threads)
         self._next = 0
 
     def _advance(self, number: int) -> bool:
-        """Decode and keep frames up to `number`; say whether all of them came, sound and in order."""
+        """Decode and keep frames up to `number`; return whether all were decoded, undamaged and in order."""
         try:
             for frame in self._frames:
                 found = self._numbers.get(pts_of(frame), _UNKNOWN) if self._numbers else self._next
                 if self._next == _UNKNOWN and found in self._index.starts:
                     self._next = found
                 elif self._next == _UNKNOWN:
-                    continue  # what comes ahead of a starting point may lack the frames it is built on
+                    continue  # frames ahead of a starting point may lack the frames that they depend on
                 if found != self._next or found > number or frame.is_corrupt:
                     return False
                 self._keep(frame)
                 if found == number:
                     return True
         except av.FFmpegError:
-            pass  # as with a frame that never came: the caller tries again or says what is wrong
+            pass  # as with a missing frame: the caller tries again or raises
         return False
 
     def _keep(self, frame: VideoFrame) -> None:

@@ -1,4 +1,4 @@
-"""Find out how many frames a video file has, and which pts and which starting point each one has."""
+"""Index the frames of a video file: their number, their pts and the frames at which decoding can begin."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from warprefine.core.errors import FrameError
 from warprefine.io.truncation import is_cut_short
 
 _NO_PTS = -1 << 63  # FFmpeg's own AV_NOPTS_VALUE
-# Packet times that lie show in the first group of reordered frames, which is at most 16 long.
+# Wrong packet times show in the first group of reordered frames, which is at most 16 long.
 _TRIAL = 16
-# Packets that show nothing may stand anywhere in a file: in VP8 what only serves to decode others,
-# in MPEG-4 part 2 (DivX, Xvid) what says "as before".
-_CODECS_WITH_BLIND_PACKETS = ("vp8", "mpeg4")
+# Packets without a frame of their own may occur anywhere in a file: in VP8 reference frames that are not
+# shown, in MPEG-4 part 2 (DivX, Xvid) repeats of the last frame.
+_CODECS_WITH_HIDDEN_PACKETS = ("vp8", "mpeg4")
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoIndex:
-    """What one needs to know to find any frame of a video file.
+    """The index by which any frame of a video file can be found.
 
     `count` is the number of frames and `size` their (h, w), upright. `frame_pts` holds the pts of
-    every frame, ascending; it is empty where pts cannot tell the frames of this file apart.
+    every frame, ascending; it is empty where the pts of this file do not identify its frames.
     `starts` are the frames at which decoding can begin, ascending; the first is 0.
     """
 
@@ -51,10 +51,10 @@ class VideoIndex:
 
 
 def index_video(path: Path) -> VideoIndex:
-    """Index a video file; the answer is remembered until the file changes.
+    """Index a video file; the index is cached until the file changes.
 
-    Reads the file once without decoding it, then decodes the first frames to see whether the
-    packets told the truth. If they did not, the whole file is decoded, once.
+    Reads the file once without decoding it, then decodes the first frames to check the times of the
+    packets. If they are wrong, the whole file is decoded, once.
 
     Raises:
         FrameError: The file is missing, is no video, is cut short, is damaged or holds no frames.
@@ -75,7 +75,7 @@ def open_video(path: Path) -> InputContainer:
         FrameError: The file is missing, is no video or has only sound.
     """
     try:
-        # Absolute, because FFmpeg takes what stands before a colon for the name of a protocol.
+        # Absolute, because FFmpeg takes the text before a colon for the name of a protocol.
         container = av.open(str(path.absolute()))
     except av.FFmpegError as error:
         raise FrameError(
@@ -88,16 +88,16 @@ def open_video(path: Path) -> InputContainer:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """Return the stream that a player would show: not the cover picture, if there is another."""
+    """Return the stream that a player would show, not a cover image if there is another."""
     stream = container.streams.best("video")
-    assert isinstance(stream, VideoStream)  # `open_video` has made sure that there is one
+    assert isinstance(stream, VideoStream)  # `open_video` raises if there is none
     return stream
 
 
 def decoded(container: InputContainer, *, threads: bool = True) -> Iterator[VideoFrame]:
-    """Decode from where the container stands.
+    """Decode frames from the current position of the container.
 
-    Frame threads are the faster, but when a packet is damaged they lose the frames ahead of it too.
+    Frame threads are faster, but when a packet is damaged they also lose the frames ahead of it.
     """
     stream = video_stream(container)
     if not stream.codec_context.is_open:
@@ -106,31 +106,31 @@ def decoded(container: InputContainer, *, threads: bool = True) -> Iterator[Vide
 
 
 def upright_size(frame: VideoFrame) -> tuple[int, int]:
-    """Return the (h, w) of a frame after it is turned as its camera was held."""
+    """Return the (h, w) of a frame after it is turned upright."""
     size = (frame.height, frame.width)
     return size[::-1] if quarter_turns(frame) % 2 else size
 
 
 def quarter_turns(frame: VideoFrame) -> int:
-    """Return how often to turn a frame counterclockwise by 90 degrees to see it upright."""
+    """Return how often to turn a frame counterclockwise by 90 degrees to make it upright."""
     return round(frame.rotation / 90) % 4
 
 
 def pts_of(item: VideoFrame | Packet[VideoStream]) -> int:
-    """Return the pts of a frame or packet; where it has none, a number that no pts can be."""
+    """Return the pts of a frame or packet; where it has none, a number that is no valid pts."""
     return _NO_PTS if item.pts is None else item.pts
 
 
 @lru_cache(maxsize=256)
 def _index(path: Path, mtime_ns: int, length: int) -> VideoIndex:
-    """Index a file; its time and length are there to tell the cache when it has changed."""
+    """Index a file; its time and length are arguments so that the cache notices a change."""
     if is_cut_short(path):
         raise _damage(path, "is cut short")
     try:
-        packet_pts, starting_pts, some_are_blind = _packets(path)
+        packet_pts, starting_pts, some_are_hidden = _packets(path)
         first_pts, size = _first_frames(path)
         frame_pts = sorted(packet_pts)
-        if some_are_blind or not _ascend(frame_pts) or frame_pts[: len(first_pts)] != first_pts:
+        if some_are_hidden or not _ascend(frame_pts) or frame_pts[: len(first_pts)] != first_pts:
             frame_pts = _all_frames(path)
     except av.FFmpegError as error:
         raise _damage(path, "is damaged") from error
@@ -141,7 +141,7 @@ def _index(path: Path, mtime_ns: int, length: int) -> VideoIndex:
 
 
 def _packets(path: Path) -> tuple[list[int], set[int], bool]:
-    """Return the pts of all packets, those that decoding can begin at, and if some may show nothing."""
+    """Return the pts of all packets, those at which decoding can begin, and if some may have no frame."""
     every, starting = [], set()
     with closing(open_video(path)) as container:
         stream = video_stream(container)
@@ -151,11 +151,11 @@ def _packets(path: Path) -> tuple[list[int], set[int], bool]:
                 every.append(pts_of(packet))
                 if packet.is_keyframe:
                     starting.add(pts_of(packet))
-        return every, starting, stream.codec_context.name in _CODECS_WITH_BLIND_PACKETS
+        return every, starting, stream.codec_context.name in _CODECS_WITH_HIDDEN_PACKETS
 
 
 def _first_frames(path: Path) -> tuple[list[int], tuple[int, int]]:
-    """Return the pts of the first frames in the order in which they come out, and the size of frame 0."""
+    """Return the pts of the first frames, in the order in which they are shown, and the size of frame 0."""
     with closing(open_video(path)) as container:
         first = list(islice(decoded(container), _TRIAL))
     if not first:

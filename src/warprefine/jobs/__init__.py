@@ -1,1 +1,1 @@
-"""Do whole jobs from data set to report: what the commands call, and what Python users call."""
+"""Whole jobs from data set to report, for the commands and for Python users."""

@@ -1,4 +1,4 @@
-"""Write converted data sets so that a conversion that was stopped goes on where it was."""
+"""Write converted data sets so that an interrupted conversion resumes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from warprefine.io.claims import claim
 
 
 def claim_folder(out: Path, conversion: Mapping[str, object]) -> None:
-    """Write down in OUT/conversion.json what is converted and how, or make sure that it is the same.
+    """Record a conversion and its settings in OUT/conversion.json, or check them against that file.
 
     Raises:
         RunFolderError: The folder holds another conversion.
@@ -22,10 +22,10 @@ def claim_folder(out: Path, conversion: Mapping[str, object]) -> None:
 
 @contextmanager
 def filling(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill; it takes the place of `folder` when the block ends without an error."""
+    """Yield a draft folder that becomes `folder` when the block ends without an error."""
     draft = folder.with_name(f".{folder.name}.part")
     with writing_errors(folder):
-        shutil.rmtree(draft, ignore_errors=True)  # what a stopped conversion left
+        shutil.rmtree(draft, ignore_errors=True)  # left by an interrupted conversion
         make_folder(draft)
         yield draft
         draft.rename(folder)

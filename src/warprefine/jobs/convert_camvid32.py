@@ -1,4 +1,4 @@
-"""Turn CamVid's archive, whose labels are colours, into data set folders with index label maps."""
+"""Convert CamVid's archive, whose labels are colours, to data set folders with index label maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from warprefine.core.classes import VOID_COLOR, ClassSet
-from warprefine.core.errors import DatasetError, LabelError, cut
+from warprefine.core.errors import DatasetError, LabelError, shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.tensors import VOID, LabelMaps
 from warprefine.datasets.camvid32 import CAMVID32_CLASSES, SPLITS, read_label_colors, split_of
@@ -28,7 +28,7 @@ def convert_camvid32(
 ) -> None:
     """Write OUT/train, OUT/val and OUT/test as data set folders, each picture a video of one frame.
 
-    Pictures are copied as they are. Videos that are there already are left alone.
+    Pictures are copied unchanged. Existing videos are kept.
 
     Args:
         source: Holds 701_StillsRaw_full, LabeledApproved_full and, if the labels have other colours than
@@ -61,7 +61,7 @@ def convert_camvid32(
 
 
 def color_table(classes: ClassSet) -> NDArray[np.int16]:
-    """Return the position of the class of every colour red · 65536 + green · 256 + blue; -1 for none."""
+    """Return the class position of every colour red · 65536 + green · 256 + blue; -1 for none."""
     table = np.full(1 << 24, -1, np.int16)
     table[_packed(np.array(classes.colors))] = range(len(classes))
     table[_packed(np.array([VOID_COLOR]))] = VOID
@@ -73,19 +73,19 @@ def read_color_labels(path: Path, table: NDArray[np.int16]) -> LabelMaps:
 
     Raises:
         FrameError: The file is missing, cut short or no picture.
-        LabelError: It holds a colour that the table does not know.
+        LabelError: It holds a colour that is not in the table.
     """
     colors = _packed(read_frame(path)[0].permute(1, 2, 0).numpy())
     positions = table[colors]
     strays, counts = np.unique(colors[positions < 0], return_counts=True)
     if len(strays):
-        told = (
+        listed = (
             f"{(int(s) >> 16, int(s) >> 8 & 255, int(s) & 255)} ({c} px)"
             for s, c in zip(strays, counts, strict=True)
         )
         raise LabelError(
-            f"label picture {path} holds colours of no label: {cut(told)}; paint them over, or name them in "
-            f"label_colors.txt beside {_LABELS}"
+            f"label picture {path} holds colours of no label: {shorten(listed)}; paint them over, or name "
+            f"them in label_colors.txt beside {_LABELS}"
         )
     return torch.from_numpy(positions.astype(np.uint8))[None]
 
@@ -106,14 +106,14 @@ def _pairs(source: Path) -> dict[str, tuple[Path, Path]]:
     alone = sorted(pictures.keys() ^ labels.keys())
     if alone:
         raise DatasetError(
-            f"{source} has a picture without labels, or labels without a picture, of {cut(alone)}; expected "
-            f"{_PICTURES}/STEM.png and {_LABELS}/STEM{_LABEL_ENDING} for each"
+            f"{source} has a picture without labels, or labels without a picture, of {shorten(alone)}; "
+            f"expected {_PICTURES}/STEM.png and {_LABELS}/STEM{_LABEL_ENDING} for each"
         )
     return {stem: (pictures[stem], labels[stem]) for stem in pictures}
 
 
 def _listed(lists: Path, pairs: Mapping[str, object]) -> dict[str, str]:
-    """Read which picture is in which split."""
+    """Read the split of each picture."""
     existing_folder(lists, expected="lists of pictures: train.txt, val.txt and test.txt")
     chosen: dict[str, str] = {}
     for split in SPLITS:

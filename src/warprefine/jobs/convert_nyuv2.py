@@ -1,4 +1,4 @@
-"""Turn NYU-Depth V2 into data set folders: clips around the labelled frames, and single test frames."""
+"""Convert NYU-Depth V2 to data set folders: clips around the labelled frames, and single test frames."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from torch import Tensor
 
-from warprefine.core.errors import DatasetError, FrameError, cut
+from warprefine.core.errors import DatasetError, FrameError, shorten
 from warprefine.core.progress import Progress, silent
-from warprefine.core.tensors import Frames
+from warprefine.core.tensors import Frames, size_of
 from warprefine.datasets.class_file import write_classes
 from warprefine.datasets.files import existing_folder
 from warprefine.datasets.nyuv2 import NYUV2_CLASSES, SPLITS
@@ -23,13 +23,13 @@ from warprefine.jobs.convert import claim_folder, filling
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSettings:
-    """How clips are cut: by default as in Warp-Refine Propagation (ICCV 2021), section 4.1.
+    """Settings of clips, by default as in Warp-Refine Propagation (ICCV 2021), section 4.1.
 
     Args:
         fps: Frames a second.
         reach: Frames on either side of the labelled one, at most.
         border: Pixels cut off on every side, where the Kinect's pictures are white.
-        as_they_are: Leave the lens distortion in raw frames, which labelled ones do not have.
+        as_they_are: Keep the lens distortion of raw frames; labelled ones are published without it.
     """
 
     fps: float = 2.0
@@ -47,7 +47,7 @@ class ClipSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class _Conversion:
-    """What is converted, and what there is to say about it at the end."""
+    """Inputs and settings of a conversion, and the damaged files found."""
 
     pictures: LabelledFrames
     raw: Path | None
@@ -65,18 +65,18 @@ def convert_nyuv2(
     clips: ClipSettings | None = None,
     progress: Progress = silent,
 ) -> tuple[str, ...]:
-    """Write OUT/train and OUT/test as data set folders; return remarks on what was missing, a line each.
+    """Write OUT/train and OUT/test as data set folders; return notes on missing data, one line each.
 
     A clip of train is named after its scene and the number of its labelled frame from 1, has frames
-    000000.jpg, 000001.jpg, ..., and a label map for one. Videos that are there already are left alone.
+    000000.jpg, 000001.jpg, ..., and a label map for one. Existing videos are kept.
 
     Args:
         source: Holds the three .mat files.
         raw: Holds the raw videos, RAW/SCENE/r-STAMP-NUMBER.ppm; without it every clip is one frame.
-        clips: How clips are cut, if not as in the paper.
+        clips: Settings of clips, if not as in the paper.
 
     Raises:
-        DatasetError: A package, a file or `raw` is missing, or a file is not what it should be.
+        DatasetError: A package, a file or `raw` is missing, or a file is invalid.
         FrameError: A raw frame has another size than the labelled one, or the border leaves nothing.
         RunFolderError: `out` cannot be written, or holds a conversion with other settings.
     """
@@ -91,17 +91,17 @@ def convert_nyuv2(
         for done, (split, number) in enumerate(work, start=1):
             folder = out / split / "videos" / f"{pictures.scenes[number]}-{number + 1:04d}"
             if not folder.exists():
-                _write_clip(folder, conversion, number, alone=split == "test")
+                _write_clip(folder, conversion, number, single=split == "test")
             progress("Converting NYU-Depth V2", done, len(work))
         for split in SPLITS:
             write_classes(out / split / "classes.toml", NYUV2_CLASSES)
         return tuple(_notes(conversion))
 
 
-def _write_clip(folder: Path, conversion: _Conversion, number: int, *, alone: bool) -> None:
+def _write_clip(folder: Path, conversion: _Conversion, number: int, *, single: bool) -> None:
     labelled = conversion.pictures.frame(number)
-    before = [] if alone else list(_neighbours(conversion, number, labelled, direction=-1))
-    after = [] if alone else list(_neighbours(conversion, number, labelled, direction=1))
+    before = [] if single else list(_neighbours(conversion, number, labelled, direction=-1))
+    after = [] if single else list(_neighbours(conversion, number, labelled, direction=1))
     border = conversion.clips.border
     with filling(folder) as draft:
         for place, frame in enumerate([*reversed(before), labelled, *after]):
@@ -135,7 +135,7 @@ def _neighbours(
 
 def _cropped(values: Tensor, border: int) -> Tensor:
     """Cut `border` pixels off every side of a picture or label map, (..., h, w)."""
-    h, w = values.shape[-2:]
+    h, w = size_of(values)
     if 2 * border >= min(h, w):
         raise FrameError(
             f"a border of {border} pixels leaves nothing of a picture of {h} x {w} (h x w); choose less"
@@ -144,7 +144,8 @@ def _cropped(values: Tensor, border: int) -> Tensor:
 
 
 def _size(frame: Frames) -> str:
-    return f"{frame.shape[-2]} x {frame.shape[-1]}"
+    h, w = size_of(frame)
+    return f"{h} x {w}"
 
 
 def _notes(conversion: _Conversion) -> Iterator[str]:
@@ -157,7 +158,7 @@ def _notes(conversion: _Conversion) -> Iterator[str]:
     if missing:
         yield (
             f"{len(missing)} of {len(wanted)} scenes for training have no folder in {conversion.raw}, so "
-            f"that their clips are the labelled frame alone: {cut(missing)}"
+            f"that their clips are the labelled frame alone: {shorten(missing)}"
         )
     for damage in conversion.damaged:
         yield f"a clip ends before a damaged raw frame: {damage}"

@@ -1,4 +1,4 @@
-"""Show the whole of it on a street that it makes up itself, in minutes on two CPU cores."""
+"""Demo: label a procedural street with every method, in minutes on two CPU cores."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from warprefine.core.progress import Progress, silent
 from warprefine.datasets import open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.atomic import writing_errors
-from warprefine.jobs.autolabel import Outcome, autolabel
+from warprefine.jobs.autolabel import autolabel
+from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.preflight import check_device
 from warprefine.propagation.methods import METHODS
-from warprefine.training.network_recipe import Augmentation
-from warprefine.training.optimisation import Optimisation
-from warprefine.training.plus_recipe import PlusRecipe
-from warprefine.training.recipe import PropagationRecipe, Recipe, RefinerRecipe, SegmenterRecipe
-from warprefine.training.side_recipe import SideRefinerRecipe
+from warprefine.recipe.network import Augmentation
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.recipe.plus import PlusRecipe
+from warprefine.recipe.recipe import PropagationRecipe, Recipe, RefinerRecipe, SegmenterRecipe
+from warprefine.recipe.two_sided_refiner import SyntheticClips, TwoSidedRefinerRecipe
 
 HEIGHT, WIDTH = 144, 240
 VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10
-"""The paper's ApolloScape protocol in small: clips of 21 frames, the middle one labelled."""
+"""The paper's ApolloScape protocol, scaled down: clips of 21 frames, the middle one labelled."""
 
 SMALL = Recipe(
     segmenter=SegmenterRecipe(
@@ -37,8 +38,8 @@ SMALL = Recipe(
     ),
     propagation=PropagationRecipe(tau_candidates=(0.08, 0.15, 0.3)),
     plus=PlusRecipe(
-        stills=8,
-        refiner=SideRefinerRecipe(
+        refiner=TwoSidedRefinerRecipe(
+            synthetic=SyntheticClips(stills=8),
             widths=(16, 32, 48, 64),
             features=False,  # as above
             optimisation=Optimisation(
@@ -48,11 +49,11 @@ SMALL = Recipe(
         ),
     ),
 )
-"""A recipe for minutes, not for accuracy."""
+"""A recipe that trains in minutes, at the cost of accuracy."""
 
 
-def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> Outcome:
-    """Make the street under `out`/data if it is not there, hand out one label map in 21, label the rest."""
+def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> FinishedRun:
+    """Render the street into `out`/data if it is missing, keep one label map in 21, label the rest."""
     check_device(device)
     root = out / "data"
     if not root.exists():
@@ -74,7 +75,7 @@ def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progres
         open_dataset(root),
         out,
         horizon=HORIZON,
-        methods=METHODS,
+        methods=tuple(METHODS),
         recipe=SMALL,
         device=device,
         seed=seed,

@@ -1,54 +1,84 @@
-"""Look before leaping: find what is wrong before hours of work are spent, and before anything is written."""
+"""Checks before a run: errors are found before hours of work, and before anything is written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from warprefine.core.errors import DeviceError, FrameError, KeyFrameError, WarpRefineError
+from warprefine.core.errors import (
+    DeviceError,
+    FrameError,
+    KeyFrameError,
+    LabelError,
+    WarpRefineError,
+    shorten,
+)
 from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.summary import check_video
 from warprefine.io.frames import open_frames
-from warprefine.propagation.schedule import plan
-from warprefine.refinement import REFINERS, SIDE_REFINERS
+from warprefine.jobs.context import GivenParts
+from warprefine.propagation.units import stepwise_units
+from warprefine.recipe.recipe import Recipe
+from warprefine.refinement import REFINERS, TWO_SIDED_REFINERS
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.losses import LOSSES
-from warprefine.training.recipe import Recipe
 
 
 def describe_job(
-    dataset: Dataset, *, horizon: int, also_train: Sequence[Dataset], seed: int, recipe: Recipe
+    dataset: Dataset,
+    *,
+    horizon: int,
+    also_train: Sequence[Dataset],
+    seed: int,
+    recipe: Recipe,
+    parts: GivenParts,
 ) -> dict[str, Any]:
-    """Say what a run is about, in terms that a later run can be compared with."""
+    """Return what identifies a run, to be compared with a later call on the same folder."""
     return {
         "data": _origin(dataset),
         "classes": list(dataset.classes.names),
-        # Broken videos are counted in: once they are mended, the run goes on with them.
+        # Broken videos are included: once they are repaired, the run continues with them.
         "videos": sorted({*dataset.broken, *(video.name for video in dataset.videos)}),
         "horizon": horizon,
         "also_train": [_origin(further) for further in also_train],
         "seed": seed,
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.to_dict(),
+        **({"parts": parts.names} if parts.names else {}),
     }
 
 
 def check_names(recipe: Recipe) -> None:
-    """Make sure that everything the recipe calls by name is there.
+    """Check that every network and loss that the recipe names exists.
 
     Raises:
-        RecipeError: It is not; the message names the nearest real one.
+        RecipeError: One does not; the message has the nearest name.
     """
     look_up(SEGMENTERS, recipe.segmenter.network, what="segmenter")
     look_up(REFINERS, recipe.refiner.network, what="refiner")
-    look_up(SIDE_REFINERS, recipe.plus.refiner.network, what="refiner of sides")
+    look_up(TWO_SIDED_REFINERS, recipe.plus.refiner.network, what="two-sided refiner")
     for part in (recipe.segmenter, recipe.refiner, recipe.plus.refiner):
         look_up(LOSSES, part.loss, what="loss")
+
+
+def check_parts(parts: GivenParts, dataset: Dataset) -> None:
+    """Check that networks that are supplied as objects score the classes of the data set.
+
+    Raises:
+        LabelError: One scores another number of classes.
+    """
+    for kind, part in vars(parts).items():
+        count = getattr(part, "class_count", len(dataset.classes))
+        if count != len(dataset.classes):
+            raise LabelError(
+                f"the {kind.replace('_', '-')} {part.name!r} scores {count} classes, but {dataset.root} has "
+                f"{len(dataset.classes)}; supply one whose class_count is {len(dataset.classes)}"
+            )
 
 
 def check_device(device: str) -> torch.device:
@@ -66,7 +96,7 @@ def check_device(device: str) -> torch.device:
 
 
 def check_reach(dataset: Dataset, horizon: int) -> None:
-    """Make sure that there is a key frame, and a frame that can be labelled from it.
+    """Check that there is a key frame, and a frame that can be labelled from it.
 
     Raises:
         KeyFrameError: No video has a key frame, or the horizon reaches beyond every clip.
@@ -78,7 +108,7 @@ def check_reach(dataset: Dataset, horizon: int) -> None:
     if not lengths:
         raise KeyFrameError(
             f"{dataset.root} has no key frame at all; put label maps into videos/NAME/labels, "
-            "or hand some labels out with --keyframes START::STEP"
+            "or choose labelled frames with --keyframes START::STEP"
         )
     longest = max(lengths)
     if longest == 1:
@@ -93,13 +123,20 @@ def check_reach(dataset: Dataset, horizon: int) -> None:
         )
 
 
-def check_further(also_train: Sequence[Dataset]) -> None:
-    """Make sure that no video of the further data is broken: nobody would notice what was not trained on.
+def check_further(dataset: Dataset, also_train: Sequence[Dataset]) -> None:
+    """Check that further data have the same classes, and no broken video, which would go unnoticed.
 
     Raises:
-        WarpRefineError: One is: its problem.
+        LabelError: Other classes.
+        WarpRefineError: A video is broken: its problem.
     """
     for further in also_train:
+        if further.classes.names != dataset.classes.names:
+            raise LabelError(
+                f"{further.root} has the classes {shorten(further.classes.names)}, but "
+                f"{dataset.root} has {shorten(dataset.classes.names)}; "
+                "further training data needs the same classes in the same order"
+            )
         for error in further.broken.values():
             raise error
 
@@ -107,10 +144,10 @@ def check_further(also_train: Sequence[Dataset]) -> None:
 def sound_videos(
     dataset: Dataset, *, horizon: int, motion: MotionEstimator, progress: Progress = silent
 ) -> tuple[Dataset, dict[str, str]]:
-    """Open everything that the job will need, and leave out the videos that cannot be labelled.
+    """Open all files that the job needs, and leave out the videos that cannot be labelled.
 
     Returns:
-        The data set of the sound videos that have key frames, and what is wrong with each broken one.
+        The data set of the intact videos that have key frames, and what is wrong with each broken one.
 
     Raises:
         WarpRefineError: Every video is broken: the first one's problem.
@@ -133,7 +170,7 @@ def sound_videos(
     return without(replace(dataset, videos=tuple(labelled)), failures), failures
 
 
-def without(dataset: Dataset, failures: dict[str, str]) -> Dataset:
+def without(dataset: Dataset, failures: Container[str]) -> Dataset:
     """Leave out the videos that failed."""
     return replace(dataset, videos=tuple(v for v in dataset.videos if v.name not in failures))
 
@@ -143,7 +180,9 @@ def _origin(dataset: Dataset) -> dict[str, Any]:
 
 
 def _needed(video: Video, horizon: int) -> list[int]:
-    return sorted({*video.key_frames, *(frame for unit in plan(video, horizon) for frame in unit.frames)})
+    return sorted(
+        {*video.key_frames, *(frame for unit in stepwise_units(video, horizon) for frame in unit.frames)}
+    )
 
 
 def _decode(video: Video, needed: Sequence[int], motion: MotionEstimator) -> None:
@@ -159,7 +198,7 @@ def _decode(video: Video, needed: Sequence[int], motion: MotionEstimator) -> Non
 
 
 def _worst(dataset: Dataset, errors: Sequence[WarpRefineError]) -> WarpRefineError:
-    """Return the first error, with word of the others."""
+    """Return the first error, with the number of all."""
     if len(errors) == 1:
         return errors[0]
     return type(errors[0])(

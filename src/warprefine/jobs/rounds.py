@@ -1,8 +1,8 @@
-"""Go through the whole loop again: a segmenter that has learned from the labels of the round before.
+"""Self-training in rounds: the segmenter is trained on the pseudo-labels of the round before.
 
-The segmenter is trained further on the key frames and on the labels that were made of the frames around
-them, where those are confident. Whether that helps is tried where the truth is known: segmenters that have
-not seen some of the key frames learn from labels made without those, and are tested on them.
+The segmenter is trained further on the key frames and on the confident pseudo-labels of the frames around
+them. Whether that helps is measured on key frames: held-out segmenters are trained on pseudo-labels that were
+computed without some of the key frames, and are tested on those.
 """
 
 from __future__ import annotations
@@ -12,57 +12,65 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
-from warprefine.core.protocols import Segmenter
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset
-from warprefine.evaluation.confusion import mean_iou
 from warprefine.io.atomic import copy_file, write_text
 from warprefine.io.images import read_gray, read_labels, write_labels
 from warprefine.io.run import RunFolder
-from warprefine.jobs.prepare import Preparation
-from warprefine.jobs.prepare_plus import PlusPreparation
+from warprefine.jobs.context import RunContext
+from warprefine.jobs.labellers import two_sided_labeller
+from warprefine.jobs.networks import Networks
+from warprefine.metrics.confusion import mean_iou
 from warprefine.propagation.methods import PLUS
-from warprefine.propagation.schedule import plan
-from warprefine.propagation.writer import Job, propagate
-from warprefine.training.samples import LabelledFrame, Samples
+from warprefine.propagation.run import Job, propagate
+from warprefine.propagation.two_sided.label import TwoSidedLabeller
+from warprefine.propagation.units import stepwise_units
+from warprefine.training.data.samples import LabelledFrame, Samples
 from warprefine.training.segmenter import confusion_over
-from warprefine.training.teachers import train_further
+from warprefine.training.teachers import LABELLER, Teachers, fold_name
 
 log = logging.getLogger(__name__)
 
 
-def adapt(preparation: Preparation, *, horizon: int) -> None:
-    """Make the segmenters of the last round, where the recipe asks for more than one and they are not there.
+def train_in_rounds(context: RunContext) -> None:
+    """Train the segmenters of the last round, if the recipe has several rounds and they are missing.
 
-    What the rounds before it made lies in ROUND/rounds/NUMBER, each a run folder of its own. If learning
-    from made labels does not help, the last round takes over what the one before it had.
+    The results of earlier rounds lie in ROUND/rounds/NUMBER, each a run folder of its own. If pseudo-labels
+    do not help, the last round takes over the weights of the one before it. A segmenter that the user
+    supplies is not trained, so there is one round.
     """
-    run, rounds = preparation.run, preparation.recipe.plus.rounds
-    if rounds == 1:
+    run, rounds = context.run, context.recipe.plus.rounds
+    if rounds.count == 1:
         return
-    folder = _round_before(run.root, rounds)
-    if run.checkpoint_path("segmenter").exists():
+    if context.parts.segmenter is not None:
+        log.warning(
+            "the segmenter %s is used as it is, so rounds = %d changes nothing",
+            context.parts.segmenter.name,
+            rounds.count,
+        )
+        return
+    folder = _round_before(run.root, rounds.count)
+    if run.checkpoint_path(LABELLER).exists():
         if not folder.exists():
             log.warning(
                 "%s: has a segmenter already, so rounds = %d changes nothing; begin in a new folder",
                 run.root,
-                rounds,
+                rounds.count,
             )
         return
-    earlier = _earlier(preparation, folder)
-    adapt(earlier, horizon=horizon)
-    job = earlier.job(horizon=horizon, methods=(PLUS,))
-    confident = preparation.recipe.plus.confident
-    made = _made(replace(job, plus=PlusPreparation(preparation=earlier).job()), earlier.run, confident)
+    earlier = _earlier(context, folder)
+    train_in_rounds(earlier)
+    networks = Networks(earlier)
+    labeller = two_sided_labeller(networks, (PLUS,))
+    pseudo_labels = _confident_labels(earlier, labeller, earlier.run, earlier.dataset)
     drafts = RunFolder(earlier.run.root / "adapted", cache=run.cache)
-    before, after = _try_out(earlier, drafts, horizon=horizon)
+    before, after = _try_out(networks, drafts)
     helps = after > before
     log.info(
-        "held-out key frames: mIoU %.2f %% before, %.2f %% after learning from made labels; %s",
+        "held-out key frames: mIoU %.2f %% before, %.2f %% after learning from pseudo-labels; %s",
         100 * before,
         100 * after,
         "used" if helps else "not used",
@@ -73,15 +81,15 @@ def adapt(preparation: Preparation, *, horizon: int) -> None:
     )
     chosen = drafts if helps else earlier.run
     if helps:
-        _learn(earlier, drafts, "segmenter", earlier.teachers.key_frames, made)
+        _learn(networks, drafts, LABELLER, networks.teachers.key_frames, pseudo_labels)
     weights = sorted((chosen.root / "checkpoints").glob("*.safetensors"))
-    # "segmenter" comes last: it says that all are there.
-    for path in sorted(weights, key=lambda path: path.stem == "segmenter"):
+    # The labelling segmenter comes last: its presence means that all are there.
+    for path in sorted(weights, key=lambda path: path.stem == LABELLER):
         copy_file(path, run.root / "checkpoints" / path.name)
 
 
 def first_round(root: Path, rounds: int) -> Path:
-    """Return the run folder of the first of `rounds`: segmenters that are there already belong into that."""
+    """Return the run folder of the first of `rounds`, where existing segmenters belong."""
     return root if rounds == 1 else first_round(_round_before(root, rounds), rounds - 1)
 
 
@@ -89,64 +97,61 @@ def _round_before(root: Path, rounds: int) -> Path:
     return root / "rounds" / str(rounds - 1)
 
 
-def _earlier(preparation: Preparation, folder: Path) -> Preparation:
-    """Return the preparation of the round before, in a folder of its own."""
-    recipe = preparation.recipe
-    plus = recipe.plus.model_copy(update={"rounds": recipe.plus.rounds - 1})
-    run = RunFolder(folder, cache=preparation.run.cache)
-    return replace(
-        preparation,
-        teachers=replace(preparation.teachers, run=run),
-        recipe=recipe.model_copy(update={"plus": plus}),
-    )
+def _earlier(context: RunContext, folder: Path) -> RunContext:
+    """Return the context of the round before, in a folder of its own."""
+    fewer = context.recipe.changed(("plus", "rounds", "count"), context.recipe.plus.rounds.count - 1)
+    return replace(context, run=RunFolder(folder, cache=context.run.cache), recipe=fewer)
 
 
-def _try_out(earlier: Preparation, drafts: RunFolder, *, horizon: int) -> tuple[float, float]:
-    """Return the mIoU of segmenters on key frames that they have not seen, before and after learning."""
-    teachers = earlier.teachers
-    size = len(teachers.dataset.classes) + 1
+def _try_out(networks: Networks, drafts: RunFolder) -> tuple[float, float]:
+    """Return the mIoU of held-out segmenters on hidden key frames, before and after self-training."""
+    context, teachers = networks.context, networks.teachers
+    size = len(context.dataset.classes) + 1
     confusion = {"before": np.zeros((size, size), np.int64), "after": np.zeros((size, size), np.int64)}
     for fold in range(teachers.recipe.folds):
-        seen = teachers.outside_fold(fold)
-        hidden = [member for member in teachers.key_frames if member not in seen]
-        if not seen or not hidden:
+        shown = teachers.outside_fold(fold)
+        hidden = [member for member in teachers.key_frames if member not in shown]
+        if not shown or not hidden:
             continue
-        name = f"segmenter-fold{fold}"
-        models = earlier.honest_models(hidden[0].video, hidden[0].frame)
-        shown = _only(teachers.dataset, seen)
-        plus = PlusPreparation(preparation=earlier).job_of_votes(models)
-        job = replace(earlier.job(horizon=horizon, methods=()), dataset=shown, methods=(PLUS,), plus=plus)
-        made = _made(job, RunFolder(drafts.root / name, cache=drafts.cache), earlier.recipe.plus.confident)
-        _learn(earlier, drafts, name, seen, made)
-        learned = earlier.load(drafts.checkpoint_path(name))
+        name = fold_name(fold)
+        before = networks.held_out(fold)
+        # Both sides and the segmenter vote: no refiner exists that is held out too.
+        voting = TwoSidedLabeller(
+            models=networks.models("two-sided", before),
+            recipe=context.recipe.plus,
+            refiner_fingerprint="votes",
+        )
+        labelled = RunFolder(drafts.root / name, cache=drafts.cache)
+        pseudo_labels = _confident_labels(context, voting, labelled, _only(context.dataset, shown))
+        _learn(networks, drafts, name, shown, pseudo_labels)
+        after = networks.load_segmenter(drafts.checkpoint_path(name))
         samples = Samples(hidden)
-        for when, asked in (("before", models), ("after", learned)):
-            segmenter = cast(Segmenter, asked.segmenter)
+        for when, (segmenter, _) in (("before", before), ("after", after)):
             confusion[when] += confusion_over(segmenter, samples, range(len(samples)))
-    before, after = (float(np.nan_to_num(mean_iou(counts))) for counts in confusion.values())
-    return before, after
+    miou_before, miou_after = (float(np.nan_to_num(mean_iou(counts))) for counts in confusion.values())
+    return miou_before, miou_after
 
 
 def _learn(
-    earlier: Preparation,
+    networks: Networks,
     drafts: RunFolder,
     name: str,
     key_frames: Sequence[LabelledFrame],
-    made: Sequence[LabelledFrame],
+    pseudo_labels: Sequence[LabelledFrame],
 ) -> None:
-    train_further(
-        replace(earlier.teachers, run=drafts),
+    context = networks.context
+    teachers: Teachers = replace(networks.teachers, run=drafts)
+    teachers.train_on_pseudo_labels(
         name,
-        start=earlier.run.checkpoint_path(name),
+        start=context.run.checkpoint_path(name),
         key_frames=key_frames,
-        made=made,
-        made_share=earlier.recipe.plus.made_share,
-        progress=earlier.progress,
+        pseudo_labels=pseudo_labels,
+        share=context.recipe.plus.rounds.pseudo_label_share,
     )
 
 
 def _only(dataset: Dataset, shown: Sequence[LabelledFrame]) -> Dataset:
-    """Leave out all key frames but some."""
+    """Return the data set with no other key frames than these."""
     keys = {(member.video.name, member.frame) for member in shown}
     videos = [
         replace(video, labels={k: path for k, path in video.labels.items() if (video.name, k) in keys})
@@ -155,16 +160,19 @@ def _only(dataset: Dataset, shown: Sequence[LabelledFrame]) -> Dataset:
     return replace(dataset, videos=tuple(video for video in videos if video.labels))
 
 
-def _made(job: Job, run: RunFolder, confident: float) -> list[LabelledFrame]:
-    """Label frames, and return them with VOID where labels are less than `confident`."""
-    propagate(job, run)
+def _confident_labels(
+    context: RunContext, labeller: TwoSidedLabeller, run: RunFolder, dataset: Dataset
+) -> list[LabelledFrame]:
+    """Label frames, and return them with VOID where the confidence is too low."""
+    horizon, confident = context.horizon, context.recipe.plus.rounds.confident
+    propagate(Job(dataset=dataset, horizon=horizon, labellers=(labeller,)), run)
     members = []
-    for video in job.dataset.videos:
-        for frame in (frame for unit in plan(video, job.horizon) for frame in unit.frames):
+    for video in dataset.videos:
+        for frame in (frame for unit in stepwise_units(video, horizon) for frame in unit.frames):
             stem = video.stems[frame]
             path = run.root / "confident" / video.name / f"{stem}.png"
-            labels = read_labels(run.labels_path(PLUS, video.name, stem), job.dataset.classes)
+            labels = read_labels(run.labels_path(PLUS, video.name, stem), dataset.classes)
             confidence = read_gray(run.confidence_path(PLUS, video.name, stem))
-            write_labels(path, labels.masked_fill(confidence < confident, VOID), job.dataset.classes)
-            members.append(LabelledFrame(video=video, frame=frame, classes=job.dataset.classes, labels=path))
+            write_labels(path, labels.masked_fill(confidence < confident, VOID), dataset.classes)
+            members.append(LabelledFrame(video=video, frame=frame, classes=dataset.classes, labels=path))
     return members

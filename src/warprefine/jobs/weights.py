@@ -1,4 +1,4 @@
-"""Take published weights over: check every tensor, store them as safetensors with a card."""
+"""Import published weights: check every tensor, store them as safetensors with a card."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from warprefine.core.errors import CheckpointError, cut
+from warprefine.core.errors import CheckpointError, shorten
 from warprefine.core.names import look_up
 from warprefine.datasets.cityscapes_labels import CITYSCAPES_LABELS
 from warprefine.io.checkpoints import Card, save_checkpoint
@@ -29,7 +29,7 @@ from warprefine.segmentation.resnext import RESNETS, DilatedResNet
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """Published weights in one of our networks, and what its card says of it."""
+    """Published weights, loaded into a network, and the entries of its card."""
 
     part: str
     network: nn.Module
@@ -44,18 +44,18 @@ def import_weights(
     """Read a published checkpoint, check it and write it to `out`; return its card.
 
     Args:
-        name: What it holds: one of `IMPORTERS`.
-        class_names: The classes that it scores; those of Cityscapes where it scores 19 and none are given.
-        licence: On which terms the weights may be used; what their makers are known to say, if empty.
+        name: Network that it holds: one of `IMPORTERS`.
+        class_names: Classes that it scores; those of Cityscapes where it scores 19 and none are given.
+        licence: Licence of the weights; if empty, that of `LICENCES`.
 
     Raises:
-        RecipeError: `name` is not known.
-        CheckpointError: The file is damaged or runs code, a tensor is missing, left over or of another
-            shape, or the number of classes is another one.
+        RecipeError: `name` is not one of `IMPORTERS`.
+        CheckpointError: The file is damaged or contains code, a tensor is missing, left over or of another
+            shape, or the number of class names differs from that of the scores.
     """
     importer = look_up(IMPORTERS, name, what="published network")
     if out.suffix != ".safetensors":
-        raise CheckpointError(f"{out} does not end in .safetensors, which is what is written; name another")
+        raise CheckpointError(f"{out} does not end in .safetensors, the format that is written; name another")
     published = read_published(source)
     try:
         imported = importer(published)
@@ -103,9 +103,9 @@ def _hrnet(published: Mapping[str, Tensor]) -> Imported:
 
 
 def _hrnet_size(published: Mapping[str, Tensor], prefix: str) -> tuple[str, HRNetSize]:
-    """Tell the size of an HRNet from the names and shapes of its weights."""
+    """Return the size of an HRNet from the names and shapes of its weights."""
     first = f"{prefix}stage2.0.branches.0."
-    found = HRNetSize(
+    own = HRNetSize(
         width=len(_tensor(published, f"{first}0.conv1.weight")),
         bottlenecks=_count(published, f"{prefix}layer1."),
         units=(
@@ -116,9 +116,9 @@ def _hrnet_size(published: Mapping[str, Tensor], prefix: str) -> tuple[str, HRNe
         blocks=_count(published, first),
     )
     for name, size in HRNETS.items():
-        if size == found:
+        if size == own:
             return name, size
-    raise CheckpointError(f"the HRNet has the size {found}, expected one of {', '.join(HRNETS)}")
+    raise CheckpointError(f"the HRNet has the size {own}, expected one of {', '.join(HRNETS)}")
 
 
 def _dilated(published: Mapping[str, Tensor], *, network: str, scores: str) -> Imported:
@@ -178,8 +178,8 @@ def _sdcnet(published: Mapping[str, Tensor]) -> Imported:
 
 
 _HRNET_CLASSIFIER = ("incre_modules.", "downsamp_modules.", "final_layer.", "classifier.", "last_layer.")
-"""What an HRNet has on top while it learns from ImageNet."""
-_MINE = "not known here: ask where the file comes from"
+"""Prefixes of the weights of an HRNet's ImageNet classifier."""
+_UNKNOWN_LICENCE = "not known here: ask where the file comes from"
 IMPORTERS: dict[str, Callable[[Mapping[str, Tensor]], Imported]] = {
     "hrnet-ocr": _hrnet_ocr,
     "hrnet": _hrnet,
@@ -192,28 +192,30 @@ IMPORTERS: dict[str, Callable[[Mapping[str, Tensor]], Imported]] = {
     "flownet2": _flownet2,
     "sdcnet": _sdcnet,
 }
-"""What can be imported; sizes are told from the weights themselves."""
+"""Importers of published networks by name; sizes are inferred from the weights."""
 LICENCES = {
-    **dict.fromkeys(IMPORTERS, _MINE),
+    **dict.fromkeys(IMPORTERS, _UNKNOWN_LICENCE),
     "raft": "BSD-3-Clause, as RAFT's authors release their weights",
     "lite0": "Apache-2.0, as EfficientNet's authors release their weights",
-    "hrnet-ocr": f"{_MINE}; weights trained on Cityscapes or Mapillary are for research alone",
-    "sdcnet": f"{_MINE}; the released weights are CC BY-NC-SA 4.0, not for commercial use",
+    "hrnet-ocr": f"{_UNKNOWN_LICENCE}; weights trained on Cityscapes or Mapillary are for research alone",
+    "sdcnet": f"{_UNKNOWN_LICENCE}; the released weights are CC BY-NC-SA 4.0, not for commercial use",
 }
+"""Licence of the published weights of each importer."""
 
 
 def _tensor(published: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in published:
         raise CheckpointError(
-            f"there is no tensor {name} among {cut(sorted(published))}; is this another network, --as which?"
+            f"there is no tensor {name} among {shorten(sorted(published))}; "
+            "if this is another network, name it with --as"
         )
     return published[name]
 
 
 def _count(published: Mapping[str, Tensor], prefix: str) -> int:
-    """Count the numbers that follow a prefix in the names of the weights."""
+    """Count the different numbers that follow a prefix in the names of the weights."""
     numbered = re.compile(rf"{re.escape(prefix)}(\d+)\.")
-    return len({found[1] for found in map(numbered.match, published) if found})
+    return len({match[1] for match in map(numbered.match, published) if match})
 
 
 def _without(published: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:

@@ -1,4 +1,9 @@
-"""Estimate motion; look a motion estimator up by its name."""
+"""Optical flow estimators by name.
+
+Example:
+    >>> sorted(MOTIONS)
+    ['dis-fast', 'dis-fine', 'dis-medium', 'dis-ultrafast']
+"""
 
 from __future__ import annotations
 
@@ -13,3 +18,8 @@ MOTIONS: dict[str, Callable[[], MotionEstimator]] = {
     "dis-fast": lambda: DISFlow("fast"),
     "dis-ultrafast": lambda: DISFlow("ultrafast"),
 }
+"""Motion estimators that need no weights, by the name that recipes use: DIS optical flow, slowest first.
+
+"dis-fine" is tuned for thin structures, down to full resolution; "dis-medium", "dis-fast" and
+"dis-ultrafast" are OpenCV's presets. Networks with weights are loaded by `motion.loading.load_motion`.
+"""

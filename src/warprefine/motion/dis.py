@@ -1,4 +1,4 @@
-"""Estimate motion by DIS optical flow (Kroeger et al., ECCV 2016): no weights, milliseconds on a CPU."""
+"""DIS optical flow (Kroeger et al., ECCV 2016): dense inverse search, no weights, milliseconds on a CPU."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Preset = Literal["ultrafast", "fast", "medium", "fine"]
 
 
 def _fine() -> cv2.DISOpticalFlow:
-    """Return DIS for thin things: small patches down to the full resolution, and hardly any smoothing.
+    """Return DIS for thin structures: small patches down to full resolution, and hardly any smoothing.
 
-    Chosen on CamVid for how well labels are carried over five frames; further rounds of the variational
-    refinement take time and bring nothing. See "Motion" in docs/networks.md.
+    Chosen on CamVid by the quality of labels propagated over five frames; further iterations of the
+    variational refinement cost time and gain nothing. See "Motion" in docs/networks.md.
     """
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow.setFinestScale(0)
@@ -39,12 +39,20 @@ _PRESETS: dict[Preset, Callable[[], cv2.DISOpticalFlow]] = {
     "fine": _fine,
 }
 SMALLEST_SIDE = 32
-"""OpenCV's own presets end their search on a picture of a quarter of the size, in patches of 8 pixels;
-OpenCV crashes where that picture is smaller than a patch."""
+"""OpenCV's own presets end their search at a quarter of the resolution, in patches of 8 pixels; OpenCV
+crashes where the image of that resolution is smaller than a patch."""
 
 
 class DISFlow:
-    """OpenCV's DIS flow behind the `MotionEstimator` protocol: one of its presets, or "fine"."""
+    """OpenCV's DIS optical flow as a `MotionEstimator`: one of its presets, or "fine".
+
+    Example:
+        >>> y, x = torch.arange(64.0)[:, None], torch.arange(68.0)
+        >>> image = (60 * ((y / 5).sin() + (x / 4).sin()) + 128).byte().expand(1, 3, 64, 68)
+        >>> frame_a, frame_b = image[..., 4:], image[..., 2:-2]  # moves right by 2 pixels
+        >>> DISFlow("medium")(frame_b, frame_a)[0, 0].median().round()
+        tensor(-2.)
+    """
 
     def __init__(self, preset: Preset = "medium") -> None:
         self.name = f"dis-{preset}"
@@ -58,20 +66,20 @@ class DISFlow:
         """
         return self._estimate(frame_b, frame_a, [None] * len(frame_b))
 
-    def improve(self, frame_b: Frames, frame_a: Frames, flow_ba: Flow) -> Flow:
-        """Return `flow_ba` as it is found by a search that begins from another, which stays as it is.
+    def refine_flow(self, frame_b: Frames, frame_a: Frames, flow_ba: Flow) -> Flow:
+        """Return `flow_ba`, searched from an initial flow, which is not modified.
 
-        Motion too large to be found from nothing is found from a flow that is nearly right.
+        Motion too large to be found from zero flow is found from an approximate one.
 
         Raises:
             FrameError: A side is below 32 pixels.
         """
-        # OpenCV writes into the flow that it begins from.
-        begins = [np.array(flow.transpose(1, 2, 0), order="C") for flow in flow_ba.cpu().numpy()]
-        return self._estimate(frame_b, frame_a, begins)
+        # OpenCV writes into its initial flow.
+        initial = [np.array(flow.transpose(1, 2, 0), order="C") for flow in flow_ba.cpu().numpy()]
+        return self._estimate(frame_b, frame_a, initial)
 
     def _estimate(
-        self, frame_b: Frames, frame_a: Frames, begins: Sequence[NDArray[np.float32] | None]
+        self, frame_b: Frames, frame_a: Frames, initial: Sequence[NDArray[np.float32] | None]
     ) -> Flow:
         h, w = frame_b.shape[-2:]
         if min(h, w) < SMALLEST_SIDE:
@@ -80,8 +88,8 @@ class DISFlow:
                 "use larger frames"
             )
         flows = [
-            self._flow.calc(_grey(b), _grey(a), begin)
-            for b, a, begin in zip(frame_b.cpu().numpy(), frame_a.cpu().numpy(), begins, strict=True)
+            self._flow.calc(_grey(b), _grey(a), flow)
+            for b, a, flow in zip(frame_b.cpu().numpy(), frame_a.cpu().numpy(), initial, strict=True)
         ]
         stacked = np.stack(flows).astype(np.float32, copy=False).transpose(0, 3, 1, 2)
         return torch.from_numpy(np.ascontiguousarray(stacked)).to(frame_b.device)

@@ -1,7 +1,7 @@
-"""Estimate large and small motion with FlowNet2 (Ilg et al., CVPR 2017): five networks, one flow.
+"""FlowNet2 (Ilg et al., CVPR 2017): optical flow of large and small motion from five stacked networks.
 
-One network compares features, two more refine its flow on warped frames, a fourth looks for small
-motion, and a fifth fuses both. Their flows are stored in units of 20 pixels or of 1/20 pixel.
+FlowNetC correlates features, two FlowNetS refine its flow on warped frames, FlowNetSD estimates small
+displacements, and a fusion network combines both. Flows are in units of 20 pixels or of 1/20 pixel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from warprefine.ops.resize import pad_to_multiple
 
 _FLOW_UNIT_PX = 20
 _FINEST = 2
-"""Level of the finest flow of each network but the fusion; it is enlarged four times."""
+"""Level of the finest flow of each network but the fusion; it is upsampled four times."""
 _COARSE_HALF = {level: (Conv(c, 3, 2), Conv(c)) for level, c in {4: 512, 5: 512, 6: 1024}.items()}
 _SKIPS = {2: 128, 3: 256, 4: 512, 5: 512, 6: 1024}
 _UPS = {2: 64, 3: 128, 4: 256, 5: 512}
@@ -44,28 +44,28 @@ _PUBLISHED = {
 
 
 class FlowNetC(nn.Module):
-    """Compare the features of two frames, each with its own surroundings in the other."""
+    """FlowNetC: correlate each pixel's features with its neighbourhood in the other frame, decode flow."""
 
     def __init__(self) -> None:
         super().__init__()
         self.siamese = Encoder(3, {1: (Conv(64, 7, 2),), 2: (Conv(128, 5, 2),), 3: (Conv(256, 5, 2),)})
         self.redirect = LeakyConv(256, 32, 1)
-        # Level 3 goes on at its own stride, with what is found in both frames.
+        # Level 3 continues at its own stride, from the features of both frames.
         self.merge = LeakyConv(441 + 32, 256)
         self.encoder = Encoder(256, _COARSE_HALF)
         self.decoder = FlowDecoder(_SKIPS, _UPS, smoothed=False, bias=True)
 
     def forward(self, frames: Float[Tensor, "b 6 h w"]) -> dict[int, Tensor]:
         """Return flows at levels 6 to 2, in units of 20 pixels, of frame b and frame a side by side."""
-        found_b, found_a = self.siamese(frames[:, :3]), self.siamese(frames[:, 3:])
-        cost = functional.leaky_relu(correlation(found_b[3], found_a[3]), 0.1)
-        merged = self.merge(torch.cat((self.redirect(found_b[3]), cost), dim=1))
-        flows: dict[int, Tensor] = self.decoder({2: found_b[2], 3: merged, **self.encoder(merged)})
+        features_b, features_a = self.siamese(frames[:, :3]), self.siamese(frames[:, 3:])
+        cost = functional.leaky_relu(correlation(features_b[3], features_a[3]), 0.1)
+        merged = self.merge(torch.cat((self.redirect(features_b[3]), cost), dim=1))
+        flows: dict[int, Tensor] = self.decoder({2: features_b[2], 3: merged, **self.encoder(merged)})
         return flows
 
 
 class FlowNetS(nn.Module):
-    """Refine a flow, seeing both frames, the warped one, the flow and what is still wrong."""
+    """FlowNetS: refine a flow from both frames, the warped frame, the flow and the remaining error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class FlowNetS(nn.Module):
         self.encoder = Encoder(12, {**fine_half, **_COARSE_HALF})
         self.decoder = FlowDecoder(_SKIPS, _UPS, smoothed=False, bias=False)
 
-    def forward(self, evidence: Float[Tensor, "b 12 h w"]) -> dict[int, Tensor]:
+    def forward(self, inputs: Float[Tensor, "b 12 h w"]) -> dict[int, Tensor]:
         """Return flows at levels 6 to 2, in units of 20 pixels."""
-        flows: dict[int, Tensor] = self.decoder(self.encoder(evidence))
+        flows: dict[int, Tensor] = self.decoder(self.encoder(inputs))
         return flows
 
 
 class FlowNetSD(nn.Module):
-    """Look for small motion: small kernels, and a first level at full resolution."""
+    """FlowNetSD for small displacements: small kernels, and a first level at full resolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class FlowNetSD(nn.Module):
 
 
 class FlowNetFusion(nn.Module):
-    """Choose between large and small motion, at full resolution."""
+    """Fusion network: combine the flows of large and of small displacements at full resolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,17 +108,17 @@ class FlowNetFusion(nn.Module):
         self.encoder = Encoder(11, levels)
         self.decoder = FlowDecoder({0: 64, 1: 128, 2: 128}, {0: 16, 1: 32}, smoothed=True, bias=True)
 
-    def forward(self, evidence: Float[Tensor, "b 11 h w"]) -> dict[int, Tensor]:
+    def forward(self, inputs: Float[Tensor, "b 11 h w"]) -> dict[int, Tensor]:
         """Return flows at levels 2 to 0, in pixels of the full resolution."""
-        flows: dict[int, Tensor] = self.decoder(self.encoder(evidence))
+        flows: dict[int, Tensor] = self.decoder(self.encoder(inputs))
         return flows
 
 
 class FlowNet2(nn.Module):
-    """The whole of FlowNet2.
+    """FlowNet2: FlowNetC, two FlowNetS, FlowNetSD and their fusion.
 
     Args:
-        align_corners: How two of the flows are enlarged. The released code says nothing, which meant
+        align_corners: How two of the flows are upsampled. The released code leaves it unset, which meant
             True up to PyTorch 0.3, with which it was written, and has meant False since.
     """
 
@@ -147,36 +147,36 @@ class FlowNet2(nn.Module):
         both = (both - both.mean(dim=(2, 3, 4), keepdim=True)) / 255
         b, a = both.unbind(dim=2)
         pair = torch.cat((b, a), dim=1)
-        flow = self._smoothly(self.compare(pair)[_FINEST]) * _FLOW_UNIT_PX
-        flow = self._smoothly(self.refine_first(_evidence(b, a, flow))[_FINEST]) * _FLOW_UNIT_PX
-        # The last two enlargements repeat pixels, as published.
-        large = _blockwise(self.refine_second(_evidence(b, a, flow))[_FINEST]) * _FLOW_UNIT_PX
-        small = _blockwise(self.small_motion(pair)[_FINEST]) / _FLOW_UNIT_PX
+        flow = self._upsample_bilinear(self.compare(pair)[_FINEST]) * _FLOW_UNIT_PX
+        flow = self._upsample_bilinear(self.refine_first(_stack_inputs(b, a, flow))[_FINEST]) * _FLOW_UNIT_PX
+        # The last two are upsampled by repeating pixels, as published.
+        large = _upsample_nearest(self.refine_second(_stack_inputs(b, a, flow))[_FINEST]) * _FLOW_UNIT_PX
+        small = _upsample_nearest(self.small_motion(pair)[_FINEST]) / _FLOW_UNIT_PX
         lengths = [channel_norm(small), channel_norm(large)]
-        misses = [channel_norm(b - resample2d(a, flow)) for flow in (small, large)]
-        fused: Tensor = self.fuse(torch.cat((b, small, large, *lengths, *misses), dim=1))[0]
+        errors = [channel_norm(b - resample2d(a, flow)) for flow in (small, large)]
+        fused: Tensor = self.fuse(torch.cat((b, small, large, *lengths, *errors), dim=1))[0]
         return fused
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Take weights under the names of the published checkpoint, without batch normalisation.
+        """Load weights under the names of the published checkpoint, without batch normalisation.
 
         Raises:
             CheckpointError: A weight is missing, left over or of another shape.
         """
         load_renamed(self, published, _published_name, name="FlowNet2")
 
-    def _smoothly(self, flow: Tensor) -> Tensor:
+    def _upsample_bilinear(self, flow: Tensor) -> Tensor:
         return functional.interpolate(
             flow, scale_factor=2**_FINEST, mode="bilinear", align_corners=self.align_corners
         )
 
 
 class FlowNet2Flow:
-    """FlowNet2 behind the `MotionEstimator` protocol: frames of any size.
+    """FlowNet2 as a `MotionEstimator`, for frames of any size.
 
     Args:
-        network: The network, with its weights, where it is to run.
-        name: A name of these very weights; it is part of the cache's key.
+        network: The network with its weights, on the device that it computes on; set to evaluation mode.
+        name: Identifies these weights; it is part of the cache's key.
     """
 
     def __init__(self, network: FlowNet2, *, name: str) -> None:
@@ -185,7 +185,7 @@ class FlowNet2Flow:
 
     @torch.inference_mode()
     def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
-        """Return `flow_ba`, (b, 2, h, w) in pixels; the last row and column stand for what lies beyond."""
+        """Return `flow_ba`, (b, 2, h, w) in pixels; frames are padded by their last row and column."""
         h, w = frame_b.shape[-2:]
         device = device_of(self._network)
         b, a = (pad_to_multiple(frame.to(device).float(), STRIDE) for frame in (frame_b, frame_a))
@@ -193,15 +193,15 @@ class FlowNet2Flow:
         return flow.contiguous().to(frame_b.device)
 
 
-def _blockwise(flow: Tensor) -> Tensor:
+def _upsample_nearest(flow: Tensor) -> Tensor:
     return functional.interpolate(flow, scale_factor=2**_FINEST, mode="nearest")
 
 
-def _evidence(frame_b: Tensor, frame_a: Tensor, flow_ba: Tensor) -> Tensor:
-    """Show what a flow explains: both frames, a warped to b, the flow and the remaining difference."""
+def _stack_inputs(frame_b: Tensor, frame_a: Tensor, flow_ba: Tensor) -> Tensor:
+    """Return the inputs of FlowNetS: both frames, a warped to b, the flow and the brightness error."""
     warped = resample2d(frame_a, flow_ba)
-    miss = channel_norm(frame_b - warped)
-    return torch.cat((frame_b, frame_a, warped, flow_ba / _FLOW_UNIT_PX, miss), dim=1)
+    error = channel_norm(frame_b - warped)
+    return torch.cat((frame_b, frame_a, warped, flow_ba / _FLOW_UNIT_PX, error), dim=1)
 
 
 def _published_name(own: str) -> str:
@@ -209,5 +209,5 @@ def _published_name(own: str) -> str:
     network, _, rest = own.partition(".")
     first, _, kind = rest.rpartition(".")
     special = {"redirect": "conv_redir.0", "merge": "conv3_1.0"}
-    theirs = f"{special[first]}.{kind}" if first in special else published_name(rest)
-    return f"{_PUBLISHED[network]}.{theirs}"
+    name = f"{special[first]}.{kind}" if first in special else published_name(rest)
+    return f"{_PUBLISHED[network]}.{name}"

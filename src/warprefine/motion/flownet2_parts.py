@@ -1,7 +1,7 @@
-"""Build what FlowNet2 and SDC-Net share: convolutions by level, and the names of their published weights.
+"""Building blocks of FlowNet2 and SDC-Net: convolutions by level, and the names of their published weights.
 
-Level n of a network works at stride 2^n. The modules of a level are found under its number, which is
-also how the published weights name them.
+Level n of a network has stride 2^n. The modules of a level are stored under its number, as in the
+names of the published weights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NEGATIVE_SLOPE = 0.1
 
 
 class Conv(NamedTuple):
-    """The settings of one convolution."""
+    """Settings of one convolution."""
 
     channels: int
     kernel: int = 3
@@ -28,7 +28,7 @@ class Conv(NamedTuple):
 
 
 class LeakyConv(nn.Conv2d):
-    """A convolution that keeps the size (at stride 1) and a leaky rectifier."""
+    """Convolution with "same" padding and a leaky ReLU."""
 
     def __init__(self, channels_in: int, channels: int, kernel: int = 3, *, stride: int = 1) -> None:
         super().__init__(channels_in, channels, kernel, stride, kernel // 2)
@@ -38,15 +38,15 @@ class LeakyConv(nn.Conv2d):
         return functional.leaky_relu(super().forward(x), _NEGATIVE_SLOPE)
 
 
-class Doubling(nn.ConvTranspose2d):
-    """A transposed convolution that doubles height and width, without a rectifier."""
+class Deconv(nn.ConvTranspose2d):
+    """Transposed convolution that doubles height and width, without an activation."""
 
     def __init__(self, channels_in: int, channels: int, *, bias: bool = True) -> None:
         super().__init__(channels_in, channels, 4, 2, 1, bias=bias)
 
 
-class LeakyDoubling(Doubling):
-    """A transposed convolution that doubles height and width, and a leaky rectifier."""
+class LeakyDeconv(Deconv):
+    """Transposed convolution that doubles height and width, and a leaky ReLU."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Transform (b, channels_in, h, w) to (b, channels, 2h, 2w)."""
@@ -54,7 +54,7 @@ class LeakyDoubling(Doubling):
 
 
 class Encoder(nn.Module):
-    """Convolutions level by level, finest first.
+    """Encoder: convolutions level by level, finest first.
 
     Args:
         channels_in: Channels of the input.
@@ -72,24 +72,25 @@ class Encoder(nn.Module):
             self.levels[str(level)] = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """Return what each level makes of (b, channels_in, h, w)."""
-        found = {}
+        """Return the features of each level for (b, channels_in, h, w)."""
+        features = {}
         for level, layers in self.levels.items():
             x = layers(x)
-            found[int(level)] = x
-        return found
+            features[int(level)] = x
+        return features
 
 
 class FlowDecoder(nn.Module):
-    """Estimate flow at the coarsest level, then refine it level by level (Dosovitskiy et al., 2015).
+    """Coarse-to-fine flow decoder: estimate at the coarsest level, refine level by level (FlowNet, 2015).
 
-    Each level sees, in this order, the encoder's features, those from below and the flow from below.
+    After Dosovitskiy et al., ICCV 2015. Inputs of each level are, in this order, the encoder's features,
+    the upsampled features of the next coarser level and its upsampled flow.
 
     Args:
         skips: Channels of the encoder's features, by level; the coarsest level is included.
-        ups: Channels that come from below, by level; without the coarsest level.
-        smoothed: Whether a convolution without rectifier comes before each estimate but the first.
-        bias: Whether the doubling of the flow has a bias.
+        ups: Channels of the upsampled features, by level; without the coarsest level.
+        smoothed: Whether a convolution without activation precedes each estimate but the first.
+        bias: Whether the upsampling of the flow has a bias.
     """
 
     def __init__(
@@ -102,8 +103,8 @@ class FlowDecoder(nn.Module):
         self.predict = nn.ModuleDict({str(coarsest): nn.Conv2d(below, 2, 3, padding=1)})
         for level in sorted(ups, reverse=True):
             key, channels = str(level), ups[level]
-            self.up[key] = LeakyDoubling(below, channels)
-            self.upsample[key] = Doubling(2, 2, bias=bias)
+            self.up[key] = LeakyDeconv(below, channels)
+            self.upsample[key] = Deconv(2, 2, bias=bias)
             below = skips[level] + channels + 2
             if smoothed:
                 self.smooth[key] = nn.Conv2d(below, channels, 3, padding=1)

@@ -1,4 +1,4 @@
-"""Make a motion estimator from its name, or from a checkpoint that was trained or imported."""
+"""Load a motion estimator by its name, or from a checkpoint that was trained or imported."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.names import nearest_name
 from warprefine.core.protocols import MotionEstimator
-from warprefine.io.checkpoints import Card, fingerprint, load_weights, read_card
+from warprefine.io.checkpoints import Card, load_weights, read_card
+from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.motion import MOTIONS
 from warprefine.motion.flownet2 import FlowNet2, FlowNet2Flow
 from warprefine.motion.raft import RAFT, RAFTFlow
 from warprefine.motion.sdcnet import SDCNet
-from warprefine.motion.sdcnet_motion import SDCNetLooksBack, SDCNetMotion
+from warprefine.motion.sdcnet_motion import SDCNetMotion, SDCNetThreeFrameMotion
 
 _CPU = torch.device("cpu")
 
@@ -27,12 +28,16 @@ def load_motion(
     Args:
         named: A name in `MOTIONS`, or the path of a checkpoint.
         device: Where a network runs.
-        iterations: How often RAFT improves its flow.
-        start: What an imported SDC-Net improves, named likewise; one that was trained here says it itself.
+        iterations: Number of RAFT's refinement iterations.
+        start: Input motion of an imported SDC-Net, named likewise; one trained here records its own.
 
     Raises:
-        RecipeError: It is neither a name nor a file.
+        RecipeError: It is neither a name nor a checkpoint.
         CheckpointError: The file is damaged, or holds something else than motion.
+
+    Example:
+        >>> load_motion("dis-medium").name
+        'dis-medium'
     """
     if named in MOTIONS:
         return MOTIONS[named]()
@@ -45,7 +50,7 @@ def load_motion(
     card = read_card(path)
     if card.part != "motion":
         raise CheckpointError(f"{path} holds a {card.part} ({card.network}), expected motion; name another")
-    name = f"{card.network}-{fingerprint(path)}"
+    name = f"{card.network}-{fingerprint_of_file(path)}"
     match card.network:
         case "raft":
             raft = RAFT(**card.settings)
@@ -56,8 +61,10 @@ def load_motion(
             load_weights(path, flownet2)
             return FlowNet2Flow(flownet2.to(device), name=name)
         case "sdcnet":
-            begin = load_motion(card.recipe.get("input_motion", start), device=device, iterations=iterations)
-            return _sdcnet(path, card, f"{name}-{begin.name}", begin, device)
+            input_motion = load_motion(
+                card.recipe.get("input_motion", start), device=device, iterations=iterations
+            )
+            return _sdcnet(path, card, f"{name}-{input_motion.name}", input_motion, device)
     raise CheckpointError(
         f"{path} holds motion of the network {card.network}, expected raft, flownet2 or sdcnet; "
         "it was written by another version"
@@ -69,6 +76,6 @@ def _sdcnet(
 ) -> MotionEstimator:
     network = SDCNet(**card.settings)
     load_weights(path, network)
-    # Published weights, which carry no recipe of ours, were trained on pictures as OpenCV reads them.
-    make = SDCNetMotion if network.frame_count == 2 else SDCNetLooksBack
+    # Published weights, whose card holds no recipe, were trained on images as OpenCV reads them: BGR.
+    make = SDCNetMotion if network.frame_count == 2 else SDCNetThreeFrameMotion
     return make(network.to(device), start, name=name, blue_first=not card.recipe)

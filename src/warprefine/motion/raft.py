@@ -1,4 +1,4 @@
-"""Estimate motion with RAFT (Teed and Deng, ECCV 2020): compare all with all, improve step by step."""
+"""RAFT (Teed and Deng, ECCV 2020): optical flow from all-pairs correlation and iterative refinement."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from warprefine.ops.warp import source_points
 Size = Literal["large", "small"]
 _LAYOUTS = {"large": LARGE, "small": SMALL}
 SIZES: dict[str, Size] = {"raft-small": "small", "raft-sintel": "large", "raft-kitti": "large"}
-"""The published weights that are known here, and the network that each belongs to."""
+"""Published weights by name, and the size of the network that they belong to."""
 _SMALLEST_PX = CELL_PX * 2 ** (LEVELS - 1)
-"""A smaller picture would leave nothing of itself at the coarsest level."""
+"""Smaller frames would leave the coarsest level of the correlation pyramid empty."""
 
 
 class RAFT(nn.Module):
-    """The network, large (5.3 million weights) or small (1 million).
+    """RAFT, large (5.3 million weights) or small (1 million).
 
-    It is used as it was evaluated: one flow comes out, that of the last iteration.
+    Returns the flow of the last iteration alone, as in the paper's evaluation.
     """
 
     def __init__(self, size: Size) -> None:
@@ -58,7 +58,7 @@ class RAFT(nn.Module):
         Args:
             frame_b: Red, green and blue from 0 to 255.
             frame_a: Likewise.
-            iterations: How often the flow is improved, 1 or more; the paper takes 12 in training and
+            iterations: Number of refinement iterations, 1 or more; the paper uses 12 in training and
                 up to 32 in its evaluation.
         """
         h, w = frame_b.shape[-2:]
@@ -74,7 +74,7 @@ class RAFT(nn.Module):
 
     def _flow(self, b: Tensor, a: Tensor, *, iterations: int) -> Tensor:
         features_b, features_a = self.feature_encoder(torch.cat((b, a))).float().chunk(2)
-        # Comparisons decide where to look next; half precision would blur them.
+        # Each correlation determines the next look-up; half precision would blur it.
         with torch.autocast(b.device.type, enabled=False):
             pyramid = CorrelationPyramid(features_b, features_a, levels=LEVELS)
         hidden, context = self.context_encoder(b).split((self.layout.hidden, self.layout.context), dim=1)
@@ -90,23 +90,23 @@ class RAFT(nn.Module):
         return upsample_convex(flow, self.update.mask(hidden) / 4)
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Take the released weights, with or without the `module.` before their names.
+        """Load the released weights, with or without the prefix `module.` of their names.
 
         Raises:
             CheckpointError: A weight is missing, left over or of another shape.
         """
         plain = {name.removeprefix("module."): values for name, values in published.items()}
         rename = partial(published_name, gru_count=len(self.layout.gru_kernels))
-        load_renamed(self, _without_twins(plain), rename, name=f"RAFT ({self.size})")
+        load_renamed(self, _without_duplicates(plain), rename, name=f"RAFT ({self.size})")
 
 
 class RAFTFlow:
-    """RAFT behind the `MotionEstimator` protocol.
+    """RAFT as a `MotionEstimator`, computed under bfloat16 autocast.
 
     Args:
-        network: With its weights, on the device it is to work on; it is set to evaluation.
-        name: Keys the cache: name the weights and the iterations, as in "raft-sintel-12".
-        iterations: How often the flow is improved.
+        network: The network with its weights, on the device that it computes on; set to evaluation mode.
+        name: Key of the cache: names the weights and the iterations, as in "raft-sintel-12".
+        iterations: Number of refinement iterations.
     """
 
     def __init__(self, network: RAFT, *, name: str, iterations: int) -> None:
@@ -120,12 +120,12 @@ class RAFTFlow:
         b, a = frame_b.to(device).float(), frame_a.to(device).float()
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
             flow: Tensor = self._network(b, a, iterations=self._iterations)
-        # A copy made out here is an ordinary tensor, which may take part in a training.
+        # A copy outside of inference mode is an ordinary tensor, which training can use.
         return flow.clone(memory_format=torch.contiguous_format).to(frame_b.device)
 
 
 def read_raft(source: Path, name: str) -> RAFT:
-    """Build the network of published weights.
+    """Read published RAFT weights and build their network.
 
     Args:
         source: A folder with the released .pth files, or an archive (zip, wheel) that holds them.
@@ -138,7 +138,7 @@ def read_raft(source: Path, name: str) -> RAFT:
         raise CheckpointError(f"there are no RAFT weights {name!r}; choose one of {', '.join(SIZES)}")
     network = RAFT(SIZES[name])
     try:
-        with _opened(source, f"{name}.pth") as file:
+        with _open_entry(source, f"{name}.pth") as file:
             network.load_published(torch.load(file, map_location="cpu", weights_only=True))
     except (OSError, EOFError, BadZipFile, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
@@ -149,8 +149,8 @@ def read_raft(source: Path, name: str) -> RAFT:
 
 
 @contextmanager
-def _opened(source: Path, name: str) -> Iterator[IO[bytes]]:
-    """Open the file of that name in a folder or an archive."""
+def _open_entry(source: Path, name: str) -> Iterator[IO[bytes]]:
+    """Open the file of that name in a folder or an archive, at any depth."""
     if source.is_dir():
         with (source / name).open("rb") as file:
             yield file
@@ -163,19 +163,19 @@ def _opened(source: Path, name: str) -> Iterator[IO[bytes]]:
             yield packed
 
 
-def _without_twins(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out `norm3` of a shortcut, which the released files hold once more as `downsample.1`."""
-    twins = {name: name.replace(".norm3.", ".downsample.1.") for name in published if ".norm3." in name}
-    for name, twin in twins.items():
-        if twin in published and not torch.equal(published[name], published[twin]):
+def _without_duplicates(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop `norm3` of a shortcut, which the released files repeat as `downsample.1`."""
+    copies = {name: name.replace(".norm3.", ".downsample.1.") for name in published if ".norm3." in name}
+    for name, copy in copies.items():
+        if copy in published and not torch.equal(published[name], published[copy]):
             raise CheckpointError(
-                f"RAFT's weights {name} and {twin} differ, expected one and the same; "
-                f"take the file as it was released"
+                f"RAFT's weights {name} and {copy} differ, expected equal tensors; "
+                "take the file as it was released"
             )
-    return {name: values for name, values in published.items() if twins.get(name) not in published}
+    return {name: values for name, values in published.items() if copies.get(name) not in published}
 
 
 def _margins(h: int, w: int) -> tuple[int, int, int, int]:
-    """Return what to add on the left, right, top and bottom for whole cells, half on either side."""
+    """Return the padding on the left, right, top and bottom for whole cells, half on either side."""
     across, down = (max(-(-side // CELL_PX) * CELL_PX, _SMALLEST_PX) - side for side in (w, h))
     return across // 2, across - across // 2, down // 2, down - down // 2

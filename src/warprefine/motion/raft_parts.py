@@ -1,4 +1,4 @@
-"""Build the parts of RAFT that have weights: encoders, and the update of a flow (ECCV 2020)."""
+"""RAFT's layers with weights: feature and context encoder, and the update operator (ECCV 2020)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Norm = Callable[[int], nn.Module]
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What tells the large network from the small one; widths are numbers of channels.
+    """Widths and kernels of the large and the small network; widths are numbers of channels.
 
     `kernels` are those of a residual block, whose last convolution has the width of its stage and
     whose earlier ones have that width divided by `squeeze`. `gru_kernels` are (h, w), one recurrent
-    unit each. `mask` is the width of the up-sampling's hidden layer, 0 for bilinear up-sampling.
+    unit each. `mask` is the width of the upsampling's hidden layer, 0 for bilinear upsampling.
     """
 
     stem: int
@@ -84,7 +84,7 @@ def _conv(channels_in: int, channels: int, kernel: int, *, stride: int = 1) -> n
 
 
 class Residual(nn.Module):
-    """Convolutions whose result is added to their input; the first 3 × 3 one may halve the size."""
+    """Residual block; its first 3 × 3 convolution may halve the size."""
 
     def __init__(self, channels_in: int, channels: int, layout: Layout, norm: Norm, *, stride: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Describe each cell of 8 × 8 pixels of a picture by `channels` numbers."""
+    """Feature or context encoder at stride 8, with `channels` per cell of 8 × 8 pixels."""
 
     def __init__(self, channels: int, layout: Layout, norm: Norm) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class Encoder(nn.Module):
 
 
 def _rectified(channels_in: int, convs: Sequence[tuple[int, int]]) -> nn.Sequential:
-    """Return convolutions of (channels, kernel), each with a rectifier."""
+    """Return convolutions of (channels, kernel), each with a ReLU."""
     layers = nn.Sequential()
     for channels, kernel in convs:
         layers.extend((_conv(channels_in, channels, kernel), nn.ReLU()))
@@ -139,7 +139,7 @@ def _rectified(channels_in: int, convs: Sequence[tuple[int, int]]) -> nn.Sequent
 
 
 class MotionEncoder(nn.Module):
-    """Describe what a flow finds: comparisons around its end, and the flow itself."""
+    """Motion encoder: combine the correlations around a flow's end point and the flow itself."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -148,14 +148,14 @@ class MotionEncoder(nn.Module):
         self.merge = _rectified(layout.cost[-1][0] + layout.flow[-1][0], ((layout.motion, 3),))
 
     def forward(self, cost: Tensor, flow: Tensor) -> Tensor:
-        """Return (b, motion + 2, h, w) for what was looked up and the flow that led there, in cells."""
-        found = self.merge(torch.cat((self.cost(cost), self.flow(flow)), dim=1))
-        # The flow keeps its own precision up to here; one wide part would widen all that is computed next.
-        return torch.cat((found, flow.to(found.dtype)), dim=1)
+        """Return (b, motion + 2, h, w) for looked-up correlations and the flow, in cells."""
+        merged = self.merge(torch.cat((self.cost(cost), self.flow(flow)), dim=1))
+        # The flow keeps float32 up to here; concatenated as such it would promote all that follows.
+        return torch.cat((merged, flow.to(merged.dtype)), dim=1)
 
 
 class ConvGRU(nn.Module):
-    """A recurrent unit with gates made of convolutions, equations (3) to (6)."""
+    """Convolutional GRU, equations (3) to (6)."""
 
     def __init__(self, hidden: int, channels_in: int, kernel: tuple[int, int]) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class ConvGRU(nn.Module):
 
 
 class UpdateBlock(nn.Module):
-    """Look at what a flow finds, and say how to change it."""
+    """Update operator: compute a flow increment from context, correlations and the current flow."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class UpdateBlock(nn.Module):
         )
 
     def forward(self, hidden: Tensor, context: Tensor, cost: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the next hidden state and what to add to the flow, in cells."""
+        """Return the next hidden state and the flow increment, in cells."""
         x = torch.cat((context, self.motion_encoder(cost, flow)), dim=1)
         for gru in self.grus:
             hidden = gru(hidden, x)
@@ -208,21 +208,21 @@ def published_name(own: str, *, gru_count: int) -> str:
 def _published_path(path: Sequence[str], *, gru_count: int) -> str:
     match path:
         case ["head"]:
-            theirs = "conv2"
+            name = "conv2"
         case ["stem", place]:
-            theirs = "conv1" if place == "0" else "norm1"
+            name = "conv1" if place == "0" else "norm1"
         case ["stages", stage, block, "shortcut", place]:
-            theirs = f"layer{int(stage) + 1}.{block}.downsample.{place}"
+            name = f"layer{int(stage) + 1}.{block}.downsample.{place}"
         case ["stages", stage, block, kind, place]:
-            theirs = f"layer{int(stage) + 1}.{block}.{kind.removesuffix('s')}{int(place) + 1}"
+            name = f"layer{int(stage) + 1}.{block}.{kind.removesuffix('s')}{int(place) + 1}"
         case ["motion_encoder", "merge", _]:
-            theirs = "encoder.conv"
-        case ["motion_encoder", seen, place]:
-            theirs = f"encoder.conv{seen[0]}{int(place) // 2 + 1}"
+            name = "encoder.conv"
+        case ["motion_encoder", branch, place]:
+            name = f"encoder.conv{branch[0]}{int(place) // 2 + 1}"
         case ["grus", place, gate]:
-            theirs = f"gru.conv{_PUBLISHED_GATES[gate]}{int(place) + 1 if gru_count > 1 else ''}"
+            name = f"gru.conv{_PUBLISHED_GATES[gate]}{int(place) + 1 if gru_count > 1 else ''}"
         case ["flow_head", place]:
-            theirs = f"flow_head.conv{int(place) // 2 + 1}"
+            name = f"flow_head.conv{int(place) // 2 + 1}"
         case _:
-            theirs = ".".join(path)
-    return theirs
+            name = ".".join(path)
+    return name

@@ -1,6 +1,6 @@
-"""Give SDC-Net what the released network lacks: for each pixel two kernels besides its motion.
+"""Kernel heads of SDC-Net (Reda et al., ECCV 2018), which the released network lacks.
 
-Reda et al., SDC-Net (ECCV 2018), filter the frame at the displaced point (`motion.displaced`).
+Each pixel gets two kernels that filter the frame at the displaced point (`motion.displaced`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Kernels:
 
 
 class KernelHeads(nn.Module):
-    """Predict kernels from features; before any training they are one in the middle and else zero.
+    """Predict kernels from features; untrained heads predict identity kernels (one at the centre, else zero).
 
-    An untrained network so carries a frame as its flow alone would. The paper gets there by a first
-    training with the loss `distance_from_identity`; to begin there costs nothing.
+    An untrained network thus warps a frame as its flow alone would. The paper gets there by a first
+    training with the loss `distance_from_identity`; this initialisation saves that training.
 
     Args:
         channels_in: Channels of the features.
@@ -40,29 +40,34 @@ class KernelHeads(nn.Module):
         for head in (self.vertical, self.horizontal):
             nn.init.zeros_(head.weight)
             with torch.no_grad():
-                torch.as_tensor(head.bias).copy_(_one_in_the_middle(head.weight))
+                torch.as_tensor(head.bias).copy_(_identity_kernel(head.weight))
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Kernels:
-        """Return the kernels of each pixel; nothing makes their taps positive or sum to one."""
+        """Return the kernels of each pixel; taps are not constrained to be positive or to sum to one."""
         return Kernels(vertical=self.vertical(features), horizontal=self.horizontal(features))
 
 
 def distance_from_identity(kernels: Kernels) -> Tensor:
-    """Return how far kernels are from one in the middle and else zero.
+    """Return the squared distance of kernels from the identity (one at the centre, else zero).
 
-    The squared distance of both kernels together, as the paper uses to begin its training of kernels;
-    the mean over all pixels.
+    The sum over taps and both kernels, the mean over all pixels: the loss with which the paper begins
+    its training of kernels.
+
+    Example:
+        >>> zeros = torch.zeros(1, 3, 2, 2)
+        >>> distance_from_identity(Kernels(vertical=zeros, horizontal=zeros))
+        tensor(2.)
     """
     both = (kernels.vertical, kernels.horizontal)
     distances = [
-        (kernel - _one_in_the_middle(kernel.transpose(0, 1)).view(1, -1, 1, 1)).square().sum(dim=1).mean()
+        (kernel - _identity_kernel(kernel.transpose(0, 1)).view(1, -1, 1, 1)).square().sum(dim=1).mean()
         for kernel in both
     ]
     return torch.stack(distances).sum()
 
 
-def _one_in_the_middle(like: Tensor) -> Tensor:
-    """Return as many taps as `like` is long."""
+def _identity_kernel(like: Tensor) -> Tensor:
+    """Return a kernel of `len(like)` taps, one at the centre, else zero."""
     taps = like.new_zeros(len(like))
     taps[len(like) // 2] = 1
     return taps

@@ -1,7 +1,7 @@
 """Warp label maps by a bilinear vote on the index map itself, without one-hot planes.
 
-Each pixel of b asks the four pixels of a around its source; a label's votes are the bilinear
-weights of the pixels that hold it, and the label with most votes wins (the smaller one on a tie).
+The four pixels of a around the source of a pixel of b vote for their labels: a label's votes are the
+bilinear weights of the pixels that hold it, and the label with most votes wins (the smaller one on a tie).
 The result equals one-hot + `grid_sample` + `argmax` at a fraction of the time and memory.
 """
 
@@ -15,30 +15,47 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from warprefine.core.tensors import VOID, Confidence, Flow, LabelMaps
+from warprefine.core.tensors import VOID, Confidence, Flow, LabelMaps, size_of
 from warprefine.ops.warp import lands_inside, source_points
 
 Outside: TypeAlias = Literal["void", "replicate"]
+"""Labels of pixels whose source lies outside a: VOID, or those of the nearest border pixels."""
 
 
 def warp_labels(labels_a: LabelMaps, flow_ba: Flow, *, outside: Outside = "void") -> LabelMaps:
-    """Carry label maps from a to b; see `vote_labels`."""
+    """Warp label maps from a to b by bilinear vote; see `vote_labels`.
+
+    Example:
+        >>> labels_a = torch.tensor([[[0, 7, 0, 0]]], dtype=torch.uint8)
+        >>> flow_ba = torch.zeros(1, 2, 1, 4)
+        >>> flow_ba[:, 0] = -1  # the scene moves right by a pixel from a to b
+        >>> warp_labels(labels_a, flow_ba).tolist()
+        [[[255, 0, 7, 0]]]
+    """
     return vote_labels(labels_a, flow_ba, outside=outside)[0]
 
 
 def vote_labels(
     labels_a: LabelMaps, flow_ba: Flow, *, outside: Outside = "void"
 ) -> tuple[LabelMaps, Confidence]:
-    """Carry label maps from a to b and say how large the winner's share of the votes is.
+    """Warp label maps from a to b by bilinear vote; return them with the winning label's share.
 
     Args:
-        labels_a: Label maps; VOID votes like any class.
-        outside: What a pixel gets whose source lies outside a: "void" gives VOID with share 0,
-            "replicate" asks the nearest border pixels. A flow that is not a number points nowhere,
-            and gives VOID with share 0 either way.
+        labels_a: Label maps; VOID counts like any class.
+        outside: The result where the source lies outside a: "void" gives VOID with share 0,
+            "replicate" uses the nearest border pixels. Where the flow is NaN, the result is VOID with
+            share 0 either way.
 
     Returns:
-        The label maps on b, and the winning label's votes, from 0.25 (four ways split) to 1.
+        The label maps on b, and the winning label's votes, from 0.25 (four labels, equal weights) to 1.
+
+    Example:
+        >>> labels_a = torch.tensor([[[0, 7, 7, 7]]], dtype=torch.uint8)
+        >>> flow_ba = torch.zeros(1, 2, 1, 4)
+        >>> flow_ba[:, 0] = -0.25
+        >>> labels_b, share = vote_labels(labels_a, flow_ba)
+        >>> labels_b.tolist(), share.tolist()
+        ([[[255, 7, 7, 7]]], [[[0.0, 0.75, 1.0, 1.0]]])
     """
     if labels_a.device.type != "cpu":
         return vote_labels_torch(labels_a, flow_ba, outside=outside)
@@ -57,10 +74,17 @@ def vote_labels(
 def vote_labels_torch(
     labels_a: LabelMaps, flow_ba: Flow, *, outside: Outside = "void"
 ) -> tuple[LabelMaps, Confidence]:
-    """Do the same as `vote_labels` on any device; the path for CUDA."""
-    h, w = labels_a.shape[-2:]
+    """Compute `vote_labels` with torch alone, on any device; `vote_labels` calls it for CUDA.
+
+    Example:
+        >>> labels_a = torch.tensor([[[0, 7, 7, 7]]], dtype=torch.uint8)
+        >>> labels_b, share = vote_labels_torch(labels_a, torch.zeros(1, 2, 1, 4))
+        >>> labels_b.tolist(), share.tolist()
+        ([[[0, 7, 7, 7]]], [[[1.0, 1.0, 1.0, 1.0]]])
+    """
+    h, w = size_of(labels_a)
     x, y = source_points(flow_ba)
-    answered = lands_inside(flow_ba) if outside == "void" else ~(x.isnan() | y.isnan())
+    defined = lands_inside(flow_ba) if outside == "void" else ~(x.isnan() | y.isnan())
     x, y = x.nan_to_num().clamp(0, w - 1), y.nan_to_num().clamp(0, h - 1)
     left, top = x.floor(), y.floor()
     right_weight, bottom_weight = x - left, y - top
@@ -80,7 +104,7 @@ def vote_labels_torch(
     for tap, votes_for_tap in zip(taps, votes, strict=True):
         labels_b = torch.where(votes_for_tap == share, torch.minimum(labels_b, tap), labels_b)
     # Rounding can lift the sum of all four weights above 1.
-    return labels_b.masked_fill(~answered, VOID), share.clamp(max=1).masked_fill(~answered, 0)
+    return labels_b.masked_fill(~defined, VOID), share.clamp(max=1).masked_fill(~defined, 0)
 
 
 def _votes_for(label: Tensor, taps: list[Tensor], weights: list[Tensor]) -> Tensor:
@@ -105,7 +129,7 @@ def _vote(
         for column in range(w):
             x = np.float32(column) + flow_ba[n, 0, row, column]
             y = np.float32(row) + flow_ba[n, 1, row, column]
-            # Not a number compares false, so such a pixel counts as outside, and as no number at all.
+            # NaN compares false, so such a pixel counts as outside; "replicate" must test for it.
             inside = x >= 0 and x <= w - 1 and y >= 0 and y <= h - 1
             if not inside and (not replicate or np.isnan(x) or np.isnan(y)):
                 labels_b[n, row, column] = VOID

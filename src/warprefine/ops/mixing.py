@@ -1,4 +1,4 @@
-"""Decide where motion is trusted and fill the rest from the segmenter (equations 5 and 6)."""
+"""Mixing mask and inpainting: where warped labels are trusted, and labels for the rest (equations 5, 6)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def colour_distance(frame_b: Frames, warped_frame: Float[Tensor, "b 3 h w"]) -> 
 
     Args:
         warped_frame: Frame a warped onto b, 0..255, not rounded.
+
+    Example:
+        >>> black = torch.zeros(1, 3, 1, 1, dtype=torch.uint8)
+        >>> colour_distance(black, torch.tensor([255.0, 0, 0]).view(1, 3, 1, 1))
+        tensor([[[1.]]])
     """
     distance: Tensor = torch.linalg.vector_norm(frame_b.float() - warped_frame, dim=1) / 255
     return distance
@@ -30,10 +35,23 @@ def mixing_mask(
 
     Args:
         tau: Largest colour distance, in the unit of `colour_distance`.
+
+    Example:
+        >>> frame_b = torch.zeros(1, 3, 1, 3, dtype=torch.uint8)
+        >>> warped_frame = torch.tensor([0.0, 90, 0]).expand(1, 3, 1, 3)
+        >>> flow_ba = torch.tensor([0.0, 0, 1]).expand(1, 2, 1, 3)  # the last pixel comes from outside
+        >>> mixing_mask(frame_b, warped_frame, flow_ba, tau=0.1).tolist()
+        [[[True, False, False]]]
     """
     return (colour_distance(frame_b, warped_frame) < tau) & lands_inside(flow_ba)
 
 
 def inpaint(warped_labels: LabelMaps, semantic_labels: LabelMaps, trusted: Masks) -> LabelMaps:
-    """Keep warped labels where motion is trusted, take the segmenter's elsewhere: equation (5)."""
+    """Keep warped labels where they are trusted, take the segmenter's elsewhere: equation (5).
+
+    Example:
+        >>> warped, semantic = torch.tensor([[[1, 1]], [[2, 2]]], dtype=torch.uint8).split(1)
+        >>> inpaint(warped, semantic, torch.tensor([[[True, False]]])).tolist()
+        [[[1, 2]]]
+    """
     return torch.where(trusted, warped_labels, semantic_labels)

@@ -1,8 +1,8 @@
-"""Smooth soft labels over time: what the frames before and after say of a pixel counts too.
+"""Smooth soft labels over time: average each frame's with those of the frames before and after it.
 
-Labels made frame by frame flicker. Carried along the flow, the labels of neighbouring frames outvote
-those of a single frame. Flow is least exact on what is thin, though, and neighbours that miss a pole
-by a pixel would wipe it out, so thin structures are left as the frame itself has them.
+Labels computed frame by frame flicker. Warped along the flow, the labels of neighbouring frames outvote
+those of a single frame. Flow is least accurate on thin structures, though, and neighbours that miss a pole
+by a pixel would erase it, so thin structures keep the frame's own labels.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from warprefine.ops.soft_labels import SoftLabels, mix_soft, warp_soft
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Neighbour:
-    """What another frame has to say of frame b.
+    """Soft labels of a frame near frame b, with the flow that warps them to b.
 
     Args:
         soft: Soft labels, on the neighbour.
         flow: Lives on b and points into the neighbour.
-        trust: How far the neighbour is believed at each pixel of b, from 0 to 1; 0 where occluded.
+        trust: Weight of the neighbour's labels at each pixel of b, from 0 to 1; 0 where occluded.
     """
 
     soft: SoftLabels
@@ -42,32 +42,46 @@ def smooth(
     most: int = 4,
     thin: int = 3,
 ) -> SoftLabels:
-    """Average the soft labels of b with those of its neighbours, carried to b.
+    """Average the soft labels of b with those of its neighbours, warped to b.
 
-    At each pixel b itself counts 1 and each neighbour weight · trust; the mean is over all of them,
-    so where a trusted neighbour knows nothing, all shares fall. Pixels of thin structures of b's
-    hardened labels keep b's own shares.
+    At each pixel b has weight 1 and each neighbour weight · trust; the mean is over all of them, so
+    all shares fall where a trusted neighbour has only empty slots. Thin structures of b's hardened
+    labels keep b's own shares, unless these are 0.
 
     Args:
-        weight: What a fully trusted neighbour counts; no unit.
+        weight: Weight of a fully trusted neighbour; no unit.
         most: Slots per pixel of the result, see `SoftLabels`.
         thin: Structures narrower than this, in pixels, are thin, see `thin_structures`; 1 has none.
+
+    Example:
+        >>> road, flicker = torch.zeros(1, 4, 4, dtype=torch.uint8), torch.ones(1, 4, 4, dtype=torch.uint8)
+        >>> soft, still = SoftLabels.of_labels(road), torch.zeros(1, 2, 4, 4)
+        >>> before = after = Neighbour(soft=soft, flow=still, trust=torch.ones(1, 4, 4))
+        >>> labels, confidence = smooth(SoftLabels.of_labels(flicker), [before, after], weight=1.0).harden()
+        >>> int(labels.max()), float(confidence.min())
+        (0, 0.6666666865348816)
     """
     labels, confidence = soft_b.harden()
     kept = thin_structures(labels, size=thin) & (confidence > 0)
     parts, total = [soft_b], torch.ones_like(confidence)
     for neighbour in neighbours:
-        say = (weight * neighbour.trust).masked_fill(kept, 0)
-        parts.append(warp_soft(neighbour.soft, neighbour.flow, most=most).scaled(say))
-        total += say
+        weights = (weight * neighbour.trust).masked_fill(kept, 0)
+        parts.append(warp_soft(neighbour.soft, neighbour.flow, most=most).scaled(weights))
+        total += weights
     return mix_soft(parts, most=most).scaled(1 / total)
 
 
 def thin_structures(labels: LabelMaps, *, size: int = 3) -> Masks:
     """Mark pixels that lie in no square of size × size pixels of one label, VOID being a label too.
 
-    They are what the morphological opening of each label's region by that square removes. Beyond the
-    border the picture counts as going on, so a region that the border cuts is not thin for that.
+    They are what the morphological opening of each label's region by that square removes. The image
+    counts as continued beyond its border, so a region that the border cuts is not thin because of it.
+
+    Example:
+        >>> pole = torch.zeros(1, 5, 7, dtype=torch.uint8)
+        >>> pole[..., 3] = 1
+        >>> thin_structures(pole)[0, 0].int().tolist()
+        [0, 0, 0, 1, 0, 0, 0]
     """
     covered = [_in_squares(values, size) for values in np.ascontiguousarray(labels.numpy())]
     return torch.from_numpy(np.stack(covered) == 0)
@@ -75,7 +89,7 @@ def thin_structures(labels: LabelMaps, *, size: int = 3) -> Masks:
 
 def _in_squares(values: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     square = np.ones((size, size), np.uint8)
-    alike = cv2.erode(values, square) == cv2.dilate(values, square)
-    # A square of even size has no centre: the side that was the longer one is now the shorter one.
-    covered: NDArray[np.uint8] = cv2.dilate(alike.astype(np.uint8), square, anchor=((size - 1) // 2,) * 2)
+    uniform = cv2.erode(values, square) == cv2.dilate(values, square)
+    # A square of even size has no centre pixel: this anchor mirrors that of `uniform`, which is size // 2.
+    covered: NDArray[np.uint8] = cv2.dilate(uniform.astype(np.uint8), square, anchor=((size - 1) // 2,) * 2)
     return covered

@@ -1,8 +1,8 @@
-"""Hold class probabilities in bounded memory, as each pixel's few most probable labels, and carry them.
+"""Warp and mix class probabilities in bounded memory, stored as the most probable labels of each pixel.
 
-Few labels compete for a pixel, so four slots of a label and its share stand for as many planes as
-there are classes. Warping and mixing work on the slots themselves and equal the same on dense planes
-followed by `topk`. All of this is for tensors on the CPU.
+Few labels compete for a pixel, so four slots of a label and its share replace one plane per class.
+Warping and mixing work on the slots themselves and equal the same on dense planes followed by `topk`.
+All of this is for tensors on the CPU.
 """
 
 from __future__ import annotations
@@ -29,8 +29,14 @@ class SoftLabels:
     """The `k` most probable labels of each pixel, and the share of its probability that each has.
 
     VOID is a label like any. The labels of a pixel differ; their shares do not rise along k, are at
-    least 0 and sum to at most 1, up to rounding. What is missing to 1 is unknown: it belonged to
-    labels that found no slot, or came from outside the picture. An empty slot has label VOID, share 0.
+    least 0 and sum to at most 1, up to rounding. The rest to 1 is unassigned: it belonged to labels
+    without a slot, or came from outside the image. An empty slot has label VOID and share 0.
+
+    Example:
+        >>> probabilities = torch.tensor([0.1, 0.6, 0.3]).view(1, 3, 1, 1)
+        >>> soft = SoftLabels.of_probabilities(probabilities, most=2)
+        >>> soft.labels.flatten().tolist(), soft.shares.flatten()
+        ([1, 2], tensor([0.6000, 0.3000]))
     """
 
     labels: UInt8[Tensor, "b k h w"]
@@ -38,7 +44,7 @@ class SoftLabels:
 
     @classmethod
     def of_labels(cls, labels: LabelMaps) -> SoftLabels:
-        """Take label maps as certain: k = 1, every share 1, that of VOID too."""
+        """Convert label maps, taken as certain: k = 1, every share 1, that of VOID too."""
         return cls(labels=labels[:, None], shares=torch.ones(labels[:, None].shape))
 
     @classmethod
@@ -61,22 +67,22 @@ class SoftLabels:
 
     @classmethod
     def unpacked(cls, tensors: Mapping[str, Tensor]) -> SoftLabels:
-        """Return what `packed` has packed, in its steps of 1 / 255."""
+        """Restore soft labels from the tensors that `packed` returned, in its steps of 1 / 255."""
         return cls(labels=tensors["labels"], shares=tensors["shares"].float() / _STEPS)
 
     def packed(self) -> dict[str, Tensor]:
         """Return "labels" and "shares", both (b, k, h, w) uint8, for a cache.
 
-        Shares are rounded to steps of 1 / 255; a label whose share rounds to 0 is gone.
+        Shares are rounded to steps of 1 / 255; a label whose share rounds to 0 is dropped.
         """
-        # Four shares of a quarter would round to 4 * 64 = 256 steps. Cutting off what is above 255
-        # takes from the smallest shares only, so they still fall.
+        # Four shares of a quarter would round to 4 * 64 = 256 steps. Clamping the running sum to 255
+        # reduces the smallest shares only, so they stay sorted.
         reached = (self.shares * _STEPS).round().cumsum(dim=1).clamp(max=_STEPS)
         steps = torch.diff(reached, dim=1, prepend=torch.zeros_like(reached[:, :1])).to(torch.uint8)
         return {"labels": self.labels.masked_fill(steps == 0, VOID), "shares": steps}
 
     def harden(self) -> tuple[LabelMaps, Confidence]:
-        """Return each pixel's first label and its share: VOID and 0 where nothing is known."""
+        """Return each pixel's most probable label and its share; VOID and 0 where all slots are empty."""
         return self.labels[:, 0], self.shares[:, 0]
 
     def dense(self, class_count: int) -> Float32[Tensor, "b planes h w"]:
@@ -98,12 +104,19 @@ class SoftLabels:
 
 
 def warp_soft(soft_a: SoftLabels, flow_ba: Flow, *, most: int = 4) -> SoftLabels:
-    """Carry soft labels from a to b.
+    """Warp soft labels from a to b bilinearly.
 
-    Each pixel of b asks the four pixels of a around its source; their shares count by bilinear
-    weight, those of equal labels add up, and the `most` largest are kept, the smaller label first on
-    a tie. Where the source lies outside a, or the flow is not a number, all slots are empty.
-    `SoftLabels.of_labels` warped with `most` = 4 hardens to what `vote_labels` returns.
+    The shares of the four pixels of a around a pixel's source count by bilinear weight, those of equal
+    labels add up, and the `most` largest are kept, the smaller label first on a tie. Where the source
+    lies outside a, or the flow is NaN, all slots are empty. `SoftLabels.of_labels` warped with
+    `most` = 4 hardens to what `vote_labels` returns.
+
+    Example:
+        >>> soft_a = SoftLabels.of_labels(torch.tensor([[[0, 7]]], dtype=torch.uint8))
+        >>> flow_ba = torch.tensor([0.75, 0.0]).view(1, 2, 1, 1).expand(1, 2, 1, 2)
+        >>> soft_b = warp_soft(soft_a, flow_ba, most=2)
+        >>> soft_b.labels[0, :, 0, 0].tolist(), soft_b.shares[0, :, 0, 0].tolist()
+        ([7, 0], [0.75, 0.25])
     """
     b, _, h, w = soft_a.labels.shape
     labels_b = np.empty((b, most, h, w), np.uint8)
@@ -125,6 +138,13 @@ def mix_soft(parts: Sequence[SoftLabels], *, most: int) -> SoftLabels:
     Args:
         parts: One or more on the same frame, their k may differ. Weight them with
             `SoftLabels.scaled`: shares are added as they are, and sum to more than 1 if weights do.
+
+    Example:
+        >>> road, car = torch.tensor([[[0, 0]], [[0, 7]]], dtype=torch.uint8).split(1)
+        >>> half = torch.full((1, 1, 2), 0.5)
+        >>> parts = [SoftLabels.of_labels(labels).scaled(half) for labels in (road, car)]
+        >>> mix_soft(parts, most=2).shares[0].tolist()  # they agree on the first pixel only
+        [[[1.0, 0.5]], [[0.0, 0.5]]]
     """
     labels = torch.cat([part.labels for part in parts], dim=1)
     return _most_probable(labels, torch.cat([part.shares for part in parts], dim=1), most=most)
@@ -158,7 +178,7 @@ def _warp(
             x = np.float32(column) + flow_ba[n, 0, row, column]
             y = np.float32(row) + flow_ba[n, 1, row, column]
             count = 0
-            if x >= 0 and x <= w - 1 and y >= 0 and y <= h - 1:  # not a number compares false
+            if x >= 0 and x <= w - 1 and y >= 0 and y <= h - 1:  # NaN compares false
                 left, top = int(x), int(y)
                 right, bottom = min(left + 1, w - 1), min(top + 1, h - 1)
                 right_weight, bottom_weight = x - np.float32(left), y - np.float32(top)
@@ -212,7 +232,7 @@ def _add(
 def _rank(
     votes: NDArray[np.float32], voted: NDArray[np.uint8], count: int, ranks: NDArray[np.uint64]
 ) -> None:
-    """Put the labels with most votes into `ranks`, falling, and take all votes back.
+    """Write the labels with most votes into `ranks`, in descending order, and reset all votes to 0.
 
     The bits of numbers above 0 order as the numbers do, so a rank of the votes' bits and then 255 -
     label decides both by votes and, on a tie, for the smaller label. Rank 0 is VOID without votes.

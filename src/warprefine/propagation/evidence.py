@@ -1,52 +1,49 @@
-"""Supply what the propagation knows of a video: frames, flow and segmentations, each computed once.
+"""Frames, key-frame labels, flow and segmentations of a video, each computed once.
 
-Every key frame, method and cycle length asks here. What was computed lies in the cache on disk and,
-for the last few frames, in memory, so that memory does not grow with the length of the video.
+All key frames, methods and cycle lengths share them. What was computed lies in the cache on disk and, for
+the last few frames, in memory, so that memory does not grow with the length of the video.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
 import torch
 
-from warprefine.core.protocols import LooksBack, MotionEstimator, Segmentation, Segmenter, device_of
-from warprefine.core.tensors import Flow, Frames
+from warprefine.core.classes import ClassSet
+from warprefine.core.lru_cache import LRUCache
+from warprefine.core.protocols import (
+    MotionEstimator,
+    Segmentation,
+    Segmenter,
+    ThreeFrameMotion,
+    device_of,
+)
+from warprefine.core.tensors import Flow, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache, halves, rounded_flow
-from warprefine.io.frames import FrameSource
+from warprefine.io.frames import FrameSource, open_frames
+from warprefine.io.images import read_labels
 
-T = TypeVar("T")
+KEY_LABELS_IN_MEMORY = 64
+"""Label maps of key frames kept decoded: one byte a pixel."""
 KEPT_IN_MEMORY = 8
 """Frames, flows and segmentations kept decoded: a step needs two frames, a walk comes back for few."""
 
 
-class _Recent(Generic[T]):
-    """The last few things that were asked for."""
-
-    def __init__(self, most: int) -> None:
-        self._items: OrderedDict[tuple[int, ...], T] = OrderedDict()
-        self._most = most
-
-    def get(self, key: tuple[int, ...], make: Callable[[], T]) -> T:
-        if key in self._items:
-            self._items.move_to_end(key)
-        else:
-            self._items[key] = make()
-            while len(self._items) > self._most:
-                self._items.popitem(last=False)
-        return self._items[key]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """The networks that evidence is made with, and a fingerprint of the segmenter's weights.
+    """The networks that evidence is computed with.
 
-    The segmenter is None where motion alone is asked for. `keep` says what stays on disk: segmentations
-    of many large frames fill terabytes, and can be had again for the time of a forward pass.
+    Attributes:
+        motion: Estimates flow.
+        segmenter: Segments frames; None where only motion is used.
+        segmenter_fingerprint: Identifies the segmenter's weights.
+        keep: What stays in the cache on disk: segmentations of many large frames fill terabytes, and can be
+            computed again in the time of a forward pass.
     """
 
     motion: MotionEstimator
@@ -56,61 +53,97 @@ class Models:
 
 
 class Evidence:
-    """Frames, flow and segmentations of one video."""
+    """Frames, key-frame labels, flow and segmentations of one video.
+
+    Args:
+        video: The video.
+        frames: Its frames, opened.
+        classes: The classes of its label maps.
+        models: The networks.
+        cache: Where flow and segmentations are kept on disk.
+        kept_in_memory: How many frames, flows and segmentations are kept decoded.
+    """
 
     def __init__(
         self,
         video: Video,
         frames: FrameSource,
+        classes: ClassSet,
         models: Models,
         cache: ArrayCache,
         *,
         kept_in_memory: int = KEPT_IN_MEMORY,
     ) -> None:
-        self.video = video
-        self._source = frames
-        self._models = models
-        self._cache = cache
-        self._frames: _Recent[Frames] = _Recent(kept_in_memory)
-        self._flows: _Recent[Flow] = _Recent(kept_in_memory)
-        self._segmentations: _Recent[Segmentation] = _Recent(kept_in_memory)
+        self.video, self.classes = video, classes
+        self._source, self._models, self._cache = frames, models, cache
+        self._frames = LRUCache[Frames](kept_in_memory)
+        self._labels = LRUCache[LabelMaps](KEY_LABELS_IN_MEMORY)
+        self._flows = LRUCache[Flow](kept_in_memory)
+        self._segmentations = LRUCache[Segmentation](kept_in_memory)
 
     def frame(self, k: int) -> Frames:
         """Return frame k, (1, 3, h, w)."""
-        return self._frames.get((k,), lambda: self._source[k])
+        return self._frames.get(k, lambda: self._source[k])
+
+    def key_labels(self, k: int) -> LabelMaps:
+        """Return the label map of key frame k, (1, h, w).
+
+        Raises:
+            LabelError: It is damaged, of another size than the frame, or has ids of no class.
+        """
+        path = self.video.labels[k]
+        return self._labels.get(k, lambda: read_labels(path, self.classes, size=size_of(self.frame(k))))
 
     def flow(self, b: int, a: int) -> Flow:
         """Return the flow that lives on frame b and points into frame a, (1, 2, h, w)."""
-        return self._flows.get((b, a), lambda: self._make_flow(b, a))
+        return self._flows.get((b, a), lambda: self._cached_flow(b, a))
 
     def segmentation(self, k: int) -> Segmentation:
-        """Return what the segmenter says of frame k."""
-        return self._segmentations.get((k,), lambda: self._make_segmentation(k))
+        """Return the segmenter's output for frame k."""
+        return self._segmentations.get(k, lambda: self._cached_segmentation(k))
 
-    def _make_flow(self, b: int, a: int) -> Flow:
+    def _cached_flow(self, b: int, a: int) -> Flow:
         key = f"flow/{self._models.motion.name}/{self.video.name}/{b:06d}_{a:06d}"
         cached = self._cache.get_flow(key)
         if cached is not None:
             return cached
-        flow = self._estimate(b, a)
+        flow = self._estimate_flow(b, a)
         return rounded_flow(flow) if self._models.keep == "nothing" else self._cache.put_flow(key, flow)
 
-    def _estimate(self, b: int, a: int) -> Flow:
+    def _estimate_flow(self, b: int, a: int) -> Flow:
         motion, before = self._models.motion, 2 * a - b
-        if isinstance(motion, LooksBack) and 0 <= before < len(self.video):
+        if isinstance(motion, ThreeFrameMotion) and 0 <= before < len(self.video):
             return motion.from_three(self.frame(b), self.frame(a), self.frame(before))
         return motion(self.frame(b), self.frame(a))
 
-    def _make_segmentation(self, k: int) -> Segmentation:
+    def _cached_segmentation(self, k: int) -> Segmentation:
         key = f"segmentation/{self._models.segmenter_fingerprint}/{self.video.name}/{k:06d}"
         found = self._cache.get(key)
         if found is None:
             segmenter = self._models.segmenter
             if segmenter is None:
-                raise ValueError("a segmentation is asked for, but there is no segmenter")
+                raise ValueError("a segmentation is needed, but there is no segmenter")
             device = device_of(segmenter)
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
-                said = segmenter(self.frame(k).to(device))
-            named = {"logits": said.logits, "features": said.features}
+                output = segmenter(self.frame(k).to(device))
+            named = {"logits": output.logits, "features": output.features}
             found = self._cache.put_halves(key, named) if self._models.keep == "all" else halves(named)
         return Segmentation(logits=found["logits"].float(), features=found["features"].float())
+
+
+@contextmanager
+def open_evidence(
+    video: Video,
+    classes: ClassSet,
+    models: Models,
+    cache: ArrayCache,
+    *,
+    kept_in_memory: int = KEPT_IN_MEMORY,
+) -> Iterator[Evidence]:
+    """Open a video's frames and supply its evidence; the arguments are those of `Evidence`.
+
+    Raises:
+        FrameError: The video cannot be opened.
+    """
+    with open_frames(video) as frames:
+        yield Evidence(video, frames, classes, models, cache, kept_in_memory=kept_in_memory)

@@ -1,75 +1,87 @@
-"""List the propagation methods: the paper's two, its two baselines, ours, and the truth as the bound."""
+"""The propagation methods by name, and the networks and settings that each needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from warprefine.core.errors import RecipeError
 from warprefine.core.names import nearest_name
-from warprefine.core.protocols import Refiner
-from warprefine.propagation.step import Labelling, Pair, abstain, refine, warp, warp_inpaint
 
-SEMANTIC_THRESHOLD = 0.9
-"""Below this probability the semantic-only baseline says VOID (Tao et al. 2020; the paper, 4.2)."""
+LabellerKind: TypeAlias = Literal["two-sided", "stepwise", "oracle"]
+Need: TypeAlias = Literal["segmenter", "tau", "refiner", "two-sided-refiner", "rounds"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What the steps need besides the frames."""
+class Method:
+    """A method that labels frames from key frames.
 
-    tau: float
-    threshold: float = SEMANTIC_THRESHOLD
-    refiner: Refiner | None = None
+    Attributes:
+        summary: What it does, in a line.
+        labeller: Which labeller implements it.
+        needs: The trained networks and chosen settings that it uses; "rounds" if a recipe may repeat it.
 
+    Example:
+        >>> METHODS["motion-only"].labeller, sorted(METHODS["warp-refine"].needs)
+        ('stepwise', ['refiner', 'segmenter', 'tau'])
+    """
 
-Step = Callable[[Labelling, Pair, Setting], Labelling]
-
-
-def motion_only(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
-    """Warp and nothing else, border labels repeated beyond the edge (Zhu et al., CVPR 2019)."""
-    return warp(labelling_a, pair.flow_ba, outside="replicate")
-
-
-def semantic_only(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
-    """Take the segmenter's labels where it is confident and VOID elsewhere (Tao et al. 2020)."""
-    return abstain(pair.semantic, setting.threshold)
+    summary: str
+    labeller: LabellerKind
+    needs: frozenset[Need] = frozenset()
 
 
-def inpaint_only(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
-    """Do the paper's Psi^W: warp and inpaint."""
-    return warp_inpaint(labelling_a, pair, tau=setting.tau)
-
-
-def warp_refine(labelling_a: Labelling, pair: Pair, setting: Setting) -> Labelling:
-    """Do the paper's Psi^R: warp, inpaint and refine."""
-    if setting.refiner is None:
-        raise ValueError("warp-refine needs a refiner")
-    return refine(warp_inpaint(labelling_a, pair, tau=setting.tau), pair, setting.refiner)
-
-
-STEPS: dict[str, Step] = {
-    "motion-only": motion_only,
-    "semantic-only": semantic_only,
-    "warp-inpaint": inpaint_only,
-    "warp-refine": warp_refine,
-}
 PLUS = "warp-refine-plus"
-"""Ours: trajectories from both sides, soft labels, trust, one refiner for all of it (`propagation.plus`)."""
 ORACLE = "oracle"
-METHODS = (*STEPS, PLUS, ORACLE)
+METHODS: dict[str, Method] = {
+    "motion-only": Method(
+        summary="Warp labels along the flow, step by step (Zhu et al., CVPR 2019).", labeller="stepwise"
+    ),
+    "semantic-only": Method(
+        summary="Take the segmenter's labels where it is confident, VOID elsewhere (Tao et al., 2020).",
+        labeller="stepwise",
+        needs=frozenset({"segmenter"}),
+    ),
+    "warp-inpaint": Method(
+        summary="Warp, and inpaint from the segmenter where motion fails: the paper's Psi^W.",
+        labeller="stepwise",
+        needs=frozenset({"segmenter", "tau"}),
+    ),
+    "warp-refine": Method(
+        summary="Warp, inpaint and refine: the paper's Psi^R.",
+        labeller="stepwise",
+        needs=frozenset({"segmenter", "tau", "refiner"}),
+    ),
+    PLUS: Method(
+        summary="Labels carried along trajectories from both sides, refined together, smoothed over time.",
+        labeller="two-sided",
+        needs=frozenset({"segmenter", "two-sided-refiner", "rounds"}),
+    ),
+    ORACLE: Method(summary="The truth, where there is any: an upper bound.", labeller="oracle"),
+}
+"""All methods, in the order in which tables show them."""
+PAPER_METHODS = tuple(name for name, method in METHODS.items() if method.labeller == "stepwise")
+"""The paper's two methods and its two baselines."""
 DEFAULT_METHODS = ("motion-only", "semantic-only", PLUS, ORACLE)
-"""Ours, and what costs nothing more to compare it with."""
-NEED_SEGMENTER = frozenset((*STEPS, PLUS)) - {"motion-only"}
-NEED_TAU = frozenset({"warp-inpaint", "warp-refine"})
-NEED_REFINER = frozenset({"warp-refine"})
+"""Warp-refine-plus, and the methods that need no further training."""
+
+
+def needs_of(methods: Iterable[str]) -> frozenset[Need]:
+    """Return the networks and settings that any of the methods needs.
+
+    Example:
+        >>> sorted(needs_of(["motion-only", "semantic-only"]))
+        ['segmenter']
+    """
+    return frozenset(need for name in methods for need in METHODS[name].needs)
 
 
 def check_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names in the usual order.
+    """Return the names in the order of `METHODS`.
 
     Raises:
-        RecipeError: A name is not a method's; the message says which one was probably meant.
+        RecipeError: A name is not a method's; the message has the nearest one.
     """
     unknown = [name for name in names if name not in METHODS]
     if unknown:

@@ -1,20 +1,26 @@
-"""Refine labels; look a refinement network up by its name."""
+"""Refinement networks: the paper's Omega, small ones for CPUs, and the two-sided refiner."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from warprefine.core.kinds import Kind
+from warprefine.core.network_spec import NetworkSpec
+from warprefine.core.protocols import Refiner
 from warprefine.refinement.compact import CompactRefiner
+from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.refinement.pix2pix import Pix2PixRefiner
-from warprefine.refinement.two_sided import TwoSidedRefiner
+from warprefine.refinement.two_sided import TwoSidedUNet
 
-REFINERS: dict[str, Kind] = {
-    "compact": Kind(make=CompactRefiner, settings=("widths",)),
-    "pix2pix": Kind(make=Pix2PixRefiner, settings=("width", "blocks", "votes")),
-    "pix2pix-spade": Kind(make=partial(Pix2PixRefiner, spade=True), settings=("width", "blocks", "votes")),
+REFINERS: dict[str, NetworkSpec[Refiner]] = {
+    "compact": NetworkSpec(make=CompactRefiner, settings=("widths",)),
+    "pix2pix": NetworkSpec(make=Pix2PixRefiner, settings=("width", "blocks", "votes")),
+    "pix2pix-spade": NetworkSpec(
+        make=partial(Pix2PixRefiner, spade=True), settings=("width", "blocks", "votes")
+    ),
 }
-"""Each is made with the class count and the number of feature channels; it is a `Refiner`."""
+"""Refiners of the paper's warp-refine by name; built from the numbers of classes and of feature channels."""
 
-SIDE_REFINERS: dict[str, Kind] = {"two-sided": Kind(make=TwoSidedRefiner, settings=("widths",))}
-"""Each is made with the class count and the number of feature channels; it is a `SideRefiner`."""
+TWO_SIDED_REFINERS: dict[str, NetworkSpec[TwoSidedRefiner]] = {
+    "two-sided": NetworkSpec(make=TwoSidedUNet, settings=("widths",))
+}
+"""Refiners of warp-refine-plus by name; built from the numbers of classes and of feature channels."""

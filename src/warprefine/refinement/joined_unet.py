@@ -1,4 +1,4 @@
-"""Look at a frame at strides 1 to 8, with the segmenter's features joined in, and score every pixel."""
+"""U-Net with strides 1 to 8 and the segmenter's features joined in: the base of the small refiners."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from warprefine.core.tensors import size_of
 from warprefine.ops.resize import pad_to_multiple, to_size
+from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
 from warprefine.segmentation.compact import ResidualBlock, UpBlock
 
 STRIDE = 8
 
 
 class JoinedUNet(nn.Module):
-    """An encoder, the segmenter's features joined at stride 4, a decoder: what small refiners have in common.
+    """Encoder, the segmenter's features joined at stride 4, decoder: the base of the small refiners.
 
     Args:
-        planes: Channels of what it sees.
-        scores: Channels of what it says.
+        planes: Channels of the inputs.
+        scores: Channels of the scores.
         feature_channels: Channels of the segmenter's features; 0 leaves them out.
         widths: Channels at strides 1, 2, 4 and 8.
     """
 
     def __init__(
-        self, planes: int, scores: int, feature_channels: int, *, widths: tuple[int, ...] = (24, 48, 96, 128)
+        self, planes: int, scores: int, feature_channels: int, *, widths: tuple[int, ...] = REFINER_WIDTHS
     ) -> None:
         super().__init__()
         full, half, quarter, eighth = widths
@@ -39,15 +41,15 @@ class JoinedUNet(nn.Module):
         self.up1 = UpBlock(half, full, full)
         self.classifier = nn.Conv2d(full, scores, 1)
 
-    def repaired(self, seen: Tensor, features: Tensor) -> Tensor:
-        """Return scores at the size of what is seen.
+    def repaired(self, inputs: Tensor, features: Tensor) -> Tensor:
+        """Return scores at the size of the inputs.
 
         Args:
-            seen: (b, planes, h, w), of any size.
+            inputs: (b, planes, h, w), of any size.
             features: The segmenter's, (b, feature_channels, h / s, w / s).
         """
-        size = (seen.shape[-2], seen.shape[-1])
-        x1 = self.stem(pad_to_multiple(seen, STRIDE).contiguous(memory_format=torch.channels_last))
+        size = size_of(inputs)
+        x1 = self.stem(pad_to_multiple(inputs, STRIDE).contiguous(memory_format=torch.channels_last))
         x2 = self.down1(x1)
         x4 = self.down2(x2)
         if self.join is not None:

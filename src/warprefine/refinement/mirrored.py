@@ -1,53 +1,66 @@
-"""Ask a refiner twice: about what it sees and about its mirror image, and average what it says."""
+"""Mirror images of the inputs of refiners, for test-time flip averaging."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from warprefine.core.protocols import Refiner, RefinerInput, Segmentation
-from warprefine.core.tensors import Logits
+from warprefine.core.tensors import Logits, size_of
 from warprefine.ops.averaging import mean_logits
 from warprefine.ops.resize import stride_of
+from warprefine.ops.soft_labels import SoftLabels
+from warprefine.refinement.interface import Side, TwoSidedInput, TwoSidedRefiner
+from warprefine.segmentation.mirrored import Mirrored
 
 
-class MirroredRefiner(nn.Module):
-    """A refiner whose class probabilities are the mean over a frame and its mirror image.
-
-    It takes twice the time.
-
-    Args:
-        refiner: The refiner that is asked; a network.
-    """
-
-    def __init__(self, refiner: Refiner) -> None:
-        super().__init__()
-        self.refiner = cast(nn.Module, refiner)
-        self.name = f"{refiner.name}-mirrored"
-        self.class_count = refiner.class_count
-
-    def forward(self, seen: RefinerInput) -> Logits:
-        """Return scores (b, C + 1, h, w), logarithms of probabilities; the last channel is VOID."""
-        mirrored = self.refiner(mirror(seen)).flip(-1)[..., : seen.frame.shape[-1]]
-        return mean_logits(self.refiner(seen), mirrored)
+def mirrored_refiner(refiner: Refiner) -> Refiner:
+    """Average a refiner's class probabilities over its input and the mirror image of that."""
+    return Mirrored[RefinerInput, Logits](refiner, flip=lambda inputs, _: mirror(inputs), average=_average)
 
 
-def mirror(seen: RefinerInput) -> RefinerInput:
-    """Flip all that a refiner sees, left to right."""
-    flipped = flip_beside(seen.segmentation, (seen.frame.shape[-2], seen.frame.shape[-1]))
+def mirrored_two_sided(refiner: TwoSidedRefiner) -> TwoSidedRefiner:
+    """Average a two-sided refiner's class probabilities over its input and the mirror image of that."""
+    return Mirrored[TwoSidedInput, Logits](
+        refiner, flip=lambda inputs, _: mirror_sides(inputs), average=_average
+    )
+
+
+def mirror(inputs: RefinerInput) -> RefinerInput:
+    """Flip the input of a refiner left to right."""
+    flipped = flip_beside(inputs.segmentation, size_of(inputs.frame))
     return RefinerInput(
-        frame=flipped(seen.frame),
-        warped_frame=flipped(seen.warped_frame),
-        labels=flipped(seen.labels),
-        segmentation=flip_segmentation(seen.segmentation, flipped),
+        frame=flipped(inputs.frame),
+        warped_frame=flipped(inputs.warped_frame),
+        labels=flipped(inputs.labels),
+        segmentation=_flip_segmentation(inputs.segmentation, flipped),
+    )
+
+
+def mirror_sides(inputs: TwoSidedInput) -> TwoSidedInput:
+    """Flip the input of a two-sided refiner left to right."""
+    flipped = flip_beside(inputs.segmentation, size_of(inputs.frame))
+
+    def flip_side(side: Side) -> Side:
+        return Side(
+            soft=SoftLabels(labels=flipped(side.soft.labels), shares=flipped(side.soft.shares)),
+            trust=flipped(side.trust),
+            warped_frame=flipped(side.warped_frame),
+            distance=side.distance,
+        )
+
+    return TwoSidedInput(
+        frame=flipped(inputs.frame),
+        sides=(flip_side(inputs.sides[0]), flip_side(inputs.sides[1])),
+        segmentation=_flip_segmentation(inputs.segmentation, flipped),
     )
 
 
 def flip_beside(segmentation: Segmentation, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    """Return what flips values (..., h / s, w / s) of frames of `size` = (h, w), left to right.
+    """Return a function that flips values (..., h / s, w / s) of frames of `size` = (h, w), left to right.
 
     Where the segmenter's coarsest cells do not fill the frame, its last column is repeated until they
     do: otherwise cells of the mirrored frame would cover other pixels.
@@ -63,6 +76,9 @@ def flip_beside(segmentation: Segmentation, size: tuple[int, int]) -> Callable[[
     return flipped
 
 
-def flip_segmentation(segmentation: Segmentation, flipped: Callable[[Tensor], Tensor]) -> Segmentation:
-    """Flip what a segmenter says."""
+def _flip_segmentation(segmentation: Segmentation, flipped: Callable[[Tensor], Tensor]) -> Segmentation:
     return Segmentation(logits=flipped(segmentation.logits), features=flipped(segmentation.features))
+
+
+def _average(logits: Logits, of_mirror_image: Float[Tensor, "b c h _"]) -> Logits:
+    return mean_logits(logits, of_mirror_image.flip(-1)[..., : logits.shape[-1]])

@@ -1,4 +1,4 @@
-"""Refine labels with the paper's own network: the generator of pix2pixHD, shown the segmenter's features."""
+"""The paper's own refiner: the generator of pix2pixHD, with the segmenter's features joined in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from warprefine.core.protocols import RefinerInput
-from warprefine.core.tensors import Logits
+from warprefine.core.tensors import Logits, size_of
 from warprefine.ops.resize import to_size
 from warprefine.refinement.compact import one_hot_with_void
 from warprefine.refinement.spade import SpadeNorm
@@ -20,32 +20,32 @@ _DEVIATION = 0.02
 
 
 class Pix2PixRefiner(nn.Module):
-    """An encoder down to stride 4, the segmenter's features joined there, residual blocks, a decoder.
+    """Encoder down to stride 4, the segmenter's features joined there, residual blocks, decoder.
 
-    The paper (section C.3 of the supplement) shows the encoder equation (A) - one-hot warp-inpainted
-    labels (C + 1), the warped image, the target image - and the decoder the encoding beside the
-    segmenter's features of the target image; both are "based on pix2pix" (Wang et al., CVPR 2018,
+    The paper (section C.3 of the supplement) feeds equation (A) to the encoder - one-hot warp-inpainted
+    labels (C + 1), the warped image, the target image - and the encoding with the segmenter's features
+    of the target image to the decoder; both are "based on pix2pix" (Wang et al., CVPR 2018,
     "pix2pixHD"): 7 x 7 convolutions at both ends, 3 x 3 between, two halvings here, residual blocks,
     two doublings, borders reflected at the ends and in the blocks, instance norm without weights,
     kernels drawn from N(0, 0.02). It ends in scores rather than in colours, so there is no tanh; biases
     that a norm would take away again are left out. The 1 x 1 convolution that joins the features, and
     the place (stride 4), are ours.
 
-    An instance norm subtracts what is the same all over a picture. Where one class fills it (a small
-    crop of road, or only VOID) its plane of ones becomes zeros, and the scores cannot depend on it.
-    `spade` tells every layer behind the encoder again; `votes` counts it once, behind the last layer,
-    whose scores may outweigh it. With neither, train on crops that show several classes. The norm also
-    makes what is said of a pixel depend a little on the whole picture.
+    An instance norm subtracts what is constant over an image. Where one class fills it (a small crop of
+    road, or only VOID) its plane of ones becomes zeros, and the scores cannot depend on it. `spade` feeds
+    the labels to every layer behind the encoder; `votes` adds them once, behind the last layer, whose
+    scores may outweigh them. With neither, train on crops that show several classes. The norm also makes
+    the scores of a pixel depend slightly on the whole image.
 
     Args:
         class_count: Number of classes C; VOID is one more.
         feature_channels: Channels of the segmenter's features; 0 leaves them out.
         width: Channels at stride 1; twice as many at stride 2, four times at stride 4.
         blocks: Number of residual blocks.
-        spade: Let the labels steer the norms behind the encoder (Park et al., CVPR 2019), which the
+        spade: Condition the norms behind the encoder on the labels (Park et al., CVPR 2019), which the
             paper cites beside pix2pixHD.
         votes: Add learned multiples of the labels and of the segmenter's log-probabilities to the
-            scores, so that training begins near "leave the labels as they are". Not in the paper.
+            scores, so that training starts near the identity. Not in the paper.
     """
 
     def __init__(
@@ -92,33 +92,33 @@ class Pix2PixRefiner(nn.Module):
         self.votes = Votes() if votes else None
         self.apply(_initialise)
 
-    def forward(self, seen: RefinerInput) -> Logits:
+    def forward(self, inputs: RefinerInput) -> Logits:
         """Return scores (b, C + 1, h, w) for frames of any size; the last channel is VOID."""
-        h, w = size = (seen.frame.shape[-2], seen.frame.shape[-1])
+        h, w = size = size_of(inputs.frame)
         cells = (-(-h // STRIDE), -(-w // STRIDE))
-        labels = one_hot_with_void(seen.labels, self.class_count)
-        images = torch.cat((seen.warped_frame, seen.frame), dim=1).float() / 127.5 - 1
+        labels = one_hot_with_void(inputs.labels, self.class_count)
+        images = torch.cat((inputs.warped_frame, inputs.frame), dim=1).float() / 127.5 - 1
         grown = (max(STRIDE * cells[0], SMALLEST), max(STRIDE * cells[1], SMALLEST))
-        shown = _extend(torch.cat((labels, images), dim=1), grown)
-        shown_labels = shown[:, : self.class_count + 1]
-        x: Tensor = self.encoder(shown.contiguous(memory_format=torch.channels_last))
+        padded = _extend(torch.cat((labels, images), dim=1), grown)
+        padded_labels = padded[:, : self.class_count + 1]
+        x: Tensor = self.encoder(padded.contiguous(memory_format=torch.channels_last))
         if self.join is not None:
-            features = to_size(seen.segmentation.features.float(), cells)
-            beside = _extend(features, (x.shape[-2], x.shape[-1]))
-            x = functional.relu(self.join(torch.cat((x, beside), dim=1), shown_labels))
+            features = to_size(inputs.segmentation.features.float(), cells)
+            joined = torch.cat((x, _extend(features, size_of(x))), dim=1)
+            x = functional.relu(self.join(joined, padded_labels))
         for block in self.blocks:
-            x = block(x, shown_labels)
-        x = functional.relu(self.up2(x, shown_labels))
-        x = functional.relu(self.up1(x, shown_labels))
+            x = block(x, padded_labels)
+        x = functional.relu(self.up2(x, padded_labels))
+        x = functional.relu(self.up1(x, padded_labels))
         scores: Tensor = self.classifier(x)[..., :h, :w]
         if self.votes is None:
             return scores
-        votes: Tensor = self.votes(labels, to_size(seen.segmentation.logits.float(), size))
+        votes: Tensor = self.votes(labels, to_size(inputs.segmentation.logits.float(), size))
         return scores + votes
 
 
 class NormalisedConv(nn.Module):
-    """A convolution and the norm behind it, which may look at the labels."""
+    """A convolution and the norm behind it, which may depend on the labels."""
 
     def __init__(self, conv: nn.Module, norm: nn.Module) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class ReflectedBlock(nn.Module):
 
 
 class Votes(nn.Module):
-    """Two numbers: how much the labels count by themselves, and how much the segmenter does."""
+    """Learned multiples of the labels and of the segmenter's log-probabilities."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,11 +154,11 @@ class Votes(nn.Module):
         self.segmenter_weight = nn.Parameter(torch.tensor(0.3))
 
     def forward(self, label_planes: Logits, logits: Float[Tensor, "b _ h w"]) -> Logits:
-        """Return scores (b, C + 1, h, w); of VOID the segmenter says nothing."""
-        # Below one in 10,000 the segmenter's doubts say nothing more, and would drown the labels.
-        doubts = logits.softmax(dim=1).clamp(min=1e-4).log()
-        doubts = functional.pad(doubts, (0, 0, 0, 0, 0, 1))
-        return self.label_weight * label_planes + self.segmenter_weight * doubts
+        """Return scores (b, C + 1, h, w); the segmenter does not score VOID."""
+        # Smaller probabilities carry no information, but their logarithms would outweigh the labels.
+        log_probabilities = logits.softmax(dim=1).clamp(min=1e-4).log()
+        log_probabilities = functional.pad(log_probabilities, (0, 0, 0, 0, 0, 1))
+        return self.label_weight * label_planes + self.segmenter_weight * log_probabilities
 
 
 def _end(channels_in: int, channels: int, *, bias: bool) -> nn.Conv2d:

@@ -1,4 +1,4 @@
-"""Tell a network, at each of its layers, which labels it is looking at: spatially-adaptive normalisation."""
+"""Spatially-adaptive normalisation (SPADE): norms whose scale and shift depend on a label map."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch.nn import functional
 
 
 class SpadeNorm(nn.Module):
-    """Normalise features, then scale and shift each cell by what a label map shows there.
+    """Normalise features, then scale and shift each cell by functions of the label map there.
 
         norm(x) · (1 + γ(labels)) + β(labels)
 
-    (Park et al., CVPR 2019, "SPADE", equations 1 to 3.) γ and β are two 3 x 3 convolutions of what one
-    3 x 3 convolution and a ReLU see in the label map. A norm over the picture takes away what is the
-    same all over it, such as one label for all pixels; γ and β bring it back.
+    (Park et al., CVPR 2019, "SPADE", equations 1 to 3.) γ and β are two 3 x 3 convolutions of a
+    hidden layer, which is a 3 x 3 convolution of the label map and a ReLU. A norm over the image removes
+    what is constant over it, such as one label for all pixels; γ and β restore it.
 
     Args:
-        norm: The norm that goes before; one without weights of its own, over the picture or the batch.
+        norm: The norm that is modulated; one without weights of its own, over the image or the batch.
         channels: Channels of the features.
         map_channels: Planes of the label map.
         hidden: Channels between the label map and γ and β; 128 in that paper.
@@ -36,8 +36,8 @@ class SpadeNorm(nn.Module):
         """Normalise `x` under a label map of any size, of which each cell takes its first pixel."""
         # A stride-2 convolution with padding 1 is centred on that same pixel.
         label_planes = functional.interpolate(label_planes, size=x.shape[-2:], mode="nearest")
-        seen = functional.relu(self.shared(label_planes))
+        hidden = functional.relu(self.shared(label_planes))
         normalised: Tensor = self.norm(x)
-        scale: Tensor = self.scale(seen)
-        shift: Tensor = self.shift(seen)
+        scale: Tensor = self.scale(hidden)
+        shift: Tensor = self.shift(hidden)
         return normalised * (1 + scale) + shift

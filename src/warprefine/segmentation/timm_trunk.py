@@ -1,7 +1,7 @@
-"""Segment frames on top of a network of `timm`, which may begin from weights trained on ImageNet.
+"""Trunks of `timm` with a U-Net decoder, which may start from ImageNet weights.
 
-That package knows a thousand networks by name, from the small ones of telephones to large ones. It is
-built on torchvision, which must match torch: install both with `pip install 'warprefine[timm]'`.
+The package has a thousand networks by name, from mobile ones to large ones. It depends on torchvision,
+which must match torch: install both with `pip install 'warprefine[timm]'`.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from warprefine.core.errors import RecipeError, cut
+from warprefine.core.errors import RecipeError, shorten
 from warprefine.core.names import nearest_name
 from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import Frames
+from warprefine.core.tensors import Frames, size_of
 from warprefine.ops.resize import pad_to_multiple
 from warprefine.segmentation.compact import PyramidPooling, ShuffleBlock, UpBlock, without_padding
 from warprefine.segmentation.huggingface_source import first_line
 
 _FINEST = 2
 _STRIDES = (4, 8, 16, 32)
-"""At these a trunk must have features; those at stride 2 are used where there are some."""
+"""Strides at which a trunk must have features; those at stride 2 are used where there are some."""
 _PROBE = (96, 160)
-"""Size of the picture that tells how a network behaves: its sides are no multiples of the usual windows."""
+"""Size of the image that probes a network: its sides are no multiples of the usual windows."""
 
 
 class TimmTrunk(nn.Module):
-    """A network of `timm` without its classifier.
+    """Trunk of a network of `timm`, without its classifier.
 
     Args:
-        source: The name of a network there, such as "resnet50", or "resnet50.a1_in1k" for certain weights.
+        source: Name of a network of `timm`, such as "resnet50", or "resnet50.a1_in1k" for certain weights.
 
     Attributes:
         strides: Of its features, finest first: 4, 8, 16 and 32, and 2 before them where it has such.
@@ -39,7 +39,7 @@ class TimmTrunk(nn.Module):
 
     Raises:
         RecipeError: `timm` cannot be imported, it has no such network, or the network lacks a stride or
-            does not take pictures of any size.
+            does not take images of any size.
     """
 
     mean: Tensor
@@ -48,16 +48,16 @@ class TimmTrunk(nn.Module):
     def __init__(self, source: str) -> None:
         super().__init__()
         self._source = source
-        self.network = _created(source)
+        self.network = _create_model(source)
         colours = self.network.pretrained_cfg
         for name, values in (("mean", colours["mean"]), ("deviation", colours["std"])):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1) * 255, persistent=False)
-        # A network may have several features at a stride; the last has seen most.
+        # A network may have several features at a stride; the last are the deepest.
         self._places = {stride: place for place, stride in enumerate(self.network.feature_info.reduction())}
         if not set(_STRIDES) <= set(self._places):
             raise RecipeError(
-                f"the network {source!r} of timm has features at strides {cut(sorted(self._places), 8)}, "
-                f"expected {cut(_STRIDES)}; name a network that halves step by step, such as 'resnet50'"
+                f"the network {source!r} of timm has features at strides {shorten(sorted(self._places), 8)}, "
+                f"expected {shorten(_STRIDES)}; name a network that halves step by step, such as 'resnet50'"
             )
         self.strides = tuple(stride for stride in (_FINEST, *_STRIDES) if stride in self._places)
         self._channels_come_last = False
@@ -70,20 +70,20 @@ class TimmTrunk(nn.Module):
         return [each.permute(0, 3, 1, 2) for each in features] if self._channels_come_last else features
 
     def load_pretrained(self) -> None:
-        """Take the weights that `timm` names for this network, from its cache or from the hub.
+        """Load the weights that `timm` lists for this network, from its cache or from the hub.
 
         Raises:
             RecipeError: There are none, or they cannot be fetched.
         """
-        # Without this question timm would begin from random weights, and say so in its log only.
-        if not _imported().is_model_pretrained(self._source):
+        # Without this check timm would keep random weights, with a line in its log only.
+        if not _import_timm().is_model_pretrained(self._source):
             raise RecipeError(
-                f"timm knows no pretrained weights of {self._source!r}; "
+                f"timm has no pretrained weights of {self._source!r}; "
                 "set pretrained = false under [segmenter], or name another network"
             )
         try:
-            # Built anew, because it is while building that timm fits published weights to a network.
-            published = _created(self._source, pretrained=True)
+            # Built again, because timm adapts published weights to a network while building it.
+            published = _create_model(self._source, pretrained=True)
         except (OSError, RuntimeError) as error:
             raise RecipeError(
                 f"the pretrained weights of {self._source!r} cannot be fetched ({_reason(error)}); fetch "
@@ -93,17 +93,17 @@ class TimmTrunk(nn.Module):
         self.network.load_state_dict(published.state_dict())
 
     def _features(self, x: Tensor) -> list[Tensor]:
-        found = self.network(x)
-        return [found[self._places[stride]] for stride in self.strides]
+        features = self.network(x)
+        return [features[self._places[stride]] for stride in self.strides]
 
     @torch.no_grad()
     def _probe(self) -> tuple[int, ...]:
-        """Look how the network treats a picture; return the numbers of channels of its features."""
+        """Probe how the network treats an image; return the numbers of channels of its features."""
         self.network.eval()
         try:
             shapes = [tuple(each.shape[1:]) for each in self._features(torch.zeros(1, 3, *_PROBE))]
         except (RuntimeError, ValueError, AssertionError) as error:
-            raise RecipeError(_binds(self._source, _reason(error))) from error
+            raise RecipeError(_fixed_size(self._source, _reason(error))) from error
         self.network.train()
         expected = [(_PROBE[0] // stride, _PROBE[1] // stride) for stride in self.strides]
         if [shape[:2] for shape in shapes] == expected:
@@ -112,21 +112,21 @@ class TimmTrunk(nn.Module):
         if [shape[1:] for shape in shapes] != expected:
             h, w = next(shape[1:] for shape, size in zip(shapes, expected, strict=True) if shape[1:] != size)
             raise RecipeError(
-                _binds(self._source, f"of {_PROBE[0]} × {_PROBE[1]} pixels it makes {h} × {w} cells")
+                _fixed_size(self._source, f"of {_PROBE[0]} × {_PROBE[1]} pixels it makes {h} × {w} cells")
             )
         return tuple(shape[0] for shape in shapes)
 
 
 class TimmSegmenter(nn.Module):
-    """A network of `timm`, pyramid pooling, three or four doublings; features at stride 4.
+    """Trunk of `timm`, pyramid pooling and U-Net decoder; features at stride 4.
 
-    Logits come at stride 2, or at stride 4 where the trunk begins there (ConvNeXt).
+    Logits have stride 2, or 4 where the trunk's features begin there (ConvNeXt).
 
     Args:
         class_count: Number of classes; VOID is not one of them.
-        source: The name of a network of `timm`, such as "resnet50".
-        widths: Channels of the way up at strides 2, 4, 8 and 16, and of the pooled context; the first is
-            not used where the trunk begins at stride 4.
+        source: Name of a network of `timm`, such as "resnet50".
+        widths: Channels of the decoder at strides 2, 4, 8 and 16, and of the pooled context; the first is
+            not used where the trunk's features begin at stride 4.
         dropout: Share of the channels before the classifier that is dropped in training.
 
     Raises:
@@ -165,54 +165,54 @@ class TimmSegmenter(nn.Module):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return what builds this network again, which weights to begin from may have decided."""
+        """Return the settings that rebuild this network; initial weights may have decided them."""
         return {"source": self._source, "widths": list(self._widths)}
 
     def forward(self, frames: Frames) -> Segmentation:
         """Segment frames of any size: logits at stride 2 or 4, features (widths[1] channels) at stride 4."""
-        size = (frames.shape[-2], frames.shape[-1])
+        size = size_of(frames)
         *skips, x = self.trunk(frames)
         x = self.context(x)
         for up in self.up:
             x = up(x, skips.pop())
-        seen = x if self.last_up is None else self.last_up(x, skips.pop())
-        logits = self.classifier(self.dropout(seen))
+        finest = x if self.last_up is None else self.last_up(x, skips.pop())
+        logits = self.classifier(self.dropout(finest))
         return Segmentation(
             logits=without_padding(logits, size, self._finest), features=without_padding(x, size, 4)
         )
 
     def load_pretrained(self) -> None:
-        """Begin from weights trained on ImageNet.
+        """Load the trunk's ImageNet weights.
 
         Raises:
-            RecipeError: `timm` knows of none, or they cannot be fetched.
+            RecipeError: `timm` has none, or they cannot be fetched.
         """
         self.trunk.load_pretrained()
 
 
-def _created(source: str, *, pretrained: bool = False) -> Any:
+def _create_model(source: str, *, pretrained: bool = False) -> Any:
     """Build a network of `timm` that returns its features, with random or with published weights."""
-    timm = _imported()
-    known = timm.list_pretrained() if "." in source else timm.list_models()
-    if source not in known:
-        raise RecipeError(f"timm has no network called {source!r}; {nearest_name(source, known)}")
+    timm = _import_timm()
+    names = timm.list_pretrained() if "." in source else timm.list_models()
+    if source not in names:
+        raise RecipeError(f"timm has no network called {source!r}; {nearest_name(source, names)}")
     return timm.create_model(source, features_only=True, pretrained=pretrained)
 
 
-def _imported() -> Any:
+def _import_timm() -> Any:
     try:
         return importlib.import_module("timm")
     # A torchvision that does not match torch fails with RuntimeError or OSError.
     except (ImportError, RuntimeError, OSError) as error:
         raise RecipeError(
-            f"the recipe asks for a network of timm, which cannot be imported here ({_reason(error)}); "
+            f"the recipe names a network of timm, which cannot be imported here ({_reason(error)}); "
             "pip install 'warprefine[timm]' where torch and torchvision match, or choose another network"
         ) from error
 
 
-def _binds(source: str, reason: str) -> str:
+def _fixed_size(source: str, reason: str) -> str:
     return (
-        f"the network {source!r} of timm does not take pictures of any size ({reason}); "
+        f"the network {source!r} of timm does not take images of any size ({reason}); "
         "name another one, such as 'resnet50' or 'convnext_tiny'"
     )
 

@@ -1,4 +1,4 @@
-"""Train an SDC-Net to improve motion, without any labels: a frame says itself whether it was rebuilt."""
+"""Train SDC-Net on the user's own videos, self-supervised by photometric reconstruction."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Dataset
 from warprefine.io.array_cache import ArrayCache
-from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.io.checkpoints import Card
 from warprefine.motion.flownet_ops import resample2d
 from warprefine.motion.sdcnet import SDCNet, reconstruction_loss
 from warprefine.motion.sdcnet_kernels import distance_from_identity
 from warprefine.motion.sdcnet_motion import predict_any_size
 from warprefine.ops.warp import lands_inside
-from warprefine.training.loop import train
-from warprefine.training.motion_recipe import MotionRecipe
-from warprefine.training.motion_samples import BatchMaker, Excerpts, Footage, hold_out
+from warprefine.recipe.motion import MotionRecipe
+from warprefine.training.data.motion_samples import BatchMaker, Excerpts, Footage, hold_out
+from warprefine.training.engine.checkpoint import train_to_checkpoint
 
 log = logging.getLogger(__name__)
 PART = "motion"
@@ -44,11 +44,11 @@ def train_motion(
 ) -> None:
     """Train an SDC-Net on all videos of a data set and write it to `path`.
 
-    A killed training goes on where it was. The card tells the photometric error of held-out frames
-    before, along the flow that the network starts from, and after.
+    A killed training continues. The card records the photometric error of held-out frames before training,
+    that is along the flow that the network starts from, and after it.
 
     Args:
-        motion: Gives the flow that the network starts from; what it says is kept in `cache`.
+        motion: Estimates the flow that the network starts from; its flow is kept in `cache`.
 
     Raises:
         DatasetError: The videos are too short to train on some frames and measure on others.
@@ -57,59 +57,59 @@ def train_motion(
     trained, held_out = hold_out(dataset, length=recipe.frames, every=recipe.holdout_every)
     forwards = Excerpts(trained, motion=motion, cache=cache)
     backwards = Excerpts([excerpt.backwards() for excerpt in trained], motion=motion, cache=cache)
-    # What is never shown backwards in training is not measured backwards.
+    # Where training reverses no excerpts, neither does the measurement.
     orders = (forwards, backwards) if recipe.reverse else (forwards,)
     returns = [excerpt.backwards() for excerpt in held_out] if recipe.reverse else []
     measured = Excerpts([*held_out, *returns], motion=motion, cache=cache)
     torch.manual_seed(seed)
     network = SDCNet(**_settings(recipe))
-    # From here on batches are made, and flows estimated, in the loop's other thread alone: what the
-    # validation looks at lies in the cache by then.
+    # From here on the loop's other thread alone prepares batches and estimates flow: that of the
+    # validation is in the cache by then.
     before = photometric_error_of(None, measured)
     some = range(0, len(trained), -(-len(trained) // MOST_MEASURED))
     network.estimate_normalisation(flow for i in some for excerpts in orders for flow in excerpts[i].flows)
     network.to(device)
-    state_path = path.with_suffix(".state")
-    history = train(
+
+    def card(history: dict[str, Any]) -> Card:
+        after = photometric_error_of(network, measured)
+        log.info("photometric error of held-out frames: %.5f before, %.5f after", before, after)
+        return Card(
+            part=PART,
+            network=NETWORK,
+            class_names=(),
+            settings=_settings(recipe),
+            recipe=recipe.to_dict(),
+            facts={
+                "seed": seed,
+                "history": history,
+                "motion": motion.name,
+                "normalisation": {
+                    "mean": network.flow_mean.flatten().tolist(),
+                    "std": network.flow_std.flatten().tolist(),
+                },
+                "photometric": {"before": before, "after": after},
+            },
+        )
+
+    train_to_checkpoint(
+        path,
         network,
         recipe.optimisation,
         batch_at=BatchMaker(forwards, backwards, recipe, seed=seed),
         loss_of=lambda batch: loss_of(network, batch, recipe),
-        state_path=state_path,
+        card=card,
         seed=seed,
         validate=lambda _: -photometric_error_of(network, measured),
         progress=progress,
         task="training motion",
     )
-    after = photometric_error_of(network, measured)
-    log.info("photometric error of held-out frames: %.5f before, %.5f after", before, after)
-    facts = {
-        "seed": seed,
-        "history": history,
-        "motion": motion.name,
-        "normalisation": {
-            "mean": network.flow_mean.flatten().tolist(),
-            "std": network.flow_std.flatten().tolist(),
-        },
-        "photometric": {"before": before, "after": after},
-    }
-    card = Card(
-        part=PART,
-        network=NETWORK,
-        class_names=(),
-        settings=_settings(recipe),
-        recipe=recipe.model_dump(mode="json"),
-        facts=facts,
-    )
-    save_checkpoint(path, network, card)
-    state_path.unlink(missing_ok=True)
 
 
 def loss_of(network: SDCNet, batch: Footage, recipe: MotionRecipe) -> Tensor:
-    """Return how badly a network rebuilds the last frame of each excerpt (Zhu et al., CVPR 2019).
+    """Return the reconstruction loss of the last frame of each excerpt (Zhu et al., CVPR 2019).
 
-    Pixels whose source the crop does not hold, by the flow that the network starts from, are left out:
-    the network could not learn from them where they come from.
+    Pixels whose source lies outside the crop, by the flow that the network starts from, are left out: they
+    carry no information about their motion.
     """
     device = network.flow_mean.device
     frames, flows = batch.frames.to(device).float(), batch.flows.to(device)
@@ -128,10 +128,10 @@ def photometric_error(rebuilt_b: Float[Tensor, "b 3 h w"], frame_b: Float[Tensor
 
 
 def photometric_error_of(network: SDCNet | None, excerpts: Excerpts) -> float:
-    """Return the mean photometric error of whole frames, rebuilt by a network or along the given flow.
+    """Return the mean photometric error of whole frames, reconstructed by a network or along the given flow.
 
     Args:
-        network: None for the flow that networks start from.
+        network: None measures the flow that networks start from.
     """
     device = network.flow_mean.device if network is not None else torch.device("cpu")
     errors = []

@@ -1,55 +1,51 @@
-"""Train g_psi on the frames labelled by hand, and one more per fold for honest cycles.
-
-A segmenter that has seen a key frame knows it by heart, and what it says there is far better than
-what it will say of the frames to be labelled. Cycles return to key frames, so a refiner that is
-taught with this segmenter learns to trust it too much. Each fold's segmenter has never seen the
-fold's key frames; cycles at those are made with it.
-"""
+"""Train the segmenter g_psi on hand-labelled frames, with data augmentation and held-out validation."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from warprefine.core.classes import ClassSet
 from warprefine.core.errors import CheckpointError
 from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import Pretrained, Segmentation, Segmenter, channels_last, device_of
-from warprefine.core.tensors import Frames, LabelMaps, Logits
-from warprefine.evaluation.confusion import Confusion, count, mean_iou
-from warprefine.io.checkpoints import Card, begin_from, read_card, save_checkpoint
+from warprefine.core.protocols import (
+    Pretrained,
+    Segmentation,
+    Segmenter,
+    channels_last,
+    device_of,
+    module_of,
+)
+from warprefine.core.tensors import Frames, LabelMaps, Logits, size_of
+from warprefine.io.checkpoints import Card, begin_from, load_network, read_card
+from warprefine.io.fingerprints import fingerprint_of_file
+from warprefine.metrics.confusion import Confusion, count, mean_iou
 from warprefine.ops.resize import to_size
+from warprefine.recipe.network import NetworkRecipe
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.segmentation import SEGMENTERS
-from warprefine.training.augment import augment
-from warprefine.training.loop import train
+from warprefine.segmentation.mirrored import mirrored_segmenter
+from warprefine.training.data.augment import augment
+from warprefine.training.data.batch import Batch, Picture
+from warprefine.training.data.samples import Samples, members_by_class
+from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.losses import BESIDE, LOSSES, balanced_weights
-from warprefine.training.network_recipe import NetworkRecipe
-from warprefine.training.optimisation import Optimisation
-from warprefine.training.recipe import SegmenterRecipe
-from warprefine.training.samples import Samples, members_by_class
 
-log = logging.getLogger(__name__)
+PART = "segmenter"
+"""The part that a checkpoint's card names."""
 LEAST_HELD_OUT = 3
-"""Fewer held-out frames than this say too little to choose a checkpoint by."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Batch:
-    """Crops and their labels."""
-
-    frames: Frames
-    labels: LabelMaps
+"""Fewer held-out frames than this are too few to choose a checkpoint by."""
 
 
 class BatchMaker:
-    """Make the batch of a step as a pure function of the seed and the step's number.
+    """Returns the batch of a step, a pure function of the seed and the step's number.
 
     Args:
         pools: Sets of samples with the share of the batch that each provides.
@@ -68,11 +64,10 @@ class BatchMaker:
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
-        crops = [self._crop(np.random.default_rng((self._seed, step, slot))) for slot in range(self._batch)]
-        frames = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
-        return Batch(frames=frames, labels=torch.from_numpy(np.stack([labels for _, labels in crops])))
+        rngs = [np.random.default_rng((self._seed, step, slot)) for slot in range(self._batch)]
+        return Batch.of([self._crop(rng) for rng in rngs])
 
-    def _crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _crop(self, rng: np.random.Generator) -> tuple[Picture, Picture]:
         which = int(rng.choice(len(self._pools), p=self._shares))
         pool, by_class = self._pools[which], self._by_class[which]
         focus = None
@@ -83,48 +78,89 @@ class BatchMaker:
         return augment(*pool[index], self._augmentation, rng, focus=focus)
 
 
-def build_segmenter(recipe: NetworkRecipe, class_count: int, *, seed: int) -> nn.Module:
-    """Make an untrained network of the recipe."""
+def build_segmenter(recipe: NetworkRecipe, class_count: int, *, seed: int) -> Segmenter:
+    """Build a network of the recipe, with the weights that its training starts from.
+
+    Raises:
+        RecipeError: No network has the recipe's name, or a package that it needs is not installed.
+        CheckpointError: The weights to start from are missing, damaged or another network's.
+    """
     torch.manual_seed(seed)
-    kind = look_up(SEGMENTERS, recipe.network, what="segmenter")
-    network = kind.from_recipe(recipe, class_count, begun_from=settings_of_weights(recipe))
+    spec = look_up(SEGMENTERS, recipe.network, what="segmenter")
+    segmenter = spec.from_recipe(recipe, class_count, init_from=settings_of_weights(recipe))
     if recipe.weights:
-        begin_from(Path(recipe.weights), network)
-    elif recipe.pretrained and isinstance(network, Pretrained):
-        network.load_pretrained()
-    return channels_last(network)
+        begin_from(Path(recipe.weights), module_of(segmenter))
+    elif recipe.pretrained and isinstance(segmenter, Pretrained):
+        segmenter.load_pretrained()
+    return channels_last(segmenter)
 
 
 def settings_of_weights(recipe: NetworkRecipe) -> dict[str, Any]:
-    """Return how weights to begin from want their network to be built; those of a trunk do not care."""
+    """Return the network settings that the weights to start from were trained with; none for a trunk's.
+
+    Raises:
+        CheckpointError: They are of another network than the recipe's.
+    """
     if not recipe.weights:
         return {}
     card = read_card(Path(recipe.weights))
-    if card.part != "segmenter":
+    if card.part != PART:
         return {}
     if card.network != recipe.network:
         raise CheckpointError(
-            f"{recipe.weights} holds the network {card.network}, but the recipe asks for {recipe.network}; "
+            f"{recipe.weights} holds the network {card.network}, but the recipe names {recipe.network}; "
             "name that network under [segmenter], or other weights"
         )
     return card.settings
+
+
+def segmenter_card(
+    segmenter: Segmenter,
+    recipe: NetworkRecipe,
+    class_names: tuple[str, ...],
+    *,
+    facts: dict[str, Any],
+    optimisation: Optimisation | None = None,
+) -> Card:
+    """Return the card of a trained segmenter, teacher or student.
+
+    Args:
+        segmenter: The network.
+        recipe: What it was built and trained by.
+        class_names: The classes that it scores.
+        facts: What else is recorded: seed and history.
+        optimisation: The training, where it is not the recipe's own.
+    """
+    trained_by = recipe.to_dict()
+    if optimisation is not None:
+        trained_by["optimisation"] = optimisation.to_dict()
+    return Card(
+        part=PART,
+        network=recipe.network,
+        class_names=class_names,
+        settings=SEGMENTERS[recipe.network].describe(
+            segmenter, recipe, init_from=settings_of_weights(recipe)
+        ),
+        recipe=trained_by,
+        facts=facts,
+    )
 
 
 def hold_out(samples: Samples, every: int) -> tuple[Samples, Samples]:
     """Split labelled frames into those to train on and, evenly spread, those to validate on."""
     if len(samples) < every * LEAST_HELD_OUT:
         return samples, Samples([])
-    kept_back = set(range(every // 2, len(samples), every))
+    held_out = set(range(every // 2, len(samples), every))
     return (
-        Samples([m for i, m in enumerate(samples.members) if i not in kept_back]),
-        Samples([m for i, m in enumerate(samples.members) if i in kept_back]),
+        Samples([m for i, m in enumerate(samples.members) if i not in held_out]),
+        Samples([m for i, m in enumerate(samples.members) if i in held_out]),
     )
 
 
 def train_segmenter(
     path: Path,
     *,
-    network: nn.Module,
+    segmenter: Segmenter,
     pools: Sequence[tuple[Samples, float]],
     held_out: Samples,
     recipe: SegmenterRecipe,
@@ -134,59 +170,86 @@ def train_segmenter(
     progress: Progress = silent,
     task: str = "training the segmenter",
 ) -> None:
-    """Train `network` in place and write it to `path`; a killed training goes on where it was."""
-    device = next(network.parameters()).device
-    segmenter = cast(Segmenter, network)
+    """Train `segmenter` in place and write it to `path`; a killed training continues.
+
+    Args:
+        path: The checkpoint.
+        segmenter: A network, as `build_segmenter` returns it.
+        pools: Sets of samples with the share of the batch that each provides.
+        held_out: Samples that choose the checkpoint by their mIoU; may be empty.
+        recipe: The loss and the augmentation.
+        optimisation: The training.
+        class_names: The classes that it scores.
+        seed: Seed of the batches.
+        progress: Called after every step.
+        task: Name of the training in `progress`.
+    """
+    device = device_of(segmenter)
     batches = BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
     pixels = batches.pixels[: segmenter.class_count].tolist()
     weights = balanced_weights(pixels, optimisation.class_balance).to(device)
 
     def loss_of(batch: Batch) -> Tensor:
-        said = segmenter(batch.frames.to(device))
-        return segmentation_loss(said, batch.labels.to(device), recipe, weights)
+        output = segmenter(batch.frames.to(device))
+        return segmentation_loss(output, batch.labels.to(device), recipe, weights)
 
-    state_path = path.with_suffix(".state")
-    history = train(
-        network,
+    def card(history: dict[str, Any]) -> Card:
+        facts = {"seed": seed, "history": history}
+        return segmenter_card(segmenter, recipe, class_names, facts=facts, optimisation=optimisation)
+
+    train_to_checkpoint(
+        path,
+        module_of(segmenter),
         optimisation,
         batch_at=batches,
         loss_of=loss_of,
-        state_path=state_path,
+        card=card,
         seed=seed,
         validate=(lambda _: score(segmenter, held_out)) if len(held_out) else None,
         progress=progress,
         task=task,
     )
-    card = Card(
-        part="segmenter",
-        network=recipe.network,
-        class_names=class_names,
-        settings=SEGMENTERS[recipe.network].describe(network, recipe, begun_from=settings_of_weights(recipe)),
-        recipe={**recipe.model_dump(mode="json"), "optimisation": optimisation.model_dump(mode="json")},
-        facts={"seed": seed, "history": history},
+
+
+def load_segmenter(
+    path: Path, classes: ClassSet, device: torch.device, *, mirrored: bool
+) -> tuple[Segmenter, str]:
+    """Load the checkpoint of a segmenter; return it with a fingerprint of what it computes.
+
+    Args:
+        path: The checkpoint.
+        classes: The classes that it has to score.
+        device: Where it runs.
+        mirrored: Average the output over a frame and its mirror image.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, of another class set or of another part.
+    """
+    segmenter = load_network(path, SEGMENTERS, part=PART, classes=classes, device=device)
+    fingerprint = fingerprint_of_file(path)
+    return (
+        (mirrored_segmenter(segmenter), f"{fingerprint}-mirrored") if mirrored else (segmenter, fingerprint)
     )
-    save_checkpoint(path, network, card)
-    state_path.unlink(missing_ok=True)
 
 
 def segmentation_loss(
-    said: Segmentation, labels: LabelMaps, recipe: NetworkRecipe, weights: Tensor | None
+    output: Segmentation, labels: LabelMaps, recipe: NetworkRecipe, weights: Tensor | None
 ) -> Tensor:
-    """Return the loss of all that a network says while it is trained, each part at the labels' size.
+    """Return the loss of all outputs that a network has in training, each at the labels' size.
 
-    Beside the final scores stand those of a first guess and of each scale by itself, with the weights
-    of Tao et al. (2020, arXiv 2005.10821); like theirs, these are only ever scored pixel by pixel.
+    Besides the final scores these are auxiliary scores (`first_guess`) and those of each scale, with the
+    weights of Tao et al. (2020, arXiv 2005.10821); like theirs, they are only ever scored pixel by pixel.
     """
 
     def full_size(scores: Logits) -> Tensor:
         exact = scores if scores.dtype == torch.float64 else scores.float()
-        return to_size(exact, (labels.shape[-2], labels.shape[-1]))
+        return to_size(exact, size_of(labels))
 
     loss, beside = look_up(LOSSES, recipe.loss, what="loss"), BESIDE[recipe.loss]
-    total = loss(full_size(said.logits), labels, weights)
-    if said.first_guess is not None:
-        total = total + recipe.first_guess_weight * beside(full_size(said.first_guess), labels, weights)
-    for scores in said.by_scale:
+    total = loss(full_size(output.logits), labels, weights)
+    if output.first_guess is not None:
+        total = total + recipe.first_guess_weight * beside(full_size(output.first_guess), labels, weights)
+    for scores in output.by_scale:
         total = total + recipe.scale_weight * beside(full_size(scores), labels, weights)
     return total
 
@@ -197,20 +260,19 @@ def score(segmenter: Segmenter, samples: Samples) -> float:
 
 
 def confusion_over(segmenter: Segmenter, samples: Samples, numbers: Iterable[int]) -> Confusion:
-    """Count what a segmenter says of the samples with these numbers."""
+    """Return the confusion matrix of a segmenter over the samples with these numbers."""
     matrix = np.zeros((segmenter.class_count + 1, segmenter.class_count + 1), np.int64)
     for number in numbers:
         image, labels = samples[number]
-        predicted = segmented(segmenter, torch.from_numpy(image).permute(2, 0, 1)[None])
+        predicted = predict(segmenter, torch.from_numpy(image).permute(2, 0, 1)[None])
         truth = torch.from_numpy(labels)[None]
         matrix += count(predicted, truth, class_count=segmenter.class_count)
     return matrix
 
 
-def segmented(segmenter: Segmenter, frame: Frames) -> LabelMaps:
-    """Return the classes that a segmenter finds in a frame, at the frame's size, in main memory."""
+def predict(segmenter: Segmenter, frame: Frames) -> LabelMaps:
+    """Return the most probable classes of a frame, at the frame's size, in main memory."""
     device = device_of(segmenter)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         logits = segmenter(frame.to(device)).logits
-    size = (frame.shape[-2], frame.shape[-1])
-    return to_size(logits.float(), size).argmax(dim=1).to(torch.uint8).cpu()
+    return to_size(logits.float(), size_of(frame)).argmax(dim=1).to(torch.uint8).cpu()

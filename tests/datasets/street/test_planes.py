@@ -1,4 +1,4 @@
-"""Planes are where their motion says, and cameras see them there."""
+"""Planes follow their motion, and cameras project them there."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from warprefine.datasets.street.camera import Camera
 from warprefine.datasets.street.canvas import Canvas
-from warprefine.datasets.street.planes import Anchor, Coat, Motion, Plane, PlaneTable, placed
-from warprefine.datasets.street.render import look, surfaces_at, surfaces_on_grid
+from warprefine.datasets.street.planes import Anchor, Material, Motion, Plane, PlaneTable, placed
+from warprefine.datasets.street.render import project_planes, surfaces_at, surfaces_on_grid
 from warprefine.datasets.street.texture_store import TextureStore
 
-COAT = Coat(texture="plain", label=3)
+MATERIAL = Material(texture="plain", label=3)
 angles = st.floats(-3, 3)
 frames = st.integers(0, 500)
 
@@ -28,7 +28,7 @@ def store() -> TextureStore:
 def board(x: float = 0.0, z: float = 10.0, **settings: object) -> Plane:
     """Stand a board of 2 m by 1 m up, at the height of the camera's eye."""
     corner, across, down = (x - 1.0, -2.0, z), (2.0, 0.0, 0.0), (0.0, 1.0, 0.0)
-    return Plane(corner=corner, across=across, down=down, coat=COAT, **settings)
+    return Plane(corner=corner, across=across, down=down, material=MATERIAL, **settings)
 
 
 @given(swing=angles, rate=angles, phase=angles, t=frames)
@@ -48,7 +48,7 @@ def test_what_swings_hangs_by_the_middle_of_its_upper_edge(
 
 @given(turn=angles, t=frames)
 def test_what_is_placed_goes_on_from_there(store: TextureStore, turn: float, t: int):
-    """A thing turns about where it stands, and then goes as it is told, in world coordinates."""
+    """An object turns about its own place, and then moves at its velocity, in world coordinates."""
     (plane,) = placed([board(z=0.0)], at=(5.0, 0.0, 7.0), turn=turn, velocity=(0.1, 0.0, -0.2))
 
     (corner,), (across,), _ = PlaneTable([plane], store).pose(t)
@@ -70,7 +70,7 @@ def test_the_nearer_of_two_boards_is_seen(store: TextureStore):
     """A board hides the one behind it, whichever was built first, on a grid and at single points."""
     camera = Camera(np.random.default_rng(0), h=96, w=160, speed=0.4, lane=0.0)
     table = PlaneTable([board(z=20.0), board(z=10.0), board(z=30.0)], store)
-    view = look(table, camera, 0, h=96, w=160)
+    view = project_planes(table, camera, 0, h=96, w=160)
     x, y, depth = view.to_picture[1] @ [0.5, 0.5, 1]
     place = np.array([x / depth]), np.array([y / depth])
 
@@ -84,7 +84,7 @@ def test_a_board_is_seen_from_its_front_only(store: TextureStore):
     camera = Camera(np.random.default_rng(0), h=96, w=160, speed=0.4, lane=0.0)
     away = placed([board(z=0.0)], at=(0.0, 0.0, 10.0), turn=math.pi)
 
-    view = look(PlaneTable([board(), *away], store), camera, 0, h=96, w=160)
+    view = project_planes(PlaneTable([board(), *away], store), camera, 0, h=96, w=160)
 
     assert view.drawn.tolist() == [0]
 
@@ -97,6 +97,6 @@ def test_only_the_bonnet_is_fixed_to_the_picture(store: TextureStore, anchor: An
     camera = Camera(np.random.default_rng(0), h=96, w=160, speed=0.4, lane=0.0)
     table = PlaneTable([board(anchor=anchor)], store)
 
-    first, later = (look(table, camera, t, h=96, w=160).to_picture for t in (0, 9))
+    first, later = (project_planes(table, camera, t, h=96, w=160).to_picture for t in (0, 9))
 
     assert np.allclose(first, later) == stays

@@ -22,7 +22,7 @@ def centres(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("tiled", [True, False])
 def test_the_centre_of_a_texel_has_its_colour(rng: np.random.Generator, tiled: bool):
-    """Near by, a texture is seen as it was drawn, also if others are stored before and after it."""
+    """Near by, a texture is sampled as it was drawn, also if others are stored before and after it."""
     textures = {name: texture(rng, tiled=tiled) for name in ("before", "wanted", "after")}
     store = TextureStore(textures)
     u, v = centres(8, 16)
@@ -62,8 +62,8 @@ def test_a_tiled_texture_goes_on_at_its_edges(rng: np.random.Generator):
     assert np.allclose(found("single", u + 1), found("single", np.ones_like(u)), atol=1e-6)
 
 
-def test_a_texture_without_holes_is_known(rng: np.random.Generator):
-    """Only what one can look through has to be asked where it is opaque."""
+def test_textures_with_holes_are_marked(rng: np.random.Generator):
+    """Only textures with holes need a look-up of opacity."""
     canvas = Canvas(1.0, 1.0, density=8, color=(0.5, 0.5, 0.5))
 
     store = TextureStore({"closed": canvas.finish(), "open": texture(rng, tiled=False)})

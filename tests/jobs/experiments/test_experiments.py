@@ -13,11 +13,10 @@ import torch
 
 from warprefine.core.errors import DatasetError, RecipeError, RunFolderError
 from warprefine.core.tensors import VOID
-from warprefine.evaluation.result_table import ResultTable, Spread
 from warprefine.io.images import read_labels
 from warprefine.jobs.experiments import EXPERIMENTS
+from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings, write_findings
-from warprefine.jobs.experiments.lab import Lab
 from warprefine.jobs.experiments.recipe import (
     ExperimentRecipe,
     load_experiment_recipe,
@@ -25,9 +24,10 @@ from warprefine.jobs.experiments.recipe import (
 )
 from warprefine.jobs.experiments.utility import exceeds_noise, utility_table
 from warprefine.propagation.methods import check_methods
+from warprefine.recipe.motion import MotionRecipe
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.report.result_table import ResultTable, Spread
 from warprefine.segmentation import SEGMENTERS
-from warprefine.training.motion_recipe import MotionRecipe
-from warprefine.training.optimisation import Optimisation
 
 TINY = Path(__file__).parents[2] / "experiment.toml"
 METHODS = ("motion-only", "semantic-only", "warp-inpaint", "warp-refine")
@@ -41,124 +41,124 @@ def tiny() -> ExperimentRecipe:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, tiny: ExperimentRecipe) -> Path:
-    """A folder in which the labels of every method are made already; copy it."""
+    """A folder in which every method has labelled already; copy it."""
     out = tmp_path_factory.mktemp("bench")
-    Lab(experiment="quality", out=out, root=None, recipe=tiny).label((*METHODS, "oracle"))
+    ExperimentContext(experiment="quality", out=out, root=None, recipe=tiny).label((*METHODS, "oracle"))
     return out
 
 
 @pytest.fixture
-def lab(bench: Path, tiny: ExperimentRecipe, tmp_path: Path) -> Lab:
+def context(bench: Path, tiny: ExperimentRecipe, tmp_path: Path) -> ExperimentContext:
     """An experiment in a copy of that folder."""
     out = shutil.copytree(bench, tmp_path / "out")
-    return moved(Lab(experiment="utility", out=out, root=None, recipe=tiny), bench)
+    return moved(ExperimentContext(experiment="utility", out=out, root=None, recipe=tiny), bench)
 
 
-def moved(lab: Lab, origin: Path) -> Lab:
-    """Let a copied run speak of the data beside it."""
-    job = lab.out / "labels" / "job.json"
-    job.write_text(job.read_text().replace(str(origin.resolve()), str(lab.out.resolve())))
-    return lab
+def moved(context: ExperimentContext, origin: Path) -> ExperimentContext:
+    """Let the job of a copied run name the data beside it."""
+    job = context.out / "labels" / "job.json"
+    job.write_text(job.read_text().replace(str(origin.resolve()), str(context.out.resolve())))
+    return context
 
 
-def changed(lab: Lab, **changes: Any) -> Lab:
-    return replace(lab, recipe=lab.recipe.model_copy(update=changes))
+def changed(context: ExperimentContext, **changes: Any) -> ExperimentContext:
+    return replace(context, recipe=context.recipe.model_copy(update=changes))
 
 
-def with_data(lab: Lab, **changes: Any) -> Lab:
-    return changed(lab, data=lab.recipe.data.model_copy(update=changes))
+def with_data(context: ExperimentContext, **changes: Any) -> ExperimentContext:
+    return changed(context, data=context.recipe.data.model_copy(update=changes))
 
 
 def names(table: ResultTable) -> list[object]:
     return [row[0] for row in table.rows]
 
 
-def test_quality_scores_the_labels_of_every_method(lab: Lab) -> None:
+def test_quality_scores_the_labels_of_every_method(context: ExperimentContext) -> None:
     """Both tables have a row for each method; the distances are those up to the horizon, then the mean."""
-    findings = EXPERIMENTS["quality"].run(lab)
+    findings = EXPERIMENTS["quality"].run(context)
 
     by_distance = findings.tables["miou-by-distance"]
     assert by_distance.columns == ("method", "k=1", "k=2", "k=3", "mean")
     assert names(by_distance) == names(findings.tables["hard-classes"]) == list(METHODS)
-    scores = json.loads((lab.out / "labels" / "metrics.json").read_text())
+    scores = json.loads((context.out / "labels" / "metrics.json").read_text())
     assert [row[-1] for row in by_distance.rows] == pytest.approx(
         [scores[m]["miou"] for m in METHODS], abs=1e-3
     )
 
 
-def test_utility_trains_a_student_for_each_method_and_seed(lab: Lab) -> None:
+def test_utility_trains_a_student_for_each_method_and_seed(context: ExperimentContext) -> None:
     """Baseline, four methods and the oracle, two seeds each, each tested once."""
-    table = EXPERIMENTS["utility"].run(lab).tables["utility"]
+    table = EXPERIMENTS["utility"].run(context).tables["utility"]
 
     assert names(table) == ["baseline", *METHODS, "oracle"]
     assert all(isinstance(row[1], Spread) and row[1].count == 2 for row in table.rows)
-    students = {path.stem for path in (lab.out / "students").glob("*.json")}
+    students = {path.stem for path in (context.out / "students").glob("*.json")}
     assert students == {f"{name}-seed{seed}" for name in names(table) for seed in (0, 1)}
 
 
-def test_an_experiment_goes_on_where_it_stopped(lab: Lab) -> None:
+def test_an_experiment_goes_on_where_it_stopped(context: ExperimentContext) -> None:
     """Students that are there are not trained again, one that is missing is; the table stays the same."""
-    first = EXPERIMENTS["utility"].run(lab)
-    weights = sorted((lab.out / "students").glob("*.safetensors"))
+    first = EXPERIMENTS["utility"].run(context)
+    weights = sorted((context.out / "students").glob("*.safetensors"))
     before = {path: path.stat().st_mtime_ns for path in weights}
     content = weights[0].read_bytes()
     weights[0].unlink()
     weights[0].with_suffix(".json").unlink()
 
-    again = EXPERIMENTS["utility"].run(lab)
+    again = EXPERIMENTS["utility"].run(context)
 
     assert again.tables == first.tables
     assert weights[0].read_bytes() == content
     assert all(path.stat().st_mtime_ns == before[path] for path in weights[1:])
 
 
-def test_more_seeds_may_follow(lab: Lab) -> None:
+def test_more_seeds_may_follow(context: ExperimentContext) -> None:
     """The number of seeds is no part of what a folder is about; a baseline of three has those of two."""
-    lab.claim()
-    changed(lab, seeds=3).claim()
+    context.claim()
+    changed(context, seeds=3).claim()
 
 
-def test_a_folder_of_another_experiment_is_refused(lab: Lab) -> None:
+def test_a_folder_of_another_experiment_is_refused(context: ExperimentContext) -> None:
     """Another recipe or another name is another experiment."""
-    lab.claim()
+    context.claim()
 
     with pytest.raises(
         RunFolderError, match="holds a job with experiment = 'utility', but this command says 'quality'"
     ):
-        replace(lab, experiment="quality").claim()
+        replace(context, experiment="quality").claim()
     with pytest.raises(RunFolderError, match=r"recipe\.oracle = True"):
-        changed(lab, oracle=False).claim()
+        changed(context, oracle=False).claim()
 
 
-def test_horizon_takes_labels_from_further_and_further(lab: Lab) -> None:
+def test_horizon_takes_labels_from_further_and_further(context: ExperimentContext) -> None:
     """A column for each range; baseline, motion-only and warp-refine in rows."""
-    findings = EXPERIMENTS["horizon"].run(changed(lab, seeds=1))
+    findings = EXPERIMENTS["horizon"].run(changed(context, seeds=1))
 
     table = findings.tables["horizon"]
     assert table.columns == ("labels", "±1", "±2")
     assert names(table) == ["baseline", "motion-only", "warp-refine"]
 
 
-def test_ranges_end_at_the_horizon(lab: Lab) -> None:
-    """Labels from 9 frames away cannot be had where they are made up to 3."""
+def test_ranges_end_at_the_horizon(context: ExperimentContext) -> None:
+    """Labels from 9 frames away cannot be had where the horizon is 3."""
     with pytest.raises(RecipeError, match="ranges reach to 9 frames, but labels only to 3"):
-        EXPERIMENTS["horizon"].run(changed(lab, ranges=(1, 9)))
+        EXPERIMENTS["horizon"].run(changed(context, ranges=(1, 9)))
 
 
-def test_architectures_compare_networks(lab: Lab) -> None:
+def test_architectures_compare_networks(context: ExperimentContext) -> None:
     """A row for each network."""
-    table = EXPERIMENTS["architectures"].run(changed(lab, seeds=1)).tables["architectures"]
+    table = EXPERIMENTS["architectures"].run(changed(context, seeds=1)).tables["architectures"]
 
     assert names(table) == ["compact"]
     assert table.columns == ("network", "baseline", *METHODS, "oracle")
 
 
-def test_relaxation_has_the_rows_of_table_b(lab: Lab, bench: Path) -> None:
+def test_relaxation_has_the_variants_of_table_b(context: ExperimentContext, bench: Path) -> None:
     """Plain, relaxed, and relaxed with motion-only labels; a column more for weights of another data set."""
-    EXPERIMENTS["benchmark"].run(lab)
-    other = lab.out / "students" / "final-seed0.safetensors"
+    EXPERIMENTS["benchmark"].run(context)
+    other = context.out / "students" / "final-seed0.safetensors"
     findings = EXPERIMENTS["relaxation"].run(
-        changed(lab, seeds=1, relaxed_offset=2, other_weights=str(other))
+        changed(context, seeds=1, relaxed_offset=2, other_weights=str(other))
     )
 
     table = findings.tables["relaxation"]
@@ -166,30 +166,30 @@ def test_relaxation_has_the_rows_of_table_b(lab: Lab, bench: Path) -> None:
     assert table.columns == ("training", "key frames", "+ other data set's weights")
 
 
-def test_coarse_labels_are_a_source_of_their_own(lab: Lab) -> None:
+def test_coarse_labels_are_a_source_of_their_own(context: ExperimentContext) -> None:
     """With coarse labels there is a column more, and its students differ from those without."""
     table = (
         EXPERIMENTS["coarse"]
-        .run(with_data(changed(lab, seeds=1), coarse="coarse", coarse_gap=5))
+        .run(with_data(changed(context, seeds=1), coarse="coarse", coarse_gap=5))
         .tables["coarse"]
     )
 
     assert table.columns == ("training", "key frames", "+ coarse labels")
     assert names(table) == ["baseline", "warp-refine"]
-    students = lab.out / "students"
+    students = context.out / "students"
     assert (students / "key-baseline-seed0.safetensors").read_bytes() != (
         students / "coarse-baseline-seed0.safetensors"
     ).read_bytes()
 
 
-def test_the_experiment_coarse_needs_something_to_compare(lab: Lab) -> None:
-    """Without coarse labels and other weights there is nothing to see."""
+def test_the_experiment_coarse_needs_something_to_compare(context: ExperimentContext) -> None:
+    """Without coarse labels and other weights there is no comparison."""
     with pytest.raises(DatasetError, match="its recipe names neither; set coarse"):
-        EXPERIMENTS["coarse"].run(lab)
+        EXPERIMENTS["coarse"].run(context)
 
 
-def test_motion_is_trained_where_the_recipe_says_so(lab: Lab) -> None:
-    """Labels are then carried by what was trained, in the first run and in those that follow it."""
+def test_motion_is_trained_where_the_recipe_wants_it(context: ExperimentContext) -> None:
+    """Labels are then warped by what was trained, in the first run and in those that follow it."""
     motion = MotionRecipe(
         width=0.0625,
         input_motion="dis-ultrafast",
@@ -197,44 +197,44 @@ def test_motion_is_trained_where_the_recipe_says_so(lab: Lab) -> None:
         holdout_every=3,
         optimisation=Optimisation(steps=1, batch=2),
     )
-    labels = lab.recipe.labels.model_copy(update={"motion": motion})
-    larger = lab.recipe.data.street.model_copy(update={"size": (64, 96)})
-    data = lab.recipe.data.model_copy(update={"street": larger})
+    labels = context.recipe.labels.model_copy(update={"motion": motion})
+    larger = context.recipe.data.street.model_copy(update={"size": (64, 96)})
+    data = context.recipe.data.model_copy(update={"street": larger})
     trained = replace(
-        changed(lab, train_motion=True, labels=labels, data=data), out=lab.out.with_name("trained")
+        changed(context, train_motion=True, labels=labels, data=data), out=context.out.with_name("trained")
     )
-    started, _ = trained.label(("motion-only",))
+    networks, _ = trained.label(("motion-only",))
 
     assert (trained.out / "labels" / "checkpoints" / "motion.safetensors").exists()
-    assert started.preparation.motion.name.startswith("sdcnet")
+    assert networks.motion("stepwise").name.startswith("sdcnet")
     again = trained.label_again(("motion-only",), name="again", recipe=labels, seed=0)
     assert (again.run.root / "checkpoints" / "motion.safetensors").exists()
 
 
-def test_cycle_length_trains_a_refiner_for_each(lab: Lab) -> None:
+def test_cycle_length_trains_a_refiner_for_each(context: ExperimentContext) -> None:
     """A row for each longest cycle; segmenters and tau are shared, refiners are not."""
-    findings = EXPERIMENTS["cycle-length"].run(changed(lab, seeds=1))
+    findings = EXPERIMENTS["cycle-length"].run(changed(context, seeds=1))
 
     assert names(findings.tables["cycle-length"]) == ["l ≤ 1", "l ≤ 2"]
-    short, long = (lab.out / f"cycles-to-{n}-seed0" / "checkpoints" for n in (1, 2))
+    short, long = (context.out / f"cycles-to-{n}-seed0" / "checkpoints" for n in (1, 2))
     for part in ("segmenter", "segmenter-fold0"):
         assert (short / f"{part}.safetensors").read_bytes() == (long / f"{part}.safetensors").read_bytes()
     assert (short / "refiner.safetensors").read_bytes() != (long / "refiner.safetensors").read_bytes()
     assert findings.pictures["cycles"].width > 4 * 64
-    assert not (lab.out / "cycles-to-1-seed0" / "cache").exists()
+    assert not (context.out / "cycles-to-1-seed0" / "cache").exists()
 
 
-def test_benchmark_scores_the_final_network(lab: Lab) -> None:
+def test_benchmark_scores_the_final_network(context: ExperimentContext) -> None:
     """Totals, and the IoU of each class."""
-    tables = EXPERIMENTS["benchmark"].run(lab).tables
+    tables = EXPERIMENTS["benchmark"].run(context).tables
 
     assert tables["totals"].columns == ("network", "pixel accuracy", "mean accuracy", "mIoU")
-    assert names(tables["classes"]) == list(lab.data.classes.names)
+    assert names(tables["classes"]) == list(context.data.classes.names)
 
 
-def test_benchmark_over_folds(lab: Lab) -> None:
+def test_benchmark_over_folds(context: ExperimentContext) -> None:
     """Each fold has a folder of its own; the table has a row for each, and their mean and deviation."""
-    folded = with_data(lab, folds=2)
+    folded = with_data(context, folds=2)
     table = EXPERIMENTS["benchmark"].run(folded).tables["folds"]
 
     assert names(table) == ["fold 0", "fold 1", "all folds"]
@@ -242,33 +242,33 @@ def test_benchmark_over_folds(lab: Lab) -> None:
     average = table.rows[2][-1]
     assert isinstance(average, Spread)
     assert (average.mean, average.count) == (pytest.approx(table.rows[0][-1]), 2)
-    assert (lab.out / "fold1" / "students" / "final-seed0.json").exists()
+    assert (context.out / "fold1" / "students" / "final-seed0.json").exists()
 
 
-def test_benchmark_needs_something_to_predict(lab: Lab) -> None:
+def test_benchmark_needs_something_to_predict(context: ExperimentContext) -> None:
     """Without test data and without a split to hand in there is nothing to do."""
     with pytest.raises(DatasetError, match="neither data to test on nor data to hand in"):
-        EXPERIMENTS["benchmark"].run(with_data(lab, test=""))
+        EXPERIMENTS["benchmark"].run(with_data(context, test=""))
 
 
-def test_only_benchmarks_take_submissions(lab: Lab) -> None:
-    """The made-up street has no server to hand predictions in."""
+def test_only_benchmarks_take_submissions(context: ExperimentContext) -> None:
+    """The procedural street has no server to hand predictions in."""
     with pytest.raises(RecipeError, match="no benchmark is called 'street'"):
-        EXPERIMENTS["benchmark"].run(with_data(lab, submit="test"))
+        EXPERIMENTS["benchmark"].run(with_data(context, submit="test"))
 
 
-def test_pictures_without_truth(lab: Lab) -> None:
+def test_pictures_without_truth(context: ExperimentContext) -> None:
     """Clips and students can be shown without truth, the rest cannot."""
-    for folder in (lab.out / "data" / "train" / "videos").iterdir():
+    for folder in (context.out / "data" / "train" / "videos").iterdir():
         shutil.rmtree(folder / "truth")
-    findings = EXPERIMENTS["pictures"].run(lab)
+    findings = EXPERIMENTS["pictures"].run(context)
 
     assert set(findings.pictures) == {"figure-6-1", "figure-6-2", "figure-C"}
 
 
-def test_fine_labels_can_be_made_coarse(lab: Lab) -> None:
-    """Where two classes meet, coarse labels say nothing; far from that they are the fine ones."""
-    fine, coarse = (with_data(lab, coarse="coarse", coarse_gap=gap).coarse for gap in (0, 9))
+def test_fine_labels_can_be_made_coarse(context: ExperimentContext) -> None:
+    """Where two classes meet, coarse labels are VOID; far from that they are the fine ones."""
+    fine, coarse = (with_data(context, coarse="coarse", coarse_gap=gap).coarse for gap in (0, 9))
     assert fine is not None
     assert coarse is not None
     labels = [read_labels(path, coarse.classes)[0] for v in coarse.videos for path in v.labels.values()]
@@ -281,39 +281,39 @@ def test_fine_labels_can_be_made_coarse(lab: Lab) -> None:
     assert 0.2 < float(torch.stack(labels).ne(VOID).float().mean()) < 0.9
 
 
-def test_the_street_has_three_parts(lab: Lab) -> None:
+def test_the_street_has_three_parts(context: ExperimentContext) -> None:
     """Another split cannot be made up."""
     with pytest.raises(DatasetError, match="has no split 'val'; expected train, test, coarse"):
-        _ = with_data(lab, test="val").test
+        _ = with_data(context, test="val").test
 
 
-def test_pictures_show_every_figure(lab: Lab) -> None:
+def test_pictures_show_every_figure(context: ExperimentContext) -> None:
     """Figures 2, 6, C and D are drawn."""
-    findings = EXPERIMENTS["pictures"].run(lab)
+    findings = EXPERIMENTS["pictures"].run(context)
 
     assert set(findings.pictures) == {"figure-2", "figure-6-1", "figure-6-2", "figure-C", "figure-D"}
 
 
 @pytest.mark.parametrize("name", ["quality", "cycle-length"])
-def test_what_needs_truth_says_so(lab: Lab, name: str) -> None:
+def test_what_needs_truth_is_refused_without(context: ExperimentContext, name: str) -> None:
     """Labels of a data set without truth cannot be compared with anything."""
-    for folder in (lab.out / "data" / "train" / "videos").iterdir():
+    for folder in (context.out / "data" / "train" / "videos").iterdir():
         shutil.rmtree(folder / "truth")
 
     with pytest.raises(DatasetError, match="has no truth within the horizon"):
-        EXPERIMENTS[name].run(lab)
+        EXPERIMENTS[name].run(context)
 
 
-def test_students_need_test_data(lab: Lab) -> None:
+def test_students_need_test_data(context: ExperimentContext) -> None:
     """A recipe without test data cannot compare students."""
     with pytest.raises(DatasetError, match="its recipe names no data for that; set test"):
-        EXPERIMENTS["utility"].run(with_data(lab, test=""))
+        EXPERIMENTS["utility"].run(with_data(context, test=""))
 
 
-def test_a_data_set_has_to_be_named(lab: Lab) -> None:
-    """Only the made-up street needs no folder."""
+def test_a_data_set_has_to_be_named(context: ExperimentContext) -> None:
+    """Only the procedural street needs no folder."""
     with pytest.raises(DatasetError, match="reader 'camvid', but none is given; name its folder with --data"):
-        EXPERIMENTS["quality"].run(with_data(lab, reader="camvid"))
+        EXPERIMENTS["quality"].run(with_data(context, reader="camvid"))
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_a_data_set_has_to_be_named(lab: Lab) -> None:
     ],
 )
 def test_what_chance_would_do(gains: list[float], expected: bool | None) -> None:
-    """Gains exceed the noise if the t-test for pairs says so, up or down."""
+    """Gains exceed the noise if the t-test for pairs rejects chance, up or down."""
     assert exceeds_noise(gains) is expected
 
 

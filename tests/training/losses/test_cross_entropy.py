@@ -25,7 +25,7 @@ def labels(*per_pixel: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_every_listed_loss_leaves_void_out(name: str) -> None:
-    """Pixels without a label, or a labelled neighbour, teach nothing, whatever is said of them."""
+    """Pixels without a label, or a labelled neighbour, have no gradient, whatever their scores."""
     given_scores = scores((0.0, 1.0), (3.0, 1.0), (9.0, -9.0)).requires_grad_()
 
     value = LOSSES[name](given_scores, labels(1, VOID, VOID), None)

@@ -70,7 +70,7 @@ def test_without_a_border_and_weights_it_is_cross_entropy() -> None:
 
 
 def test_borders_count_double_in_the_end() -> None:
-    """Late targets say 2 on both sides of a border, VOID included, and are one-hot."""
+    """Late targets are 2 on both sides of a border, VOID included, and are one-hot."""
     labels = two_halves()
     labels[0, :, 0] = VOID
 

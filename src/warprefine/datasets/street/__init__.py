@@ -1,4 +1,4 @@
-"""Make up street videos whose labels, optical flow and occlusion are known exactly."""
+"""Synthetic street videos with exact labels, optical flow and occlusion."""
 
 from warprefine.datasets.street.classes import STREET_CLASSES
 from warprefine.datasets.street.folder import write_street

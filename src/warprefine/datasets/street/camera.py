@@ -1,4 +1,4 @@
-"""Drive a pinhole camera down the street, as a dash-cam: forwards, with some yaw, pitch, roll and sway."""
+"""Pinhole camera of a dash-cam: it moves down the street with some yaw, pitch, roll and sway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from warprefine.datasets.street.canvas import Array
 
 NEAR = 0.2
-"""Nothing nearer to the camera than this many metres is seen."""
+"""Near clipping distance, in metres."""
 
 _HEIGHT = 1.5  # metres above the ground
 _FOCAL = 0.87  # in picture widths: 60 degrees from left to right
@@ -17,12 +17,12 @@ _HORIZON = 0.46  # of the picture's height
 
 
 def lowest_slope(aspect: float) -> float:
-    """Return how far the ray through the lower edge of a picture goes down per metre; `aspect` is h / w."""
+    """Return the downward slope of the ray through the lower edge of a picture; `aspect` is h / w."""
     return (1 - _HORIZON) * aspect / _FOCAL
 
 
 class Camera:
-    """Where the camera of one scene is at any frame.
+    """Intrinsics and pose of the camera of one scene at any frame.
 
     Args:
         speed: Metres per frame.
@@ -42,7 +42,7 @@ class Camera:
         self.intrinsics = np.array([[_FOCAL * w, 0, x], [0, _FOCAL * w, y], [0, 0, 1]])
 
     def eye(self, t: int) -> Array:
-        """Return the place of the camera, (3,), in metres."""
+        """Return the position of the camera, (3,), in metres."""
         sway = self._wobble(t)[0]
         return np.array([self._lane + sway, -_HEIGHT, self._speed * t])
 

@@ -1,4 +1,4 @@
-"""Draw the textures that the things of a street wear, in metres."""
+"""Draw procedural textures, with positions and sizes in metres."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ _MULTIPLE = 8  # of both sides, so that the first three halvings lose no texel
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Texture:
-    """A drawn surface: (h, w, 4) texels, red, green, blue and how much of it is paint, 0..255.
+    """RGB texture with a paint channel: (h, w, 4) texels, 0..255; paint weights the tint of a surface.
 
-    Where `opaque`, (h, w), is false there is nothing: one looks through. A `tiled` texture goes on
-    at its edges.
+    Where `opaque`, (h, w), is false the texture is transparent. A `tiled` texture repeats at its edges.
     """
 
     texels: NDArray[np.uint8]
@@ -41,11 +40,11 @@ class Texture:
 
 
 class Canvas:
-    """A texture that is being drawn; `x` and `y` are metres from its upper left corner, (h, w).
+    """Drawing surface of a texture; `x` and `y`, (h, w), are metres from its upper left corner.
 
     Args:
         density: Texels per metre.
-        paint: How much of the first coat takes on the tint of the thing that wears the texture, 0..1.
+        paint: Share of the base colour that takes on the tint of a surface, 0..1.
     """
 
     def __init__(
@@ -65,50 +64,50 @@ class Canvas:
         return h, w
 
     def fill(self, mask: Mask, color: Color, *, paint: float = 0.0) -> None:
-        """Cover a part with an even colour."""
+        """Fill a part with a uniform colour."""
         self._texels[:, mask] = np.array([*color, paint])[:, None]
 
     def wash(self, strength: Array, color: Color) -> None:
-        """Mix in a colour, (h, w) saying how much of it, 0..1."""
+        """Blend in a colour with weights `strength`, (h, w), 0..1."""
         self._texels[:3] += strength * (np.array(color)[:, None, None] - self._texels[:3])
 
     def shade(self, factor: Array) -> None:
-        """Make texels lighter or darker by a factor, (h, w)."""
+        """Multiply the brightness by a factor, (h, w)."""
         self._texels[:3] *= factor
 
     def darken(self, mask: Mask, share: float) -> None:
-        """Take a share of the light from a part; a negative share adds light."""
+        """Reduce the brightness of a part by a share; a negative share increases it."""
         self._texels[:3, mask] *= 1 - share
 
     def grain(self, rng: np.random.Generator, amount: float, *, slope: float = 1.0) -> None:
-        """Make the surface uneven, `amount` being the standard deviation of the brightness."""
+        """Modulate the brightness with noise of standard deviation `amount`."""
         self.shade(1 + amount * noise(rng, *self.shape, slope=slope))
 
     def box(self, x0: Metres, y0: Metres, x1: Metres, y1: Metres) -> Mask:
-        """Return the inside of a rectangle."""
+        """Return the mask of a rectangle."""
         return (self.x >= x0) & (self.x < x1) & (self.y >= y0) & (self.y < y1)
 
     def oval(self, x: Metres, y: Metres, rx: Metres, ry: Metres) -> Mask:
-        """Return the inside of an ellipse around (x, y)."""
+        """Return the mask of an ellipse around (x, y)."""
         return np.hypot((self.x - x) / rx, (self.y - y) / ry) <= 1
 
     def stroke(self, x0: Metres, y0: Metres, x1: Metres, y1: Metres, *, width: float) -> Mask:
-        """Return a line with round ends."""
+        """Return the mask of a line with round ends."""
         dx, dy = x1 - x0, y1 - y0
         along = np.clip(((self.x - x0) * dx + (self.y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
         return np.hypot(self.x - x0 - along * dx, self.y - y0 - along * dy) <= width / 2
 
     def finish(self, *, opaque: Mask | None = None, tiled: bool = False) -> Texture:
-        """Return the texture; without `opaque` there is no looking through."""
+        """Return the texture, opaque everywhere unless a mask is given."""
         texels = np.round(np.clip(self._texels, 0, 1) * 255).astype(np.uint8)
         texels = np.ascontiguousarray(np.moveaxis(texels, 0, -1))
         return Texture(texels=texels, opaque=self._all if opaque is None else opaque, tiled=tiled)
 
 
 def noise(rng: np.random.Generator, h: int, w: int, *, slope: float) -> Array:
-    """Return noise of mean 0 and deviation 1, (h, w), that goes on at its edges.
+    """Return periodic noise of mean 0 and standard deviation 1, (h, w).
 
-    Its amplitude falls with frequency to the power of `slope`: 0 is white, 2 is like clouds.
+    Its amplitude falls with frequency to the power of `slope`: 0 is white noise, 2 resembles clouds.
     """
     frequency = np.hypot(np.fft.fftfreq(h)[:, None] * h, np.fft.rfftfreq(w)[None] * w)
     frequency[0, 0] = np.inf

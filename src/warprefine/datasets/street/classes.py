@@ -1,4 +1,4 @@
-"""Name the classes of the street: the eleven of CamVid, in its colours."""
+"""Classes of the synthetic street: the eleven of CamVid, in its colours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write made-up streets as a data set folder: key frames with labels, all other labels as truth."""
+"""Write synthetic streets as a data set folder: label maps of key frames, those of all others as truth."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def write_street(
     Raises:
         DatasetError: The number of videos is not in 1..1000.
         KeyFrameError: The first key frame is not in the video.
-        FrameError: The size, length or seed is none that a `StreetScene` can have.
+        FrameError: The size, length or seed is invalid for a `StreetScene`.
     """
     if not 1 <= videos <= _MOST_VIDEOS:
-        raise DatasetError(f"{videos} street videos asked for in {root}; expected 1 to {_MOST_VIDEOS}")
+        raise DatasetError(f"{videos} street videos requested in {root}; expected 1 to {_MOST_VIDEOS}")
     if not 0 <= start < length or step < 1:
         raise KeyFrameError(
             f"key frames {start}::{step} of street videos of {length} frames; "
@@ -55,4 +55,4 @@ def write_street(
             kind = "labels" if t in range(start, length, step) else "truth"
             write_frame(folder / "frames" / f"{t:06d}.jpg", scene.frame(t))
             write_labels(folder / kind / f"{t:06d}.png", scene.labels(t), STREET_CLASSES)
-            progress("Filming streets", number * length + t + 1, videos * length)
+            progress("Rendering streets", number * length + t + 1, videos * length)

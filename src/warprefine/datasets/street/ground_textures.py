@@ -1,4 +1,4 @@
-"""Draw what is far away and what one drives on: sky, skyline, asphalt, paving. Sizes are in metres."""
+"""Draw the textures of sky, skyline, bonnet, road and pavement. Sizes are in metres."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Rng = np.random.Generator
 
 
 def draw_surroundings(rng: Rng) -> dict[str, Texture]:
-    """Draw sky, skyline, ground and the bonnet of the ego car."""
+    """Draw the textures of sky, skyline, ground and the bonnet of the ego car."""
     return {
         "sky": _sky(rng),
         "skyline": _skyline(rng),

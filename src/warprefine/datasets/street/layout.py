@@ -1,8 +1,8 @@
-"""Decide what stands and moves where: the street is laid out block by block, each from its own seed.
+"""Lay out the street and its traffic block by block, each block from its own seed.
 
-A block depends on nothing but the seed and its number, and what moves is known in closed form. So a
-frame looks the same whatever the length of the scene and whichever frames were looked at before.
-Hands are 1 for the right side of the street and -1 for the left one.
+A block depends only on the seed and its number, and all motion has a closed form. So a frame is the
+same whatever the length of the scene and whichever frames were rendered before. `hand` is 1 for the
+right side of the street and -1 for the left one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from warprefine.core.tensors import VOID
 from warprefine.datasets.street.camera import lowest_slope
 from warprefine.datasets.street.classes import STREET_CLASSES
 from warprefine.datasets.street.movers import car, cyclist_from_behind, cyclist_from_the_side, person
-from warprefine.datasets.street.planes import ORIGIN, Anchor, Coat, Motion, Plane, placed
+from warprefine.datasets.street.planes import ORIGIN, Anchor, Material, Motion, Plane, placed
 from warprefine.datasets.street.render import DRAWN_WITHIN
 from warprefine.datasets.street.roadside import fence, house, lamp, sign, traffic_light, tree, unlabelled
 from warprefine.datasets.street.shapes import Pair, floor, front, side
@@ -39,12 +39,12 @@ _SKY = 2000.0  # metres; as good as infinitely far
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """What one scene has throughout.
+    """Speeds and crossings of one scene.
 
     Args:
-        speed: How fast the camera goes, in metres per frame.
-        traffic: How fast the cars in the left lane go, in metres per frame; negative if towards the camera.
-        first_crossing: The number of the first block that is a crossing.
+        speed: Speed of the camera, in metres per frame.
+        traffic: Speed of the cars in the left lane, in metres per frame; negative if towards the camera.
+        first_crossing: Number of the first block that is a crossing.
     """
 
     speed: float
@@ -52,12 +52,12 @@ class Style:
     first_crossing: int
 
     def start(self, z: float, velocity: float) -> float:
-        """Return the z at frame 0 of something that the camera meets at z."""
+        """Return the z at frame 0 of an object that the camera meets at z."""
         return z - velocity * z / self.speed
 
 
 def draw_style(rng: Rng) -> Style:
-    """Choose the style of a scene; at 15 frames per second the camera goes 17 to 26 km/h."""
+    """Draw the style of a scene; at 15 frames per second the camera moves at 17 to 26 km/h."""
     speed = rng.uniform(0.32, 0.48)
     overtaking, oncoming = speed * rng.uniform(1.4, 1.8), -rng.uniform(0.25, 0.45)
     traffic = overtaking if rng.random() < 0.4 else oncoming
@@ -65,7 +65,7 @@ def draw_style(rng: Rng) -> Style:
 
 
 def lay_out(seed: int, style: Style, *, length: int, aspect: float) -> list[Plane]:
-    """Build everything that may be seen in the first `length` frames; `aspect` is h / w of the picture."""
+    """Build all planes that may be visible in the first `length` frames; `aspect` is h / w of the picture."""
     planes = [*_far_away(), _bonnet(aspect), *_cars_ahead(np.random.default_rng([seed, 1]), style)]
     travelled = style.speed * length
     for along in _blocks(travelled + DRAWN_WITHIN):
@@ -74,14 +74,14 @@ def lay_out(seed: int, style: Style, *, length: int, aspect: float) -> list[Plan
             planes += _crossing(rng, style, along)
         else:
             planes += _ordinary_block(rng, style, along)
-    # What goes the camera's way is in sight long before they meet.
+    # Objects that move with the camera are visible long before it meets them.
     for along in _blocks(travelled + DRAWN_WITHIN / (1 - _FASTEST_CYCLIST)):
         planes += _along_the_street(np.random.default_rng([seed, 3, round(along[1])]), style, along)
     return planes
 
 
 def _blocks(end: float) -> list[Pair]:
-    """Return where blocks begin and end, from the one behind the camera at frame 0 on."""
+    """Return start and end of every block, from the one behind the camera at frame 0 on."""
     return [(k * _BLOCK, (k + 1) * _BLOCK) for k in range(-1, math.ceil(end / _BLOCK))]
 
 
@@ -93,9 +93,9 @@ def _far_away() -> list[Plane]:
         ("skyline", "building", 0.18, 0.95),
         ("treeline", "tree", 0.18, 0.9),
     ):
-        coat = Coat(texture=texture, label=STREET_CLASSES.position(name))
+        material = Material(texture=texture, label=STREET_CLASSES.position(name))
         size = (3.2 * _SKY, height * _SKY)
-        planes.append(front(0.0, height / 2 * _SKY, size=size, z=share * _SKY, coat=coat))
+        planes.append(front(0.0, height / 2 * _SKY, size=size, z=share * _SKY, material=material))
     return [replace(plane, anchor=Anchor.EYE) for plane in planes]
 
 
@@ -103,13 +103,13 @@ def _bonnet(aspect: float) -> Plane:
     """Build the front of the ego car along the lower edge of the picture; it belongs to no class."""
     depth = 0.8
     lower_edge = depth * lowest_slope(aspect)
-    coat = Coat(texture="bonnet", label=VOID)
-    plane = front(0.0, 0.05 * aspect - lower_edge, size=(1.1, 0.25), z=depth, coat=coat)
+    material = Material(texture="bonnet", label=VOID)
+    plane = front(0.0, 0.05 * aspect - lower_edge, size=(1.1, 0.25), z=depth, material=material)
     return replace(plane, anchor=Anchor.CAMERA)
 
 
 def _cars_ahead(rng: Rng, style: Style) -> list[Plane]:
-    """Let up to two cars go ahead of the camera, now nearer, now further."""
+    """Build up to two cars that drive ahead of the camera at varying distance."""
     planes = []
     distance = rng.uniform(9, 16)
     for _ in range(int(rng.integers(0, 3))):
@@ -122,7 +122,7 @@ def _cars_ahead(rng: Rng, style: Style) -> list[Plane]:
 
 
 def _along_the_street(rng: Rng, style: Style, along: Pair) -> list[Plane]:
-    """Let the camera meet, within a block, cars in the left lane, a cyclist and people on the pavement."""
+    """Build what the camera meets in a block: cars in the left lane, a cyclist, people on the pavement."""
     planes = []
     turn = 0.0 if style.traffic > 0 else math.pi
     for half in (along[0], along[0] + _BLOCK / 2):
@@ -136,8 +136,8 @@ def _along_the_street(rng: Rng, style: Style, along: Pair) -> list[Plane]:
     for _ in range(int(rng.integers(2, 8))):
         pace = float(rng.choice([-0.09, 0.0, 0.08]))
         x, z = rng.choice([-1, 1]) * rng.uniform(5.9, 8.0), style.start(rng.uniform(*along), pace)
-        someone = person(rng, swing=0.16 if pace else 0.0, away=pace > 0)
-        planes += placed(someone, at=(x, -_KERB, z), velocity=(0.0, 0.0, pace))
+        pedestrian = person(rng, swing=0.16 if pace else 0.0, away=pace > 0)
+        planes += placed(pedestrian, at=(x, -_KERB, z), velocity=(0.0, 0.0, pace))
     return planes
 
 
@@ -159,18 +159,18 @@ def _crossing(rng: Rng, style: Style, along: Pair) -> list[Plane]:
     near, far = along
     start, end = near + 6, far - 6
     road = STREET_CLASSES.position("road")
-    across = Coat(texture="asphalt", label=road, repeats=(2 * _WIDE / 12, (end - start) / 12))
-    zebra = Coat(texture="zebra", label=road)
+    across = Material(texture="asphalt", label=road, repeats=(2 * _WIDE / 12, (end - start) / 12))
+    zebra = Material(texture="zebra", label=road)
     planes = [
-        floor(0.0, 0.0, along=(start, end), width=2 * _WIDE, coat=across),
-        floor(0.0, 0.004, along=(near + 2, near + 5), width=2 * _ROAD, coat=zebra),
+        floor(0.0, 0.0, along=(start, end), width=2 * _WIDE, material=across),
+        floor(0.0, 0.004, along=(near + 2, near + 5), width=2 * _ROAD, material=zebra),
         *_roadway((near, start)),
         *_roadway((end, far)),
     ]
     for hand in (1, -1):
         planes += _pavement((near, start), hand) + _pavement((end, far), hand)
         planes += placed(traffic_light(rng), at=(hand * 5.7, -_KERB, near + 5.5))
-        # On the right hand they come from the left, in the nearer lane.
+        # For hand 1 cars come from the left, in the nearer lane.
         turned = placed(car(rng), at=ORIGIN, turn=hand * math.pi / 2)
         z, velocity = (start + end) / 2 - 2.5 * hand, hand * rng.uniform(0.40, 0.60)
         planes += _across(rng, turned, style, z=z, velocity=velocity)
@@ -182,7 +182,7 @@ def _crossing(rng: Rng, style: Style, along: Pair) -> list[Plane]:
 
 
 def _across(rng: Rng, planes: list[Plane], style: Style, *, z: float, velocity: float) -> list[Plane]:
-    """Let something cross the street at z, on the road when the camera is 14 to 30 metres before it."""
+    """Move planes across the street at z, on the road when the camera is 14 to 30 metres before it."""
     frame = (z - rng.uniform(14, 30)) / style.speed
     x = rng.uniform(-1.5, 2.5) - velocity * frame
     return placed(planes, at=(x, 0.0, z), velocity=(velocity, 0.0, 0.0))
@@ -190,27 +190,27 @@ def _across(rng: Rng, planes: list[Plane], style: Style, *, z: float, velocity: 
 
 def _roadway(along: Pair) -> list[Plane]:
     length, road = along[1] - along[0], STREET_CLASSES.position("road")
-    asphalt = Coat(texture="asphalt", label=road, repeats=(2 * _ROAD / 12, length / 12))
-    dashes = Coat(texture="dashes", label=road, repeats=(1.0, length / 6))
+    asphalt = Material(texture="asphalt", label=road, repeats=(2 * _ROAD / 12, length / 12))
+    dashes = Material(texture="dashes", label=road, repeats=(1.0, length / 6))
     return [
-        floor(0.0, 0.0, along=along, width=2 * _ROAD, coat=asphalt),
-        floor(0.0, 0.004, along=along, width=0.15, coat=dashes),
+        floor(0.0, 0.0, along=along, width=2 * _ROAD, material=asphalt),
+        floor(0.0, 0.004, along=along, width=0.15, material=dashes),
     ]
 
 
 def _pavement(along: Pair, hand: int) -> list[Plane]:
-    """Lay the pavement and its kerb."""
+    """Build the pavement and its kerb."""
     length, pavement = along[1] - along[0], STREET_CLASSES.position("pavement")
-    paving = Coat(texture="paving", label=pavement, repeats=(_WIDE / 6, length / 6))
-    kerb = Coat(texture="concrete", label=pavement, repeats=(length / 4, _KERB / 4))
+    paving = Material(texture="paving", label=pavement, repeats=(_WIDE / 6, length / 6))
+    kerb = Material(texture="concrete", label=pavement, repeats=(length / 4, _KERB / 4))
     return [
-        floor(hand * (_ROAD + _WIDE / 2), _KERB, along=along, width=_WIDE, coat=paving),
-        side(hand * _ROAD, _KERB, along=along, height=_KERB, faces=-hand, coat=kerb),
+        floor(hand * (_ROAD + _WIDE / 2), _KERB, along=along, width=_WIDE, material=paving),
+        side(hand * _ROAD, _KERB, along=along, height=_KERB, faces=-hand, material=kerb),
     ]
 
 
 def _frontage(rng: Rng, along: Pair, hand: int) -> list[Plane]:
-    """Line one side of a block with houses and with fences, behind which stand trees and more houses."""
+    """Build one side of a block: houses, and fences in front of trees and more houses."""
     planes = []
     z, far = along
     while z < far:
@@ -228,7 +228,7 @@ def _frontage(rng: Rng, along: Pair, hand: int) -> list[Plane]:
 
 
 def _furniture(rng: Rng, along: Pair, hand: int) -> list[Plane]:
-    """Put trees, lamps, signs and unlabelled things on the pavement."""
+    """Build trees, lamps, signs and unlabelled objects on the pavement."""
     planes = []
     for slot in range(3):
         z = along[0] + 8 * slot + rng.uniform(0, 6)

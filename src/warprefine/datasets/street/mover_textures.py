@@ -1,4 +1,4 @@
-"""Draw what cars, people and bicycles are covered with. Sizes are in metres."""
+"""Draw the textures of cars, people and bicycles. Sizes are in metres."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SKIN: Color = (0.80, 0.62, 0.50)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CarShape:
-    """Measures of a car in metres; those along it count from the rear."""
+    """Dimensions of a car in metres; positions along it are measured from the rear."""
 
     length: float
     width: float
@@ -38,7 +38,7 @@ CAR_SHAPES = (
 
 
 def draw_movers(rng: Rng) -> dict[str, Texture]:
-    """Draw everything that may move."""
+    """Draw the textures of all moving objects."""
     textures: dict[str, Texture] = {
         "car rear": _car_rear(rng),
         "car front": _car_front(rng),

@@ -1,8 +1,8 @@
-"""Describe what a street is made of: flat textured surfaces, and where each one is at any frame.
+"""Planes: the flat textured surfaces of a street, and the pose of each at any frame.
 
 World coordinates are metres: x to the right, y down, z along the street; the ground is y = 0. Every
 surface is a parallelogram `corner + u * across + v * down` with u and v from 0 to 1, so one 3x3
-homography per surface and frame says where it appears, and what is true of the scene is known exactly.
+homography per surface and frame maps it to the picture, and the ground truth is exact.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _LOW = 0.3  # metres; a level surface below this height is ground, on which shad
 
 
 class Anchor(IntEnum):
-    """What a surface keeps its place to."""
+    """Coordinate system in which a surface is fixed."""
 
     WORLD = 0
-    EYE = 1  # goes along with the camera without turning: the sky and the far skyline
+    EYE = 1  # translates with the camera, does not rotate: the sky and the far skyline
     CAMERA = 2  # fixed to the picture: the bonnet of the ego car
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Motion:
-    """Move a surface, in closed form, so that any frame is known without the frames before it.
+    """Motion of a surface in closed form, so that a frame is independent of the frames before it.
 
     `velocity` is in metres per frame; `sway` is the amplitude in metres and `swing` the amplitude in
     radians (in the surface's own plane, about the middle of its upper edge) of one oscillation with
@@ -55,10 +55,10 @@ AT_REST = Motion()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Coat:
-    """What a surface shows: a texture, laid `repeats` times along u and v, and its label (or VOID).
+class Material:
+    """Appearance of a surface: a texture, repeated `repeats` times along u and v, and its label (or VOID).
 
-    `tint` colours the paint of the texture.
+    `tint` multiplies the paint of the texture.
     """
 
     texture: str
@@ -69,15 +69,15 @@ class Coat:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plane:
-    """One flat surface, seen from the side on which `across` points right and `down` points down.
+    """One flat surface, visible from the side on which `across` points right and `down` points down.
 
-    A `shadow` only darkens the ground below it and is not seen itself.
+    A `shadow` only darkens the ground below it and is invisible itself.
     """
 
     corner: Vector
     across: Vector
     down: Vector
-    coat: Coat
+    material: Material
     motion: Motion = AT_REST
     anchor: Anchor = Anchor.WORLD
     shadow: bool = False
@@ -86,7 +86,7 @@ class Plane:
 def placed(
     planes: Sequence[Plane], *, at: Vector, turn: float = 0.0, velocity: Vector = ORIGIN
 ) -> list[Plane]:
-    """Turn planes about the vertical (z towards x, in radians), put them `at` a place and set them moving."""
+    """Rotate planes about the vertical (z towards x, in radians), move them to `at` and add a velocity."""
     cos, sin = math.cos(turn), math.sin(turn)
     rotation = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
     shapes = np.array([(plane.corner, plane.across, plane.down) for plane in planes]) @ rotation.T
@@ -102,14 +102,14 @@ def placed(
 
 
 class PlaneTable:
-    """Many planes as arrays, one row each; `texture` holds the numbers that theirs have in `store`."""
+    """Planes as arrays, one row each; `texture` holds the number of each texture in `store`."""
 
     def __init__(self, planes: Sequence[Plane], store: TextureStore) -> None:
         self.store = store
-        self.label = np.array([plane.coat.label for plane in planes], dtype=np.uint8)
-        self.texture = np.array([store.number(plane.coat.texture) for plane in planes], dtype=np.int64)
-        self.tint = np.array([plane.coat.tint for plane in planes], dtype=np.float32)
-        self.repeats = np.array([plane.coat.repeats for plane in planes], dtype=np.float32)
+        self.label = np.array([plane.material.label for plane in planes], dtype=np.uint8)
+        self.texture = np.array([store.number(plane.material.texture) for plane in planes], dtype=np.int64)
+        self.tint = np.array([plane.material.tint for plane in planes], dtype=np.float32)
+        self.repeats = np.array([plane.material.repeats for plane in planes], dtype=np.float32)
         self.anchor = np.array([plane.anchor for plane in planes])
         self.shadow = np.array([plane.shadow for plane in planes])
         self._corner = np.array([plane.corner for plane in planes])
@@ -139,7 +139,7 @@ class PlaneTable:
         return corner + (self._across - across) / 2, across, down
 
     def _light(self) -> Floats:
-        """Return how bright the sun makes each plane, (n,); what goes along with the camera is not lit."""
+        """Return the brightness of each plane in the sun, (n,); 1 for planes that move with the camera."""
         normal = np.cross(self._down, self._across)
         facing = np.clip(normal @ _SUN / np.linalg.norm(normal, axis=1), 0, 1)
         lit = _IN_SHADE + (1 - _IN_SHADE) * facing / np.abs(_SUN).max()

@@ -1,4 +1,4 @@
-"""Cast rays at the planes of a street: which one each sees, where in the picture, in what colour."""
+"""Render the planes of a street by ray casting: the visible plane and its colour at each point."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from warprefine.datasets.street.planes import Anchor, PlaneTable
 from warprefine.datasets.street.texture_store import Ids
 
 DRAWN_WITHIN = 120.0
-"""Planes that lie further away than this many metres are not drawn; the skyline takes their place."""
+"""Far clipping distance, in metres; beyond it only sky, skyline and treeline are drawn."""
 
 _EDGE_ON = 1e-9
 _HAZE = 260.0  # metres over which haze takes 63 % of the contrast
 _SHADOW = 0.7  # of the light is lost in the middle of a shadow
 
-# Of a box x0, y0, x1, y1 in pixels: x and y of the points that may lie in it, and their index.
+# Maps a box x0, y0, x1, y1 in pixels to x and y of the points that may lie in it, and their index.
 Window: TypeAlias = Callable[[Array], tuple[Array, Array, Any]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class View:
-    """The planes of a street as the camera sees them at one frame.
+    """The planes of a street projected into one frame.
 
     `to_picture`, (n, 3, 3), maps (u, v, 1) of each plane to (x d, y d, d), d being the depth in metres
     and (x, y) pixels; `to_plane` is its inverse, zero where a plane is not drawn. `boxes`, (n, 4), hold
-    x0, y0, x1, y1 in pixels and `depths`, (n,), how near each plane comes. `drawn` numbers the planes
-    that may be in the picture, from near to far.
+    x0, y0, x1, y1 in pixels and `depths`, (n,), the least depth of each plane. `drawn` holds the
+    numbers of the planes that may be visible, from near to far.
     """
 
     table: PlaneTable
@@ -42,7 +42,7 @@ class View:
     drawn: Ids
 
 
-def look(table: PlaneTable, camera: Camera, t: int, *, h: int, w: int) -> View:
+def project_planes(table: PlaneTable, camera: Camera, t: int, *, h: int, w: int) -> View:
     """Project every plane into frame t."""
     corner, across, down = table.pose(t)
     fixed = (table.anchor == Anchor.CAMERA)[:, None, None]
@@ -62,7 +62,7 @@ def look(table: PlaneTable, camera: Camera, t: int, *, h: int, w: int) -> View:
 
 
 def _extents(to_picture: Array) -> tuple[Array, Array]:
-    """Return the boxes, (n, 4), around what lies beyond the near plane, and the least depths, (n,)."""
+    """Return the boxes, (n, 4), around the parts beyond the near plane, and the least depths, (n,)."""
     corners = np.array([[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]]) @ to_picture.transpose(0, 2, 1)
     following = np.roll(corners, -1, axis=1)
     d0, d1 = corners[..., 2], following[..., 2]
@@ -79,12 +79,12 @@ def _extents(to_picture: Array) -> tuple[Array, Array]:
 
 
 def surfaces_on_grid(view: View, x: Array, y: Array) -> Ids:
-    """Return the number of the plane seen at each point of a grid with columns x, (w,), and rows y, (h,)."""
+    """Return the number of the visible plane at each point of a grid, columns x, (w,), and rows y, (h,)."""
     return _cast(view, shape=(len(y), len(x)), window=lambda box: _grid_window(box, x, y))
 
 
 def surfaces_at(view: View, x: Array, y: Array) -> Ids:
-    """Return the number of the plane seen at each of some points, (n,), anywhere in the picture."""
+    """Return the number of the visible plane at each of some points, (n,), anywhere in the picture."""
 
     def window(box: Array) -> tuple[Array, Array, Ids]:
         index = np.flatnonzero((x >= box[0]) & (x <= box[2]) & (y >= box[1]) & (y <= box[3]))
@@ -101,7 +101,7 @@ def _grid_window(box: Array, x: Array, y: Array) -> tuple[Array, Array, tuple[sl
 
 
 def _cast(view: View, *, shape: tuple[int, ...], window: Window) -> Ids:
-    """Return the number of the nearest plane at each of the points that `window` knows, in their shape."""
+    """Return the number of the nearest plane at each point, of shape `shape`; `window` selects some."""
     table = view.table
     surface = np.zeros(shape, dtype=np.int64)
     nearness = np.zeros(shape)  # 1 / depth
@@ -121,24 +121,24 @@ def _cast(view: View, *, shape: tuple[int, ...], window: Window) -> Ids:
 
 
 def colors(view: View, surface: Ids, x: Array, y: Array, *, haze: Color) -> Floats:
-    """Return the colours, (h, w, 3) in 0..1, of the planes seen on a grid with columns x and rows y."""
-    table, seen = view.table, surface.ravel()
+    """Return the colours, (h, w, 3) in 0..1, of the planes visible on a grid with columns x and rows y."""
+    table, plane = view.table, surface.ravel()
     px, py = (grid.ravel() for grid in np.meshgrid(x.astype(np.float32), y.astype(np.float32)))
     entries = np.ascontiguousarray(view.to_plane.astype(np.float32).transpose(1, 2, 0))
-    u, v, near = (row[0].take(seen) * px + row[1].take(seen) * py + row[2].take(seen) for row in entries)
-    texture, repeats = table.texture.take(seen), table.repeats.take(seen, axis=0)
-    # The determinant of a homography's derivative is its own over the cube of its denominator: the share
-    # of the plane that one point of the grid stands for, which in texels says how coarse to look it up.
+    u, v, near = (row[0].take(plane) * px + row[1].take(plane) * py + row[2].take(plane) for row in entries)
+    texture, repeats = table.texture.take(plane), table.repeats.take(plane, axis=0)
+    # The Jacobian determinant of a homography is its own over the cube of its denominator: the share of
+    # the plane that one point of the grid covers, which in texels determines the mipmap level.
     determinant = np.linalg.det(view.to_plane).astype(np.float32)
-    share = determinant.take(seen) / near**3 * np.float32((x[1] - x[0]) * (y[1] - y[0]))
+    share = determinant.take(plane) / near**3 * np.float32((x[1] - x[0]) * (y[1] - y[0]))
     texels = share * repeats.prod(axis=1) * table.store.texel_count(texture).astype(np.float32)
     level = np.log2(np.maximum(texels, 1)) / 2
     found = table.store.look_up(texture, u / near * repeats[:, 0], v / near * repeats[:, 1], level)
     paint = found[:, 3:]
-    color = found[:, :3] * (1 - paint + paint * table.tint.take(seen, axis=0))
-    color *= (table.light.take(seen) * _shadows(view, surface, x, y).ravel())[:, None]
+    color = found[:, :3] * (1 - paint + paint * table.tint.take(plane, axis=0))
+    color *= (table.light.take(plane) * _shadows(view, surface, x, y).ravel())[:, None]
     hazy = 1 - np.exp(-1 / (near * np.float32(_HAZE)))[:, None]
-    hazy *= (table.anchor == Anchor.WORLD).take(seen)[:, None]
+    hazy *= (table.anchor == Anchor.WORLD).take(plane)[:, None]
     color += hazy * (np.array(haze, dtype=np.float32) - color)
     return color.reshape(*surface.shape, 3)
 

@@ -1,4 +1,4 @@
-"""Draw what stands at the side of the street: houses, trees, poles, signs, fences. Sizes are in metres."""
+"""Draw the textures of houses, trees, poles, signs and fences. Sizes are in metres."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIGN_COUNT = 6
 
 
 def draw_roadside(rng: Rng) -> dict[str, Texture]:
-    """Draw everything that stands still beside the road."""
+    """Draw the textures of all static objects beside the road."""
     textures = {
         "concrete": _plain(rng, METAL, amount=0.10),
         "bark": _plain(rng, (0.33, 0.26, 0.20), amount=0.2),
@@ -106,7 +106,7 @@ def _shop(rng: Rng, color: Color) -> Texture:
 
 
 def _crown(rng: Rng) -> Texture:
-    """Draw leaves, 4 m by 4 m, with a ragged edge and gaps to look through."""
+    """Draw leaves, 4 m by 4 m, with a ragged edge and transparent gaps."""
     canvas = Canvas(4, 4, density=48, color=varied(rng, (0.24, 0.36, 0.16), 0.2), paint=0.6)
     canvas.grain(rng, 0.22, slope=0.8)
     canvas.shade(1.25 - 0.14 * canvas.y)
@@ -155,7 +155,7 @@ def _pickets(rng: Rng) -> Texture:
 
 
 def _ivy(rng: Rng) -> Texture:
-    """Draw a green fence: ivy on wire, easily taken for a tree."""
+    """Draw a green fence: ivy on wire, similar to a tree."""
     canvas = Canvas(4, 2, density=48, color=varied(rng, (0.26, 0.36, 0.20), 0.2))
     canvas.grain(rng, 0.22, slope=0.6)
     canvas.darken(canvas.x % 2 < 0.10, 0.35)

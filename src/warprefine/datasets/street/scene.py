@@ -1,4 +1,4 @@
-"""Film a procedural street: frames, labels, optical flow and occlusion, all exactly known."""
+"""Render a procedural street: frames with exact labels, optical flow and occlusion."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ _SMALLEST = 32  # pixels
 
 @dataclass(frozen=True, kw_only=True)
 class StreetScene:
-    """A drive down a made-up street, filmed from the car; the same seed gives the same street.
+    """Synthetic drive down a street with exact ground truth; the same seed gives the same street.
 
-    The camera goes forwards and sways; cars, cyclists and people move on their own; things enter,
-    leave, hide and come out again. Bins, switch cabinets and the bonnet of the ego car are VOID.
-    Any frame can be asked for on its own. Colours are filtered, noisy and change with the light;
+    The camera moves forwards and sways; cars, cyclists and people move independently; objects enter,
+    leave, are occluded and reappear. Bins, switch cabinets and the bonnet of the ego car are VOID.
+    Frames can be rendered in any order. Colours are filtered, noisy and change with the light;
     labels, flow and occlusion are those of the point of the scene at the centre of each pixel.
 
     Raises:
-        FrameError: A side is below 32 pixels, there is no frame, or the seed is negative.
+        FrameError: A side is below 32 pixels, the length is below 1, or the seed is negative.
+
+    Example:
+        >>> scene = StreetScene(seed=0, h=192, w=320, length=21)  # doctest: +SKIP
+        >>> scene.frame(10).shape, scene.labels(10).shape, scene.flow(11, 10).shape  # doctest: +SKIP
+        (torch.Size([1, 3, 192, 320]), torch.Size([1, 192, 320]), torch.Size([1, 2, 192, 320]))
     """
 
     seed: int
@@ -36,7 +41,7 @@ class StreetScene:
     def __post_init__(self) -> None:
         if min(self.h, self.w) < _SMALLEST:
             raise FrameError(
-                f"a street of {self.h} x {self.w} pixels (h x w); expected at least {_SMALLEST} each way"
+                f"a street of {self.h} x {self.w} pixels (h x w); expected at least {_SMALLEST} on each side"
             )
         if self.length < 1:
             raise FrameError(f"a street of {self.length} frames; expected at least one")
@@ -46,7 +51,7 @@ class StreetScene:
 
     def frame(self, t: int) -> Frames:
         """Return frame t, (1, 3, h, w)."""
-        pixels = self._world.photograph(self._checked(t))
+        pixels = self._world.render(self._checked(t))
         return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
     def labels(self, t: int) -> LabelMaps:
@@ -56,10 +61,10 @@ class StreetScene:
     def flow(self, b: int, a: int) -> Flow:
         """Return flow_ba, (1, 2, h, w): it lives on frame b and points into frame a, (x, y) in pixels.
 
-        What is at pixel p of b is at p + flow_ba[p] in a, seen or not; what has passed behind the
-        camera by then points far out of the picture.
+        The point at pixel p of b is at p + flow_ba[p] in a, visible or not; that of a point behind the
+        camera of a lies far outside the picture.
         """
-        x, y = self._world.landing(self._checked(b), self._checked(a))
+        x, y = self._world.correspondences(self._checked(b), self._checked(a))
         flow = np.stack([x - np.arange(self.w), y - np.arange(self.h)[:, None]])
         return torch.from_numpy(flow.astype(np.float32))[None]
 

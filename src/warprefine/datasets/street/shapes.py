@@ -1,4 +1,4 @@
-"""Put planes where the parts of a thing are; things stand on the ground at the origin and look along z."""
+"""Construct the planes of an object, which stands on the ground at the origin and faces along z."""
 
 from __future__ import annotations
 
@@ -9,56 +9,60 @@ import numpy as np
 
 from warprefine.core.tensors import VOID
 from warprefine.datasets.street.canvas import Color
-from warprefine.datasets.street.planes import AT_REST, Coat, Motion, Plane, Vector
+from warprefine.datasets.street.planes import AT_REST, Material, Motion, Plane, Vector
 
 Pair: TypeAlias = tuple[float, float]
 
 APART = 0.03
-"""Metres to leave between planes that would otherwise lie in each other."""
+"""Metres between planes that would otherwise coincide."""
 
 
-def front(x: float, top: float, *, size: Pair, coat: Coat, z: float = 0.0, motion: Motion = AT_REST) -> Plane:
-    """Stand a plane that is seen from -z: centred at x, its upper edge `top` metres high; size is (w, h)."""
+def front(
+    x: float, top: float, *, size: Pair, material: Material, z: float = 0.0, motion: Motion = AT_REST
+) -> Plane:
+    """Return an upright plane visible from -z: centred at x, upper edge `top` metres high, size (w, h)."""
     corner, across = (x - size[0] / 2, -top, z), (size[0], 0.0, 0.0)
-    return Plane(corner=corner, across=across, down=(0.0, size[1], 0.0), coat=coat, motion=motion)
+    return Plane(corner=corner, across=across, down=(0.0, size[1], 0.0), material=material, motion=motion)
 
 
-def back(x: float, top: float, *, size: Pair, coat: Coat, z: float = 0.0) -> Plane:
-    """Stand a plane that is seen from +z: centred at x, its upper edge `top` metres high; size is (w, h)."""
+def back(x: float, top: float, *, size: Pair, material: Material, z: float = 0.0) -> Plane:
+    """Return an upright plane visible from +z: centred at x, upper edge `top` metres high, size (w, h)."""
     corner, across = (x + size[0] / 2, -top, z), (-size[0], 0.0, 0.0)
-    return Plane(corner=corner, across=across, down=(0.0, size[1], 0.0), coat=coat)
+    return Plane(corner=corner, across=across, down=(0.0, size[1], 0.0), material=material)
 
 
-def side(x: float, top: float, *, along: Pair, height: float, faces: int, coat: Coat) -> Plane:
-    """Stand a plane from one z to another that is seen from its right (1) or its left (-1)."""
+def side(x: float, top: float, *, along: Pair, height: float, faces: int, material: Material) -> Plane:
+    """Return an upright plane from one z to another, visible from its right (1) or its left (-1)."""
     start, end = along if faces > 0 else along[::-1]
-    return Plane(corner=(x, -top, start), across=(0.0, 0.0, end - start), down=(0.0, height, 0.0), coat=coat)
+    return Plane(
+        corner=(x, -top, start), across=(0.0, 0.0, end - start), down=(0.0, height, 0.0), material=material
+    )
 
 
-def floor(x: float, height: float, *, along: Pair, width: float, coat: Coat) -> Plane:
-    """Lay a plane from one z to another, centred at x, that is seen from above."""
+def floor(x: float, height: float, *, along: Pair, width: float, material: Material) -> Plane:
+    """Return a level plane from one z to another, centred at x, visible from above."""
     corner, down = (x - width / 2, -height, along[1]), (0.0, 0.0, along[0] - along[1])
-    return Plane(corner=corner, across=(width, 0.0, 0.0), down=down, coat=coat)
+    return Plane(corner=corner, across=(width, 0.0, 0.0), down=down, material=material)
 
 
 def limb(
-    start: Pair, end: Pair, *, width: float, coat: Coat, z: float = 0.0, motion: Motion = AT_REST
+    start: Pair, end: Pair, *, width: float, material: Material, z: float = 0.0, motion: Motion = AT_REST
 ) -> Plane:
-    """Stretch a plane that is seen from -z between two points, each x and height."""
+    """Return a plane visible from -z that spans two points, each x and height."""
     dx, dy = end[0] - start[0], start[1] - end[1]
     reach = math.hypot(dx, dy)
     across: Vector = (width * dy / reach, -width * dx / reach, 0.0)
     corner = (start[0] - across[0] / 2, -start[1] - across[1] / 2, z)
-    return Plane(corner=corner, across=across, down=(dx, dy, 0.0), coat=coat, motion=motion)
+    return Plane(corner=corner, across=across, down=(dx, dy, 0.0), material=material, motion=motion)
 
 
 def shadow(width: float, length: float) -> Plane:
-    """Darken the ground under a thing and a little to its right, away from the sun."""
+    """Return a shadow on the ground under an object and slightly to its right, away from the sun."""
     return Plane(
         corner=(-0.4 * width, -0.01, length / 2),
         across=(width, 0.0, 0.0),
         down=(0.0, 0.0, -length),
-        coat=Coat(texture="concrete", label=VOID),
+        material=Material(texture="concrete", label=VOID),
         shadow=True,
     )
 

@@ -1,4 +1,4 @@
-"""Look textures up, many points at a time, without flicker at any distance."""
+"""Sample many points of textures at once, with mipmaps against aliasing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ids: TypeAlias = NDArray[np.int64]
 
 
 class TextureStore:
-    """All textures of a scene, each also halved again and again, in one long list of texels."""
+    """All textures of a scene with their mipmap levels, in one list of texels."""
 
     def __init__(self, textures: Mapping[str, Texture]) -> None:
         self._number = {name: number for number, name in enumerate(textures)}
@@ -33,16 +33,16 @@ class TextureStore:
         return self._number[name]
 
     def texel_count(self, number: Ids) -> Ids:
-        """Return how many texels textures have at full size, (n,)."""
+        """Return the number of texels of textures at full size, (n,)."""
         count: Ids = self._height.take(number * _LEVELS) * self._width.take(number * _LEVELS)
         return count
 
     def opaque(self, number: int, u: Array, v: Array) -> Mask:
-        """Say where a texture has something at (u, v), (n,) each, in units of its width and height."""
+        """Return where a texture is opaque at (u, v), (n,) each, in units of its width and height."""
         opaque = self._opaque[number]
         h, w = opaque.shape
-        there: Mask = opaque[(v * h).astype(np.int64) % h, (u * w).astype(np.int64) % w]
-        return there
+        covered: Mask = opaque[(v * h).astype(np.int64) % h, (u * w).astype(np.int64) % w]
+        return covered
 
     def look_up(self, number: Ids, u: Floats, v: Floats, level: Floats) -> Floats:
         """Interpolate textures at (u, v), all of shape (n,), at `level` halvings: (n, 4) in 0..1."""
@@ -59,7 +59,7 @@ class TextureStore:
         )
 
     def _at(self, place: Ids) -> Floats:
-        # Three times as fast as indexing, where most of the time of a frame would go.
+        # Three times as fast as indexing, which would take most of the time of a frame.
         return self._texels.take(place, axis=0)
 
 
@@ -74,7 +74,7 @@ def _neighbours(position: Floats, count: Ids, tiled: Mask) -> tuple[Ids, Ids, Fl
 
 
 def _between(first: Floats, second: Floats, weight: Floats) -> Floats:
-    """Interpolate from first (weight 0) to second (weight 1); `second` is used up."""
+    """Interpolate from first (weight 0) to second (weight 1); `second` is overwritten."""
     second -= first
     second *= weight
     second += first
@@ -82,7 +82,7 @@ def _between(first: Floats, second: Floats, weight: Floats) -> Floats:
 
 
 def _levels(texture: Texture) -> list[Floats]:
-    """Return the texels at full size, halved, halved again and so on, each (h, w, 4)."""
+    """Return the mipmap levels, (h, w, 4) each: the texels at full size, halved, halved again and so on."""
     levels = [texture.texels.astype(np.float32) / np.float32(255)]
     while len(levels) < _LEVELS:
         levels.append(_halved(levels[-1]))

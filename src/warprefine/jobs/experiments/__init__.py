@@ -1,4 +1,4 @@
-"""Run the experiments of the paper, by name."""
+"""The experiments of the paper, by name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from warprefine.jobs.experiments.ablation import ablation
 from warprefine.jobs.experiments.architectures import architectures, coarse, relaxation
 from warprefine.jobs.experiments.benchmark import benchmark
+from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.cycle_length import cycle_length
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.horizon import horizon
-from warprefine.jobs.experiments.lab import Lab
 from warprefine.jobs.experiments.pictures import pictures
 from warprefine.jobs.experiments.quality import quality
 from warprefine.jobs.experiments.utility import utility
@@ -19,9 +19,9 @@ from warprefine.jobs.experiments.utility import utility
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What to call, and what it is in the paper."""
+    """The function that runs an experiment, and a title with its place in the paper."""
 
-    run: Callable[[Lab], Findings]
+    run: Callable[[ExperimentContext], Findings]
     title: str
 
 

@@ -1,7 +1,7 @@
 """Measure what each part of warp-refine-plus is worth, and what it costs.
 
-Parts are added in turn to what does the work of the paper's warp-inpaint, until all of warp-refine-plus is
-there; then each is left out alone. `ablation_rows` lists them.
+Parts are added in turn to the equivalent of the paper's warp-inpaint, until warp-refine-plus is complete;
+then each is left out alone. `ablation_variants` lists them.
 """
 
 from __future__ import annotations
@@ -11,29 +11,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from warprefine.evaluation.plots import plot_horizon
-from warprefine.evaluation.result_table import Cell, ResultTable, Spread
-from warprefine.evaluation.scores import MethodScores
 from warprefine.io.atomic import copy_file
-from warprefine.jobs.autolabel import Outcome, Started, measure
-from warprefine.jobs.experiments.ablation_rows import DEFAULT, Row, row_names, rows_of
-from warprefine.jobs.experiments.cost import Cost, job_of, job_to_time, measure_cost
+from warprefine.jobs.autolabel import measure
+from warprefine.jobs.context import RunContext
+from warprefine.jobs.experiments.ablation_variants import DEFAULT, Variant, variant_names, variants_of
+from warprefine.jobs.experiments.context import ExperimentContext
+from warprefine.jobs.experiments.cost import Cost, job_to_time, measure_cost
 from warprefine.jobs.experiments.findings import Findings, spread_of
-from warprefine.jobs.experiments.lab import Lab
 from warprefine.jobs.experiments.spacing import WARP_REFINE, compare_spacings, with_key_frames
 from warprefine.jobs.experiments.utility import verdict
-from warprefine.jobs.rounds import adapt, first_round
-from warprefine.propagation.methods import PLUS, STEPS
-from warprefine.propagation.writer import propagate
-from warprefine.training.side_refiner import PART as SIDE_REFINER
-
-PAPER = tuple(STEPS)
-"""The methods of the paper, to compare with."""
+from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.labellers import make_job
+from warprefine.jobs.networks import Networks
+from warprefine.jobs.rounds import first_round, train_in_rounds
+from warprefine.metrics.scores import MethodScores
+from warprefine.propagation.methods import PAPER_METHODS, PLUS
+from warprefine.propagation.run import propagate
+from warprefine.report.plots import plot_horizon
+from warprefine.report.result_table import Cell, ResultTable, Spread
+from warprefine.training.refiners.two_sided import PART as TWO_SIDED_REFINER
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The scores of a row, a run for each seed, and what a frame costs, beside the paper's warp-refine."""
+    """The scores of a variant, a run for each seed, and the cost of a frame relative to warp-refine."""
 
     scores: Sequence[MethodScores]
     cost: Cost | None = None
@@ -44,109 +45,112 @@ class Measured:
         return [one.miou for one in self.scores if one.miou is not None]
 
 
-def ablation(lab: Lab) -> Findings:
-    """Label with each row of parts, and compare with the truth, with the row before and with the default.
+def ablation(context: ExperimentContext) -> Findings:
+    """Label with each variant, and compare with the truth, with the variant before and with the default.
 
-    Where a refiner is trained there is a run for each seed.
+    A variant with a refiner is run once per seed.
 
     Raises:
         DatasetError: The data have no truth to compare labels with.
-        RecipeError: The recipe names a row that there is not, or key frames that the data do not have.
+        RecipeError: The recipe names a variant that does not exist, or key frames that the data do not have.
     """
-    names, spaced = row_names(lab.recipe.rows), with_key_frames(lab)
-    started, outcome = lab.label(PAPER)
-    lab.check_truth(outcome)
-    bench = _Bench(lab=lab, first=started, every=_rows(lab, row_names(), outcome))
-    rows = _rows(lab, names, outcome)
-    found = bench.paper(outcome) | {row.name: bench.measured(row) for row in rows}
+    names, spaced = variant_names(context.recipe.variants), with_key_frames(context)
+    networks, finished = context.label(PAPER_METHODS)
+    context.check_truth(finished)
+    bench = _Bench(context=context, first=networks, every=_variants(context, variant_names(), networks.tau()))
+    variants = _variants(context, names, networks.tau())
+    found = bench.paper(finished) | {one.name: bench.measured(one) for one in variants}
     tables = {
-        "miou-by-distance": _by_distance(lab, found),
-        "gains": _gains(rows, found),
+        "miou-by-distance": _by_distance(context, found),
+        "gains": _gains(variants, found),
         "classes": _by_class(found),
         "cost": _costs(found),
     }
     if spaced:
-        tables["spacings"] = compare_spacings(lab, spaced)
-    shown = {name: _averaged(found[name].scores) for name in PAPER} | {PLUS: _averaged(found[DEFAULT].scores)}
+        tables["spacings"] = compare_spacings(context, spaced)
+    shown = {name: _averaged(found[name].scores) for name in PAPER_METHODS} | {
+        PLUS: _averaged(found[DEFAULT].scores)
+    }
     return Findings(
         tables=tables,
         charts={"miou-by-distance": lambda kind: plot_horizon(shown, kind=kind)},
         unranked=frozenset({"ms per frame", "times warp-refine", "mIoU", "gain", "horizon"}),
-        remarks=(_remark(lab), _remark_on_classes(found)),
+        remarks=(_remark(context), _remark_on_classes(found)),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Bench:
-    """Where rows are measured: `first` is the run that they share networks with, `every` are all rows."""
+    """Measures variants: `first` is the run that they share networks with, `every` are all variants."""
 
-    lab: Lab
-    first: Started
-    every: Sequence[Row]
+    context: ExperimentContext
+    first: Networks
+    every: Sequence[Variant]
 
-    def paper(self, outcome: Outcome) -> dict[str, Measured]:
-        """Return what the paper's methods came to; warp-refine is trained for each seed."""
-        found = {method: Measured(scores=[outcome.scores[method]]) for method in PAPER}
-        scores = [outcome.scores[WARP_REFINE]]
-        for seed in self.lab.seeds[1:]:
-            name, recipe = f"rows/{WARP_REFINE}-{seed}", self.lab.recipe.labels
-            again = self.lab.label_again((WARP_REFINE,), name=name, recipe=recipe, seed=seed)
+    def paper(self, finished: FinishedRun) -> dict[str, Measured]:
+        """Return the scores of the paper's methods; warp-refine is trained for each seed."""
+        found = {method: Measured(scores=[finished.scores[method]]) for method in PAPER_METHODS}
+        scores = [finished.scores[WARP_REFINE]]
+        for seed in self.context.seeds[1:]:
+            name, recipe = f"variants/{WARP_REFINE}-{seed}", self.context.recipe.labels
+            again = self.context.label_again((WARP_REFINE,), name=name, recipe=recipe, seed=seed)
             scores.append(again.scores[WARP_REFINE])
         cost = replace(self._cost(WARP_REFINE, self.first, WARP_REFINE), ratio=1.0)  # but for noise
         return found | {WARP_REFINE: Measured(scores=scores, cost=cost)}
 
-    def measured(self, row: Row) -> Measured:
-        """Label with a row, for each seed if a refiner is trained, and measure what that costs."""
+    def measured(self, variant: Variant) -> Measured:
+        """Label with a variant, for each seed if a refiner is trained, and measure its cost."""
         scores, cost = [], None
-        for seed in self.lab.seeds if row.taught else self.lab.seeds[:1]:
-            started = self._started(row, seed)
-            scores.append(_labelled(started))
-            if seed == self.lab.seed:
-                alike = next(other.name for other in self.every if other.work == row.work)
-                cost = self._cost(alike, started, PLUS)
+        for seed in self.context.seeds if variant.trained else self.context.seeds[:1]:
+            networks = Networks(self._start(variant, seed))
+            scores.append(_score(networks))
+            if seed == self.context.seed:
+                alike = next(other.name for other in self.every if other.work == variant.work)
+                cost = self._cost(alike, networks, PLUS)
         return Measured(scores=scores, cost=cost)
 
-    def _started(self, row: Row, seed: int) -> Started:
-        """Start the run of a row; a refiner that another row was taught alike is taken over from there."""
-        own = self._refiner_of(row, seed)
-        alike = [self._refiner_of(other, seed) for other in self.every if other.taught == row.taught]
+    def _start(self, variant: Variant, seed: int) -> RunContext:
+        """Start the run of a variant; a refiner that a variant with equal settings has trained is copied."""
+        own = self._refiner_of(variant, seed)
+        alike = [self._refiner_of(other, seed) for other in self.every if other.trained == variant.trained]
         there = [path for path in alike if path.exists()]
-        if row.taught and there and not own.exists():
+        if variant.trained and there and not own.exists():
             copy_file(there[0], own)
-        recipe = self.lab.recipe.labels.model_copy(update={"plus": row.plus})
-        return self.lab.start_again(name=_folder(row, seed), recipe=recipe, seed=seed)
+        recipe = self.context.recipe.labels.changed(("plus",), variant.plus)
+        return self.context.start_again(name=_folder(variant, seed), recipe=recipe, seed=seed)
 
-    def _refiner_of(self, row: Row, seed: int) -> Path:
-        """Return where the refiner of a row lies, that of the first round."""
-        run = first_round(self.lab.out / _folder(row, seed), row.plus.rounds)
-        return run / "checkpoints" / f"{SIDE_REFINER}.safetensors"
+    def _refiner_of(self, variant: Variant, seed: int) -> Path:
+        """Return the path of a variant's refiner, that of the first round."""
+        run = first_round(self.context.out / _folder(variant, seed), variant.plus.rounds.count)
+        return run / "checkpoints" / f"{TWO_SIDED_REFINER}.safetensors"
 
-    def _cost(self, name: str, started: Started, method: str) -> Cost:
-        """Return a cost, measured if that was not done yet."""
-        path = self.lab.out / "costs" / f"{name}.json"
+    def _cost(self, name: str, networks: Networks, method: str) -> Cost:
+        """Return a cost, read from its file or measured."""
+        path = self.context.out / "costs" / f"{name}.json"
         if not path.exists():
             beside = job_to_time(self.first, WARP_REFINE)
-            measure_cost(job_to_time(started, method), beside=beside).write(path)
+            measure_cost(job_to_time(networks, method), beside=beside).write(path)
         return Cost.read(path)
 
 
-def _folder(row: Row, seed: int) -> str:
-    return f"rows/{row.name}-{seed}"
+def _folder(variant: Variant, seed: int) -> str:
+    return f"variants/{variant.name}-{seed}"
 
 
-def _labelled(started: Started) -> MethodScores:
-    """Label with warp-refine-plus and score the labels; of so many runs nobody wants a report."""
-    adapt(started.preparation, horizon=started.horizon)
-    job, run = job_of(started, PLUS), started.preparation.run
-    failures = propagate(job, run, progress=started.preparation.progress)
-    return measure(job, run, started.failures | failures)[PLUS]
+def _score(networks: Networks) -> MethodScores:
+    """Label with warp-refine-plus and score the labels; so many runs need no report."""
+    context = networks.context
+    train_in_rounds(context)
+    job = make_job(networks, (PLUS,))
+    failures = propagate(job, context.run, progress=context.progress)
+    return measure(job, context.run, {**context.left_out, **failures})[PLUS]
 
 
-def _rows(lab: Lab, names: Sequence[str], outcome: Outcome) -> list[Row]:
-    return rows_of(lab.recipe.labels.plus, names, tau=outcome.tau)
+def _variants(context: ExperimentContext, names: Sequence[str], tau: float) -> list[Variant]:
+    return variants_of(context.recipe.labels.plus, names, tau=tau)
 
 
-def _by_distance(lab: Lab, found: Mapping[str, Measured]) -> ResultTable:
+def _by_distance(context: ExperimentContext, found: Mapping[str, Measured]) -> ResultTable:
     rows: list[tuple[Cell, ...]] = []
     for name, measured in found.items():
         at_distances = zip(*(one.miou_by_distance for one in measured.scores), strict=True)
@@ -154,23 +158,23 @@ def _by_distance(lab: Lab, found: Mapping[str, Measured]) -> ResultTable:
         miou = spread_of(measured.mious)
         milliseconds = None if measured.cost is None else measured.cost.milliseconds
         rows.append((name, *map(spread_of, at_distances), miou, boundary_f, milliseconds))
-    distances = (f"k={k}" for k in range(1, lab.recipe.data.horizon + 1))
+    distances = (f"k={k}" for k in range(1, context.recipe.data.horizon + 1))
     return ResultTable(
-        title=f"mIoU (%) of labels at k frames from the key frame, {lab.recipe.data.reader}",
+        title=f"mIoU (%) of labels at k frames from the key frame, {context.recipe.data.reader}",
         columns=("labels", *distances, "mean", "boundary F", "ms per frame"),
         rows=tuple(rows),
     )
 
 
-def _gains(rows: Sequence[Row], found: Mapping[str, Measured]) -> ResultTable:
+def _gains(variants: Sequence[Variant], found: Mapping[str, Measured]) -> ResultTable:
     cells: list[tuple[Cell, ...]] = []
-    for row in rows:
-        mious = found[row.name].mious
-        if row.against is None:
-            cells.append((row.name, Spread.of(mious), None, None, None))
+    for variant in variants:
+        mious = found[variant.name].mious
+        if variant.against is None:
+            cells.append((variant.name, Spread.of(mious), None, None, None))
             continue
-        gains = _seed_by_seed(mious, found[row.against].mious)
-        cells.append((row.name, Spread.of(mious), Spread.of(gains), row.against, verdict(gains)))
+        gains = _seed_by_seed(mious, found[variant.against].mious)
+        cells.append((variant.name, Spread.of(mious), Spread.of(gains), variant.against, verdict(gains)))
     return ResultTable(
         title="What each part is worth: mIoU (%), mean over all distances",
         columns=("labels", "mIoU", "gain", "over", "exceeds the noise"),
@@ -179,7 +183,7 @@ def _gains(rows: Sequence[Row], found: Mapping[str, Measured]) -> ResultTable:
 
 
 def _seed_by_seed(mious: Sequence[float], others: Sequence[float]) -> list[float]:
-    """Return gains; what nothing was trained for is the same for every seed."""
+    """Return the gain of each seed; a variant without training has one value for all seeds."""
     seeds = max(len(mious), len(others))
     first, second = (list(one) * seeds if len(one) == 1 else one for one in (mious, others))
     return [a - b for a, b in zip(first[:seeds], second[:seeds], strict=True)]
@@ -217,14 +221,14 @@ def _averaged(scores: Sequence[MethodScores]) -> MethodScores:
     return replace(scores[0], miou_by_distance=[None if one is None else one.mean for one in spreads])
 
 
-def _remark(lab: Lab) -> str:
+def _remark(context: ExperimentContext) -> str:
     return (
-        f"Mean and sample standard deviation over {len(lab.seeds)} seeds where a refiner is trained; the "
+        f"Mean and sample standard deviation over {len(context.seeds)} seeds where a refiner is trained; the "
         "segmenter is the same for all. Each row that begins with `with` adds a part to the row that it is "
         f"compared with, and `{DEFAULT}` is {PLUS} as the recipe has it; each that begins with `without` "
         "leaves out a part of that. A gain exceeds the noise where a paired t-test rejects chance at 5 %. "
-        "Rows that differ only in what comes after training share a refiner; one that is taught on both "
-        "sides is taught on single sides too."
+        "Rows that differ only in what comes after training share a refiner; one that is trained on "
+        "both sides is trained on single sides too."
     )
 
 

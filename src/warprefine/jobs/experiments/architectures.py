@@ -6,31 +6,31 @@ from collections.abc import Mapping
 from functools import partial
 
 from warprefine.core.errors import DatasetError
-from warprefine.evaluation.chart import ChartKind
-from warprefine.evaluation.experiment_plots import plot_bars
-from warprefine.evaluation.result_table import Cell, ResultTable, Spread
+from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
-from warprefine.jobs.experiments.lab import Lab
-from warprefine.jobs.experiments.students import BASELINE, Students, Variant
+from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
 from warprefine.jobs.experiments.utility import compared
-from warprefine.jobs.generated import JOINT_METHOD, LabelledRun
+from warprefine.jobs.finished import JOINT_METHOD
 from warprefine.propagation.methods import ORACLE
-from warprefine.training.student_recipe import StudentRecipe
+from warprefine.recipe.student import StudentRecipe
+from warprefine.report.chart import ChartKind
+from warprefine.report.experiment_plots import plot_bars
+from warprefine.report.result_table import Cell, ResultTable, Spread
 
 WARP_REFINE = "warp-refine"
 
 
-def architectures(lab: Lab) -> Findings:
+def architectures(context: ExperimentContext) -> Findings:
     """Train students of several networks on the labels of every method; the labels are the same for all."""
-    methods = compared(lab)
-    started, _ = lab.label(methods)
-    students = Students(lab, LabelledRun.of(started))
+    methods = compared(context)
+    _, finished = context.label(methods)
+    students = Students(context, finished)
     measured: dict[str, dict[str, Spread]] = {}
-    for network in lab.recipe.networks:
-        recipe = lab.recipe.student.model_copy(update={"network": network})
+    for network in context.recipe.networks:
+        recipe = context.recipe.student.model_copy(update={"network": network})
         variants = {
-            BASELINE: Variant(name=f"{network}-{BASELINE}", recipe=recipe),
-            **{m: Variant(name=f"{network}-{m}", method=m, recipe=recipe) for m in methods},
+            BASELINE: StudentVariant(name=f"{network}-{BASELINE}", recipe=recipe),
+            **{m: StudentVariant(name=f"{network}-{m}", method=m, recipe=recipe) for m in methods},
         }
         measured[network] = {name: students.spread(variant) for name, variant in variants.items()}
     columns = (BASELINE, *methods)
@@ -51,16 +51,16 @@ def architectures(lab: Lab) -> Findings:
     )
 
 
-def relaxation(lab: Lab) -> Findings:
+def relaxation(context: ExperimentContext) -> Findings:
     """Compare plain labels, relaxed labels, and relaxed labels with those of motion alone (table B).
 
-    All are trained equally long, which is what the paper found to decide. Columns with coarse labels and
+    All are trained equally long, which the paper found to be decisive. Columns with coarse labels and
     with weights of another data set are there if the recipe names them.
     """
-    started, _ = lab.label((JOINT_METHOD,))
-    students = Students(lab, LabelledRun.of(started))
-    settings = _settings(lab)
-    offsets = (lab.recipe.relaxed_offset,)
+    _, finished = context.label((JOINT_METHOD,))
+    students = Students(context, finished)
+    settings = _settings(context)
+    offsets = (context.recipe.relaxed_offset,)
     rows: dict[str, list[Cell]] = {}
     for setting, (recipe, coarse) in settings.items():
         relaxed = recipe.model_copy(update={"loss": "relaxed"})
@@ -69,7 +69,7 @@ def relaxation(lab: Lab) -> Findings:
             ("B + relaxed", relaxed, None),
             (f"B + relaxed + motion-only at ±{offsets[0]}", relaxed, JOINT_METHOD),
         ):
-            variant = Variant(
+            variant = StudentVariant(
                 name=f"{_short(setting)}-{used.loss}-{method or BASELINE}",
                 recipe=used,
                 method=method,
@@ -80,24 +80,24 @@ def relaxation(lab: Lab) -> Findings:
     return _by_setting("relaxation", rows, settings, title="mIoU (%) of students with relaxed labels")
 
 
-def coarse(lab: Lab) -> Findings:
+def coarse(context: ExperimentContext) -> Findings:
     """Compare the baseline with warp-refine, with and without coarse labels and weights of another data set.
 
     Raises:
         DatasetError: The recipe names neither.
     """
-    settings = _settings(lab)
+    settings = _settings(context)
     if len(settings) == 1:
         raise DatasetError(
             "the experiment coarse compares with coarse labels and with weights of another data set, but its "
             'recipe names neither; set coarse = "SPLIT" under [data], or other_weights = "FILE"'
         )
-    started, _ = lab.label((WARP_REFINE,))
-    students = Students(lab, LabelledRun.of(started))
+    _, finished = context.label((WARP_REFINE,))
+    students = Students(context, finished)
     rows: dict[str, list[Cell]] = {
         method or BASELINE: [
             students.spread(
-                Variant(
+                StudentVariant(
                     name=f"{_short(setting)}-{method or BASELINE}",
                     recipe=recipe,
                     method=method,
@@ -115,14 +115,14 @@ def _bars(values: Mapping[str, Spread], kind: ChartKind, *, ylabel: str, baselin
     return plot_bars(values, ylabel=ylabel, baseline=baseline, kind=kind)
 
 
-def _settings(lab: Lab) -> dict[str, tuple[StudentRecipe, bool]]:
-    """Return the ways to train: recipe and whether there are coarse labels, each adding to the one before."""
-    recipe, settings = lab.recipe.student, {"key frames": (lab.recipe.student, False)}
-    if lab.coarse is not None:
+def _settings(context: ExperimentContext) -> dict[str, tuple[StudentRecipe, bool]]:
+    """Return the training settings, each extending the one before: recipe, and whether with coarse labels."""
+    recipe, settings = context.recipe.student, {"key frames": (context.recipe.student, False)}
+    if context.coarse is not None:
         settings["+ coarse labels"] = (recipe, True)
-    if lab.recipe.other_weights:
-        begun = recipe.model_copy(update={"weights": lab.recipe.other_weights})
-        settings["+ other data set's weights"] = (begun, lab.coarse is not None)
+    if context.recipe.other_weights:
+        begun = recipe.model_copy(update={"weights": context.recipe.other_weights})
+        settings["+ other data set's weights"] = (begun, context.coarse is not None)
     return settings
 
 

@@ -1,4 +1,4 @@
-"""Train the final network, write its submission, and score it where the truth is at hand: tables 2 to 4."""
+"""Train the final network, write its submission, and score it where there is truth: tables 2 to 4."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from warprefine.core.names import look_up
 from warprefine.core.protocols import Segmenter
 from warprefine.core.tensors import LabelMaps
 from warprefine.core.video import Video
-from warprefine.evaluation.benchmark import score_with_instances
-from warprefine.evaluation.instance_iou import Scores
-from warprefine.evaluation.network_scores import NetworkScores
-from warprefine.evaluation.result_table import Cell, ResultTable, Spread
-from warprefine.evaluation.submission import (
+from warprefine.io.frames import open_frames
+from warprefine.jobs.experiments.context import ExperimentContext
+from warprefine.jobs.experiments.findings import Findings
+from warprefine.jobs.experiments.students import Students, StudentVariant
+from warprefine.metrics.benchmark import score_with_instances
+from warprefine.metrics.instance_iou import Scores
+from warprefine.metrics.network_scores import NetworkScores
+from warprefine.metrics.submission import (
     SUBMISSIONS,
     check_submission,
     frames_to_submit,
     pack,
     write_prediction,
 )
-from warprefine.io.frames import open_frames
-from warprefine.jobs.experiments.findings import Findings
-from warprefine.jobs.experiments.lab import Lab
-from warprefine.jobs.experiments.students import Students, Variant
-from warprefine.jobs.generated import LabelledRun
-from warprefine.training.segmenter import segmented
+from warprefine.report.result_table import Cell, ResultTable, Spread
+from warprefine.training.segmenter import predict
 from warprefine.training.student import load_student
 
 METHOD = "warp-refine"
 FINAL = "final"
 
 
-def benchmark(lab: Lab) -> Findings:
+def benchmark(context: ExperimentContext) -> Findings:
     """Train a student on warp-refine labels, with coarse labels and other weights where the recipe has them.
 
     Predictions to hand in go into OUT/submission and OUT/submission.zip, scores into tables.
@@ -41,35 +40,35 @@ def benchmark(lab: Lab) -> Findings:
     Raises:
         DatasetError: The recipe names neither data to test on nor data to hand in.
     """
-    data = lab.recipe.data
+    data = context.recipe.data
     if not (data.test or data.submit):
         raise DatasetError(
             "the recipe of the experiment benchmark names neither data to test on nor data to hand in; set "
             'test = "SPLIT" or submit = "SPLIT" under [data]'
         )
     if data.folds:
-        return over_folds(lab)
-    started, _ = lab.label((METHOD,))
-    students = Students(lab, LabelledRun.of(started))
-    recipe = lab.recipe.student
-    if lab.recipe.other_weights:
-        recipe = recipe.model_copy(update={"weights": lab.recipe.other_weights})
-    variant = Variant(name=FINAL, method=METHOD, recipe=recipe, coarse=lab.coarse is not None)
-    student = load_student(students.weights(variant, lab.seed), lab.torch_device)
-    remarks = (hand_in(lab, student),) if data.submit else ()
+        return over_folds(context)
+    _, finished = context.label((METHOD,))
+    students = Students(context, finished)
+    recipe = context.recipe.student
+    if context.recipe.other_weights:
+        recipe = recipe.model_copy(update={"weights": context.recipe.other_weights})
+    variant = StudentVariant(name=FINAL, method=METHOD, recipe=recipe, coarse=context.coarse is not None)
+    student = load_student(students.weights(variant, context.seed), context.torch_device)
+    remarks = (hand_in(context, student),) if data.submit else ()
     if not data.test:
         return Findings(remarks=remarks)
-    with_instances = score_with_instances(lab.test, lambda video, frame: _predict(student, video, frame))
-    return Findings(tables=_tables(students.score(variant, lab.seed), with_instances), remarks=remarks)
+    with_instances = score_with_instances(context.test, lambda video, frame: _predict(student, video, frame))
+    return Findings(tables=_tables(students.score(variant, context.seed), with_instances), remarks=remarks)
 
 
-def over_folds(lab: Lab) -> Findings:
-    """Do it for each fold, in a folder of its own below OUT, and set the scores side by side."""
-    data, found = lab.recipe.data, {}
+def over_folds(context: ExperimentContext) -> Findings:
+    """Run the benchmark for each fold, in a folder of its own below OUT, and tabulate the scores."""
+    data, found = context.recipe.data, {}
     for fold in range(data.folds):
         named = {key: getattr(data, key).format(fold=fold) for key in ("split", "test", "coarse", "submit")}
-        recipe = lab.recipe.model_copy(update={"data": data.model_copy(update={**named, "folds": 0})})
-        found[f"fold {fold}"] = benchmark(replace(lab, recipe=recipe, out=lab.out / f"fold{fold}"))
+        recipe = context.recipe.model_copy(update={"data": data.model_copy(update={**named, "folds": 0})})
+        found[f"fold {fold}"] = benchmark(replace(context, recipe=recipe, out=context.out / f"fold{fold}"))
     totals = {name: findings.tables["totals"] for name, findings in found.items()}
     columns = next(iter(totals.values())).columns[1:]
     rows = {name: table.rows[0][1:] for name, table in totals.items()}
@@ -85,10 +84,10 @@ def over_folds(lab: Lab) -> Findings:
     return Findings(tables={"folds": table}, unranked=frozenset({"all folds", *rows}))
 
 
-def hand_in(lab: Lab, student: Segmenter) -> str:
-    """Write the predictions that a benchmark wants, check them, and pack them; say where they are."""
-    submission = look_up(SUBMISSIONS, lab.recipe.data.reader, what="benchmark")
-    dataset, folder = lab.to_submit, lab.out / "submission"
+def hand_in(context: ExperimentContext, student: Segmenter) -> str:
+    """Write the predictions that a benchmark expects, check and pack them; return a remark on them."""
+    submission = look_up(SUBMISSIONS, context.recipe.data.reader, what="benchmark")
+    dataset, folder = context.to_submit, context.out / "submission"
     for done, video in enumerate(dataset.videos, 1):
         for frame in frames_to_submit(video):
             if not (folder / submission.path_of(video, frame)).exists():
@@ -100,20 +99,20 @@ def hand_in(lab: Lab, student: Segmenter) -> str:
                     labels=_predict(student, video, frame),
                     classes=dataset.classes,
                 )
-        lab.progress("predicting", done, len(dataset.videos), video.name)
+        context.progress("predicting", done, len(dataset.videos), video.name)
     check_submission(folder, submission, dataset)
-    archive = lab.out / "submission.zip"
+    archive = context.out / "submission.zip"
     pack(folder, archive)
     return f"Predictions to hand in: {archive.name}, {len(dataset.videos)} pictures."
 
 
 def _predict(student: Segmenter, video: Video, frame: int) -> LabelMaps:
     with open_frames(video) as frames:
-        return segmented(student, frames[frame])
+        return predict(student, frames[frame])
 
 
 def _tables(scores: NetworkScores, with_instances: Scores | None) -> dict[str, ResultTable]:
-    """Set classes and totals; where instances are known, by the rules of the benchmark."""
+    """Return tables of classes and totals; with instance labels, by the rules of the benchmark."""
     totals: dict[str, float | None] = {
         "pixel accuracy": scores.pixel_accuracy,
         "mean accuracy": scores.mean_accuracy,

@@ -1,4 +1,4 @@
-"""Measure how long labels take: one short clip is labelled anew, with nothing from the cache."""
+"""Measure the time to label a frame: one short clip is labelled again, with an empty cache."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from time import perf_counter
 from warprefine.core.video import Dataset, Video
 from warprefine.io.atomic import write_text
 from warprefine.io.run import RunFolder
-from warprefine.jobs.autolabel import Started
-from warprefine.jobs.prepare_plus import PlusPreparation
-from warprefine.propagation.methods import PLUS
-from warprefine.propagation.schedule import plan
-from warprefine.propagation.writer import Job, propagate
+from warprefine.jobs.labellers import make_job
+from warprefine.jobs.networks import Networks
+from warprefine.propagation.run import Job, propagate
+from warprefine.propagation.units import stepwise_units
 
 _FRAMES = 8
 """Frames that are labelled, between two key frames."""
 _TRIALS = 2
-"""The fastest counts: the first also waits for what is done only once."""
+"""Runs of which the fastest counts: the first includes work that is done only once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """How long a frame takes, flow, segmenter and files included, and how that compares with another way."""
+    """Time per frame, flow, segmenter and files included, and its ratio to another method's."""
 
     milliseconds: float
     ratio: float
@@ -36,48 +35,41 @@ class Cost:
 
     @classmethod
     def read(cls, path: Path) -> Cost:
-        """Read what `write` wrote."""
+        """Read a file of `write`."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def measure_cost(job: Job, *, beside: Job) -> Cost:
-    """Measure two ways of labelling in turns, so that what else the machine does falls on both.
+    """Time two jobs in turns, so that other load on the machine affects both.
 
     Args:
-        job: What `job_to_time` returned for the one that is asked about.
-        beside: The same for the one that it is compared with.
+        job: A job that `job_to_time` returned.
+        beside: The job that it is compared with.
     """
     seconds = [(_seconds(job), _seconds(beside)) for _ in range(_TRIALS)]
     own, other = (min(column) for column in zip(*seconds, strict=True))
-    frames = sum(len(unit.frames) for unit in plan(job.dataset.videos[0], job.horizon))
+    frames = sum(len(unit.frames) for unit in stepwise_units(job.dataset.videos[0], job.horizon))
     return Cost(milliseconds=1000 * own / frames, ratio=own / other)
 
 
-def job_of(started: Started, method: str) -> Job:
-    """Return the job of a run for one method; networks are trained if they are not there yet."""
-    preparation = started.preparation
-    job = preparation.job(horizon=started.horizon, methods=(method,))
-    return replace(job, plus=PlusPreparation(preparation=preparation).job()) if method == PLUS else job
-
-
-def job_to_time(started: Started, method: str) -> Job:
-    """Return a short job for one method."""
-    job = job_of(replace(started, horizon=_FRAMES), method)
-    return replace(job, dataset=_short(job.dataset))
+def job_to_time(networks: Networks, method: str) -> Job:
+    """Return a short job for one method; missing networks are trained."""
+    job = make_job(networks, (method,))
+    return replace(job, dataset=_short(job.dataset), horizon=_FRAMES)
 
 
 def _seconds(job: Job) -> float:
     with TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
-        begun = perf_counter()
+        begin = perf_counter()
         propagate(job, run)
-        return perf_counter() - begun
+        return perf_counter() - begin
 
 
 def _short(dataset: Dataset) -> Dataset:
     """Return the beginning of the longest clip, with label maps of that clip at both ends.
 
-    They need not be those of the frames where they stand: time does not depend on what they show.
+    The label maps need not fit their frames: the time does not depend on their content.
     """
     video: Video = max((one for one in dataset.videos if one.labels), key=len)
     last = min(len(video), _FRAMES + 2) - 1

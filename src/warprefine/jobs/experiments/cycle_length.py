@@ -1,4 +1,4 @@
-"""Vary the longest cycle that the refiner learns from, and show what cycles do to labels (figure A)."""
+"""Vary the longest cycle that the refiner is trained on, and draw labels after cycles (figure A)."""
 
 from __future__ import annotations
 
@@ -7,36 +7,34 @@ from collections.abc import Sequence
 from PIL import Image
 
 from warprefine.core.tensors import LabelMaps
-from warprefine.evaluation import paint
-from warprefine.evaluation.experiment_plots import plot_lines
-from warprefine.evaluation.result_table import Cell, ResultTable
-from warprefine.evaluation.strips import draw_strip
-from warprefine.io.array_cache import ArrayCache
-from warprefine.io.frames import open_frames
-from warprefine.jobs.autolabel import Outcome, Started
+from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings, spread_of
-from warprefine.jobs.experiments.lab import Lab
-from warprefine.propagation.cycle import cycles_of, run_cycle
-from warprefine.propagation.engine import read_key_labels
-from warprefine.propagation.evidence import Evidence
+from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.networks import Networks
+from warprefine.propagation.evidence import open_evidence
+from warprefine.propagation.stepwise.cycle import cycles_of, run_cycle
+from warprefine.report import paint
+from warprefine.report.experiment_plots import plot_lines
+from warprefine.report.result_table import Cell, ResultTable
+from warprefine.report.strips import draw_strip
 
 METHOD = "warp-refine"
 _SHOWN = (1, 3, 6, 10)
 """Cycle lengths that figure A shows, where the clip is long enough."""
 
 
-def cycle_length(lab: Lab) -> Findings:
-    """Train a refiner for each longest cycle, n seeds each, and compare the labels that they make.
+def cycle_length(context: ExperimentContext) -> Findings:
+    """Train a refiner for each longest cycle, n seeds each, and compare the labels.
 
     Raises:
         DatasetError: The data have no truth to compare labels with.
     """
-    started, outcome = lab.label(("warp-inpaint",))
-    lab.check_truth(outcome)
+    networks, finished = context.label(("warp-inpaint",))
+    context.check_truth(finished)
     rows: list[tuple[Cell, ...]] = []
     points = []
-    for longest in sorted(lab.recipe.longest_cycles):
-        found = [_labels_with(lab, longest, seed) for seed in lab.seeds]
+    for longest in sorted(context.recipe.longest_cycles):
+        found = [_labels_with(context, longest, seed) for seed in context.seeds]
         by_distance = [
             spread_of(values) for values in zip(*(_by_distance(one) for one in found), strict=True)
         ]
@@ -44,7 +42,7 @@ def cycle_length(lab: Lab) -> Findings:
         rows.append((f"l ≤ {longest}", *by_distance, average))
         if average is not None:
             points.append((float(longest), average))
-    reach = lab.recipe.data.horizon
+    reach = context.recipe.data.horizon
     table = ResultTable(
         title="mIoU (%) of warp-refine labels by the longest cycle that its refiner learned from",
         columns=("cycles", *(f"k={k}" for k in range(1, reach + 1)), "mean"),
@@ -57,21 +55,20 @@ def cycle_length(lab: Lab) -> Findings:
                 {METHOD: points}, xlabel="longest cycle", ylabel="mean mIoU of labels (%)", kind=kind
             )
         },
-        pictures={"cycles": draw_cycles(started, outcome.tau, _SHOWN)},
+        pictures={"cycles": draw_cycles(networks, networks.tau(), _SHOWN)},
     )
 
 
-def draw_cycles(started: Started, tau: float, lengths: Sequence[int]) -> Image.Image:
-    """Draw what comes back to a key frame after cycles of several lengths: the paper's figure A."""
-    preparation = started.preparation
-    dataset = preparation.teachers.dataset
+def draw_cycles(networks: Networks, tau: float, lengths: Sequence[int]) -> Image.Image:
+    """Draw the labels that return to a key frame after cycles of several lengths: the paper's figure A."""
+    context = networks.context
+    dataset, models = context.dataset, networks.models("stepwise", networks.segmenter())
     video = max(dataset.videos, key=lambda one: len(cycles_of(one, max(lengths))))
     chosen = {abs(cycle.reach): cycle for cycle in reversed(cycles_of(video, max(lengths)))}
-    with open_frames(video) as source:
-        evidence = Evidence(video, source, preparation.segmenter(), ArrayCache(preparation.run.cache))
+    with open_evidence(video, dataset.classes, models, context.cache) as evidence:
         cycles = [chosen[length] for length in lengths if length in chosen]
         frames = [evidence.frame(cycle.key_frame) for cycle in cycles]
-        truths = [read_key_labels(evidence, cycle.key_frame, dataset.classes) for cycle in cycles]
+        truths = [evidence.key_labels(cycle.key_frame) for cycle in cycles]
         returned: list[LabelMaps] = [
             run_cycle(evidence, cycle, truth, tau=tau).labelling.labels
             for cycle, truth in zip(cycles, truths, strict=True)
@@ -96,16 +93,15 @@ def draw_cycles(started: Started, tau: float, lengths: Sequence[int]) -> Image.I
     )
 
 
-def _labels_with(lab: Lab, longest: int, seed: int) -> Outcome:
-    labels = lab.recipe.labels
-    refiner = labels.refiner.model_copy(update={"longest_cycle": longest})
-    return lab.label_again(
+def _labels_with(context: ExperimentContext, longest: int, seed: int) -> FinishedRun:
+    labels = context.recipe.labels
+    return context.label_again(
         (METHOD,),
         name=f"cycles-to-{longest}-seed{seed}",
-        recipe=labels.model_copy(update={"refiner": refiner}),
+        recipe=labels.changed(("refiner", "longest_cycle"), longest),
         seed=seed,
     )
 
 
-def _by_distance(outcome: Outcome) -> Sequence[float | None]:
-    return outcome.scores[METHOD].miou_by_distance
+def _by_distance(finished: FinishedRun) -> Sequence[float | None]:
+    return finished.scores[METHOD].miou_by_distance

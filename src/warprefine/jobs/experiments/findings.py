@@ -1,4 +1,4 @@
-"""Write what an experiment found: tables, charts, pictures, and one page that holds them all together."""
+"""The results of an experiment: tables, charts, pictures, and one page with all of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from warprefine.evaluation.chart import ChartKind
-from warprefine.evaluation.result_table import ResultTable, Spread, to_markdown, write_table
 from warprefine.io.atomic import write_bytes, write_text
+from warprefine.report.chart import ChartKind
+from warprefine.report.result_table import ResultTable, Spread, to_markdown, write_table
 
 Chart = Callable[[ChartKind], bytes]
 """Draws a chart as PNG or SVG."""
@@ -19,7 +19,7 @@ Chart = Callable[[ChartKind], bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What an experiment found, by file name.
+    """The results of an experiment, by file name.
 
     `unranked` names rows and columns of tables that have no best, such as the oracle; `remarks` are
     sentences below the tables.
@@ -33,7 +33,7 @@ class Findings:
 
 
 def spread_of(values: Sequence[float | None]) -> Spread | None:
-    """Sum up what was measured; None if nothing was."""
+    """Return the spread of those values that were measured; None without any."""
     measured = [value for value in values if value is not None]
     return Spread.of(measured) if measured else None
 

@@ -1,4 +1,4 @@
-"""Make coarse labels of fine ones, for data sets that have none: hurried annotators leave borders out."""
+"""Derive coarse labels from fine ones, for data sets without: like hurried annotators, leave borders out."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from warprefine.io.images import read_labels, write_labels
 
 
 def with_gaps(dataset: Dataset, folder: Path, *, gap: int) -> Dataset:
-    """Return a data set whose key frames have coarse labels, written into `folder` if they are not there.
+    """Return a data set whose key frames have coarse labels, written into `folder` if they are missing.
 
     Args:
-        gap: Pixels that lie between two classes, as VOID.
+        gap: Width of the VOID between two classes, in pixels.
     """
     videos = []
     for video in dataset.videos:

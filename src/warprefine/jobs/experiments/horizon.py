@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from warprefine.core.errors import RecipeError
-from warprefine.evaluation.experiment_plots import plot_lines
-from warprefine.evaluation.result_table import Cell, ResultTable
+from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
-from warprefine.jobs.experiments.lab import Lab
-from warprefine.jobs.experiments.students import BASELINE, Students, Variant
-from warprefine.jobs.generated import LabelledRun
+from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
+from warprefine.report.experiment_plots import plot_lines
+from warprefine.report.result_table import Cell, ResultTable
 
 
-def horizon(lab: Lab) -> Findings:
+def horizon(context: ExperimentContext) -> Findings:
     """Train students on labels from all frames up to a distance, for one distance after another.
 
     Raises:
-        RecipeError: A distance lies beyond the horizon to which labels are made.
+        RecipeError: A distance lies beyond the horizon of the labels.
     """
-    recipe, reach = lab.recipe, lab.recipe.data.horizon
+    recipe, reach = context.recipe, context.recipe.data.horizon
     if max(recipe.ranges) > reach:
         raise RecipeError(
             f"ranges reach to {max(recipe.ranges)} frames, but labels only to {reach}; lower them, or raise "
             "horizon under [data]"
         )
-    started, _ = lab.label(recipe.range_methods)
-    students = Students(lab, LabelledRun.of(started))
-    baseline = students.spread(Variant(name=BASELINE, recipe=recipe.student))
+    _, finished = context.label(recipe.range_methods)
+    students = Students(context, finished)
+    baseline = students.spread(StudentVariant(name=BASELINE, recipe=recipe.student))
     lines = {
         method: [
             (
                 float(farthest),
                 students.spread(
-                    Variant(
+                    StudentVariant(
                         name=f"{method}-to-{farthest}",
                         method=method,
                         offsets=tuple(range(1, farthest + 1)),

@@ -1,4 +1,4 @@
-"""Show labels and students side by side: figures 2, 6, C and D of the paper."""
+"""Draw labels and predictions of students: figures 2, 6, C and D of the paper."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from PIL import Image
 
 from warprefine.core.tensors import Frames, LabelMaps
 from warprefine.core.video import Video
-from warprefine.evaluation import confusion, paint
-from warprefine.evaluation.gallery import milestones, read_views, showcase
-from warprefine.evaluation.horizon import predicted_labels
-from warprefine.evaluation.panel import draw_panel
-from warprefine.evaluation.strips import draw_strip
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_labels
 from warprefine.io.run import RunFolder
+from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
-from warprefine.jobs.experiments.lab import Lab
-from warprefine.jobs.experiments.students import BASELINE, Students, Variant
-from warprefine.jobs.generated import LabelledRun
-from warprefine.propagation.schedule import plan
-from warprefine.training.samples import LabelledFrame, labelled_frames
-from warprefine.training.segmenter import segmented
+from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
+from warprefine.jobs.finished import FinishedRun
+from warprefine.metrics import confusion
+from warprefine.metrics.label_quality import predicted_labels
+from warprefine.propagation.units import stepwise_units
+from warprefine.report import paint
+from warprefine.report.gallery import milestones, read_views, showcase
+from warprefine.report.panel import draw_panel
+from warprefine.report.strips import draw_strip
+from warprefine.training.data.samples import LabelledFrame, labelled_frames
+from warprefine.training.segmenter import predict
 from warprefine.training.student import load_student
 
 METHOD = "warp-refine"
@@ -41,26 +42,25 @@ class _Case:
     lead: float
 
 
-def pictures(lab: Lab) -> Findings:
-    """Draw where warp-refine gains and loses most, clips from near to far, and what students make of it.
+def pictures(context: ExperimentContext) -> Findings:
+    """Draw where warp-refine gains and loses most, clips from near to far, and predictions of students.
 
-    Figures 2 and D need truth to find such frames by, figure C needs data to test students on; where the
+    Figures 2 and D need truth to find such frames, figure C needs data to test students on; where the
     data set lacks these, the figures are left out.
     """
     methods = (*EARLIER, METHOD)
-    started, outcome = lab.label(methods)
-    labelled = LabelledRun.of(started)
-    cases = _cases(lab, labelled) if outcome.scores else []
-    drawn = {"figure-2": _draw_cases(lab, outcome.run, cases[:1])} if cases else {}
-    for number, video in enumerate(labelled.dataset.videos[:_CLIPS], 1):
-        panel = _draw_clip(lab, outcome.run, video, methods)
+    _, finished = context.label(methods)
+    cases = _cases(context, finished) if finished.scores else []
+    drawn = {"figure-2": _draw_cases(context, finished.run, cases[:1])} if cases else {}
+    for number, video in enumerate(finished.dataset.videos[:_CLIPS], 1):
+        panel = _draw_clip(context, finished.run, video, methods)
         if panel is not None:
             drawn[f"figure-6-{number}"] = panel
-    if lab.recipe.data.test:
-        drawn["figure-C"] = _draw_students(lab, labelled)
+    if context.recipe.data.test:
+        drawn["figure-C"] = _draw_students(context, finished)
     if not cases:
         return Findings(pictures=drawn)
-    drawn["figure-D"] = _draw_cases(lab, outcome.run, [*_spread_out(cases, _BEST), *cases[-_WORST:]])
+    drawn["figure-D"] = _draw_cases(context, finished.run, [*_spread_out(cases, _BEST), *cases[-_WORST:]])
     remark = (
         f"Figures 2 and D: frames on which {METHOD} is furthest ahead of the better of "
         f"{' and '.join(EARLIER)}; the last rows of D are those on which it is furthest behind."
@@ -68,18 +68,19 @@ def pictures(lab: Lab) -> Findings:
     return Findings(pictures=drawn, remarks=(remark,))
 
 
-def _cases(lab: Lab, labelled: LabelledRun) -> list[_Case]:
+def _cases(context: ExperimentContext, finished: FinishedRun) -> list[_Case]:
     """Return all frames with truth, those on which warp-refine is furthest ahead first."""
     cases = []
-    classes = labelled.dataset.classes
-    for video in labelled.dataset.videos:
-        frames = [k for unit in plan(video, lab.recipe.data.horizon) for k in unit.frames if k in video.truth]
+    classes = finished.dataset.classes
+    for video in finished.dataset.videos:
+        units = stepwise_units(video, finished.horizon)
+        frames = [frame for unit in units for frame in unit.frames if frame in video.truth]
         for frame in frames:
             truth = read_labels(video.truth[frame], classes)
             ious = {
                 method: confusion.mean_iou(
                     confusion.count(
-                        predicted_labels(labelled.run, classes, method=method, video=video, frame=frame),
+                        predicted_labels(finished.run, classes, method=method, video=video, frame=frame),
                         truth,
                         class_count=len(classes),
                     )
@@ -92,7 +93,7 @@ def _cases(lab: Lab, labelled: LabelledRun) -> list[_Case]:
 
 
 def _spread_out(cases: Sequence[_Case], most: int) -> list[_Case]:
-    """Take the first cases, of one video such as lie at least 3 frames apart."""
+    """Return the first cases; those of one video lie at least 3 frames apart."""
     chosen: list[_Case] = []
     for case in cases:
         beside = [abs(case.frame - one.frame) for one in chosen if one.video.name == case.video.name]
@@ -101,8 +102,8 @@ def _spread_out(cases: Sequence[_Case], most: int) -> list[_Case]:
     return chosen
 
 
-def _draw_cases(lab: Lab, run: RunFolder, cases: Sequence[_Case]) -> Image.Image:
-    classes = lab.data.classes
+def _draw_cases(context: ExperimentContext, run: RunFolder, cases: Sequence[_Case]) -> Image.Image:
+    classes = context.data.classes
     frames, truths = [], []
     for case in cases:
         with open_frames(case.video) as source:
@@ -114,60 +115,65 @@ def _draw_cases(lab: Lab, run: RunFolder, cases: Sequence[_Case]) -> Image.Image
             predicted_labels(run, classes, method=method, video=case.video, frame=case.frame)
             for case in cases
         ]
-        columns.append((method, _painted(maps, lab)))
+        columns.append((method, _painted(maps, context)))
         if method == METHOD:
             errors = [
                 paint.paint_errors(labels, truth, frame=frame)
                 for labels, truth, frame in zip(maps, truths, frames, strict=True)
             ]
-    columns += [("truth", _painted(truths, lab)), (f"errors of {METHOD}", errors)]
+    columns += [("truth", _painted(truths, context)), (f"errors of {METHOD}", errors)]
     rows = [f"{case.frame} ({100 * case.lead:+.1f})" for case in cases]
     return draw_strip(columns, rows=rows, classes=classes)
 
 
-def _draw_clip(lab: Lab, run: RunFolder, video: Video, methods: Sequence[str]) -> Image.Image | None:
+def _draw_clip(
+    context: ExperimentContext, run: RunFolder, video: Video, methods: Sequence[str]
+) -> Image.Image | None:
     """Draw a clip from near to far of its key frame, as figure 6; None if nothing of it was labelled."""
-    horizon = lab.recipe.data.horizon
+    horizon = context.recipe.data.horizon
     unit = showcase(video, horizon)
     if unit is None:
         return None
     views = read_views(
         run,
-        lab.data,
+        context.data,
         video,
         frames=milestones(video, unit, horizon),
-        key_frame=unit.key_frame,
+        key_frame=unit.key_frames[0],
         methods=methods,
         most_w=_WIDEST,
     )
-    return draw_panel(views, lab.data.classes, methods=methods)
+    return draw_panel(views, context.data.classes, methods=methods)
 
 
-def _draw_students(lab: Lab, labelled: LabelledRun) -> Image.Image:
+def _draw_students(context: ExperimentContext, finished: FinishedRun) -> Image.Image:
     """Draw test frames on which students with and without warp-refine labels differ most, as figure C."""
-    students, recipe = Students(lab, labelled), lab.recipe.student
-    variants = (Variant(name=BASELINE, recipe=recipe), Variant(name=METHOD, method=METHOD, recipe=recipe))
-    networks = [load_student(students.weights(one, lab.seed), lab.torch_device) for one in variants]
-    members = labelled_frames(lab.test)
+    students, recipe = Students(context, finished), context.recipe.student
+    variants = (
+        StudentVariant(name=BASELINE, recipe=recipe),
+        StudentVariant(name=METHOD, method=METHOD, recipe=recipe),
+    )
+    networks = [load_student(students.weights(one, context.seed), context.torch_device) for one in variants]
+    members = labelled_frames(context.test)
     found: list[tuple[float, LabelledFrame, Frames, list[LabelMaps]]] = []
     for done, member in enumerate(members, 1):
         frame = member.read_frame()
-        said = [segmented(network, frame) for network in networks]
-        found.append((float((said[0] != said[1]).float().mean()), member, frame, said))
+        predicted = [predict(network, frame) for network in networks]
+        found.append((float((predicted[0] != predicted[1]).float().mean()), member, frame, predicted))
         found = sorted(found, key=lambda one: -one[0])[:_TESTED]
-        lab.progress("comparing students", done, len(members))
+        context.progress("comparing students", done, len(members))
     truths = [read_labels(member.label_path, member.classes) for _, member, _, _ in found]
     return draw_strip(
         [
             ("frame", [paint.paint_frame(frame) for _, _, frame, _ in found]),
-            (BASELINE, _painted([said[0] for *_, said in found], lab)),
-            (f"with {METHOD} labels", _painted([said[1] for *_, said in found], lab)),
-            ("truth", _painted(truths, lab)),
+            (BASELINE, _painted([predicted[0] for *_, predicted in found], context)),
+            (f"with {METHOD} labels", _painted([predicted[1] for *_, predicted in found], context)),
+            ("truth", _painted(truths, context)),
         ],
         rows=[member.video.stems[member.frame] for _, member, _, _ in found],
-        classes=lab.data.classes,
+        classes=context.data.classes,
     )
 
 
-def _painted(maps: Sequence[LabelMaps], lab: Lab) -> list[paint.Picture]:
-    return [paint.paint_labels(labels, lab.data.classes) for labels in maps]
+def _painted(maps: Sequence[LabelMaps], context: ExperimentContext) -> list[paint.Picture]:
+    return [paint.paint_labels(labels, context.data.classes) for labels in maps]

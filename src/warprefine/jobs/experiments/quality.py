@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from warprefine.evaluation.plots import plot_hard_classes, plot_horizon
-from warprefine.evaluation.result_table import Cell, ResultTable
-from warprefine.evaluation.scores import MethodScores, hardest_classes
+from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
-from warprefine.jobs.experiments.lab import Lab
+from warprefine.metrics.scores import MethodScores, hardest_classes
+from warprefine.report.plots import plot_hard_classes, plot_horizon
+from warprefine.report.result_table import Cell, ResultTable
 
 _HARDEST = 6
 
 
-def quality(lab: Lab) -> Findings:
+def quality(context: ExperimentContext) -> Findings:
     """Compare the labels of every method with the truth, by distance and by class.
 
     Raises:
-        DatasetError: The data have no truth for any frame in reach.
+        DatasetError: The data have no truth within the horizon.
     """
-    _, outcome = lab.label(lab.recipe.methods)
-    lab.check_truth(outcome)
-    return findings_of(outcome.scores, lab)
+    _, finished = context.label(context.recipe.methods)
+    context.check_truth(finished)
+    return findings_of(finished.scores, context)
 
 
-def findings_of(scores: dict[str, MethodScores], lab: Lab) -> Findings:
-    """Set the scores of labels as two tables and two charts."""
-    classes = lab.data.classes
+def findings_of(scores: dict[str, MethodScores], context: ExperimentContext) -> Findings:
+    """Return the scores of labels as two tables and two charts."""
+    classes = context.data.classes
     hard = hardest_classes(scores, classes, most=_HARDEST)
     distances = ResultTable(
-        title=f"mIoU (%) of labels at k frames from the key frame, {lab.recipe.data.reader}",
-        columns=("method", *(f"k={k}" for k in range(1, lab.recipe.data.horizon + 1)), "mean"),
+        title=f"mIoU (%) of labels at k frames from the key frame, {context.recipe.data.reader}",
+        columns=("method", *(f"k={k}" for k in range(1, context.recipe.data.horizon + 1)), "mean"),
         rows=tuple((method, *s.miou_by_distance, s.miou) for method, s in scores.items()),
     )
     measures: dict[str, list[Cell]] = {name: [s.iou_by_class[name] for s in scores.values()] for name in hard}

@@ -1,4 +1,4 @@
-"""Name what an experiment is about: its data, how labels are made, the student, and what is varied."""
+"""The recipe of an experiment: its data, how they are labelled, the student, and what is varied."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from pydantic import Field, PositiveInt
 
 from warprefine.core.errors import RecipeError
-from warprefine.training.optimisation import Settings
-from warprefine.training.recipe import Recipe
-from warprefine.training.settings_file import read_settings
-from warprefine.training.student_recipe import StudentRecipe
+from warprefine.recipe.optimisation import Settings
+from warprefine.recipe.recipe import Recipe
+from warprefine.recipe.settings_file import read_settings
+from warprefine.recipe.student import StudentRecipe
 
 
 class StreetRecipe(Settings):
-    """The made-up street, where no data set is given."""
+    """The procedural street, for experiments without a data set."""
 
     videos: int = Field(8, ge=1)
     """Clips whose middle frame is a key frame."""
@@ -30,27 +30,27 @@ class DataRecipe(Settings):
     """Which parts of a data set an experiment uses; all come from one folder and one reader."""
 
     reader: str = "street"
-    """Layout of the data set: a name in `datasets.READERS`, or street, which is made up on the spot."""
+    """Layout of the data set: a name in `datasets.READERS`, or street, which is rendered when needed."""
     split: str = "train"
     """The videos to be labelled from their key frames."""
     key_frames: str = ""
-    """START::STEP, to use those labelled frames as key frames and hold the others back; empty: all are."""
+    """START::STEP, to use those labelled frames as key frames and hold the others back; empty: use all."""
     horizon: int = Field(10, ge=1)
     """Frames before and after a key frame that are labelled (the paper: 10)."""
     manual: tuple[str, ...] = ()
     """Further splits labelled by hand, for the segmenter and the students, such as train[::12]."""
     coarse: str = ""
-    """Split with coarse labels, for the experiments that use such."""
+    """Split with coarse labels, for the experiments that use them."""
     coarse_gap: int = Field(0, ge=0)
-    """Make coarse labels of fine ones, so many pixels of void between two classes; 0: they are coarse."""
+    """Pixels of VOID between two classes, to derive coarse labels from fine ones; 0: they are coarse."""
     test: str = ""
     """Split that students are tested on."""
     submit: str = ""
     """Split to write a submission for."""
     folds: int = Field(0, ge=0)
-    """Of benchmark: do it for so many folds, whose number stands for {fold} in the names of splits."""
+    """Of the experiment benchmark: number of folds; {fold} in the names of splits is the fold's number."""
     street: StreetRecipe = StreetRecipe()
-    """The made-up street."""
+    """The procedural street."""
 
 
 class ExperimentRecipe(Settings):
@@ -59,15 +59,15 @@ class ExperimentRecipe(Settings):
     methods: tuple[str, ...] = ("motion-only", "semantic-only", "warp-inpaint", "warp-refine")
     """Methods whose labels are compared."""
     oracle: bool = True
-    """Let a student learn from the truth too, where there is any: the bound of what labels can give."""
+    """Train a student on the truth too, where there is any: an upper bound."""
     train_motion: bool = False
-    """Train SDC-Net on the videos first and carry labels with it, as the paper does."""
+    """Train SDC-Net on the videos first and propagate labels with it, as the paper does."""
     seeds: int = Field(3, ge=1)
     """Trainings of each student; the table has their mean and sample standard deviation (the paper: 3)."""
     ranges: tuple[PositiveInt, ...] = Field((2, 4, 6, 8, 10), min_length=1)
-    """Of the experiment horizon: how far from the key frame labels are taken."""
+    """Of the experiment horizon: largest distances from the key frame at which labels are taken."""
     range_methods: tuple[str, ...] = ("motion-only", "warp-refine")
-    """Of the experiment horizon: whose labels."""
+    """Of the experiment horizon: methods whose labels are taken."""
     networks: tuple[str, ...] = Field(
         ("deeplabv3-resnext50", "ocrnet-resnext50", "hrnet-ocr-w48"), min_length=1
     )
@@ -75,30 +75,30 @@ class ExperimentRecipe(Settings):
     relaxed_offset: int = Field(3, ge=1)
     """Of the experiment relaxation: at which distance motion-only labels are taken (the paper: 3)."""
     longest_cycles: tuple[PositiveInt, ...] = Field(tuple(range(1, 11)), min_length=1)
-    """Of the experiment cycle-length: the longest cycles that refiners learn from."""
-    rows: tuple[str, ...] = ()
-    """Of the experiment ablation: the rows to make, names in its tables; empty: all."""
+    """Of the experiment cycle-length: the longest cycles that refiners are trained on."""
+    variants: tuple[str, ...] = ()
+    """Of the experiment ablation: the variants to run, names in its tables; empty: all."""
     key_frame_sets: tuple[str, ...] = ()
     """Of the experiment ablation: other key frames to compare with, each START::STEP."""
     other_weights: str = ""
-    """Of relaxation, coarse and benchmark: a checkpoint of another data set to begin students from."""
+    """Of relaxation, coarse and benchmark: a checkpoint of another data set that students start from."""
     data: DataRecipe = DataRecipe()
     """The data."""
     labels: Recipe = Recipe()
-    """How labels are made."""
+    """How frames are labelled."""
     student: StudentRecipe = StudentRecipe()
     """How students are trained."""
 
 
 def shipped_recipes(experiment: str) -> dict[str, Path]:
-    """Return the recipes that come along for an experiment, by the name of their data set or size."""
+    """Return the shipped recipes of an experiment, by the name of their data set or size."""
     folder = Path(__file__).parent / "recipes"
     paths = sorted(folder.glob(f"{experiment}-*.toml"))
     return {path.stem.removeprefix(f"{experiment}-"): path for path in paths}
 
 
 def load_experiment_recipe(experiment: str, name: str) -> ExperimentRecipe:
-    """Read the recipe of an experiment: a TOML file, or one that comes along.
+    """Read the recipe of an experiment: a TOML file, or a shipped one.
 
     Raises:
         RecipeError: There is none of that name, or it has an unknown key or a value out of range.

@@ -1,4 +1,4 @@
-"""Measure what propagated labels are worth to a network that learns from them: table 1 of the paper."""
+"""Measure what pseudo-labels are worth to a network that is trained on them: table 1 of the paper."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from warprefine.evaluation.experiment_plots import plot_bars
-from warprefine.evaluation.result_table import Cell, ResultTable, Spread
+from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
-from warprefine.jobs.experiments.lab import Lab
-from warprefine.jobs.experiments.students import BASELINE, Students, Variant
-from warprefine.jobs.generated import LabelledRun
+from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
 from warprefine.propagation.methods import ORACLE
+from warprefine.report.experiment_plots import plot_bars
+from warprefine.report.result_table import Cell, ResultTable, Spread
 
 # Quantiles 0.975 of Student's t for 1, 2, ... degrees of freedom; beyond 30 it is close to the normal 1.96.
 _T = (
@@ -21,18 +20,19 @@ _T = (
 )  # fmt: skip
 
 
-def utility(lab: Lab) -> Findings:
+def utility(context: ExperimentContext) -> Findings:
     """Train students on the labels of every method, n seeds each, and test them."""
-    methods = compared(lab)
-    started, _ = lab.label(methods)
-    students = Students(lab, LabelledRun.of(started))
-    recipe = lab.recipe.student
-    variants = [Variant(name=BASELINE, recipe=recipe)]
-    variants += [Variant(name=method, method=method, recipe=recipe) for method in methods]
+    methods = compared(context)
+    _, finished = context.label(methods)
+    students = Students(context, finished)
+    recipe = context.recipe.student
+    variants = [StudentVariant(name=BASELINE, recipe=recipe)]
+    variants += [StudentVariant(name=method, method=method, recipe=recipe) for method in methods]
     measured = {one.name: [scores.miou for scores in students.scores(one)] for one in variants}
     spreads = {name: Spread.of(values) for name, values in measured.items()}
+    title = f"Students on {context.recipe.data.reader}, mIoU (%)"
     return Findings(
-        tables={"utility": utility_table(measured, title=f"Students on {lab.recipe.data.reader}, mIoU (%)")},
+        tables={"utility": utility_table(measured, title=title)},
         charts={
             "utility": lambda kind: plot_bars(
                 spreads, ylabel="mIoU of the student (%)", baseline=BASELINE, kind=kind
@@ -43,14 +43,14 @@ def utility(lab: Lab) -> Findings:
     )
 
 
-def compared(lab: Lab) -> tuple[str, ...]:
-    """Return the methods whose labels students learn from: the oracle last, where there is truth."""
-    has_truth = any(video.truth for video in lab.data.videos)
-    return (*lab.recipe.methods, *([ORACLE] if lab.recipe.oracle and has_truth else []))
+def compared(context: ExperimentContext) -> tuple[str, ...]:
+    """Return the methods whose labels students are trained on: the oracle last, where there is truth."""
+    has_truth = any(video.truth for video in context.data.videos)
+    return (*context.recipe.methods, *([ORACLE] if context.recipe.oracle and has_truth else []))
 
 
 def utility_table(measured: Mapping[str, Sequence[float]], *, title: str) -> ResultTable:
-    """Set mean and deviation, gain over the baseline, and the share of the oracle's gain.
+    """Tabulate mean and deviation, gain over the baseline, and the share of the oracle's gain.
 
     Args:
         measured: By name, the mIoU of a student for each seed, in percent; seeds are the same for all.
@@ -73,16 +73,20 @@ def utility_table(measured: Mapping[str, Sequence[float]], *, title: str) -> Res
 
 
 def verdict(gains: Sequence[float]) -> str:
-    """Say in a word what `exceeds_noise` says of gains."""
+    """Return the result of `exceeds_noise` as a word."""
     return {True: "yes", False: "no", None: "–"}[exceeds_noise(gains)]
 
 
 def exceeds_noise(gains: Sequence[float]) -> bool | None:
-    """Say whether gains are more than chance would make them: the t-test for pairs at 5 %, two-sided.
+    """Return whether gains exceed chance: two-sided paired t-test at 5 %.
 
-    Students of one seed begin from the same weights and see the hand-made labels in the same order, so
-    that a gain seed by seed varies less than the students do. None where a single gain, or gains that are
-    all alike, say nothing about chance.
+    Students of one seed start from the same weights and use the labels by hand in the same order, so the
+    gain of a seed varies less than the students do. None where the test is not possible: for a single gain,
+    or for equal gains.
+
+    Example:
+        >>> exceeds_noise([1.0, 1.2, 0.9]), exceeds_noise([1.0, -1.2, 0.9])
+        (True, False)
     """
     if len(gains) < 2 or stdev(gains) == 0:
         return None

@@ -1,4 +1,4 @@
-"""Compare scores with labels; look a loss up by its name."""
+"""Loss functions of segmenters and refiners, by name."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ from warprefine.training.losses.relaxed import relaxed
 from warprefine.training.losses.rmi import rmi
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""Takes scores (b, c, h, w), labels (b, h, w) uint8 in which VOID is left out, and class weights (c)."""
+"""Function of logits (b, c, h, w), labels (b, h, w) uint8 in which VOID is ignored, and class weights (c)."""
 
 LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "rmi": rmi, "relaxed": relaxed}
 BESIDE: dict[str, Loss] = {
     **LOSSES,
     "rmi": partial(rmi, cross_entropy_share=1.0, rmi_share=0.0),
 }
-"""For each loss the one that goes with it for what a network says on the way to its final scores."""
+"""For each loss, the loss of auxiliary outputs beside it: with RMI, binary cross entropy alone."""
 
 
 def balanced_weights(pixels: Sequence[int], balance: float) -> Tensor:
     """Return class weights that fall as frequency to the power -`balance`, of mean 1 over the pixels.
 
     Args:
-        pixels: How many pixels of each class there are; a class without pixels weighs like the rarest.
-        balance: 0 weighs all pixels alike, 1 all classes alike.
+        pixels: Number of pixels of each class; a class without pixels gets the weight of the rarest.
+        balance: 0 weights all pixels equally, 1 all classes equally.
+
+    Example:
+        >>> balanced_weights([90, 10], 1.0)
+        tensor([0.5556, 5.0000])
     """
     counts = torch.tensor(pixels, dtype=torch.float64)
     present = counts[counts > 0]

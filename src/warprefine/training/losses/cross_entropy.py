@@ -1,4 +1,4 @@
-"""Score per-pixel class probabilities by their logarithm."""
+"""Cross entropy of per-pixel class scores, with VOID ignored."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from warprefine.core.tensors import VOID, LabelMaps, Logits
 def cross_entropy(logits: Logits, labels: LabelMaps, weights: Tensor | None = None) -> Tensor:
     """Return the weighted mean of -log p(label) over the pixels whose label is not VOID.
 
-    A batch that holds nothing but VOID has loss 0, not the 0/0 of a mean over nothing.
+    A batch without any label but VOID has loss 0, not the 0/0 of an empty mean.
 
     Args:
-        weights: One per channel; None weighs all alike.
+        weights: One per channel; None weights all equally.
+
+    Example:
+        >>> import torch
+        >>> labels = torch.tensor([[[0, 3, VOID]]], dtype=torch.uint8)
+        >>> cross_entropy(torch.zeros(1, 4, 1, 3), labels)  # log 4
+        tensor(1.3863)
     """
     scores = logits.float()
     targets = labels.long()

@@ -1,7 +1,7 @@
-"""Relax labels near borders: there, any label of the neighbourhood is right (Zhu et al., CVPR 2019).
+"""Label relaxation: near borders, any label of the neighbourhood is correct (Zhu et al., CVPR 2019).
 
-Hand-made and carried labels are off by a pixel or two at the borders of things. The paper's baseline
-trains with this loss (section 4.1); so may anyone whose labels are carried along motion.
+Hand-drawn and propagated labels are off by a pixel or two at the borders of objects. The paper's baseline
+trains with this loss (section 4.1); it suits any labels that are propagated along flow.
 """
 
 from __future__ import annotations
@@ -21,12 +21,17 @@ def relaxed_targets(
 ) -> Tensor:
     """Mark every class that occurs within `border` pixels, (b, C + 1, h, w) uint8 of 0 and 1.
 
-    Channel C stands for whatever is no class: VOID, and what lies beyond the picture.
+    Channel C stands for all that is no class: VOID, and pixels beyond the image.
 
     Args:
         labels: Classes 0 to C - 1; anything else is VOID.
-        border: Half the side of the window, less a half; 0 gives plain one-hot labels.
-        strict: Classes too small for that; a pixel of theirs keeps its own label alone.
+        border: Radius of the window, whose side is 2 border + 1; 0 gives plain one-hot labels.
+        strict: Classes too small for relaxation; their pixels keep their own label only.
+
+    Example:
+        >>> labels = torch.tensor([[[0, 0, 1]]], dtype=torch.uint8)
+        >>> relaxed_targets(labels, 2)[0, :2, 0].tolist()  # one row per class
+        [[1, 1, 1], [0, 1, 1]]
     """
     own = labels.long().clamp(max=class_count)
     planes = functional.one_hot(own, class_count + 1).permute(0, 3, 1, 2)
@@ -42,9 +47,14 @@ def relaxed_targets(
 def emphasised_targets(
     labels: LabelMaps, class_count: int, *, border: int = 1, strict: Sequence[int] = ()
 ) -> Tensor:
-    """Return the targets of the end of a training: half the window, and 2 in place of 1 on borders.
+    """Return the targets of the last part of a training: half the window, and 2 instead of 1 on borders.
 
     A pixel is on a border if it differs from one of its four neighbours; VOID counts as a label there.
+
+    Example:
+        >>> labels = torch.tensor([[[0, 0, 1]]], dtype=torch.uint8)
+        >>> emphasised_targets(labels, 2)[0, :2, 0].tolist()  # one row per class
+        [[1, 2, 0], [0, 0, 2]]
     """
     values = labels[:, None].float()
     across = functional.pad(values, (1, 1, 0, 0), mode="replicate")
@@ -66,19 +76,26 @@ def relaxed_label_loss(
     emphasised: bool = False,
     broadcast: bool = False,
 ) -> Tensor:
-    """Return the mean over images of -log of the probability of all that a pixel may be.
+    """Return the label relaxation loss: -log of the total probability of the classes in a pixel's window.
 
-    A pixel counts if its window holds a class, also where its own label is VOID. Its loss is weighted
-    by the mean weight of the classes in its window.
+    A pixel counts if its window contains a class, even if its own label is VOID. Its loss is weighted by
+    the mean weight of the classes in its window. The loss is averaged over pixels, then over images.
 
     Args:
         targets: (b, C + 1, h, w), from `relaxed_targets`, or from `emphasised_targets` where
             `emphasised` is true.
-        bound: Rare classes weigh up to 1 + bound.
-        inverse: Let weights rise to 1 + bound / share of the class, instead of 1 + bound (1 - share).
-        shares_of: Count the classes' shares per image or over the batch.
-        broadcast: Repeat the original's slip: every image is weighted by the windows of all images of
-            the batch, and images are summed, which makes the loss about b^2 times as large.
+        bound: Rare classes have weights of up to 1 + bound.
+        inverse: Use class weights 1 + bound / share, instead of 1 + bound (1 - share).
+        shares_of: Compute the classes' shares of the pixels per image or over the batch.
+        emphasised: Multiply a pixel's loss by the sum of its targets instead of dividing by it.
+        broadcast: Reproduce a slip of the original code: every image is weighted by the windows of all
+            images of the batch, and images are summed, which makes the loss about b^2 times as large.
+
+    Example:
+        >>> targets = relaxed_targets(torch.tensor([[[0, 0, 1]]], dtype=torch.uint8), 2)
+        >>> logits = 50 * torch.tensor([[[[1.0, 0.0, 0.0]], [[0.0, 1.0, 1.0]]]])  # border one pixel off
+        >>> relaxed_label_loss(logits, targets).item() == 0
+        True
     """
     with torch.autocast(logits.device.type, enabled=False):
         scores = logits if logits.dtype == torch.float64 else logits.float()
@@ -88,7 +105,7 @@ def relaxed_label_loss(
         weights = _class_weights(targets.to(scores.dtype), bound, inverse=inverse, shares_of=shares_of)
         weighted = (weights[:, :, None, None] * allowed).sum(dim=1)
         counted = counts > 0
-        # Logarithms of sums, so that certainty does not become log 0; a pixel that may be nothing costs 0.
+        # In logarithms, so that no probability underflows to log 0; a pixel without a class costs 0.
         forbidden = (allowed == 0) & counted[:, None]
         logs = scores.masked_fill(forbidden, -torch.inf).logsumexp(dim=1) - scores.logsumexp(dim=1)
         losses = -weighted * logs
@@ -99,16 +116,21 @@ def relaxed_label_loss(
 
 
 def relaxed(logits: Logits, labels: LabelMaps, weights: Tensor | None = None) -> Tensor:
-    """Return the relaxed label loss of labels as they are, with the published window and weights.
+    """Return the label relaxation loss of a label map, with the published window and weights.
 
     Args:
         weights: Not used: this loss weights classes by their share of each image.
+
+    Example:
+        >>> labels = torch.zeros(1, 3, 3, dtype=torch.uint8)
+        >>> relaxed(torch.zeros(1, 2, 3, 3), labels)
+        tensor(0.9174)
     """
     return relaxed_label_loss(logits, relaxed_targets(labels, logits.shape[1]))
 
 
 def _class_weights(targets: Tensor, bound: float, *, inverse: bool, shares_of: str) -> Tensor:
-    """Return a weight for each image and class, (b, C); classes that do not occur weigh 1."""
+    """Return the weight of each class in each image, (b, C); 1 for classes that do not occur."""
     pixels = targets.sum(dim=(2, 3))
     if shares_of == "batch":
         pixels = pixels.sum(dim=0, keepdim=True).expand_as(pixels)

@@ -1,9 +1,9 @@
-"""Score neighbourhoods rather than pixels: region mutual information (Zhao et al., NeurIPS 2019).
+"""Region mutual information (RMI): a loss on neighbourhoods, not pixels (Zhao et al., NeurIPS 2019).
 
 The paper trains with it (section 4). Each 3 x 3 neighbourhood of the labels and of the predicted
-probabilities is one sample of a 9-dimensional variable; the loss bounds how much of the labels is left
-uncertain once the prediction is known. Details follow the implementation of Tao et al. (2020), which
-the paper builds on: average pooling by 4, sigmoid probabilities, binary cross entropy beside it.
+probabilities is one sample of a 9-dimensional variable; the loss is a bound on the entropy of the labels
+given the prediction. Details follow the implementation of Tao et al. (2020), which the paper builds on:
+average pooling by 4, sigmoid probabilities, binary cross entropy beside it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional
 from warprefine.core.tensors import LabelMaps, Logits
 
 _RIDGE = 5e-4
-"""Added to the diagonal of what is inverted and of what the determinant is taken of."""
+"""Added to the diagonal of matrices before they are inverted and before their determinant is taken."""
 _LEAST_PROBABILITY = 1e-6
 _LEAST_DIAGONAL = 1e-8
 
@@ -32,30 +32,38 @@ def rmi(
 ) -> Tensor:
     """Return the weighted sum of binary cross entropy and region mutual information; often negative.
 
-    A class that is absent from an image adds a constant, about -3.8 times its share, and no gradient
-    worth mentioning, so losses of batches that hold different classes cannot be compared.
+    A class that is absent from an image adds a constant, about -3.8 times its share, and hardly any
+    gradient, so losses of batches with different classes are not comparable.
 
     Args:
-        labels: Any label that is no channel (VOID) is left out.
-        weights: One per channel; None weighs all alike.
+        labels: Any label that is no channel (VOID) is ignored.
+        weights: One per channel; None weights all equally.
         radius: Side of the neighbourhoods, in pooled pixels.
-        pool: Side of the cells over which labels and probabilities are averaged before; 1 averages none.
+        pool: Stride of the average pooling of labels and probabilities; 1 is none.
+
+    Example:
+        >>> labels = (torch.arange(32) // 8 % 2).to(torch.uint8).expand(1, 32, 32)
+        >>> right = functional.one_hot(labels.long(), 2).permute(0, 3, 1, 2).float()
+        >>> bool(rmi(right, labels) < rmi(right.roll(4, dims=-1), labels))
+        True
     """
-    # In half precision neither the sum over pixels nor the matrices would mean anything.
+    # Half precision is too coarse for the sum over pixels and for the matrices.
     with torch.autocast(logits.device.type, enabled=False):
         scores = logits if logits.dtype == torch.float64 else logits.float()
         valid, truth = _one_hot(labels, scores)
-        each = torch.ones_like(scores[0, :, 0, 0]) if weights is None else weights.to(scores)
-        total = cross_entropy_share * _binary_cross_entropy(scores, truth, valid, each)
+        class_weights = torch.ones_like(scores[0, :, 0, 0]) if weights is None else weights.to(scores)
+        total = cross_entropy_share * _binary_cross_entropy(scores, truth, valid, class_weights)
         if rmi_share:
             probabilities = scores.sigmoid() * valid + _LEAST_PROBABILITY
             bounds = _lower_bounds(truth, probabilities, radius=radius, pool=pool)
-            total = total + rmi_share * (bounds.mean(dim=0).to(scores.dtype) * each).sum() / radius**2
+            total = (
+                total + rmi_share * (bounds.mean(dim=0).to(scores.dtype) * class_weights).sum() / radius**2
+            )
         return total
 
 
 def _one_hot(labels: LabelMaps, scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which pixels count (b, 1, h, w) and their one-hot labels (b, c, h, w), zero elsewhere."""
+    """Return the mask of valid pixels (b, 1, h, w) and the one-hot labels (b, c, h, w), zero elsewhere."""
     class_count = scores.shape[1]
     valid = labels < class_count
     positions = labels.long().masked_fill(~valid, 0)
@@ -71,20 +79,20 @@ def _binary_cross_entropy(scores: Tensor, truth: Tensor, valid: Tensor, weights:
 
 
 def _lower_bounds(truth: Tensor, probabilities: Tensor, *, radius: int, pool: int) -> Tensor:
-    """Return half the log-determinant of what the prediction leaves open, (b, c) in float64."""
+    """Return half the log-determinant of the labels' covariance given the prediction, (b, c) in float64."""
     if min(truth.shape[-2:]) // pool + (pool > 1) < radius:  # too small for a single neighbourhood
         return truth.new_zeros(truth.shape[:2], dtype=torch.float64)
     y = _neighbourhoods(truth, radius, pool)
     p = _neighbourhoods(probabilities, radius, pool)
     ridge = _RIDGE * torch.eye(radius**2, dtype=torch.float64, device=y.device)
-    of_p = p @ p.mT + ridge
-    shared = y @ p.mT
-    left_open = y @ y.mT - shared @ torch.linalg.solve(of_p, shared.mT)
-    return 0.5 * _log_determinant(left_open + ridge)
+    covariance_p = p @ p.mT + ridge
+    cross = y @ p.mT
+    conditional = y @ y.mT - cross @ torch.linalg.solve(covariance_p, cross.mT)
+    return 0.5 * _log_determinant(conditional + ridge)
 
 
 def _neighbourhoods(planes: Tensor, radius: int, pool: int) -> Tensor:
-    """Turn (b, c, h, w) into centred samples of neighbourhoods, (b, c, radius^2, n) in float64."""
+    """Unfold (b, c, h, w) into centred neighbourhoods, (b, c, radius^2, n) in float64."""
     if pool > 1:
         planes = functional.avg_pool2d(planes, pool, stride=pool, padding=pool // 2)
     b, c, h, w = planes.shape
@@ -98,7 +106,7 @@ def _log_determinant(matrices: Tensor) -> Tensor:
     symmetric: Tensor = (matrices + matrices.mT) / 2
     factor, failed = torch.linalg.cholesky_ex(symmetric)
     if bool((failed > 0).any()):
-        # The true matrices are at least the ridge; only rounding takes them below.
+        # The eigenvalues of the exact matrices are at least the ridge; only rounding makes them smaller.
         values, vectors = torch.linalg.eigh(symmetric.detach())
         lift = (_RIDGE - values).clamp(min=0)
         symmetric = symmetric + (vectors * lift[..., None, :]) @ vectors.mT

@@ -1,0 +1,65 @@
+"""The context of a run: data, folder, recipe, device, seed, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from warprefine.core.progress import Progress, silent
+from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
+from warprefine.core.video import Dataset
+from warprefine.io.array_cache import ArrayCache
+from warprefine.io.run import RunFolder
+from warprefine.recipe.recipe import Recipe
+from warprefine.refinement.interface import TwoSidedRefiner
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenParts:
+    """Parts that a user supplies as objects; they are used unchanged, and the recipe's are not trained."""
+
+    motion: MotionEstimator | None = None
+    segmenter: Segmenter | None = None
+    refiner: Refiner | None = None
+    two_sided_refiner: TwoSidedRefiner | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The name of each part that is given."""
+        return {kind: part.name for kind, part in vars(self).items() if part is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """A run whose data are checked and whose folder is claimed.
+
+    Attributes:
+        dataset: The videos to be labelled, all intact and with key frames.
+        horizon: Frames are labelled up to this far from a key frame.
+        run: The run folder.
+        recipe: All hyper-parameters.
+        device: Where networks run.
+        seed: Seed of all random numbers.
+        progress: Called as work proceeds.
+        also_train: Further labelled data of the same classes for the segmenter.
+        left_out: The videos that cannot be labelled, by name, and why.
+        parts: Parts that the user supplies as objects.
+    """
+
+    dataset: Dataset
+    horizon: int
+    run: RunFolder
+    recipe: Recipe
+    device: torch.device
+    seed: int
+    progress: Progress = silent
+    also_train: tuple[Dataset, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    parts: GivenParts = field(default_factory=GivenParts)
+
+    @property
+    def cache(self) -> ArrayCache:
+        """The cache of what can be computed again: flow, segmentations, samples."""
+        return ArrayCache(self.run.cache)

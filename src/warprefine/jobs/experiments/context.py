@@ -1,0 +1,217 @@
+"""The context of an experiment: its data, its run folder with labels, its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from warprefine.core.errors import DatasetError
+from warprefine.core.progress import Progress, silent
+from warprefine.core.video import Dataset
+from warprefine.datasets import open_dataset
+from warprefine.datasets.street import write_street
+from warprefine.io.atomic import copy_file, write_text, writing_errors
+from warprefine.io.claims import claim
+from warprefine.jobs.autolabel import label
+from warprefine.jobs.context import RunContext
+from warprefine.jobs.experiments.gaps import with_gaps
+from warprefine.jobs.experiments.recipe import ExperimentRecipe
+from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.networks import Networks
+from warprefine.jobs.preflight import check_device
+from warprefine.jobs.rounds import first_round
+from warprefine.jobs.start import start
+from warprefine.recipe.recipe import Recipe
+from warprefine.recipe.settings_file import settings_to_toml
+from warprefine.training.motion import PART as MOTION
+from warprefine.training.refiners.refiner import PART as REFINER
+from warprefine.training.refiners.two_sided import PART as TWO_SIDED_REFINER
+
+STREET = "street"
+STREET_SPLITS = ("train", "test", "coarse")
+_GROWS = {"seeds", "variants", "key_frame_sets"}
+"""Settings that may grow in a later call; they do not identify an experiment's folder."""
+_REFINERS = (REFINER, TWO_SIDED_REFINER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentContext:
+    """One experiment's folder, data and recipe.
+
+    OUT/recipe.toml, OUT/experiment.json   the resolved recipe; what identifies the experiment
+    OUT/labels/                            the run folder with the labels and networks
+    OUT/students/                          weights and scores of each student
+    OUT/tables/, OUT/figures/              results
+    """
+
+    experiment: str
+    out: Path
+    root: Path | None
+    recipe: ExperimentRecipe
+    device: str = "cpu"
+    seed: int = 0
+    progress: Progress = silent
+
+    def claim(self) -> None:
+        """Record what the folder is for; a second call checks that it is still the same.
+
+        Raises:
+            RunFolderError: The folder holds another experiment.
+        """
+        claim(self.out / "experiment.json", self._described(), what="job")
+        write_text(self.out / "recipe.toml", settings_to_toml(self.recipe))
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The videos to be labelled."""
+        return self._open(self.recipe.data.split, key_frames=self.recipe.data.key_frames)
+
+    @cached_property
+    def manual(self) -> tuple[Dataset, ...]:
+        """Further data labelled by hand."""
+        return tuple(self._open(split) for split in self.recipe.data.manual)
+
+    @cached_property
+    def coarse(self) -> Dataset | None:
+        """Data with coarse labels, if the recipe names some; with `coarse_gap`, derived from fine labels."""
+        if not self.recipe.data.coarse:
+            return None
+        dataset, gap = self._open(self.recipe.data.coarse), self.recipe.data.coarse_gap
+        return with_gaps(dataset, self.out / "data" / "gaps", gap=gap) if gap else dataset
+
+    @cached_property
+    def test(self) -> Dataset:
+        """The data that students are tested on.
+
+        Raises:
+            DatasetError: The recipe names none.
+        """
+        if not self.recipe.data.test:
+            raise DatasetError(
+                f"the experiment {self.experiment} tests students, but its recipe names no data for that; "
+                'set test = "SPLIT" under [data]'
+            )
+        return self._open(self.recipe.data.test)
+
+    @cached_property
+    def to_submit(self) -> Dataset:
+        """The data to hand in predictions for."""
+        return self._open(self.recipe.data.submit)
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of what is trained more than once."""
+        return range(self.seed, self.seed + self.recipe.seeds)
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device on which networks run."""
+        return check_device(self.device)
+
+    def label(self, methods: Sequence[str]) -> tuple[Networks, FinishedRun]:
+        """Train missing networks, label with `methods`, and score the labels."""
+        run = self.out / "labels"
+        networks = Networks(self._start(run, self.recipe.labels, seed=self.seed))
+        if self.recipe.train_motion and not networks.context.run.checkpoint_path(MOTION).exists():
+            networks.trained_motion()
+            networks = Networks(networks.context)  # loads what was trained
+        return networks, label(networks, methods)
+
+    def label_again(self, methods: Sequence[str], *, name: str, recipe: Recipe, seed: int) -> FinishedRun:
+        """Label with other refiners; the arguments are those of `start_again`."""
+        return label(Networks(self.start_again(name=name, recipe=recipe, seed=seed)), methods)
+
+    def start_again(self, *, name: str, recipe: Recipe, seed: int) -> RunContext:
+        """Start a run with other refiners: all else is that of `label`, which comes first.
+
+        Args:
+            name: The name of the run folder in OUT.
+        """
+        first, again = self.out / "labels", self.out / name
+        begins = first_round(again, recipe.plus.rounds.count)
+        checkpoints = (first / "checkpoints").glob("*.safetensors")
+        shared = {
+            path: begins / path.relative_to(first) for path in checkpoints if path.stem not in _REFINERS
+        }
+        for path, target in {**shared, first / "tau.json": again / "tau.json"}.items():
+            if path.exists() and not target.exists():
+                copy_file(path, target)
+        return self._start(again, recipe, seed=seed, cache=first / "cache")
+
+    def check_truth(self, finished: FinishedRun) -> None:
+        """Check that the labels could be compared with truth.
+
+        Raises:
+            DatasetError: No frame within the horizon has truth.
+        """
+        if not finished.scores:
+            raise DatasetError(
+                f"{self.data.root} has no truth within the horizon to compare labels with; use a data set "
+                "with dense labels and set key_frames under [data], such as 10::21"
+            )
+
+    def _start(self, out: Path, recipe: Recipe, *, seed: int, cache: Path | None = None) -> RunContext:
+        return start(
+            self.data,
+            out,
+            horizon=self.recipe.data.horizon,
+            also_train=self.manual,
+            recipe=recipe,
+            device=self.device,
+            seed=seed,
+            cache=cache,
+            progress=self.progress,
+        )
+
+    def _open(self, split: str, *, key_frames: str = "") -> Dataset:
+        data = self.recipe.data
+        if data.reader == STREET:
+            return self._street(split)
+        if self.root is None:
+            raise DatasetError(
+                f"the recipe needs a data set of the reader {data.reader!r}, but none is given; "
+                "name its folder with --data"
+            )
+        return open_dataset(self.root, reader=data.reader, split=split, key_frames=key_frames or None)
+
+    def _street(self, split: str) -> Dataset:
+        """Open a split of the procedural street, rendered into OUT/data if it is missing.
+
+        In "train" the middle frame of each clip is a key frame and the others are truth; in "test" and
+        "coarse", which show other streets, every third frame is labelled.
+        """
+        if split not in STREET_SPLITS:
+            raise DatasetError(
+                f"the procedural street has no split {split!r}; expected {', '.join(STREET_SPLITS)}"
+            )
+        street, whole = self.recipe.data.street, split == "train"
+        root = self.out / "data" / split
+        if not root.exists():
+            draft = self.out / "data" / f".{split}"
+            write_street(
+                draft,
+                videos=street.videos if whole else street.test_videos,
+                length=street.length,
+                start=street.length // 2 if whole else 0,
+                step=street.length if whole else 3,
+                h=street.size[0],
+                w=street.size[1],
+                seed=len(STREET_SPLITS) * self.seed + STREET_SPLITS.index(split),
+                progress=self.progress,
+            )
+            with writing_errors(root):
+                draft.rename(root)
+        return open_dataset(root)
+
+    def _described(self) -> dict[str, Any]:
+        return {
+            "experiment": self.experiment,
+            "data": str(self.root.resolve()) if self.root else None,
+            "seed": self.seed,
+            "recipe": self.recipe.model_dump(mode="json", exclude=_GROWS),
+        }

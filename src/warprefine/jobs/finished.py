@@ -1,0 +1,247 @@
+"""A finished run, read from its folder: labels with provenance, scores, pseudo-labels to train on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from warprefine.core.errors import RunFolderError
+from warprefine.core.names import look_up
+from warprefine.core.progress import Progress, silent
+from warprefine.core.protocols import MotionEstimator
+from warprefine.core.tensors import Confidence, LabelMaps
+from warprefine.core.video import Dataset, Video
+from warprefine.datasets import open_dataset
+from warprefine.io.atomic import write_text
+from warprefine.io.images import read_gray, read_labels
+from warprefine.io.run import RunFolder
+from warprefine.jobs.networks import motion_of_run
+from warprefine.jobs.preflight import without
+from warprefine.metrics.label_quality import evaluate
+from warprefine.metrics.scores import MethodScores, leading
+from warprefine.propagation.evidence import Models
+from warprefine.propagation.joint import joint_path, propagate_images
+from warprefine.propagation.methods import ORACLE
+from warprefine.propagation.units import stepwise_units
+from warprefine.recipe.recipe import Recipe
+from warprefine.training.data.samples import LabelledFrame
+
+JOINT_METHOD = "motion-only"
+"""Its labels are paired with images propagated alike, as Zhu et al. (CVPR 2019) recommend."""
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrameLabels:
+    """The labels of one frame of a finished run.
+
+    Attributes:
+        frame: The frame's number.
+        labels: Class positions or VOID, (1, h, w).
+        confidence: Estimated probability that each label is right, (1, h, w); 1 on key frames.
+        distance: Frames to the nearest key frame; 0 on key frames.
+        key_frames: The key frames that the labels come from, nearest first.
+    """
+
+    frame: int
+    labels: LabelMaps
+    confidence: Confidence
+    distance: int
+    key_frames: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run that has labelled its videos.
+
+    Attributes:
+        run: The run folder.
+        dataset: The videos that were labelled.
+        horizon: Frames are labelled up to this far from a key frame.
+        recipe: The hyper-parameters.
+        methods: The methods whose labels it has.
+        scores: By method, where there is truth.
+        failures: The videos that were left out, by name, and why.
+        tau: The colour distance up to which motion was trusted; None if no method needs it.
+        motion: The motion estimator used, if it was supplied as an object.
+    """
+
+    run: RunFolder
+    dataset: Dataset
+    horizon: int
+    recipe: Recipe
+    methods: tuple[str, ...]
+    scores: dict[str, MethodScores] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    tau: float | None = None
+    motion: MotionEstimator | None = None
+
+    @classmethod
+    def open(cls, folder: Path | str) -> FinishedRun:
+        """Open a run folder again; scores are computed by `evaluate`.
+
+        Raises:
+            RunFolderError: It is not the folder of a finished run, or its data set was not opened by
+                `open_dataset`.
+            DatasetError: The data set is no longer where it was.
+        """
+        root = Path(folder)
+        _check_folder(root)
+        if not (root / "job.json").exists():
+            raise RunFolderError(
+                f"{root} holds no job.json; expected a folder made by `warprefine autolabel`"
+            )
+        run = RunFolder(root)
+        job = run.job()
+        if "reader" not in job["data"]:
+            raise RunFolderError(
+                f"{root} was made from a data set in memory, expected one opened by `open_dataset`; "
+                "take the scores from what `autolabel` returned, or from metrics.json"
+            )
+        failures = left_out(run)
+        return cls(
+            run=run,
+            dataset=without(open_dataset(**job["data"]), failures),
+            horizon=job["horizon"],
+            recipe=Recipe(**job["recipe"]),
+            methods=methods_of(root),
+            failures=failures,
+        )
+
+    def labels(self, video: str, method: str | None = None) -> Iterator[FrameLabels]:
+        """Yield the labelled frames of a video in order of time, key frames included.
+
+        Args:
+            video: The video's name.
+            method: The method whose labels are read; by default the last of `METHODS` but the oracle.
+
+        Raises:
+            RecipeError: The run has no video or no method of that name.
+            LabelError: A label map is missing or damaged.
+        """
+        of_video = look_up({one.name: one for one in self.dataset.videos}, video, what="video")
+        method = method or leading(self.methods)
+        look_up(dict.fromkeys(self.methods), method, what="method of this run")
+        provenances = self.run.provenances(video, method)
+        for frame in sorted({*provenances, *of_video.key_frames}):
+            stem, provenance = of_video.stems[frame], provenances.get(frame)
+            yield FrameLabels(
+                frame=frame,
+                labels=read_labels(self.run.labels_path(method, video, stem), self.dataset.classes),
+                confidence=read_gray(self.run.confidence_path(method, video, stem)),
+                distance=provenance.distance if provenance else 0,
+                key_frames=provenance.key_frames if provenance else (frame,),
+            )
+
+    def evaluate(self, *, void_as_class: bool = False) -> dict[str, MethodScores]:
+        """Score the labels again from their files.
+
+        Args:
+            void_as_class: Score VOID as a class of its own.
+
+        Raises:
+            DatasetError: The data set has no truth.
+        """
+        return evaluate(
+            self.run, self.dataset, methods=self.methods, horizon=self.horizon, void_as_class=void_as_class
+        )
+
+    def pseudo_labels(
+        self,
+        method: str,
+        *,
+        offsets: Collection[int],
+        device: torch.device = _CPU,
+        progress: Progress = silent,
+    ) -> list[LabelledFrame]:
+        """Return the frames that `method` has labelled at `offsets` from their key frames.
+
+        The oracle has only frames with truth; frames of motion-only come with propagated images.
+
+        Raises:
+            RunFolderError: There is none, one that should be there has no labels yet, or images cannot be
+                propagated as labels were.
+        """
+        joint = method == JOINT_METHOD
+        if joint:
+            motion = self._motion(device)
+            models = Models(motion=motion, keep=self.recipe.propagation.keep)
+            propagate_images(self.run, self.dataset, models, offsets=offsets, progress=progress)
+        found = [
+            LabelledFrame(
+                video=video,
+                frame=frame,
+                classes=self.dataset.classes,
+                labels=self.run.labels_path(method, video.name, video.stems[frame]),
+                picture=joint_path(self.run, video.name, video.stems[frame]) if joint else None,
+            )
+            for video, frame in self._frames_at(offsets)
+            if method != ORACLE or frame in video.truth
+        ]
+        missing = [member.label_path for member in found if not member.label_path.exists()]
+        if missing or not found:
+            what = f"{missing[0]} is missing" if missing else f"{self.run.root} has no such frame"
+            raise RunFolderError(
+                f"no labels of {method} at {sorted(offsets)} frames from the key frames: {what}; make them "
+                f"with `warprefine autolabel --method {method}`, with a horizon of at least {max(offsets)}"
+            )
+        return found
+
+    def _motion(self, device: torch.device) -> MotionEstimator:
+        """Return the motion that labels were propagated with."""
+        if self.motion is not None:
+            return self.motion
+        supplied = self.run.job().get("parts", {}).get("motion")
+        if supplied:
+            raise RunFolderError(
+                f"{self.run.root} was labelled with the motion {supplied!r}, supplied as an object; take the "
+                f"pseudo-labels of {JOINT_METHOD} from what `autolabel` returned, or those of another method"
+            )
+        return motion_of_run(self.run, self.recipe, device=device)
+
+    def _frames_at(self, offsets: Collection[int]) -> Iterator[tuple[Video, int]]:
+        for video in self.dataset.videos:
+            for unit in stepwise_units(video, max(offsets)):
+                for frame in unit.frames:
+                    if unit.distance(frame) in offsets:
+                        yield video, frame
+
+
+def methods_of(root: Path) -> tuple[str, ...]:
+    """Return the methods whose labels a run folder has, by name.
+
+    Raises:
+        RunFolderError: It is no folder, or has none.
+    """
+    _check_folder(root)
+    methods = tuple(sorted(path.name for path in (root / "labels").glob("[!.]*")))
+    if not methods:
+        raise RunFolderError(
+            f"{root} holds no labels yet; run `warprefine autolabel` with the same options to make them"
+        )
+    return methods
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise RunFolderError(f"{root} is no folder; expected one that `warprefine autolabel` has made")
+
+
+def write_left_out(run: RunFolder, failures: Mapping[str, str]) -> None:
+    """Write the videos that were left out, and why, into the run folder."""
+    if failures:
+        write_text(run.left_out_path, json.dumps(dict(failures), indent=2) + "\n")
+    else:
+        run.left_out_path.unlink(missing_ok=True)
+
+
+def left_out(run: RunFolder) -> dict[str, str]:
+    """Return the videos that a run could not label, and why."""
+    if not run.left_out_path.exists():
+        return {}
+    found: dict[str, str] = json.loads(run.left_out_path.read_text(encoding="utf-8"))
+    return found

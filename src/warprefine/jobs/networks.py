@@ -1,0 +1,337 @@
+"""The networks of a run, each trained or loaded once, at its first use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, TypeAlias, TypeVar, overload
+
+import torch
+from torch import nn
+
+from warprefine.core.errors import RecipeError
+from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
+from warprefine.core.video import Video
+from warprefine.io.atomic import write_text
+from warprefine.io.checkpoints import read_card, weights_fingerprint
+from warprefine.io.run import RunFolder
+from warprefine.jobs.context import RunContext
+from warprefine.motion.loading import load_motion
+from warprefine.propagation.evidence import Models
+from warprefine.propagation.two_sided.direct_flow import RefinesFlow
+from warprefine.recipe.recipe import BEST_MOTION, DEFAULT_MOTION, Recipe
+from warprefine.refinement.interface import TwoSidedRefiner
+from warprefine.training.data.samples import (
+    LabelledFrame,
+    Samples,
+    evenly,
+    labelled_frames,
+)
+from warprefine.training.motion import PART as MOTION
+from warprefine.training.motion import train_motion
+from warprefine.training.refiners.cycles import Cycles, ModelsOf
+from warprefine.training.refiners.key_frame_pool import KeyFramePool
+from warprefine.training.refiners.refiner import PART as REFINER
+from warprefine.training.refiners.refiner import build_refiner, load_refiner, train_refiner
+from warprefine.training.refiners.sample_store import SampleSettings
+from warprefine.training.refiners.still_pool import StillPool
+from warprefine.training.refiners.tau import evaluate_taus
+from warprefine.training.refiners.two_sided import PART as TWO_SIDED_REFINER
+from warprefine.training.refiners.two_sided import (
+    Shares,
+    build_two_sided_refiner,
+    load_two_sided_refiner,
+    train_two_sided_refiner,
+)
+from warprefine.training.segmenter import hold_out, load_segmenter
+from warprefine.training.teachers import Teachers
+
+PartT = TypeVar("PartT")
+Kind: TypeAlias = Literal["stepwise", "two-sided"]
+"""The paper's propagation, or warp-refine-plus."""
+
+
+class Networks:
+    """The networks of a run.
+
+    Args:
+        context: The run.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self.context = context
+        self._loaded: dict[Path, tuple[Segmenter, str]] = {}
+        self._motions: dict[Kind, MotionEstimator] = {}
+
+    def motion(self, kind: Kind) -> MotionEstimator:
+        """Return the motion estimator that labels are propagated with.
+
+        Raises:
+            RecipeError: No motion has the recipe's name, or it lacks an ability that the recipe needs.
+            CheckpointError: The recipe names a file that is no checkpoint of motion.
+        """
+        if kind not in self._motions:
+            load = {"stepwise": stepwise_motion, "two-sided": two_sided_motion}[kind]
+            self._motions[kind] = load(self.context)
+        return self._motions[kind]
+
+    def segmenter(self) -> tuple[Segmenter, str]:
+        """Return the segmenter that labels, and a fingerprint of it."""
+        if self.context.parts.segmenter is not None:
+            return _given(self.context.parts.segmenter, self.context.device)
+        return self.load_segmenter(self.teachers.train_labeller())
+
+    def held_out(self, fold: int) -> tuple[Segmenter, str]:
+        """Return the segmenter that was not trained on the key frames of a fold, and its fingerprint."""
+        if self.context.parts.segmenter is not None:
+            return _given(self.context.parts.segmenter, self.context.device)
+        return self.load_segmenter(self.teachers.train_held_out(fold))
+
+    def load_segmenter(self, path: Path) -> tuple[Segmenter, str]:
+        """Return the segmenter of a checkpoint, and its fingerprint."""
+        if path not in self._loaded:
+            context = self.context
+            self._loaded[path] = load_segmenter(
+                path, context.dataset.classes, context.device, mirrored=context.recipe.segmenter.mirrored
+            )
+        return self._loaded[path]
+
+    def models(self, kind: Kind, segmenter: tuple[Segmenter, str] | None = None) -> Models:
+        """Return what evidence is computed with: motion, and perhaps a segmenter with its fingerprint."""
+        network, fingerprint = segmenter or (None, "")
+        return Models(
+            motion=self.motion(kind),
+            segmenter=network,
+            segmenter_fingerprint=fingerprint,
+            keep=self.context.recipe.propagation.keep,
+        )
+
+    def labelling_models(self, video: Video, frame: int) -> Models:
+        """Return models with the segmenter that labels, which may have been trained on this key frame."""
+        return self.models("stepwise", self.segmenter())
+
+    def held_out_models(self, video: Video, frame: int) -> Models:
+        """Return models with a segmenter that was not trained on this key frame."""
+        return self.models("stepwise", self.held_out(self.teachers.fold_of(video, frame)))
+
+    def tau(self) -> float:
+        """Return tau: the recipe's, the one that the refiner was trained with, or one chosen by mIoU."""
+        context = self.context
+        if context.recipe.propagation.tau is not None:
+            return context.recipe.propagation.tau
+        refiner, chosen = context.run.checkpoint_path(REFINER), context.run.tau_path
+        if refiner.exists():
+            return float(read_card(refiner).facts["tau"])
+        if not chosen.exists():
+            scores = evaluate_taus(
+                context.dataset,
+                context.cache,
+                context.recipe.propagation.tau_candidates,
+                models_of=self.held_out_models,
+                longest_cycle=context.recipe.refiner.longest_cycle,
+                progress=context.progress,
+            )
+            best = max(scores, key=lambda tau: scores[tau])
+            percent = {f"{tau:g}": round(100 * miou, 3) for tau, miou in scores.items()}
+            write_text(chosen, json.dumps({"tau": best, "miou": percent}, indent=2) + "\n")
+        return float(json.loads(chosen.read_text(encoding="utf-8"))["tau"])
+
+    @property
+    def tau_is_known(self) -> bool:
+        """Whether tau is available without any computation."""
+        run = self.context.run
+        places = (run.checkpoint_path(REFINER), run.tau_path)
+        return self.context.recipe.propagation.tau is not None or any(path.exists() for path in places)
+
+    @overload
+    def refiner(self, kind: Literal["stepwise"]) -> tuple[Refiner, str]: ...
+    @overload
+    def refiner(self, kind: Literal["two-sided"]) -> tuple[TwoSidedRefiner, str]: ...
+    def refiner(self, kind: Kind) -> tuple[Refiner, str] | tuple[TwoSidedRefiner, str]:
+        """Return the paper's refiner or the two-sided one, and a fingerprint of it."""
+        return self._stepwise_refiner() if kind == "stepwise" else self._two_sided_refiner()
+
+    def trained_motion(self) -> Path:
+        """Return the checkpoint of motion that was trained on this run's videos."""
+        context = self.context
+        path = context.run.checkpoint_path(MOTION)
+        if not path.exists():
+            train_motion(
+                path,
+                dataset=context.dataset,
+                motion=load_motion(context.recipe.motion.input_motion, device=context.device),
+                cache=context.cache,
+                recipe=context.recipe.motion,
+                device=context.device,
+                seed=context.seed,
+                progress=context.progress,
+            )
+        return path
+
+    @cached_property
+    def teachers(self) -> Teachers:
+        """Trains segmenters on the hand-labelled frames of this run."""
+        context = self.context
+        return Teachers(
+            run=context.run,
+            key_frames=labelled_frames(context.dataset),
+            further=[member for dataset in context.also_train for member in labelled_frames(dataset)],
+            class_names=context.dataset.classes.names,
+            recipe=context.recipe.segmenter,
+            device=context.device,
+            seed=context.seed,
+            progress=context.progress,
+        )
+
+    def _stepwise_refiner(self) -> tuple[Refiner, str]:
+        context = self.context
+        if context.parts.refiner is not None:
+            return _given(context.parts.refiner, context.device)
+        recipe, classes = context.recipe.refiner, context.dataset.classes
+        path = context.run.checkpoint_path(REFINER)
+        if not path.exists():
+            tau = self.tau()
+            channels = self._feature_channels(wanted=recipe.features)
+            pools = [
+                Cycles(context.dataset, context.cache, longest=recipe.longest_cycle, models_of=models_of)
+                for models_of in self._segmenters_of_samples(recipe.segmenters)
+            ]
+            for cycles in pools:
+                cycles.prepare(tau, progress=context.progress)
+            refiner = build_refiner(
+                recipe, class_count=len(classes), feature_channels=channels, seed=context.seed
+            )
+            module_of(refiner).to(context.device)
+            train_refiner(
+                path,
+                refiner=refiner,
+                pools=pools,
+                recipe=recipe,
+                class_names=classes.names,
+                feature_channels=channels,
+                facts={"tau": tau},
+                seed=context.seed,
+                progress=context.progress,
+            )
+        return load_refiner(path, classes, context.device, mirrored=recipe.mirrored)
+
+    def _two_sided_refiner(self) -> tuple[TwoSidedRefiner, str]:
+        context = self.context
+        if context.parts.two_sided_refiner is not None:
+            return _given(context.parts.two_sided_refiner, context.device)
+        plus, classes = context.recipe.plus, context.dataset.classes
+        path = context.run.checkpoint_path(TWO_SIDED_REFINER)
+        if not path.exists():
+            channels = self._feature_channels(wanted=plus.refiner.features)
+            refiner = build_two_sided_refiner(
+                plus.refiner, class_count=len(classes), feature_channels=channels, seed=context.seed
+            )
+            module_of(refiner).to(context.device)
+            train_two_sided_refiner(
+                path,
+                refiner=refiner,
+                pools=self._two_sided_pools(),
+                recipe=plus.refiner,
+                class_names=classes.names,
+                feature_channels=channels,
+                facts={"carry": plus.carry.to_dict()},
+                seed=context.seed,
+                progress=context.progress,
+            )
+        return load_two_sided_refiner(path, classes, context.device, mirrored=plus.refiner.mirrored)
+
+    def _feature_channels(self, *, wanted: bool) -> int:
+        return self.segmenter()[0].feature_channels if wanted else 0
+
+    def _segmenters_of_samples(self, which: Literal["unseen", "seen", "both"]) -> list[ModelsOf]:
+        """Return functions that select the segmenter of a key frame's samples, one per kind in `which`."""
+        kinds: dict[str, list[ModelsOf]] = {
+            "unseen": [self.held_out_models],
+            "seen": [self.labelling_models],
+            "both": [self.held_out_models, self.labelling_models],
+        }
+        return kinds[which]
+
+    def _two_sided_pools(self) -> Shares:
+        """Return the training samples of the two-sided refiner, all computed before training."""
+        context, plus = self.context, self.context.recipe.plus
+        settings = SampleSettings(
+            cache=context.cache, models=self.models("two-sided"), carry=plus.carry, training=plus.refiner
+        )
+        stills = self._stills() if plus.refiner.synthetic.share else []
+        share = plus.refiner.synthetic.share if stills else 0.0
+        key_frames = [
+            KeyFramePool(context.dataset, settings, models_of)
+            for models_of in self._segmenters_of_samples(plus.refiner.segmenters)
+        ]
+        for pool in key_frames:
+            pool.prepare(progress=context.progress)
+        shares: list[tuple[KeyFramePool | StillPool, float]] = [
+            (pool, (1 - share) / len(key_frames)) for pool in key_frames
+        ]
+        if stills:
+            still_pool = StillPool(stills, settings, self._models_of_still)
+            still_pool.prepare(progress=context.progress)
+            shares.append((still_pool, share))
+        return [(pool, of_pool) for pool, of_pool in shares if of_pool > 0]
+
+    def _stills(self) -> Sequence[LabelledFrame]:
+        """Return single images that some segmenter was not trained on: key frames, held-out further data."""
+        recipe = self.context.recipe
+        further = [
+            replace(member, video=replace(member.video, name=f"further-{i}/{member.video.name}"))
+            for i, dataset in enumerate(self.context.also_train)
+            for member in labelled_frames(dataset)
+        ]
+        held_out = hold_out(Samples(further), recipe.segmenter.holdout_every)[1].members
+        return evenly([*self.teachers.key_frames, *held_out], recipe.plus.refiner.synthetic.stills)
+
+    def _models_of_still(self, video: Video, frame: int) -> Models:
+        """Return models with a segmenter that was not trained on a single image."""
+        own = {one.name for one in self.context.dataset.videos}
+        models_of = self.held_out_models if video.name in own else self.labelling_models
+        return models_of(video, frame)
+
+
+def stepwise_motion(context: RunContext) -> MotionEstimator:
+    """Return the motion of the paper's methods: what the user supplies, or what the recipe names."""
+    return context.parts.motion or motion_of_run(context.run, context.recipe, device=context.device)
+
+
+def motion_of_run(run: RunFolder, recipe: Recipe, *, device: torch.device) -> MotionEstimator:
+    """Load the motion of the paper's methods; "best" is what was trained in the run, else the default."""
+    trained = run.checkpoint_path(MOTION)
+    best = str(trained) if trained.exists() else DEFAULT_MOTION
+    named = recipe.propagation.motion
+    return load_motion(
+        best if named == BEST_MOTION else named,
+        device=device,
+        iterations=recipe.propagation.motion_iterations,
+        start=recipe.motion.input_motion,
+    )
+
+
+def two_sided_motion(context: RunContext) -> MotionEstimator:
+    """Return the motion of warp-refine-plus: what the user supplies, or what the recipe names.
+
+    Raises:
+        RecipeError: long_range is set, but the motion cannot start from a flow.
+    """
+    carry = context.recipe.plus.carry
+    motion = context.parts.motion or load_motion(carry.motion, device=context.device)
+    if carry.long_range and not isinstance(motion, RefinesFlow):
+        raise RecipeError(
+            f"long_range needs motion that can start from a flow, but {motion.name} cannot; "
+            "set motion under [plus.carry] to one of the dis estimators, or long_range to false"
+        )
+    return motion
+
+
+def _given(part: PartT, device: torch.device) -> tuple[PartT, str]:
+    """Return a part that the user supplies, ready for use, and a fingerprint of its weights or name."""
+    if isinstance(part, nn.Module):
+        part.to(device).eval()
+    return part, weights_fingerprint(part)

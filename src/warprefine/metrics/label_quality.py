@@ -1,0 +1,141 @@
+"""Score propagated labels against truth, by distance to their key frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.errors import DatasetError, RunFolderError
+from warprefine.core.tensors import LabelMaps, size_of
+from warprefine.core.video import Dataset, Video
+from warprefine.io.images import read_gray, read_labels
+from warprefine.io.run import RunFolder
+from warprefine.metrics import confusion
+from warprefine.metrics.boundaries import count_boundaries
+from warprefine.metrics.consistency import measure_agreement
+from warprefine.metrics.scores import MethodScores, in_order, mean
+from warprefine.propagation.units import stepwise_units
+
+
+def has_truth(dataset: Dataset, horizon: int) -> bool:
+    """Return whether any frame within the horizon has truth."""
+    return any(frame in video.truth for video, frame, _ in _labelled_frames(dataset, horizon))
+
+
+def evaluate(
+    run: RunFolder,
+    dataset: Dataset,
+    *,
+    methods: Sequence[str],
+    horizon: int,
+    void_as_class: bool = False,
+) -> dict[str, MethodScores]:
+    """Score the label maps of each method in `run` against the truth, by distance to the key frame.
+
+    Temporal consistency is measured on all frames, with truth or without.
+
+    Raises:
+        DatasetError: No frame within the horizon has truth.
+        FrameError: A frame cannot be read.
+        RunFolderError: A method has not labelled a frame yet.
+        LabelError: A label map is damaged, or the truth has another size than its frame.
+    """
+    if not has_truth(dataset, horizon):
+        raise DatasetError(
+            f"{dataset.root} has no truth for any frame within {horizon} of a key frame; put label maps "
+            "into a truth folder, or hold some labelled frames back with --keyframes START::STEP"
+        )
+    tallies, frames_by_distance = _compare(run, dataset, methods=in_order(methods), horizon=horizon)
+    agreements = measure_agreement(run, dataset, methods=list(tallies), horizon=horizon)
+    return {
+        method: MethodScores.of(
+            tally.confusion,
+            classes=dataset.classes,
+            frames_by_distance=frames_by_distance,
+            boundary_counts=tally.boundaries,
+            agreement=agreements[method],
+            void_as_class=void_as_class,
+        )
+        for method, tally in tallies.items()
+    }
+
+
+def mean_confidence(
+    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
+) -> dict[str, list[float | None]]:
+    """Return the mean confidence of each method at each distance, in percent; it needs no truth.
+
+    None where a method wrote no confidence.
+    """
+    found: dict[str, list[list[float]]] = {m: [[] for _ in range(horizon)] for m in in_order(methods)}
+    for video, frame, distance in _labelled_frames(dataset, horizon):
+        for method, values in found.items():
+            path = run.confidence_path(method, video.name, video.stems[frame])
+            if path.exists():
+                values[distance - 1].append(100 * float(read_gray(path).mean()))
+    return {method: [mean(values) for values in by_distance] for method, by_distance in found.items()}
+
+
+def predicted_labels(
+    run: RunFolder, classes: ClassSet, *, method: str, video: Video, frame: int
+) -> LabelMaps:
+    """Read the label map, (1, h, w), that a method wrote for one frame.
+
+    Raises:
+        RunFolderError: It has not labelled the frame yet.
+    """
+    path = run.labels_path(method, video.name, video.stems[frame])
+    if not path.exists():
+        raise RunFolderError(
+            f"there is no label map {path}, expected one for every frame within the horizon; "
+            f"run `warprefine autolabel` with the same options again, it finishes what is missing"
+        )
+    return read_labels(path, classes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tally:
+    """Counts of one method, by distance."""
+
+    confusion: Int64[np.ndarray, "k n n"]
+    boundaries: Int64[np.ndarray, "k c 4"]
+
+    @classmethod
+    def empty(cls, horizon: int, class_count: int) -> _Tally:
+        size = class_count + 1
+        return cls(
+            confusion=np.zeros((horizon, size, size), np.int64),
+            boundaries=np.zeros((horizon, class_count, 4), np.int64),
+        )
+
+
+def _compare(
+    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
+) -> tuple[dict[str, _Tally], list[int]]:
+    """Count the pixels of every frame with truth, for each method, and the frames at each distance."""
+    classes, class_count = dataset.classes, len(dataset.classes)
+    tallies = {method: _Tally.empty(horizon, class_count) for method in methods}
+    frames_by_distance = [0] * horizon
+    for video, frame, distance in _labelled_frames(dataset, horizon):
+        if frame not in video.truth:
+            continue
+        k = distance - 1
+        frames_by_distance[k] += 1
+        predictions = {m: predicted_labels(run, classes, method=m, video=video, frame=frame) for m in methods}
+        truth = read_labels(video.truth[frame], classes, size=size_of(predictions[methods[0]]))
+        for method, prediction in predictions.items():
+            tallies[method].confusion[k] += confusion.count(prediction, truth, class_count=class_count)
+            tallies[method].boundaries[k] += count_boundaries(prediction, truth, class_count=class_count)
+    return tallies, frames_by_distance
+
+
+def _labelled_frames(dataset: Dataset, horizon: int) -> Iterator[tuple[Video, int, int]]:
+    """Yield every propagated frame with its distance to the key frame."""
+    for video in dataset.videos:
+        for unit in stepwise_units(video, horizon):
+            for frame in unit.frames:
+                yield video, frame, unit.distance(frame)

@@ -1,0 +1,91 @@
+"""Cycles t -> t + l -> t of a key frame's labels: training pairs for the refiner, without further labels.
+
+The labels that return (L° in the paper, equations 9 to 12) differ from the key frame's labels only by the
+errors of warping and inpainting, which the refiner learns to repair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from warprefine.core.tensors import LabelMaps
+from warprefine.core.video import Video
+from warprefine.propagation.evidence import Evidence
+from warprefine.propagation.stepwise.step import Labelling, Pair, from_hand_labels, warp_inpaint
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Cycle:
+    """A walk from key frame t to t + reach and back; `reach` is negative into the past."""
+
+    video: str
+    key_frame: int
+    reach: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReturnedLabels:
+    """The labels that returned to the key frame, with the pair of frames of the last step."""
+
+    labelling: Labelling
+    pair: Pair
+
+
+def cycles_of(video: Video, longest: int) -> list[Cycle]:
+    """Return every cycle of length 1 to `longest`, in both directions, that stays inside the video."""
+    return [
+        Cycle(video=video.name, key_frame=key, reach=reach)
+        for key in video.key_frames
+        for length in range(1, longest + 1)
+        for reach in (length, -length)
+        if 0 <= key + reach < len(video)
+    ]
+
+
+def pair_at(evidence: Evidence, *, b: int, a: int, segmented: bool = True) -> Pair:
+    """Return the pair of frames of a step from a to b, with or without the segmenter's output."""
+    segmentation_b = evidence.segmentation(b) if segmented else None
+    return Pair.of(evidence.frame(a), evidence.frame(b), evidence.flow(b, a), segmentation_b)
+
+
+def run_cycle(evidence: Evidence, cycle: Cycle, labels: LabelMaps, *, tau: float) -> ReturnedLabels:
+    """Carry a key frame's labels along a cycle by warp-inpaint, without the refiner."""
+    return carry(evidence, there_and_back(cycle), labels, taus=[tau])[0]
+
+
+def carry(
+    evidence: Evidence, stops: Sequence[int], labels: LabelMaps, *, taus: Sequence[float]
+) -> list[ReturnedLabels]:
+    """Carry the labels of the first stop from stop to stop by warp-inpaint, once for each tau.
+
+    The evidence of a step is shared by all tau. Neighbouring stops are neighbouring frames.
+    """
+    labellings = [from_hand_labels(labels)] * len(taus)
+    for a, b in pairwise(stops):
+        pair = pair_at(evidence, b=b, a=a)
+        labellings = [
+            warp_inpaint(labelling, pair, tau=tau) for labelling, tau in zip(labellings, taus, strict=True)
+        ]
+    return [ReturnedLabels(labelling=labelling, pair=pair) for labelling in labellings]
+
+
+def key_to_key(video: Video, farthest: int) -> list[range]:
+    """Return the walks from each key frame to its neighbours in time, at most `farthest` frames long.
+
+    Labels that arrive can be compared with labels by hand. This is the only unbiased test that key frames
+    allow: the second half of a cycle undoes errors of the motion in its first half.
+    """
+    walks = []
+    for earlier, later in pairwise(video.key_frames):
+        if later - earlier <= farthest:
+            walks += [range(earlier, later + 1), range(later, earlier - 1, -1)]
+    return walks
+
+
+def there_and_back(cycle: Cycle) -> list[int]:
+    """Return the frames that a cycle visits, the key frame first and last."""
+    direction = 1 if cycle.reach > 0 else -1
+    stops = [cycle.key_frame + direction * i for i in range(abs(cycle.reach) + 1)]
+    return stops + stops[-2::-1]

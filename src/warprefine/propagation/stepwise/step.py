@@ -1,0 +1,126 @@
+"""One propagation step, from frame a to the neighbouring frame b: the paper's Psi.
+
+Equations are those of Ganeshan et al., "Warp-Refine Propagation", ICCV 2021. Everything here is for
+one frame (b = 1), pure, and independent of files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from warprefine.core.protocols import Refiner, RefinerInput, Segmentation, device_of
+from warprefine.core.tensors import VOID, Confidence, Flow, Frames, LabelMaps, size_of
+from warprefine.ops.label_vote import Outside, vote_labels
+from warprefine.ops.mixing import inpaint, mixing_mask
+from warprefine.ops.resize import to_size
+from warprefine.ops.warp import backward_warp
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labelling:
+    """A label map and, per pixel, the estimated probability (0..1) that it is right."""
+
+    labels: LabelMaps
+    confidence: Confidence
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pair:
+    """Two neighbouring frames: b is to be labelled, a is labelled already.
+
+    Attributes:
+        frame_b: Frame b.
+        warped_frame: Frame a warped onto b, float32, 0 to 255.
+        flow_ba: The flow that lives on b and points into a.
+        segmentation_b: The segmenter's output for b; None where no method uses it.
+    """
+
+    frame_b: Frames
+    warped_frame: Tensor
+    flow_ba: Flow
+    segmentation_b: Segmentation | None
+
+    @classmethod
+    def of(cls, frame_a: Frames, frame_b: Frames, flow_ba: Flow, segmentation_b: Segmentation | None) -> Pair:
+        """Warp frame a onto b (equation 6 needs it, and so does the refiner)."""
+        warped_frame = backward_warp(frame_a.float(), flow_ba)
+        return cls(frame_b=frame_b, warped_frame=warped_frame, flow_ba=flow_ba, segmentation_b=segmentation_b)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return size_of(self.frame_b)
+
+    @property
+    def semantics(self) -> Segmentation:
+        """The segmenter's output for frame b."""
+        if self.segmentation_b is None:
+            raise ValueError("this step needs a segmenter, but the pair was made without one")
+        return self.segmentation_b
+
+    @cached_property
+    def semantic(self) -> Labelling:
+        """Frame b labelled by the segmenter alone; computed once for all methods."""
+        return segment(self.semantics, self.size)
+
+
+def from_hand_labels(labels: LabelMaps) -> Labelling:
+    """Return the labels of a key frame as a start, with confidence 1: equation (2)."""
+    return Labelling(labels=labels, confidence=torch.ones(labels.shape))
+
+
+def warp(labelling_a: Labelling, flow_ba: Flow, *, outside: Outside = "void") -> Labelling:
+    """Remap labels along the motion, equation (3); confidence shrinks where votes are split."""
+    labels, share = vote_labels(labelling_a.labels, flow_ba, outside=outside)
+    carried = backward_warp(labelling_a.confidence[:, None], flow_ba)[:, 0]
+    return Labelling(labels=labels, confidence=carried * share)
+
+
+def segment(segmentation_b: Segmentation, size: tuple[int, int]) -> Labelling:
+    """Label a frame by the segmenter alone, equation (4); confidence is the largest probability."""
+    probabilities = to_size(segmentation_b.logits, size).softmax(dim=1)
+    confidence, labels = probabilities.max(dim=1)
+    return Labelling(labels=labels.to(torch.uint8), confidence=confidence)
+
+
+def abstain(labelling: Labelling, threshold: float) -> Labelling:
+    """Set labels to VOID whose confidence does not exceed `threshold`; keep the confidence."""
+    unsure = labelling.confidence <= threshold
+    return Labelling(labels=labelling.labels.masked_fill(unsure, VOID), confidence=labelling.confidence)
+
+
+def warp_inpaint(labelling_a: Labelling, pair: Pair, *, tau: float) -> Labelling:
+    """Do one step of Psi^W, equations (3) to (7): warp, and inpaint where motion is not trusted."""
+    warped = warp(labelling_a, pair.flow_ba)
+    trusted = mixing_mask(pair.frame_b, pair.warped_frame, pair.flow_ba, tau=tau)
+    return Labelling(
+        labels=inpaint(warped.labels, pair.semantic.labels, trusted),
+        confidence=torch.where(trusted, warped.confidence, pair.semantic.confidence),
+    )
+
+
+def refine(inpainted: Labelling, pair: Pair, refiner: Refiner) -> Labelling:
+    """Repair the labels of a step with Omega, equation (8) and supplement, equation (A)."""
+    device = device_of(refiner)
+    inputs = refiner_input(inpainted.labels, pair)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        logits = refiner(inputs.to(device))
+    confidence, labels = logits.float().softmax(dim=1).max(dim=1)
+    return Labelling(labels=class_to_void(labels, refiner.class_count).cpu(), confidence=confidence.cpu())
+
+
+def refiner_input(inpainted_labels: LabelMaps, pair: Pair) -> RefinerInput:
+    """Return the refiner's input for a step: equation (A) of the supplement."""
+    warped_frame = pair.warped_frame.round().clamp(0, 255).to(torch.uint8)
+    return RefinerInput(
+        frame=pair.frame_b, warped_frame=warped_frame, labels=inpainted_labels, segmentation=pair.semantics
+    )
+
+
+def class_to_void(labels: Tensor, class_count: int) -> LabelMaps:
+    """Write the refiner's last class, number `class_count`, as VOID."""
+    return labels.masked_fill(labels == class_count, VOID).to(torch.uint8)

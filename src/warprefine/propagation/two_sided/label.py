@@ -1,0 +1,140 @@
+"""Label frames with warp-refine-plus: carried from both sides, refined together, smoothed over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from warprefine.core.protocols import device_of
+from warprefine.core.pseudolabel import Provenance, PseudoLabel
+from warprefine.core.video import Video
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
+from warprefine.ops.smoothing import Neighbour, smooth
+from warprefine.ops.soft_labels import SoftLabels
+from warprefine.propagation.evidence import Evidence, Models
+from warprefine.propagation.methods import PLUS
+from warprefine.propagation.two_sided.carry import LABELS_PER_PIXEL, LabelCarrier
+from warprefine.propagation.two_sided.trajectories import Trajectories
+from warprefine.propagation.two_sided.vote import vote
+from warprefine.propagation.units import Unit, sides_of, two_sided_units
+from warprefine.recipe.plus import PlusRecipe, SmoothSettings
+from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoSidedLabeller:
+    """Labels runs of neighbouring frames from the key frames on both sides of each.
+
+    Attributes:
+        models: The motion that labels are carried with, and the segmenter.
+        recipe: How labels are carried, from which key frames, and how they are smoothed.
+        refiner: Refines the labels of a frame; without one, sides and segmenter vote.
+        refiner_fingerprint: Identifies the refiner's weights.
+    """
+
+    models: Models
+    recipe: PlusRecipe
+    refiner: TwoSidedRefiner | None = None
+    refiner_fingerprint: str = ""
+    methods: tuple[str, ...] = (PLUS,)
+
+    def units(self, video: Video, horizon: int) -> list[Unit]:
+        """Return the runs of neighbouring frames between key frames."""
+        return two_sided_units(video, horizon, reach=max(self.recipe.choose.reach, horizon))
+
+    def fingerprint(self, video: Video, unit: Unit, method: str) -> str:
+        """Return a hash of the labels of all key frames in reach, the networks and the settings."""
+        key_labels = [(key, fingerprint_of_file(video.labels[key])) for key in unit.key_frames]
+        networks = (self.models.motion.name, self.models.segmenter_fingerprint, self.refiner_fingerprint)
+        return fingerprint_of(method, unit.frames, key_labels, networks, self.recipe.label_settings)
+
+    def label(self, evidence: Evidence, unit: Unit, methods: Sequence[str]) -> Iterator[PseudoLabel]:
+        """Yield the pseudo-labels of a unit, in order of time.
+
+        In memory are the soft labels of as many frames as are averaged, and the trajectories to key frames
+        ahead.
+        """
+        span = self.recipe.smooth.frames
+        carrier = LabelCarrier(evidence, self.recipe.carry, evidence.key_labels, motion=self.models.motion)
+        smoother = _Smoother(Trajectories(evidence, self.recipe.carry), self.recipe.smooth)
+        waiting = list(unit.frames)
+        for frame in _with_neighbours(unit, span, len(evidence.video)):
+            if frame in unit.frames:
+                smoother.add(frame, self._label_frame(evidence, carrier, unit, frame))
+                carrier.keep(range(frame, unit.frames[-1] + 1))  # the next trajectory extends this one
+            else:
+                smoother.add(frame, SoftLabels.of_labels(evidence.key_labels(frame)))
+            while waiting and waiting[0] + span <= frame:
+                yield self._pseudo_label(smoother, unit, waiting.pop(0))
+        for frame in waiting:
+            yield self._pseudo_label(smoother, unit, frame)
+
+    def _sides(self, frame: int, key_frames: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the key frames on either side of a frame, the nearer side first."""
+        nearer, farther = sides_of(frame, key_frames, reach=self.recipe.choose.reach)
+        return nearer, farther if self.recipe.choose.sides == 2 else ()
+
+    def _label_frame(self, evidence: Evidence, carrier: LabelCarrier, unit: Unit, frame: int) -> SoftLabels:
+        nearer, farther = self._sides(frame, unit.key_frames)
+        inputs = TwoSidedInput(
+            frame=evidence.frame(frame),
+            sides=(carrier.side(frame, nearer), carrier.side(frame, farther)),
+            segmentation=evidence.segmentation(frame),
+        )
+        return vote(inputs) if self.refiner is None else refine_sides(inputs, self.refiner)
+
+    def _pseudo_label(self, smoother: _Smoother, unit: Unit, frame: int) -> PseudoLabel:
+        labels, confidence = smoother.smoothed(frame).harden()
+        nearer, farther = self._sides(frame, unit.key_frames)
+        return PseudoLabel(
+            frame=frame,
+            labels=labels,
+            confidence=confidence.clamp(0, 1),
+            provenance=Provenance(method=PLUS, key_frames=nearer + farther, distance=unit.distance(frame)),
+        )
+
+
+def refine_sides(inputs: TwoSidedInput, refiner: TwoSidedRefiner) -> SoftLabels:
+    """Return the labels that a two-sided refiner computes from both sides, as soft labels."""
+    device = device_of(refiner)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        logits = refiner(inputs.to(device))
+    probabilities = logits.float().softmax(dim=1).cpu()
+    return SoftLabels.of_probabilities(probabilities, most=LABELS_PER_PIXEL, void_is_last=True)
+
+
+def _with_neighbours(unit: Unit, span: int, length: int) -> list[int]:
+    """Return the frames of a unit and the key frames beside it that they are averaged with."""
+    first, last = unit.frames[0], unit.frames[-1]
+    near = range(max(first - span, 0), min(last + span + 1, length))
+    return [k for k in near if k in unit.frames or k in unit.key_frames]
+
+
+class _Smoother:
+    """Averages each frame's soft labels with those of its neighbours in time."""
+
+    def __init__(self, trajectories: Trajectories, settings: SmoothSettings) -> None:
+        self._trajectories, self._settings = trajectories, settings
+        self._labels: dict[int, SoftLabels] = {}
+
+    def add(self, frame: int, soft: SoftLabels) -> None:
+        """Add the soft labels of a frame; frames come in order of time."""
+        self._labels[frame] = soft
+        for k in [k for k in self._labels if k < frame - 2 * self._settings.frames]:
+            del self._labels[k]
+        self._trajectories.keep(self._labels)
+
+    def smoothed(self, frame: int) -> SoftLabels:
+        """Return the average for a frame, once all its neighbours were added."""
+        neighbours = [k for k in self._labels if 0 < abs(k - frame) <= self._settings.frames]
+        if not neighbours or self._settings.decay == 0:
+            return self._labels[frame]
+        others = [self._neighbour(frame, k) for k in neighbours]
+        return smooth(self._labels[frame], others, weight=1.0, most=LABELS_PER_PIXEL)
+
+    def _neighbour(self, frame: int, k: int) -> Neighbour:
+        trajectory = self._trajectories.between(frame, k)
+        weight = self._settings.decay ** abs(frame - k)
+        return Neighbour(soft=self._labels[k], flow=trajectory.flow, trust=weight * trajectory.trust)

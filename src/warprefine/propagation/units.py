@@ -1,0 +1,103 @@
+"""Plan which frames are labelled together, and from which key frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from warprefine.core.video import Video
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Unit:
+    """Frames of a video that are labelled together, from the same key frames: done whole or not at all.
+
+    Attributes:
+        video: The video's name.
+        frames: The frames to label, in the order in which they are labelled.
+        key_frames: All key frames that their labels may come from.
+    """
+
+    video: str
+    frames: tuple[int, ...]
+    key_frames: tuple[int, ...]
+
+    def distance(self, frame: int) -> int:
+        """Return the number of frames between `frame` and the nearest of the unit's key frames."""
+        return min(abs(frame - key) for key in self.key_frames)
+
+
+def nearest_key_frame(video: Video, frame: int) -> int:
+    """Return the key frame nearest to `frame`, the earlier one on a tie."""
+    return min(video.key_frames, key=lambda key: (abs(key - frame), key))
+
+
+def stepwise_units(video: Video, horizon: int) -> list[Unit]:
+    """Split the frames within `horizon` of a key frame into walks, each away from its nearest key frame.
+
+    The frames of a walk lie 1, 2, 3, ... steps from its key frame. Walks are in order of key frames,
+    forwards first.
+
+    Example:
+        >>> from pathlib import Path
+        >>> paths = [Path(f"{k}.jpg") for k in range(6)]
+        >>> video = Video(name="drive", stems="012345", frame_paths=paths, labels={1: Path("1.png")})
+        >>> [unit.frames for unit in stepwise_units(video, horizon=3)]
+        [(2, 3, 4), (0,)]
+    """
+    units = []
+    for key in video.key_frames:
+        for direction in (1, -1):
+            frames = tuple(
+                k
+                for k in range(key + direction, key + direction * (horizon + 1), direction)
+                if 0 <= k < len(video) and k not in video.labels and nearest_key_frame(video, k) == key
+            )
+            if frames:
+                units.append(Unit(video=video.name, frames=frames, key_frames=(key,)))
+    return units
+
+
+def two_sided_units(video: Video, horizon: int, *, reach: int) -> list[Unit]:
+    """Group the frames within `horizon` of a key frame into runs of neighbouring frames, in order of time.
+
+    Args:
+        reach: Frames between a frame and the farthest key frame that it is labelled from; at least `horizon`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> paths, labels = [Path(f"{k}.jpg") for k in range(6)], {k: Path(f"{k}.png") for k in (1, 4)}
+        >>> video = Video(name="drive", stems="012345", frame_paths=paths, labels=labels)
+        >>> [(unit.frames, unit.key_frames) for unit in two_sided_units(video, horizon=1, reach=2)]
+        [((0,), (1,)), ((2, 3), (1, 4)), ((5,), (4,))]
+    """
+    due = sorted(frame for unit in stepwise_units(video, horizon) for frame in unit.frames)
+    starts = [i for i, frame in enumerate(due) if i == 0 or frame != due[i - 1] + 1]
+    runs = [tuple(due[i:j]) for i, j in pairwise((*starts, len(due)))]
+    return [
+        Unit(
+            video=video.name,
+            frames=run,
+            key_frames=tuple(key for key in video.key_frames if run[0] - reach <= key <= run[-1] + reach),
+        )
+        for run in runs
+    ]
+
+
+def sides_of(frame: int, key_frames: Sequence[int], *, reach: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the key frames within `reach` before and after a frame; the side with the nearest comes first.
+
+    Each side is ordered from near to far; the earlier side comes first on a tie. The nearest key frame is
+    always used, whatever its distance.
+
+    Example:
+        >>> sides_of(6, [0, 4, 9, 11], reach=4)
+        ((4,), (9,))
+    """
+    reach = max(reach, min((abs(k - frame) for k in key_frames), default=0))
+    before = tuple(sorted((k for k in key_frames if frame - reach <= k < frame), reverse=True))
+    after = tuple(sorted(k for k in key_frames if frame < k <= frame + reach))
+    if not before or (after and after[0] - frame < frame - before[0]):
+        return after, before
+    return before, after

@@ -1,0 +1,65 @@
+"""Hyper-parameters of every segmentation network: architecture, initial weights, loss, augmentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+
+from warprefine.recipe.optimisation import Settings
+
+
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError("the smaller comes first")
+    return limits
+
+
+Channels = Annotated[int, Field(ge=4)]
+"""At least 4: pyramid pooling reduces its features to a quarter of the channels."""
+Gridded = Annotated[int, Field(ge=16, multiple_of=16)]
+"""Crops that end on multiples of 16 pixels cut through no cell of features at stride 16 or less."""
+
+
+class Augmentation(Settings):
+    """Augmentation of training images: the paper's scale, flip, blur and colour jitter."""
+
+    crop: tuple[PositiveInt, PositiveInt] = (288, 352)
+    """Height and width of a training crop, in pixels."""
+    scale: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)] = (0.5, 2.0)
+    """Smallest and largest zoom."""
+    zooms: Literal["log", "linear"] = "log"
+    """Draw zooms uniformly in their logarithm, or uniformly as the paper's code does."""
+    flip: float = Field(0.5, ge=0, le=1)
+    """Share of the samples that is mirrored."""
+    jitter: float = Field(0.25, ge=0, lt=1)
+    """Largest relative change of brightness, contrast and saturation."""
+    hue: float = Field(0.0, ge=0, le=0.5)
+    """Largest shift of the hues, 0.5 being half the colour circle (the paper's code: 0.25)."""
+    blur: float = Field(0.25, ge=0, le=1)
+    """Share of the samples that is blurred, sigma 0.15 to 1.3 pixels."""
+    class_uniform: float = Field(0.5, ge=0, le=1)
+    """Share of the crops that is placed on a class drawn uniformly."""
+
+
+class NetworkRecipe(Settings):
+    """The network, its initial weights and its loss."""
+
+    network: str = "compact"
+    """Which network: a name in `segmentation.SEGMENTERS`."""
+    pretrained: bool = True
+    """Start from weights trained on ImageNet, where the network has such (lite0, lite0-ocr, timm)."""
+    weights: str = ""
+    """Checkpoint to start from, written by `warprefine weights import`: of this network, or of its trunk."""
+    source: str = ""
+    """For the network huggingface: a folder, or a name on its hub; for timm: the name of a trunk."""
+    widths: tuple[Channels, ...] = Field((24, 64, 128, 192, 256), min_length=5, max_length=5)
+    """Channels at strides 2, 4, 8, 16 and 32 (compact, lite0, lite0-ocr and timm)."""
+    scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    """Scales at which hrnet-ocr segments a frame once it is trained; it is trained at 0.5 and 1."""
+    loss: str = "cross-entropy"
+    """Which loss: a name in `training.losses.LOSSES`."""
+    first_guess_weight: float = Field(0.4, ge=0)
+    """Weight of the loss of auxiliary scores, where the network has them (the paper's OCR: 0.4)."""
+    scale_weight: float = Field(0.05, ge=0)
+    """Weight of the loss of each scale's own scores, where the network has several (the paper: 0.05)."""

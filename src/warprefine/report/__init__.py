@@ -1,0 +1,1 @@
+"""Render scores and label maps: charts, image panels, result tables and the HTML report of a run."""

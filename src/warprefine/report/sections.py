@@ -1,0 +1,203 @@
+"""Sections of the report as HTML; names and texts from outside are escaped."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from PIL import Image
+
+from warprefine.core.classes import ClassSet
+from warprefine.metrics.boundaries import BOUNDARY_TOLERANCE
+from warprefine.metrics.scores import MethodScores, format_percent, leading, mean
+from warprefine.report import embed, plots, tables
+from warprefine.report.chart import DARK, LIGHT, Theme
+from warprefine.report.gallery import View
+from warprefine.report.panel import draw_panel
+from warprefine.report.plots import Curve
+
+_PANEL_QUALITY = 88
+# A transparent background, and one grey that is legible on a light page and on a dark one.
+_EITHER = Theme(paper="#00000000", ink="#7b818b", muted="#7b818b", grid="#7b818b")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """Numbers of videos and frames of a run."""
+
+    videos: int
+    key_frames: int
+    labelled: int
+    with_truth: int
+    horizon: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clip:
+    """The frames that are shown of one video; the panel has those whose numbers are `milestones`."""
+
+    name: str
+    views: Sequence[View]
+    milestones: Sequence[int]
+
+
+def summary(extent: Extent) -> str:
+    """Return the numbers of hand-labelled and automatically labelled frames as one sentence."""
+    return (
+        f"{_counted(extent.key_frames, 'key frame')} in {_counted(extent.videos, 'video')}, "
+        f"labelled by hand; {_counted(extent.labelled, 'frame')} labelled automatically, "
+        f"at most {_counted(extent.horizon, 'frame')} from a key frame."
+    )
+
+
+def quality(scores: Mapping[str, MethodScores], classes: ClassSet, extent: Extent) -> str:
+    """Return the scores: headline, by distance, over all distances, by class."""
+    by_distance = {method: s.miou_by_distance for method, s in scores.items()}
+    means = {method: s.miou for method, s in scores.items()}
+    horizon_chart = _chart(lambda theme: plots.plot_horizon(scores, theme=theme), "mIoU by distance")
+    class_chart = _chart(
+        lambda theme: plots.plot_hard_classes(scores, classes, theme=theme), "IoU of the hardest classes"
+    )
+    return f"""{_headline(means, by_distance, extent, measure="mIoU", compare=True)}
+<section>
+<h2>mIoU by distance</h2>
+<p>Mean intersection over union (mIoU) on {_counted(extent.with_truth, "frame")} with ground truth, which was
+not used for labelling, by distance to the key frame in frames.</p>
+{horizon_chart}
+{tables.distance_table(by_distance, means, mark_best=True)}
+<h3>All distances</h3>
+{tables.totals_table(scores)}
+<p class="note">In percent; the best value of each column is bold. mIoU is the mean over the distances; the
+other scores are computed from the pixels of all frames together, not averaged over images. Pixels without a
+class in the ground truth are not scored; a pixel without a class in the prediction is an error. A class that
+occurs in neither is left out of the mean. Boundary F: harmonic mean of precision and recall of the class
+boundaries, matched within {100 * BOUNDARY_TOLERANCE:g} % of the image diagonal. Consistency: mIoU with the
+method's own labels of the previous frame, warped by optical flow.</p>
+</section>
+<section>
+<h2>Hardest classes</h2>
+<p>The classes with the lowest IoU over all distances. They are often thin, small or rare.</p>
+{class_chart}
+<h3>All classes</h3>
+{tables.class_table(scores, classes)}
+</section>"""
+
+
+def confidence(confidences: Mapping[str, Sequence[float | None]], extent: Extent) -> str:
+    """Return the mean confidence of each method, for data without truth."""
+    means = {method: mean(values) for method, values in confidences.items()}
+    measured = {method: values for method, values in confidences.items() if means[method] is not None}
+    if not measured:
+        return ""
+    chart = _chart(lambda theme: plots.plot_confidence(measured, theme=theme), "mean confidence by distance")
+    return f"""{_headline(means, measured, extent, measure="confidence", compare=False)}
+<section>
+<h2>Confidence by distance</h2>
+<p>No frame has ground truth, so the labels cannot be scored. Confidence is each method's own estimate for its
+labels; it does not measure their quality. To measure it, hold back some labelled frames as ground truth.</p>
+{chart}
+{tables.distance_table(measured, {m: means[m] for m in measured}, mark_best=False)}
+</section>"""
+
+
+def pictures(
+    clips: Sequence[Clip], classes: ClassSet, *, methods: Sequence[str], left_out: int, viewer: str
+) -> str:
+    """Return the label maps: the frame viewer's HTML, and a panel for each clip."""
+    if not clips:
+        return ""
+    panels = "".join(
+        f'<figure class="panel"><figcaption>{escape(clip.name)}</figcaption>'
+        f"{_panel(clip, classes, methods)}</figure>\n"
+        for clip in clips
+    )
+    more = f" {_counted(left_out, 'further video')} not shown." if left_out else ""
+    scored = any(view.truth is not None and view.distance for clip in clips for view in clip.views)
+    shown = "Errors and confidence are those" if scored else "Confidence is that"
+    return f"""<section class="screen">
+<h2>Frame viewer</h2>
+<p>Labels, errors or confidence over the frame, pixel for pixel. Point at a pixel to read its class.</p>
+{viewer}
+{tables.legend(classes)}
+</section>
+<section>
+<h2>Side by side</h2>
+<p>Frames near, halfway and far from the key frame. {shown} of {escape(leading(methods))}.
+Click a picture to view it at full size.{more}</p>
+</section>
+{panels}"""
+
+
+def settings(facts: Mapping[str, str], recipe_toml: str, curves: Mapping[str, Curve]) -> str:
+    """Return the settings of the run: facts, training curves, recipe."""
+    chart = ""
+    if curves:
+        drawn = _chart(lambda theme: plots.plot_curves(curves, theme=theme), "training curves")
+        chart = f"<h3>Training curves</h3>{drawn}"
+    recipe = (
+        f"<details><summary>Recipe</summary><pre>{escape(recipe_toml)}</pre></details>" if recipe_toml else ""
+    )
+    return f"""<section>
+<h2>Settings</h2>
+{tables.facts_list(facts)}
+{chart}
+{recipe}
+</section>"""
+
+
+def _headline(
+    means: Mapping[str, float | None],
+    by_distance: Mapping[str, Sequence[float | None]],
+    extent: Extent,
+    *,
+    measure: str,
+    compare: bool,
+) -> str:
+    """Return the most important numbers in large type; `compare` adds the lead over the best other method."""
+    chosen = leading(by_distance)
+    ends = [(k, value) for k, value in enumerate(by_distance[chosen], start=1) if value is not None]
+    figures = [(f"{format_percent(means[chosen])} %", f"{measure} of {chosen}, mean over all distances")]
+    rivals = {m: v for m, v in means.items() if v is not None and m != chosen}
+    own = means[chosen]
+    if compare and rivals and own is not None:
+        rival = max(rivals, key=lambda method: rivals[method])
+        lead = f"{own - rivals[rival]:+.1f}".replace("-", "−")
+        figures.append((lead, f"percentage points compared with {rival}, the best other method"))
+    if ends:
+        k, value = ends[-1]
+        distance = f"{_counted(k, 'frame')} from the key frame, the farthest"
+        figures.append((f"{format_percent(value)} %", f"{measure} of {chosen} {distance}"))
+    if extent.key_frames:
+        times = f"× {extent.labelled / extent.key_frames:.0f}"
+        figures.append((times, "automatically labelled frames per key frame"))
+    entries = "".join(f"<div><b>{escape(b)}</b><span>{escape(text)}</span></div>" for b, text in figures)
+    return f'<section class="headline">{entries}</section>'
+
+
+def _panel(clip: Clip, classes: ClassSet, methods: Sequence[str]) -> str:
+    views = [view for view in clip.views if view.number in clip.milestones]
+    views.sort(key=lambda view: view.distance)
+    picture = draw_panel(views, classes, methods=methods, theme=_EITHER)
+    alt = escape(f"{clip.name}: frame, labels of each method, errors and confidence")
+    return _image(embed.photo(picture, quality=_PANEL_QUALITY), size=picture.size, alt=alt)
+
+
+def _chart(draw: Callable[[Theme], bytes], alt: str) -> str:
+    """Return a chart in a light and a dark version, chosen by the browser's colour scheme."""
+    light, dark = draw(LIGHT), draw(DARK)
+    w, h = Image.open(io.BytesIO(light)).size
+    # Drawn with twice the pixels of its size on the page, for sharp screens and print.
+    image = _image(embed.data_uri(light, "png"), size=(w // 2, h // 2), alt=alt)
+    source = f'<source media="(prefers-color-scheme: dark)" srcset="{embed.data_uri(dark, "png")}">'
+    return f"<figure><picture>{source}{image}</picture></figure>"
+
+
+def _image(uri: str, *, size: tuple[int, int], alt: str) -> str:
+    w, h = size
+    return f'<img src="{uri}" width="{w}" height="{h}" alt="{alt}">'
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Supply labelled frames: decoded, cropped, augmented, drawn."""

@@ -1,0 +1,75 @@
+"""Augmentation of samples of several images: one random window of all, one colour jitter for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from warprefine.core.protocols import Segmentation
+from warprefine.core.tensors import Frames
+from warprefine.ops.resize import stride_of
+
+GRID = 16
+"""Windows start and end at multiples of this, in pixels, to suit segmenter outputs of any stride up to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A window of frames of `size` = (h, w), mirrored or not.
+
+    `top`, `left` and `shape` = (height, width) are in pixels, multiples of GRID.
+
+    Example:
+        >>> window = Window(size=(32, 48), top=16, left=0, shape=(16, 32), mirrored=True)
+        >>> window.cut(torch.zeros(1, 3, 32, 48)).shape, window.cut(torch.zeros(1, 64, 8, 12)).shape
+        (torch.Size([1, 3, 16, 32]), torch.Size([1, 64, 4, 8]))
+    """
+
+    size: tuple[int, int]
+    top: int
+    left: int
+    shape: tuple[int, int]
+    mirrored: bool
+
+    @classmethod
+    def drawn(cls, size: tuple[int, int], crop: tuple[int, int], rng: np.random.Generator) -> Window:
+        """Draw a window of shape `crop`, or as much of it as fits; half of the windows are mirrored."""
+        height, width = (min(wanted, have // GRID * GRID) for wanted, have in zip(crop, size, strict=True))
+        top = GRID * int(rng.integers((size[0] - height) // GRID + 1))
+        left = GRID * int(rng.integers((size[1] - width) // GRID + 1))
+        mirrored = bool(rng.random() < 0.5)
+        return cls(size=size, top=top, left=left, shape=(height, width), mirrored=mirrored)
+
+    def cut(self, values: Tensor) -> Tensor:
+        """Cut the window out of values (..., h / s, w / s) at any stride s that divides GRID."""
+        stride = stride_of(values, self.size)
+        rows = slice(self.top // stride, (self.top + self.shape[0]) // stride)
+        columns = slice(self.left // stride, (self.left + self.shape[1]) // stride)
+        window = values[..., rows, columns]
+        return window.flip(-1) if self.mirrored else window
+
+    def cut_segmentation(self, segmentation: Segmentation) -> Segmentation:
+        """Cut the window out of a segmenter's output for the frames."""
+        return Segmentation(logits=self.cut(segmentation.logits), features=self.cut(segmentation.features))
+
+
+def jitter(images: Sequence[Frames], amount: float, rng: np.random.Generator) -> list[Frames]:
+    """Jitter brightness and colour balance by up to the share `amount`, in the same way in all images.
+
+    Args:
+        images: One frame each (b = 1).
+    """
+    gain = 1 + amount * rng.uniform(-1, 1, 3)
+    tables = (
+        (np.arange(256)[:, None] * gain * (1 + amount * rng.uniform(-1, 1))).clip(0, 255).astype(np.uint8)
+    )
+    jittered = []
+    for image in images:
+        channels = [cv2.LUT(image[0, i].contiguous().numpy(), tables[:, i]) for i in range(3)]
+        jittered.append(torch.from_numpy(np.stack(channels))[None])
+    return jittered

@@ -1,0 +1,231 @@
+"""Training loop of all networks, resumable with bit-identical results.
+
+The batch of a step is a pure function of the seed and the step's number, so a killed training continues
+from its last saved state exactly as if it had not been interrupted. Several processes may share the work
+(`training.engine.distributed`); they take the same steps as one process with the whole batch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from warprefine.core.errors import TrainingError
+from warprefine.core.progress import Progress, silent
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.training.engine.distributed import ALONE, World, average_gradients, broadcast_weights
+from warprefine.training.engine.schedules import learning_rate_at
+from warprefine.training.engine.state import TrainingState
+from warprefine.training.engine.sync_norm import synchronise_norms
+
+BatchT = TypeVar("BatchT")
+_RANK_STRIDE = 1 << 52
+"""Difference between the dropout seeds of two ranks; larger than a 32-bit seed with its steps yields."""
+
+
+@runtime_checkable
+class Watch(Protocol):
+    """Callback that receives the curves of a training."""
+
+    def __call__(self, name: str, step: int, value: float) -> None:
+        """Receive the `value` of `name` ("loss", "learning rate", "validation") after `step` steps."""
+        ...
+
+
+def ignore(name: str, step: int, value: float) -> None:
+    """Discard the value."""
+
+
+def train(
+    network: nn.Module,
+    recipe: Optimisation,
+    *,
+    batch_at: Callable[[int], BatchT],
+    loss_of: Callable[[BatchT], Tensor],
+    state_path: Path,
+    seed: int = 0,
+    validate: Callable[[nn.Module], float] | None = None,
+    progress: Progress = silent,
+    task: str = "training",
+    world: World = ALONE,
+    watch: Watch = ignore,
+) -> dict[str, Any]:
+    """Train `network` in place; it ends with its best (or averaged) weights, in eval mode.
+
+    Args:
+        batch_at: Returns the batch of a number, or this rank's slots of it. Called in another thread, one
+            batch ahead, so it must not communicate with other ranks. A step takes `recipe.accumulate`
+            batches.
+        loss_of: Returns the network's loss on a batch, to be minimised.
+        state_path: File of the state while the training runs, the same for all ranks.
+        seed: Seed of dropout; batches are up to the caller.
+        validate: Scores a network, higher is better; the best weights are kept. All ranks call it with the
+            same weights, and it must return the same score on each: sum counts with `world.sum`.
+        progress: Called after every step, on the first rank.
+        task: Name of the training in `progress`.
+        world: The ranks that share the work; each of them calls this function.
+        watch: Receives losses and learning rates at step 1 and every 20th, and validation scores, on the
+            first rank.
+
+    Returns:
+        The history: "loss" and "validation", each a list of [step, value].
+
+    Raises:
+        TrainingError: The loss or its gradient is not finite on some rank; all ranks raise.
+        CheckpointError: `state_path` does not hold the state of this training.
+    """
+    if not world.is_first:
+        progress, watch = silent, ignore
+    synchronise_norms(network, world)
+    broadcast_weights(network, world)
+    update = _Update.build(network, recipe, world=world, seed=seed)
+    state = TrainingState(
+        network,
+        update.optimiser,
+        update.scaler,
+        path=state_path,
+        made_with=_describe(network, recipe, seed),
+        world=world,
+    )
+    state.load()
+    network.train()
+    batches = _prefetched(batch_at, state.step * recipe.accumulate, recipe.steps * recipe.accumulate)
+    for step in range(state.step, recipe.steps):
+        loss = update(step, batches, loss_of)
+        state.advance(loss, recipe)
+        progress(task, state.step, recipe.steps, f"loss {loss:.3f}")
+        if state.is_logged:
+            watch("loss", state.step, loss)
+            watch("learning rate", state.step, learning_rate_at(step, recipe))
+        last = state.step == recipe.steps
+        if validate is not None and (state.step % recipe.validate_every == 0 or last):
+            watch("validation", state.step, state.keep_if_best(validate))
+        if state.step % recipe.checkpoint_every == 0 or last:
+            state.save()
+    state.finish()
+    return state.history
+
+
+def make_optimiser(network: nn.Module, recipe: Optimisation) -> torch.optim.Optimizer:
+    """Build the recipe's optimiser.
+
+    Weight decay acts on kernels only, by default: biases and norms have no reason to be small. Tao et al.
+    (2020) and Zhu et al. (CVPR 2019) decay all parameters, in one group.
+
+    Example:
+        >>> optimiser = make_optimiser(nn.Linear(3, 1), Optimisation(weight_decay=0.1))
+        >>> [(len(group["params"]), group["weight_decay"]) for group in optimiser.param_groups]
+        [(1, 0.1), (1, 0.0)]
+    """
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [{"params": trained, "weight_decay": recipe.weight_decay}]
+    if recipe.decayed == "kernels":
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Update:
+    """One optimiser step: gradients of the next batches, averaged over ranks, and new weights."""
+
+    network: nn.Module
+    recipe: Optimisation
+    world: World
+    seed: int
+    optimiser: torch.optim.Optimizer
+    precision: torch.dtype
+    scaler: torch.amp.GradScaler
+
+    @classmethod
+    def build(cls, network: nn.Module, recipe: Optimisation, *, world: World, seed: int) -> _Update:
+        """Build the optimiser, and the gradient scaler for the precision that the device supports."""
+        device = next(network.parameters()).device
+        precision = _half_precision(device)
+        return cls(
+            network=network,
+            recipe=recipe,
+            world=world,
+            seed=seed,
+            optimiser=make_optimiser(network, recipe),
+            precision=precision,
+            # Without scaling, the smallest gradients underflow to zero in float16.
+            scaler=torch.amp.GradScaler(
+                device.type, enabled=recipe.mixed_precision and precision == torch.float16
+            ),
+        )
+
+    def __call__(self, step: int, batches: Iterator[BatchT], loss_of: Callable[[BatchT], Tensor]) -> float:
+        """Take one step with the next batches; return the mean loss over them and over all ranks."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate_at(step, self.recipe)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self.world.mean(self._backward(step, batches, loss_of))
+        self._check_finite(loss, "loss", step)
+        average_gradients(self.network, self.world)
+        self.scaler.unscale_(self.optimiser)
+        length = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm))
+        # While the loss is scaled up, overflow is normal: the scaler skips the step and lowers its scale.
+        if self.scaler.get_scale() <= 1:
+            self._check_finite(length, "gradient", step)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        return loss
+
+    def _backward(self, step: int, batches: Iterator[BatchT], loss_of: Callable[[BatchT], Tensor]) -> float:
+        """Accumulate the gradients of this rank's share of a step; return the mean loss."""
+        device = next(self.network.parameters()).device
+        parts = self.recipe.accumulate
+        losses = []
+        for part, batch in enumerate(islice(batches, parts)):
+            # Dropout is a function of seed and step, too, and differs between ranks.
+            torch.manual_seed(self.seed * 1_000_003 + step * parts + part + self.world.rank * _RANK_STRIDE)
+            with torch.autocast(device.type, self.precision, enabled=self.recipe.mixed_precision):
+                loss = loss_of(batch)
+            self.scaler.scale(loss / parts).backward()
+            losses.append(loss.detach())
+        return float(torch.stack(losses).mean())
+
+    def _check_finite(self, value: float, name: str, step: int) -> None:
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the {name} became {value} at step {step} of {self.recipe.steps}; "
+                f"lower the learning rate ({self.recipe.learning_rate}) in the recipe and start again"
+            )
+
+
+def _half_precision(device: torch.device) -> torch.dtype:
+    """Return the 16-bit type that a device supports natively, not by emulation in 32 bits."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
+
+
+def _prefetched(batch_at: Callable[[int], BatchT], first: int, end: int) -> Iterator[BatchT]:
+    """Yield batches, each prepared in another thread while the one before it is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        upcoming = pool.submit(batch_at, first) if first < end else None
+        for number in range(first, end):
+            assert upcoming is not None
+            batch = upcoming.result()
+            upcoming = pool.submit(batch_at, number + 1) if number + 1 < end else None
+            yield batch
+
+
+def _describe(network: nn.Module, recipe: Optimisation, seed: int) -> str:
+    """Describe what a training must share with a saved state to resume it: recipe, seed, shapes."""
+    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
+    return json.dumps([recipe.model_dump(mode="json"), seed, shapes])

@@ -1,0 +1,1 @@
+"""Training of refiners, and their training samples."""

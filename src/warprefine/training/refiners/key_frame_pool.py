@@ -1,0 +1,131 @@
+"""Training samples of the two-sided refiner from key frames: cycles, and labels of other key frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+from jaxtyping import Int64
+from torch import Tensor
+
+from warprefine.core.progress import Progress, silent
+from warprefine.core.video import Dataset
+from warprefine.propagation.evidence import open_evidence
+from warprefine.propagation.stepwise.cycle import cycles_of
+from warprefine.propagation.two_sided.carry import LabelCarrier
+from warprefine.recipe.plus import FARTHEST
+from warprefine.refinement.interface import Side
+from warprefine.training.data.samples import LabelledFrame, evenly
+from warprefine.training.refiners.cycles import ModelsOf
+from warprefine.training.refiners.sample_store import (
+    SampleSettings,
+    SampleStore,
+    count_pixels,
+    key_labels_id,
+)
+from warprefine.training.refiners.two_sided_samples import TwoSidedSample
+
+_Compute = Callable[[], Side]
+
+
+class KeyFramePool:
+    """Key frames as targets, with sides from cycles and from other key frames.
+
+    A key frame labelled from another one shows errors of the motion that no cycle does: those of its first
+    half that its second half undoes.
+
+    Args:
+        dataset: The videos with key frames.
+        settings: What samples are computed with.
+        models_of: Returns the networks whose segmenter is used for each key frame.
+    """
+
+    def __init__(self, dataset: Dataset, settings: SampleSettings, models_of: ModelsOf) -> None:
+        self._dataset, self._settings = dataset, settings
+        self._videos = {video.name: video for video in dataset.videos}
+        longest = settings.training.longest_cycle
+        places = sorted({(c.video, c.key_frame) for v in dataset.videos for c in cycles_of(v, longest)})
+        self._places = evenly(places, settings.training.key_frames)
+        self._open_carrier: LabelCarrier | None = None
+        self._store = SampleStore(settings, models_of)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def prepare(self, *, progress: Progress = silent) -> None:
+        """Compute all sides and targets that are not on disk yet."""
+        for number, (name, key) in enumerate(self._places):
+            with self._carrier(name) as self._open_carrier:  # trajectories to one key frame share their parts
+                for sign in (1, -1):
+                    for compute in (*self._by_cycle(name, key, sign), *self._by_key_frame(name, key, sign)):
+                        compute()
+            self._open_carrier = None
+            self._store.target(self._labelled(number))
+            progress("cycling in both directions", number + 1, len(self), f"{name} {key}")
+
+    def draw(self, rng: np.random.Generator) -> TwoSidedSample:
+        """Return a key frame with one or two sides."""
+        number = int(rng.integers(len(self)))
+        sides = [compute() for compute in self._drawn(*self._places[number], rng)]
+        return self._store.target(self._labelled(number)).sample(sides)
+
+    def class_pixels(self) -> Int64[Tensor, " 256"]:
+        """Return the number of pixels of each label in the key frames."""
+        paths = [self._videos[name].labels[key] for name, key in self._places]
+        return count_pixels(paths, self._dataset.classes)
+
+    def _labelled(self, number: int) -> LabelledFrame:
+        name, key = self._places[number]
+        return LabelledFrame(video=self._videos[name], frame=key, classes=self._dataset.classes)
+
+    def _drawn(self, name: str, key: int, rng: np.random.Generator) -> list[_Compute]:
+        """Choose a cycle in each direction, or another key frame on one side; one side may be dropped."""
+        training = self._settings.training
+        choices = {sign: self._by_cycle(name, key, sign) for sign in (1, -1)}
+        real = [sign for sign in (1, -1) if self._by_key_frame(name, key, sign)]
+        if real and rng.random() < training.real_share:
+            sign = real[int(rng.integers(len(real)))]
+            choices[sign] = self._by_key_frame(name, key, sign)
+        chosen = [sides[int(rng.integers(len(sides)))] for sides in choices.values() if sides]
+        if len(chosen) == 2 and rng.random() < training.one_sided:
+            chosen.pop(int(rng.integers(2)))
+        return chosen
+
+    def _by_cycle(self, name: str, key: int, sign: int) -> Sequence[_Compute]:
+        """Return the sides from cycles into the future (+1) or into the past (-1)."""
+        reaches = (sign * length for length in range(1, self._settings.training.longest_cycle + 1))
+        video = self._videos[name]
+        return [partial(self._cycle, name, key, r) for r in reaches if 0 <= key + r < len(video)]
+
+    def _by_key_frame(self, name: str, key: int, sign: int) -> Sequence[_Compute]:
+        """Return the side from the next key frame after (+1) or before (-1) this one, if it is near."""
+        labels = self._videos[name].labels
+        others = (key + sign * distance for distance in range(1, FARTHEST))
+        other = next((k for k in others if k in labels), None)
+        return [] if other is None else [partial(self._from_other, name, key, other)]
+
+    def _cycle(self, name: str, key: int, reach: int) -> Side:
+        side_name = f"{name}/{key_labels_id(self._videos[name], key)}{reach:+d}"
+        return self._side(side_name, name, lambda carrier: carrier.cycle(key, key + reach))
+
+    def _from_other(self, name: str, key: int, other: int) -> Side:
+        side_name = f"{name}/{key:06d}-from-{key_labels_id(self._videos[name], other)}"
+        return self._side(side_name, name, lambda carrier: carrier.side(key, (other,)))
+
+    def _side(self, side_name: str, video: str, compute: Callable[[LabelCarrier], Side]) -> Side:
+        def computed() -> Side:
+            with self._carrier(video) as carrier:
+                return compute(carrier)
+
+        return self._store.side(side_name, computed)
+
+    @contextmanager
+    def _carrier(self, name: str) -> Iterator[LabelCarrier]:
+        if self._open_carrier is not None:
+            yield self._open_carrier
+            return
+        settings, video = self._settings, self._videos[name]
+        with open_evidence(video, self._dataset.classes, settings.models, settings.cache) as evidence:
+            yield LabelCarrier(evidence, settings.carry, evidence.key_labels, motion=settings.models.motion)

@@ -1,0 +1,155 @@
+"""Parts of two-sided training samples, each computed once and kept compressed, on disk and in memory.
+
+A side has the same values whether it was just computed or comes from disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.lru_cache import LRUCache
+from warprefine.core.protocols import Segmentation
+from warprefine.core.tensors import VOID, Frames, LabelMaps, size_of
+from warprefine.core.video import Video
+from warprefine.io.array_cache import ArrayCache
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
+from warprefine.io.images import read_labels
+from warprefine.ops.soft_labels import SoftLabels
+from warprefine.propagation.evidence import Models, open_evidence
+from warprefine.recipe.plus import CarrySettings
+from warprefine.recipe.two_sided_refiner import TwoSidedTraining
+from warprefine.refinement.interface import Side, TwoSidedInput
+from warprefine.training.data.samples import MEMORY, LabelledFrame
+from warprefine.training.refiners.cycles import ModelsOf
+from warprefine.training.refiners.two_sided_samples import TwoSidedSample
+
+_LEVELS = 255
+_Packed = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSettings:
+    """What all samples of a run are computed with.
+
+    Attributes:
+        cache: Where sides, flow and segmentations are kept.
+        models: The motion that labels are carried with; no segmenter.
+        carry: How labels are carried.
+        training: Lengths of cycles and shares of kinds of samples.
+    """
+
+    cache: ArrayCache
+    models: Models
+    carry: CarrySettings
+    training: TwoSidedTraining
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Target:
+    """A hand-labelled frame with the segmenter's output."""
+
+    frame: Frames
+    segmentation: Segmentation
+    labels: LabelMaps
+
+    @classmethod
+    def read(cls, labelled: LabelledFrame, models: Models, cache: ArrayCache) -> Target:
+        """Read a target from disk; the segmentation may be in the cache."""
+        with open_evidence(labelled.video, labelled.classes, models, cache) as evidence:
+            frame = evidence.frame(labelled.frame)
+            return cls(
+                frame=frame,
+                segmentation=evidence.segmentation(labelled.frame),
+                labels=read_labels(labelled.label_path, labelled.classes, size=size_of(frame)),
+            )
+
+    def sample(self, sides: Sequence[Side]) -> TwoSidedSample:
+        """Return the sample with one or two sides; the nearer side comes first."""
+        missing = Side.missing(self.frame)
+        nearer, farther = [*sorted(sides, key=lambda side: float(side.distance)), missing, missing][:2]
+        inputs = TwoSidedInput(frame=self.frame, sides=(nearer, farther), segmentation=self.segmentation)
+        return TwoSidedSample(inputs=inputs, target=self.labels)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        tensors = (self.frame, self.segmentation.logits, self.segmentation.features, self.labels)
+        return sum(tensor.nbytes for tensor in tensors)
+
+
+class SampleStore:
+    """Sides by name, and targets.
+
+    Args:
+        settings: What they are computed with.
+        models_of: Returns the networks whose segmenter is used for a target.
+    """
+
+    def __init__(self, settings: SampleSettings, models_of: ModelsOf) -> None:
+        self._cache, self._models_of = settings.cache, models_of
+        carried = fingerprint_of(settings.carry.to_dict())
+        self._folder = f"side/{settings.models.motion.name}_{carried}"
+        self._sides = LRUCache[_Packed](MEMORY, _bytes)
+        self._targets = LRUCache[Target](MEMORY, lambda target: target.nbytes)
+
+    def side(self, name: str, compute: Callable[[], Side]) -> Side:
+        """Return the side of this name, computed if it is neither in memory nor on disk."""
+        return _unpack(self._sides.get(name, lambda: self._stored(name, compute)))
+
+    def target(self, labelled: LabelledFrame) -> Target:
+        """Return the target of a labelled frame."""
+
+        def read() -> Target:
+            return Target.read(labelled, self._models_of(labelled.video, labelled.frame), self._cache)
+
+        return self._targets.get((labelled.video.name, labelled.frame), read)
+
+    def _stored(self, name: str, compute: Callable[[], Side]) -> _Packed:
+        key = f"{self._folder}/{name}"
+        packed = self._cache.get(key)
+        if packed is None:
+            packed = _pack(compute())
+            self._cache.put(key, packed)
+        return packed
+
+
+def count_pixels(paths: Sequence[Path], classes: ClassSet) -> Int64[Tensor, " 256"]:
+    """Return the number of pixels of each label in label maps."""
+    pixels = torch.zeros(VOID + 1, dtype=torch.int64)
+    for path in paths:
+        pixels += torch.bincount(read_labels(path, classes).flatten().long(), minlength=VOID + 1)
+    return pixels
+
+
+def key_labels_id(video: Video, key_frame: int) -> str:
+    """Return a name of a key frame's labels that changes when they are corrected."""
+    return f"{key_frame:06d}-{fingerprint_of_file(video.labels[key_frame])}"
+
+
+def _pack(side: Side) -> _Packed:
+    return {
+        **side.soft.packed(),
+        "trust": (side.trust * _LEVELS).round().to(torch.uint8),
+        "warped_frame": side.warped_frame,
+        "distance": side.distance,
+    }
+
+
+def _unpack(packed: _Packed) -> Side:
+    return Side(
+        soft=SoftLabels.unpacked(packed),
+        trust=packed["trust"].float() / _LEVELS,
+        warped_frame=packed["warped_frame"],
+        distance=packed["distance"],
+    )
+
+
+def _bytes(packed: _Packed) -> int:
+    return sum(tensor.nbytes for tensor in packed.values())

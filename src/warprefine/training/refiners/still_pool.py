@@ -1,0 +1,109 @@
+"""Training samples of the two-sided refiner from synthetic clips of single labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int64
+from torch import Tensor
+
+from warprefine.core.progress import Progress, silent
+from warprefine.core.protocols import MotionEstimator
+from warprefine.core.tensors import Flow, Frames
+from warprefine.io.array_cache import rounded_flow
+from warprefine.propagation.two_sided.carry import LabelCarrier
+from warprefine.refinement.interface import Side
+from warprefine.training.data.samples import LabelledFrame
+from warprefine.training.refiners.cycles import ModelsOf
+from warprefine.training.refiners.sample_store import (
+    SampleSettings,
+    SampleStore,
+    count_pixels,
+    key_labels_id,
+)
+from warprefine.training.refiners.two_sided_samples import TwoSidedSample
+from warprefine.training.synthetic.clips import synthetic_clip
+
+_SEED = 20211
+"""Seed of the clips, the same in every run, so that runs can share them."""
+
+
+class StillPool:
+    """Single labelled images as targets, with sides from clips that are rendered from them.
+
+    The labels of a clip are known in every frame, so all errors of the motion show here, and not only those
+    that remain after a cycle. The image itself is unchanged, and so is the segmenter's output for it.
+
+    Args:
+        stills: The labelled images.
+        settings: What samples are computed with.
+        models_of: Returns networks whose segmenter was not trained on an image.
+    """
+
+    def __init__(
+        self, stills: Sequence[LabelledFrame], settings: SampleSettings, models_of: ModelsOf
+    ) -> None:
+        self._stills, self._settings = list(stills), settings
+        self._clips = settings.training.synthetic
+        self._store = SampleStore(settings, models_of)
+
+    def __len__(self) -> int:
+        return len(self._stills)
+
+    def prepare(self, *, progress: Progress = silent) -> None:
+        """Compute all sides and targets that are not on disk yet."""
+        for number, still in enumerate(self._stills):
+            for variant in range(self._clips.variants):
+                self._side(number, variant)
+            self._store.target(still)
+            progress("moving single images", number + 1, len(self), still.video.name)
+
+    def draw(self, rng: np.random.Generator) -> TwoSidedSample:
+        """Return an image with one or two sides."""
+        number = int(rng.integers(len(self)))
+        count = 1 if rng.random() < self._settings.training.one_sided else 2
+        variants = rng.permutation(self._clips.variants)[:count].tolist()
+        sides = [self._side(number, variant) for variant in variants]
+        return self._store.target(self._stills[number]).sample(sides)
+
+    def class_pixels(self) -> Int64[Tensor, " 256"]:
+        """Return the number of pixels of each label in the images."""
+        return count_pixels([still.label_path for still in self._stills], self._stills[0].classes)
+
+    def _side(self, number: int, variant: int) -> Side:
+        still, longest = self._stills[number], self._settings.training.longest_cycle
+        speeds = "-".join(f"{value:g}" for value in self._clips.motion.model_dump().values())
+        labels = key_labels_id(still.video, still.frame)
+        name = f"{still.video.name}/{labels}-clip{variant}-{longest}-{speeds}"
+        return self._store.side(name, lambda: self._carried(number, variant))
+
+    def _carried(self, number: int, variant: int) -> Side:
+        """Render a clip, and carry the labels of its last frame to the first, which is the image."""
+        still, settings = self._stills[number], self._settings
+        rng = np.random.default_rng((_SEED, variant, still.frame, *still.video.name.encode()))
+        distance = int(rng.integers(1, settings.training.longest_cycle + 1))
+        target = self._store.target(still)
+        clip = synthetic_clip(
+            target.frame, target.labels, length=distance + 1, motion=self._clips.motion, rng=rng
+        )
+        motion = settings.models.motion
+        footage = _ClipFootage(clip.frames, motion)
+        carrier = LabelCarrier(footage, settings.carry, lambda k: clip.labels[k], motion=motion)
+        return carrier.side(0, (distance,))
+
+
+class _ClipFootage:
+    """A clip in memory with estimated flow between its neighbours: a `trajectories.Footage`."""
+
+    def __init__(self, frames: Sequence[Frames], motion: MotionEstimator) -> None:
+        self._frames, self._motion = frames, motion
+        self._flows: dict[tuple[int, int], Flow] = {}
+
+    def frame(self, k: int) -> Frames:
+        return self._frames[k]
+
+    def flow(self, b: int, a: int) -> Flow:
+        if (b, a) not in self._flows:
+            self._flows[b, a] = rounded_flow(self._motion(self._frames[b], self._frames[a]))
+        return self._flows[b, a]

@@ -1,0 +1,1 @@
+"""Synthetic clips with exact labels and flow from single labelled images."""

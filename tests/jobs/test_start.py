@@ -1,0 +1,230 @@
+"""Tests of jobs/start.py: a run folder is claimed once all that can be checked quickly is in order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from warprefine import Recipe, load_recipe, open_dataset
+from warprefine.core.errors import (
+    CheckpointError,
+    DeviceError,
+    FrameError,
+    KeyFrameError,
+    LabelError,
+    RecipeError,
+    RunFolderError,
+)
+from warprefine.core.protocols import Segmentation
+from warprefine.core.tensors import Flow, Frames
+from warprefine.datasets.class_file import read_classes, write_classes
+from warprefine.jobs.context import GivenParts
+from warprefine.jobs.networks import Networks
+from warprefine.jobs.start import start
+from warprefine.motion import MOTIONS
+from warprefine.propagation.two_sided.direct_flow import RefinesFlow
+
+
+class Rigid:
+    """Motion between neighbouring frames alone: nothing moves."""
+
+    name = "rigid"
+
+    def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
+        return torch.zeros(frame_b.shape[0], 2, *frame_b.shape[-2:])
+
+
+class Blind:
+    """A segmenter of so many classes, all of them equally probable."""
+
+    name, feature_channels = "blind", 1
+
+    def __init__(self, class_count: int) -> None:
+        self.class_count = class_count
+
+    def __call__(self, frames: Frames) -> Segmentation:
+        b, _, h, w = frames.shape
+        return Segmentation(logits=torch.zeros(b, self.class_count, h, w), features=torch.zeros(b, 1, h, w))
+
+
+def test_a_run_that_has_begun_knows_its_job_and_recipe(
+    tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """Job and resolved recipe are written down, and what was checked is in the context."""
+    dataset, recipe = open_dataset(tiny_data), load_recipe(tiny_recipe)
+
+    context = start(dataset, tmp_path / "run", horizon=3, recipe=recipe, seed=5)
+
+    assert load_recipe(tmp_path / "run/recipe.toml") == recipe
+    job = json.loads((tmp_path / "run/job.json").read_text())
+    assert (job["horizon"], job["seed"], job["recipe"]) == (3, 5, recipe.to_dict())
+    assert "parts" not in job
+    assert [video.name for video in context.dataset.videos] == ["street-000", "street-001"]
+    assert (context.horizon, context.seed, context.recipe, context.left_out) == (3, 5, recipe, {})
+    assert context.device == torch.device("cpu")
+
+
+def test_broken_videos_are_left_out_of_the_context(data: Path, tmp_path: Path) -> None:
+    """The others go on, and the problem of each is kept by name."""
+    (data / "videos/street-000/frames/000005.jpg").write_bytes(b"no picture")
+
+    context = start(open_dataset(data), tmp_path / "run", horizon=3)
+
+    assert [video.name for video in context.dataset.videos] == ["street-001"]
+    assert list(context.left_out) == ["street-000"]
+    assert "000005.jpg" in context.left_out["street-000"]
+
+
+# what is refused before anything is written
+
+
+def other_classes(data: Path) -> dict[str, Any]:
+    classes = read_classes(data / "classes.toml")
+    names = ("heaven", *classes.names[1:])
+    write_classes(data / "classes.toml", type(classes)(names=names, colors=classes.colors))
+    return {"also_train": [open_dataset(data)]}
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        (
+            lambda _: {"recipe": Recipe().changed(("refiner", "network"), "compakt")},
+            RecipeError,
+            "no refiner is called 'compakt'",
+        ),
+        (lambda _: {"horizon": 7}, KeyFrameError, "horizon 7 lies beyond"),
+        (other_classes, LabelError, "has the classes heaven, .* needs the same classes in the same order"),
+        (
+            lambda _: {"parts": GivenParts(segmenter=Blind(3))},
+            LabelError,
+            "the segmenter 'blind' scores 3 classes, but .*data has 11; supply one whose class_count is 11",
+        ),
+        (lambda _: {"device": "quantum"}, DeviceError, "device 'quantum' cannot be used"),
+        (
+            lambda _: {"recipe": Recipe().changed(("propagation", "motion"), "rigit")},
+            RecipeError,
+            "no motion estimator is called 'rigit'",
+        ),
+        (
+            lambda _: {"recipe": Recipe().changed(("plus", "carry", "motion"), "rigit")},
+            RecipeError,
+            "no motion estimator is called 'rigit'",
+        ),
+    ],
+    ids=["network", "horizon", "classes", "given classes", "device", "motion", "motion of plus"],
+)
+def test_a_job_that_cannot_be_done_claims_no_folder(
+    tiny_data: Path, data: Path, tmp_path: Path, mistake: tuple[Any, type[Exception], str]
+) -> None:
+    """What is refused leaves nothing behind that would stand in the way of the right job."""
+    wrong, error, message = mistake
+    with pytest.raises(error, match=message):
+        start(open_dataset(tiny_data), tmp_path / "run", **{"horizon": 3, **wrong(data)})
+
+    assert not (tmp_path / "run/job.json").exists()
+    assert not (tmp_path / "run/recipe.toml").exists()
+
+
+def test_the_folder_of_another_job_is_refused_before_the_data_are_read(data: Path, tmp_path: Path) -> None:
+    """A run's folder belongs to its data set, horizon, seed and recipe."""
+    start(open_dataset(data), tmp_path / "run", horizon=3)
+    (data / "videos/street-000/frames/000005.jpg").write_bytes(b"")
+
+    with pytest.raises(
+        RunFolderError, match=r"run holds a run with seed = 0, but this command says 1; choose anot"
+    ):
+        start(open_dataset(data), tmp_path / "run", horizon=3, seed=1)
+
+
+def test_a_run_with_nothing_to_label_claims_no_folder(data: Path, tmp_path: Path) -> None:
+    """If every clip is broken, the folder is free for whatever comes next."""
+    for picture in data.rglob("*.jpg"):
+        picture.write_bytes(b"no picture")
+
+    with pytest.raises(FrameError, match="all 2 videos are broken"):
+        start(open_dataset(data), tmp_path / "run", horizon=3)
+
+    assert not (tmp_path / "run/job.json").exists()
+
+
+def test_weights_to_start_from_have_to_be_there_where_a_segmenter_is_trained(
+    tiny_data: Path, tmp_path: Path
+) -> None:
+    """They are missed before hours of other work, unless nothing is trained or the segmenter is supplied."""
+    dataset, recipe = open_dataset(tiny_data), Recipe().changed(("segmenter", "weights"), "none.safetensors")
+    options: dict[str, Any] = {"horizon": 3, "recipe": recipe}
+
+    with pytest.raises(CheckpointError, match=r"none\.safetensors does not exist"):
+        start(dataset, tmp_path / "run", **options)
+    assert not (tmp_path / "run/job.json").exists()
+
+    start(dataset, tmp_path / "used", **options, training=False)
+    start(dataset, tmp_path / "given", **options, parts=GivenParts(segmenter=Blind(11)))
+
+
+# motion that the recipe asks too much of
+
+
+def long_range(motion: str = "dis-ultrafast") -> Recipe:
+    recipe = Recipe().changed(("plus", "carry", "long_range"), True)
+    return recipe.changed(("plus", "carry", "motion"), motion)
+
+
+@pytest.mark.parametrize("supplied", [False, True], ids=["by name", "as an object"])
+def test_long_range_needs_motion_that_can_start_from_a_flow(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, supplied: bool
+) -> None:
+    """Other motion is refused before anything is claimed, and does where only neighbours are compared."""
+    monkeypatch.setitem(MOTIONS, "rigid", Rigid)
+    dataset, parts = open_dataset(tiny_data), GivenParts(motion=Rigid() if supplied else None)
+
+    with pytest.raises(
+        RecipeError,
+        match=r"long_range needs motion that can start from a flow, but rigid cannot; set motion under",
+    ):
+        start(dataset, tmp_path / "run", horizon=3, recipe=long_range("rigid"), parts=parts)
+    assert list(tmp_path.rglob("job.json")) == []
+
+    recipe = long_range("rigid").changed(("plus", "carry", "long_range"), False)
+    context = start(dataset, tmp_path / "run", horizon=3, recipe=recipe, parts=parts)
+    assert Networks(context).motion("two-sided").name == "rigid"
+
+
+def test_dis_can_estimate_flow_straight_to_the_key_frame(tiny_data: Path, tmp_path: Path) -> None:
+    """A recipe with long_range begins with motion that starts from a flow."""
+    context = start(open_dataset(tiny_data), tmp_path / "run", horizon=3, recipe=long_range())
+
+    assert isinstance(Networks(context).motion("two-sided"), RefinesFlow)
+
+
+# parts that are supplied
+
+
+def test_parts_that_are_supplied_belong_to_the_job(tiny_data: Path, tmp_path: Path) -> None:
+    """Another one, or none, is another job."""
+    dataset, options = open_dataset(tiny_data), {"horizon": 3}
+    start(dataset, tmp_path / "run", **options, parts=GivenParts(motion=Rigid(), segmenter=Blind(11)))
+
+    assert json.loads((tmp_path / "run/job.json").read_text())["parts"] == {
+        "motion": "rigid",
+        "segmenter": "blind",
+    }
+    with pytest.raises(RunFolderError, match=r"parts\.motion = 'rigid', but this command says None; choose"):
+        start(dataset, tmp_path / "run", **options)
+    other = GivenParts(motion=MOTIONS["dis-ultrafast"](), segmenter=Blind(11))
+    with pytest.raises(RunFolderError, match=r"parts\.motion = 'rigid', but this command says 'dis-ultrafas"):
+        start(dataset, tmp_path / "run", **options, parts=other)
+
+
+def test_supplied_motion_is_that_of_all_methods(tiny_data: Path, tmp_path: Path) -> None:
+    """The paper's methods and warp-refine-plus use the same object."""
+    motion = Rigid()
+    context = start(open_dataset(tiny_data), tmp_path / "run", horizon=3, parts=GivenParts(motion=motion))
+    networks = Networks(context)
+
+    assert networks.motion("stepwise") is networks.motion("two-sided") is motion

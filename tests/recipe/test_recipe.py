@@ -1,0 +1,218 @@
+"""Tests of recipe/recipe.py: every hyper-parameter in one file, and nothing else in it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from warprefine.core.errors import RecipeError
+from warprefine.recipe.network import Augmentation
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.recipe.recipe import (
+    PropagationRecipe,
+    Recipe,
+    RefinerRecipe,
+    SegmenterRecipe,
+    load_recipe,
+    shipped_recipes,
+)
+from warprefine.recipe.settings_file import settings_to_toml
+from warprefine.refinement import REFINERS
+from warprefine.segmentation import SEGMENTERS
+
+SHARES = st.floats(0, 1)
+POSITIVE = st.floats(1e-9, 1e9)
+OPTIMISATIONS = st.builds(
+    Optimisation,
+    steps=st.integers(1, 10**9),
+    learning_rate=POSITIVE,
+    optimiser=st.sampled_from(["sgd", "adamw"]),
+    momentum=st.floats(0, 1, exclude_max=True),
+    mixed_precision=st.booleans(),
+)
+RECIPES = st.builds(
+    Recipe,
+    segmenter=st.builds(
+        SegmenterRecipe,
+        network=st.text(st.characters(exclude_categories=["Cc", "Cs"])),
+        widths=st.tuples(*[st.integers(4, 999)] * 5),
+        optimisation=OPTIMISATIONS,
+        adaptation=OPTIMISATIONS,
+        augmentation=st.builds(
+            Augmentation,
+            crop=st.tuples(st.integers(1, 999), st.integers(1, 999)),
+            scale=st.tuples(POSITIVE, POSITIVE).map(sorted).map(tuple),
+            flip=SHARES,
+        ),
+    ),
+    refiner=st.builds(RefinerRecipe, optimisation=OPTIMISATIONS, longest_cycle=st.integers(1, 99)),
+    propagation=st.builds(
+        PropagationRecipe, tau=st.none() | POSITIVE, tau_candidates=st.lists(POSITIVE, min_size=1).map(tuple)
+    ),
+)
+
+
+def loaded(folder: Path, content: str) -> Recipe:
+    (folder / "recipe.toml").write_text(content, encoding="utf-8")
+    return load_recipe(folder / "recipe.toml")
+
+
+def models_below(model: BaseModel) -> Iterator[BaseModel]:
+    yield model
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from models_below(value)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(recipe=RECIPES)
+def test_a_recipe_comes_back_from_its_file_as_it_was(tmp_path: Path, recipe: Recipe) -> None:
+    """Every value, however odd, is written as TOML and read back unchanged."""
+    assert loaded(tmp_path, settings_to_toml(recipe)) == recipe
+
+
+def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
+    """What a file leaves out has its default."""
+    assert loaded(tmp_path, "") == Recipe()
+    assert loaded(tmp_path, settings_to_toml(Recipe())) == Recipe()
+
+
+def test_a_partly_given_table_keeps_its_own_defaults(tmp_path: Path) -> None:
+    """Each training has defaults of its own; one value given changes that value alone."""
+    recipe = loaded(tmp_path, "[segmenter.adaptation]\nsteps = 7\n[refiner.optimisation]\nbatch = 3\n")
+
+    default = Recipe()
+    assert recipe.segmenter.adaptation == default.segmenter.adaptation.model_copy(update={"steps": 7})
+    assert recipe.refiner.optimisation == default.refiner.optimisation.model_copy(update={"batch": 3})
+    assert recipe.segmenter.optimisation == default.segmenter.optimisation
+    assert default.segmenter.adaptation.learning_rate != default.segmenter.optimisation.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[segmenter]\nwidth = [4]", r"unknown key 'segmenter\.width'; did you mean 'widths'\?"),
+        (
+            "[segmenter.optimisation]\nlearning_rat = 1",
+            r"unknown key 'segmenter\.optimisation\.learning_rat'; did you mean 'learning_rate'\?",
+        ),
+        (
+            "[propagatoin]\ntau = 1.0",
+            r"'propagatoin'; did you mean 'propagation'\? \(there are segmenter, refiner, motion,",
+        ),
+        (
+            "[segmenter.optimisation]\nsteps = 0",
+            r"segmenter\.optimisation\.steps = 0: input should be greater",
+        ),
+        ("[segmenter.optimisation]\noptimiser = 'adam'", r"= 'adam': input should be 'adamw' or 'sgd'"),
+        ("[segmenter]\nwidths = [4, 8]", r"segmenter\.widths = \[4, 8\]: tuple should have at least 5 items"),
+        ("[segmenter]\nwidths = [4, 8, 8, 8, 1]", r"segmenter\.widths\.4 = 1: .* greater than or equal to 4"),
+        (
+            "[segmenter.augmentation]\ncrop = [0, 9]",
+            r"augmentation\.crop\.0 = 0: input should be greater than 0",
+        ),
+        ("[segmenter.augmentation]\nscale = [2.0, 0.5]", r"scale = \[2\.0, 0\.5\]: the smaller comes first"),
+        ("[segmenter.augmentation]\nscale = [0.0, 0.5]", r"scale\.0 = 0\.0: input should be greater than 0"),
+        ("[refiner]\ncrop = [100, 64]", r"refiner\.crop\.0 = 100: input should be a multiple of 16"),
+        ("[propagation]\ntau = 0.0", r"propagation\.tau = 0\.0: input should be greater than 0"),
+        ("[propagation]\ntau = inf", r"propagation\.tau = inf: input should be a finite number"),
+        ("[propagation]\ntau_candidates = []", r"tau_candidates = \[\]: tuple should have at least 1 item"),
+        ("segmenter = 3", r"segmenter = 3: input should be a valid dictionary"),
+    ],
+)
+def test_a_wrong_value_is_told_by_its_place(tmp_path: Path, content: str, message: str) -> None:
+    """File, key, value and what it should be are in one line; a wrong key is told the right one."""
+    with pytest.raises(RecipeError, match=message) as caught:
+        loaded(tmp_path, content)
+
+    assert str(caught.value).startswith(f"{tmp_path / 'recipe.toml'}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    """Whoever made two mistakes hears of both."""
+    with pytest.raises(
+        RecipeError, match=r"steps = -1: .*; unknown key 'refiner\.crops'; did you mean 'crop'"
+    ):
+        loaded(tmp_path, "[segmenter.optimisation]\nsteps = -1\n[refiner]\ncrops = [64, 64]")
+
+
+@pytest.mark.parametrize("content", ["steps == 3", "[segmenter", "a = 1\na = 2"])
+def test_a_file_that_is_no_toml_is_told(tmp_path: Path, content: str) -> None:
+    """The parser's own words say what is wrong and where."""
+    with pytest.raises(
+        RecipeError, match=r"recipe\.toml is not TOML: .*(line|end of document).*; mend that line"
+    ):
+        loaded(tmp_path, content)
+
+
+def test_a_picture_is_no_recipe(tmp_path: Path) -> None:
+    """Bytes that are no text at all are told as such."""
+    (tmp_path / "recipe.toml").write_bytes(b"\x89PNG\xff")
+
+    with pytest.raises(RecipeError, match=r"recipe\.toml is not TOML: 'utf-8' codec"):
+        load_recipe(tmp_path / "recipe.toml")
+
+
+def test_a_missing_recipe_is_told(tmp_path: Path) -> None:
+    """A file that is not there and a folder in its place are told by name."""
+    with pytest.raises(RecipeError, match=r"no\.toml does not exist; expected a recipe in TOML"):
+        load_recipe(tmp_path / "no.toml")
+    with pytest.raises(RecipeError, match=r"cannot read .*: Is a directory; expected a recipe in TOML"):
+        load_recipe(tmp_path)
+
+
+def test_every_hyper_parameter_is_explained() -> None:
+    """Each field has one line that says what it is, in the source and in the written file."""
+    text = settings_to_toml(Recipe())
+    lines = text.splitlines()
+
+    for model in models_below(Recipe()):
+        for name, field in type(model).model_fields.items():
+            assert field.description, f"{type(model).__name__}.{name}"
+            assert "\n" not in field.description
+            if not isinstance(getattr(model, name), BaseModel):
+                assert f"# {field.description}" in lines
+
+
+def test_what_is_chosen_from_the_data_is_left_open() -> None:
+    """A value that nobody set is written as a comment, so that the file can be read back."""
+    text = settings_to_toml(Recipe(propagation=PropagationRecipe(tau=None)))
+
+    assert "\n# tau = (chosen from the data)\n" in text
+    assert "tau" not in tomllib.loads(text)["propagation"]
+
+
+def test_a_recipe_does_not_change() -> None:
+    """What a network was trained with stays what it was."""
+    settings_made: Any = Recipe()
+
+    with pytest.raises(ValidationError, match="Instance is frozen"):
+        settings_made.segmenter.folds = 3
+
+
+def test_a_shipped_recipe_is_taken_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes that come along are known by name; a file of that name goes first."""
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe(Path("pretrained")).segmenter.network == "lite0"
+
+    (tmp_path / "pretrained").write_text("[propagation]\ntau = 0.25\n")
+    assert load_recipe(Path("pretrained")) == Recipe(propagation=PropagationRecipe(tau=0.25))
+
+
+@pytest.mark.parametrize("name", list(shipped_recipes()))
+def test_every_shipped_recipe_is_read(name: str) -> None:
+    """A recipe that comes along names only what there is."""
+    recipe = load_recipe(Path(name))
+
+    assert recipe != Recipe()
+    assert recipe.segmenter.network in SEGMENTERS
+    assert recipe.refiner.network in REFINERS

@@ -1,0 +1,106 @@
+"""Tests of the state that training/engine/loop.py keeps on disk, which no other training resumes from."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from warprefine.core.errors import CheckpointError, RunFolderError
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.training.engine.loop import train
+
+FEW = Optimisation(steps=6, optimiser="sgd", checkpoint_every=2)
+
+
+class Trap:
+    """A pickle that leaves a file behind when it is opened."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Path.touch, (self.mark,)
+
+
+def trained(path: Path, *, recipe: Optimisation = FEW, inputs: int = 3, **further: Any) -> None:
+    """Train one layer towards an output of zero."""
+    network = nn.Linear(inputs, 1)
+    train(
+        network,
+        recipe,
+        batch_at=lambda step: torch.ones(2, inputs),
+        loss_of=lambda batch: network(batch).square().mean(),
+        state_path=path,
+        **further,
+    )
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """What a training leaves behind that was killed at its fifth step of six."""
+
+    def kill(task: str, done: int, total: int, note: str = "") -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "a.state", progress=kill)
+    return tmp_path / "a.state"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"recipe": FEW.model_copy(update={"steps": 10})},
+        {"recipe": FEW.model_copy(update={"optimiser": "adamw"})},
+        {"seed": 1},
+        {"inputs": 4},
+    ],
+    ids=["steps", "optimiser", "seed", "network"],
+)
+def test_the_state_of_another_training_is_refused(state: Path, other: dict[str, Any]) -> None:
+    """A state belongs to one network, recipe and seed; the message names the remedy."""
+    with pytest.raises(
+        CheckpointError,
+        match=r"a\.state does not hold the state of this training; expected one saved with the same network, "
+        r"recipe and seed; delete the file to start again",
+    ):
+        trained(state, **other)
+    trained(state)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 2000, -1])
+def test_a_damaged_state_is_told(state: Path, kept: int) -> None:
+    """A state file that was cut short is not gone on from."""
+    state.write_bytes(state.read_bytes()[:kept])
+
+    with pytest.raises(CheckpointError, match=r"a\.state does not hold the state of this training"):
+        trained(state)
+
+
+def test_a_state_does_not_run_code(tmp_path: Path) -> None:
+    """Nothing but tensors and plain values is read from a state file."""
+    (tmp_path / "raw").write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=2))
+    torch.save({"made_with": Trap(tmp_path / "sprung")}, tmp_path / "saved")
+
+    for name in ("raw", "saved"):
+        with pytest.raises(CheckpointError, match="does not hold the state of this training"):
+            trained(tmp_path / name)
+
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that cannot be written stops the training with the file's name and the remedy."""
+
+    def refuse(self: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(RunFolderError, match=r"cannot write .*a\.state: the disk is full; free some space"):
+        trained(tmp_path / "a.state")
