@@ -15,6 +15,8 @@ def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
+SEGMENTER_WIDTHS = (24, 64, 128, 192, 256)
+"""Channels at strides 2, 4, 8, 16 and 32 of the small segmenters and of decoders on small trunks."""
 Channels = Annotated[int, Field(ge=4)]
 """At least 4: pyramid pooling reduces its features to a quarter of the channels."""
 Gridded = Annotated[int, Field(ge=16, multiple_of=16)]
@@ -53,7 +55,7 @@ class NetworkRecipe(Settings):
     """Checkpoint to start from, written by `warprefine weights import`: of this network, or of its trunk."""
     source: str = ""
     """For the network huggingface: a folder, or a name on its hub; for timm: the name of a trunk."""
-    widths: tuple[Channels, ...] = Field((24, 64, 128, 192, 256), min_length=5, max_length=5)
+    widths: tuple[Channels, ...] = Field(SEGMENTER_WIDTHS, min_length=5, max_length=5)
     """Channels at strides 2, 4, 8, 16 and 32 (compact, lite0, lite0-ocr and timm)."""
     scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
     """Scales at which hrnet-ocr segments a frame once it is trained; it is trained at 0.5 and 1."""

@@ -15,6 +15,7 @@ from torch.nn import functional
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, size_of
 from warprefine.ops.resize import pad_to_multiple
+from warprefine.recipe.network import SEGMENTER_WIDTHS
 from warprefine.segmentation.imagenet import ImageNetColours
 
 STRIDE = 32
@@ -122,7 +123,7 @@ class CompactSegmenter(nn.Module):
     name = "compact"
 
     def __init__(
-        self, class_count: int, *, widths: tuple[int, ...] = (24, 64, 128, 192, 256), dropout: float = 0.1
+        self, class_count: int, *, widths: tuple[int, ...] = SEGMENTER_WIDTHS, dropout: float = 0.1
     ) -> None:
         super().__init__()
         self.class_count = class_count

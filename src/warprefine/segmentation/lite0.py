@@ -17,6 +17,7 @@ from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, size_of
 from warprefine.io.published import load_renamed
 from warprefine.ops.resize import pad_to_multiple
+from warprefine.recipe.network import SEGMENTER_WIDTHS
 from warprefine.segmentation.compact import PyramidPooling, ShuffleBlock, UpBlock, without_padding
 
 STRIDE = 32
@@ -145,7 +146,7 @@ class Lite0Segmenter(nn.Module):
     name = "lite0"
 
     def __init__(
-        self, class_count: int, *, widths: tuple[int, ...] = (24, 64, 128, 192, 256), dropout: float = 0.1
+        self, class_count: int, *, widths: tuple[int, ...] = SEGMENTER_WIDTHS, dropout: float = 0.1
     ) -> None:
         super().__init__()
         self.class_count = class_count

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, size_of
+from warprefine.recipe.network import SEGMENTER_WIDTHS
 from warprefine.segmentation.compact import without_padding
 from warprefine.segmentation.lite0 import Lite0Segmenter
 from warprefine.segmentation.ocr import OCRHead
@@ -25,7 +26,7 @@ class Lite0OCRSegmenter(Lite0Segmenter):
     name = "lite0-ocr"
 
     def __init__(
-        self, class_count: int, *, widths: tuple[int, ...] = (24, 64, 128, 192, 256), dropout: float = 0.05
+        self, class_count: int, *, widths: tuple[int, ...] = SEGMENTER_WIDTHS, dropout: float = 0.05
     ) -> None:
         super().__init__(class_count, widths=widths)
         del self.last_up, self.dropout, self.classifier

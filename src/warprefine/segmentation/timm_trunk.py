@@ -17,6 +17,7 @@ from warprefine.core.names import nearest_name
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, size_of
 from warprefine.ops.resize import pad_to_multiple
+from warprefine.recipe.network import SEGMENTER_WIDTHS
 from warprefine.segmentation.compact import PyramidPooling, ShuffleBlock, UpBlock, without_padding
 from warprefine.segmentation.huggingface_source import first_line
 
@@ -140,7 +141,7 @@ class TimmSegmenter(nn.Module):
         class_count: int,
         *,
         source: str = "",
-        widths: tuple[int, ...] = (24, 64, 128, 192, 256),
+        widths: tuple[int, ...] = SEGMENTER_WIDTHS,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
