@@ -1,40 +1,53 @@
 """Draw the picture of the README: how the default method labels a frame between two key frames.
 
-    python benchmarks/draw_method.py --out docs/pictures/method.png
+    make demo
+    python benchmarks/draw_method.py --weights runs/demo --out docs/pictures/method.png
 
-Renders a street whose first and last frame are key frames, labels it with the recipe of the demo (minutes on
-two CPU cores), and draws what warp-refine-plus computes on the way, frame by frame.
+Renders another street than those of the demo, whose first and last frame are key frames, labels it with the
+networks that the demo has trained, and draws what warp-refine-plus computes on the way, frame by frame.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
-from warprefine import FinishedRun, autolabel, open_dataset
+from warprefine import FinishedRun, open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.images import read_labels
-from warprefine.jobs.demo import SMALL
+from warprefine.io.run import RunFolder
+from warprefine.jobs.autolabel import label
+from warprefine.jobs.demo import HEIGHT, SMALL, WIDTH
+from warprefine.jobs.networks import Networks
+from warprefine.jobs.reuse import use_checkpoints
+from warprefine.jobs.start import start
 from warprefine.motion.loading import load_motion
 from warprefine.propagation.evidence import Models, open_evidence
+from warprefine.propagation.methods import PLUS
 from warprefine.propagation.two_sided.carry import LabelCarrier
 from warprefine.report import paint
 from warprefine.report.strips import draw_strip
 from warprefine.training.segmenter import load_segmenter, predict
 
+SEED = 77
 LENGTH, FIRST, LAST = 21, 0, 20
 SHOWN = (3, 10, 17)
 
 
-def labelled_street(folder: Path) -> FinishedRun:
-    """Render the street, if it is not there, and label it; what is done already is left alone."""
-    data = folder / "data"
-    if not data.exists():
-        write_street(data, videos=4, length=LENGTH, start=FIRST, step=LAST, h=144, w=240)
-    return autolabel(open_dataset(data), folder / "run", methods=["warp-refine-plus"], recipe=SMALL)
+def labelled_street(folder: Path, weights: Path) -> FinishedRun:
+    """Render the street and label it with the networks of another run."""
+    write_street(
+        folder / "data", videos=1, length=LENGTH, start=FIRST, step=LAST, h=HEIGHT, w=WIDTH, seed=SEED
+    )
+    networks = Networks(start(open_dataset(folder / "data"), folder / "run", recipe=SMALL, training=False))
+    trained = RunFolder(weights)
+    given = {part: trained.checkpoint_path(part) for part in ("segmenter", "two-sided-refiner")}
+    use_checkpoints(networks, given, (PLUS,))
+    return label(networks, (PLUS,))
 
 
 def draw(finished: FinishedRun, path: Path) -> None:
@@ -74,9 +87,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--weights", type=Path, default=Path("runs/demo"), help="a finished run of the demo")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures/method.png"))
-    parser.add_argument(
-        "--folder", type=Path, default=Path("runs/method"), help="where the street and its run go"
-    )
     arguments = parser.parse_args()
-    draw(labelled_street(arguments.folder), arguments.out)
+    with TemporaryDirectory() as scratch:
+        draw(labelled_street(Path(scratch), arguments.weights), arguments.out)
