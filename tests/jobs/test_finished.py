@@ -100,6 +100,7 @@ def test_a_run_without_labels_is_not_finished(tiny_data: Path, tmp_path: Path) -
         RunFolderError, match=r"run holds no labels yet; run `warprefine autolabel` with the same"
     ):
         FinishedRun.open(tmp_path / "run")
+    assert FinishedRun.open(tmp_path / "run", labelled=False).methods == ()
 
 
 def test_a_data_set_made_in_memory_cannot_be_opened_again(tiny_data: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ class Provenance:
 
     Attributes:
         method: The name of the propagation method.
-        key_frames: All key frames whose labels were used, nearest first.
+        key_frames: All key frames whose labels were used: the nearer side first, each from near to far.
         distance: Frames to the nearest key frame.
     """
 

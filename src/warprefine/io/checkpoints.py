@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -166,7 +167,7 @@ def weights_fingerprint(part: object) -> str:
         name: values.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, values in part.state_dict().items()
     }
-    return fingerprint_of(type(part).__name__, save(tensors))
+    return fingerprint_of(type(part).__name__, hashlib.sha256(save(tensors)).hexdigest())
 
 
 def check_part(path: Path, card: Card, part: str) -> None:

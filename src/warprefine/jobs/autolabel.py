@@ -46,7 +46,7 @@ def autolabel(
     also_train: Sequence[Dataset] = (),
     methods: Sequence[str] = DEFAULT_METHODS,
     recipe: Recipe | None = None,
-    motion: str | MotionEstimator | None = None,
+    motion: str | Path | MotionEstimator | None = None,
     segmenter: str | Segmenter | None = None,
     refiner: str | Refiner | None = None,
     two_sided_refiner: str | TwoSidedRefiner | None = None,
@@ -84,6 +84,7 @@ def autolabel(
         ...     print(frame.frame, frame.labels.shape, frame.confidence.mean(), frame.key_frames)
     """
     methods = check_methods(methods)
+    motion = str(motion) if isinstance(motion, Path) else motion
     recipe = with_networks(
         recipe or Recipe(),
         motion=motion,

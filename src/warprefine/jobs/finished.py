@@ -44,7 +44,7 @@ class FrameLabels:
         labels: Class positions or VOID, (1, h, w).
         confidence: Estimated probability that each label is right, (1, h, w); 1 on key frames.
         distance: Frames to the nearest key frame; 0 on key frames.
-        key_frames: The key frames that the labels come from, nearest first.
+        key_frames: The key frames that the labels come from: the nearer side first, each from near to far.
     """
 
     frame: int
@@ -81,8 +81,12 @@ class FinishedRun:
     motion: MotionEstimator | None = None
 
     @classmethod
-    def open(cls, folder: Path | str) -> FinishedRun:
+    def open(cls, folder: Path | str, *, labelled: bool = True) -> FinishedRun:
         """Open a run folder again; scores are computed by `evaluate`.
+
+        Args:
+            folder: The run folder.
+            labelled: Whether it has to have labels; a student of key frames alone needs none.
 
         Raises:
             RunFolderError: It is not the folder of a finished run, or its data set was not opened by
@@ -108,7 +112,7 @@ class FinishedRun:
             dataset=without(open_dataset(**job["data"]), failures),
             horizon=job["horizon"],
             recipe=Recipe(**job["recipe"]),
-            methods=methods_of(root),
+            methods=methods_of(root) if labelled else (),
             failures=failures,
         )
 

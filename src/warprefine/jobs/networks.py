@@ -80,14 +80,14 @@ class Networks:
 
     def segmenter(self) -> tuple[Segmenter, str]:
         """Return the segmenter that labels, and a fingerprint of it."""
-        if self.context.parts.segmenter is not None:
-            return _given(self.context.parts.segmenter, self.context.device)
+        if self._given_segmenter is not None:
+            return self._given_segmenter
         return self.load_segmenter(self.teachers.train_labeller())
 
     def held_out(self, fold: int) -> tuple[Segmenter, str]:
         """Return the segmenter that was not trained on the key frames of a fold, and its fingerprint."""
-        if self.context.parts.segmenter is not None:
-            return _given(self.context.parts.segmenter, self.context.device)
+        if self._given_segmenter is not None:
+            return self._given_segmenter
         return self.load_segmenter(self.teachers.train_held_out(fold))
 
     def load_segmenter(self, path: Path) -> tuple[Segmenter, str]:
@@ -170,6 +170,11 @@ class Networks:
                 progress=context.progress,
             )
         return path
+
+    @cached_property
+    def _given_segmenter(self) -> tuple[Segmenter, str] | None:
+        part = self.context.parts.segmenter
+        return None if part is None else _given(part, self.context.device)
 
     @cached_property
     def teachers(self) -> Teachers:

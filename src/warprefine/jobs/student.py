@@ -78,7 +78,7 @@ def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScor
         RunFolderError: The folder is no run, or lacks labels that the recipe needs.
         LabelError: Test or coarse data have other classes than the run.
     """
-    finished = FinishedRun.open(job.run)
+    finished = FinishedRun.open(job.run, labelled=job.method is not None)
     if job.world.is_first:
         job.claim()
     dataset = finished.dataset

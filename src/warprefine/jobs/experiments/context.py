@@ -119,7 +119,7 @@ class ExperimentContext:
         networks = Networks(self._start(run, self.recipe.labels, seed=self.seed))
         if self.recipe.train_motion and not networks.context.run.checkpoint_path(MOTION).exists():
             networks.trained_motion()
-            networks = Networks(networks.context)  # loads what was trained
+            networks = Networks(self._start(run, self.recipe.labels, seed=self.seed))  # checks the new motion
         return networks, label(networks, methods)
 
     def label_again(self, methods: Sequence[str], *, name: str, recipe: Recipe, seed: int) -> FinishedRun:
