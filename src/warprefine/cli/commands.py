@@ -148,8 +148,9 @@ def train(
     """Train one network of a run: the segmenter, a refiner with all that its samples need, or motion.
 
     The two-sided-refiner is that of warp-refine-plus, with labels from key frames on both sides; the refiner
-    is that of the paper's warp-refine. Motion is self-supervised by photometric reconstruction of each frame
-    from the one before, and starts from another estimator's flow; use it with `--motion`.
+    is that of the paper's warp-refine. Motion is a network that improves another estimator's flow; its
+    training is self-supervised, by photometric reconstruction of each frame from the one before. Methods of
+    the paper use it in the same run; `--motion` takes its checkpoint in other runs.
 
     Examples: `warprefine train segmenter data/mine --out runs/mine`
 

@@ -28,7 +28,8 @@ KeyFrames = Annotated[
     str | None,
     typer.Option(
         metavar="START::STEP",
-        help="Use these labelled frames as key frames and hold the other labels back as truth.",
+        help="Use the labelled ones of the frames START, START + STEP, ... (numbered from 0) as key frames; "
+        "hold all other labels back as truth.",
     ),
 ]
 Horizon = Annotated[int, typer.Option(min=1, help="Label frames up to this far from a key frame.")]
@@ -47,7 +48,7 @@ Method = Annotated[
 RecipeFile = Annotated[
     Path | None,
     typer.Option(
-        help="TOML file of hyper-parameters (others have their defaults), or one of: "
+        help="TOML file of hyper-parameters; those it omits have their defaults. Or a shipped recipe: "
         f"{', '.join(shipped_recipes())}."
     ),
 ]

@@ -28,8 +28,8 @@ def student(
     method: Annotated[
         str | None,
         typer.Option(
-            help=f"Method whose pseudo-labels to train on: {', '.join(METHODS)}, or {NOTHING} for labels "
-            "by hand alone; if not given, the last of these that the run has, the oracle excepted."
+            help=f"Method whose pseudo-labels to train on: {', '.join(METHODS)}, or {NOTHING} for "
+            "hand-made labels alone; if not given, the last of these that the run has, the oracle excepted."
         ),
     ] = None,
     test: Annotated[
@@ -51,7 +51,7 @@ def student(
     seed: options.Seed = 0,
     threads: options.Threads = 0,
 ) -> None:
-    """Train a single-frame network on labels by hand and pseudo-labels, and test it.
+    """Train a single-frame network on hand-made labels and pseudo-labels, and test it.
 
     The same command again continues where it stopped. With several GPUs, start it by torchrun: they share
     each batch, and the result is that of one.

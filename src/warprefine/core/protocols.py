@@ -15,7 +15,7 @@ PartT = TypeVar("PartT")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
-    """A segmenter's output: class scores and the features that they are computed from.
+    """A segmenter's output: logits and the features that they are computed from.
 
     Both may be smaller than the frame (logits often at stride 2 or 4); `ops.resize.to_size` resizes
     them to it. Softmax over `logits` gives class probabilities.

@@ -54,7 +54,7 @@ def train_student(
         run: The run folder.
         out: Weights, scores and curves are written here; an unfinished training in it is continued.
         method: The method whose pseudo-labels are used; by default the last of `METHODS` but the oracle.
-        pseudo_labels: Train on pseudo-labels too; otherwise on labels by hand alone.
+        pseudo_labels: Train on pseudo-labels too; otherwise on hand-made labels alone.
         recipe: How the student is built and trained; None means the defaults.
         test: Data to test on; None tests nothing.
         coarse: Data with coarse labels, if there are such.

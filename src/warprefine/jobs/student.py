@@ -33,7 +33,7 @@ class StudentJob:
     Args:
         run: The folder of a run that has labelled its videos.
         out: Weights, scores and curves are written here.
-        method: The method whose pseudo-labels are used beside the labels by hand; None uses the latter alone.
+        method: The method whose pseudo-labels are used beside hand-made labels; None uses the latter alone.
         test: Data to test on; None tests nothing.
         coarse: Data with coarse labels, if there are such.
     """

@@ -31,7 +31,7 @@ from warprefine.io.images import read_labels
 KEY_LABELS_IN_MEMORY = 64
 """Label maps of key frames kept decoded: one byte a pixel."""
 KEPT_IN_MEMORY = 8
-"""Frames, flows and segmentations kept decoded: a step needs two frames, a walk comes back for few."""
+"""Frames, flows and segmentations kept decoded: a step needs two frames, and few are needed again."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from warprefine.propagation.evidence import Evidence, Models, open_evidence
 from warprefine.propagation.units import Unit, stepwise_units
 
 JOINT = "joint"
-"""Propagated images stand in a run's manifest under this name."""
+"""Propagated images are recorded in a run's manifest under this name."""
 
 
 def joint_path(run: RunFolder, video: str, stem: str) -> Path:

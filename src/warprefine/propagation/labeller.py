@@ -33,7 +33,7 @@ class Labeller(Protocol):
         ...
 
     def units(self, video: Video, horizon: int) -> list[Unit]:
-        """Return the units that the frames within `horizon` of a key frame are labelled in."""
+        """Return the units into which the frames within `horizon` of a key frame are divided."""
         ...
 
     def fingerprint(self, video: Video, unit: Unit, method: str) -> str:

@@ -24,7 +24,7 @@ class Unit:
     key_frames: tuple[int, ...]
 
     def distance(self, frame: int) -> int:
-        """Return the number of frames between `frame` and the nearest of the unit's key frames."""
+        """Return the distance, in frames, of `frame` from the nearest of the unit's key frames."""
         return min(abs(frame - key) for key in self.key_frames)
 
 
@@ -60,10 +60,10 @@ def stepwise_units(video: Video, horizon: int) -> list[Unit]:
 
 
 def two_sided_units(video: Video, horizon: int, *, reach: int) -> list[Unit]:
-    """Group the frames within `horizon` of a key frame into runs of neighbouring frames, in order of time.
+    """Group the frames within `horizon` of a key frame into units of consecutive frames, in order of time.
 
     Args:
-        reach: Frames between a frame and the farthest key frame that it is labelled from; at least `horizon`.
+        reach: Largest distance of a key frame that a frame is labelled from, in frames; at least `horizon`.
 
     Example:
         >>> from pathlib import Path

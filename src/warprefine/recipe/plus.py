@@ -14,7 +14,7 @@ from warprefine.recipe.optimisation import Settings
 from warprefine.recipe.two_sided_refiner import TwoSidedNetwork, TwoSidedRefinerRecipe, TwoSidedTraining
 
 FARTHEST = 40
-"""Frames between two key frames, or between a frame and a key frame, that share too little to be compared."""
+"""Distance, in frames, from which two frames are too different for their images to be compared."""
 Trust: TypeAlias = Literal["agreement", "photometric", "both", "none"]
 
 
@@ -24,11 +24,11 @@ class CarrySettings(Settings):
     motion: str = "dis-fine"
     """A name in `motion.MOTIONS`, or a checkpoint."""
     trust: Trust = "agreement"
-    """How a step's trust is computed: forward against backward flow, colours as in the paper, both, or 1."""
+    """Trust of a step: forward-backward consistency of flow, colours as in the paper, both, or 1 (none)."""
     slack: float = Field(1.0, gt=0)
     """Forward-backward error of the flow, in pixels, at which trust has fallen to 0.61."""
     tau: float = Field(0.12, gt=0)
-    """Largest RGB distance (images in 0..1) that the photometric test trusts."""
+    """Largest RGB distance (images in 0..1) at which the photometric test gives trust 1."""
     hard_trust: bool = False
     """Threshold the trust of each step at 0.5."""
     mode: Literal["trajectory", "steps"] = "trajectory"
@@ -43,7 +43,7 @@ class ChooseSettings(Settings):
     """Which key frames a frame is labelled from."""
 
     reach: int = Field(20, ge=1, lt=FARTHEST)
-    """Frames between a frame and the farthest key frame that it is labelled from."""
+    """Largest distance, in frames, of a key frame that is used; the nearest is used at any distance."""
     sides: Literal[1, 2] = 2
     """Use the key frames on both sides of a frame, or only on the side of the nearest."""
 
@@ -58,7 +58,7 @@ class SmoothSettings(Settings):
 
 
 class RoundsSettings(Settings):
-    """How often everything is repeated; in each further round the segmenter learns from pseudo-labels."""
+    """How often everything is repeated; in each further round the segmenter is trained on pseudo-labels."""
 
     count: int = Field(1, ge=1)
     """Number of rounds."""

@@ -53,7 +53,7 @@ class StudentRecipe(NetworkRecipe):
         return self.model_copy(update={"optimisation": changed})
 
     def shares(self, *, covered: float, coarse: bool) -> tuple[float, float, float]:
-        """Return the shares of an epoch that have labels by hand, pseudo-labels and coarse labels.
+        """Return the shares of an epoch that have hand-made labels, pseudo-labels and coarse labels.
 
         In the paper every image labelled by hand has neighbours with pseudo-labels. Where few have, 70 % of
         an epoch would show the few scenes around them and crowd out the others; `even` prevents that.

@@ -40,7 +40,7 @@ class CompactRefiner(JoinedUNet):
         self.segmenter_weight = nn.Parameter(torch.tensor(0.3))
 
     def forward(self, inputs: RefinerInput) -> Logits:
-        """Return scores (b, C + 1, h, w); the last channel is VOID."""
+        """Return logits (b, C + 1, h, w); the last channel is VOID."""
         size = size_of(inputs.frame)
         labels = one_hot_with_void(inputs.labels, self.class_count)
         probabilities = to_size(inputs.segmentation.logits.float(), size).softmax(dim=1)

@@ -90,7 +90,7 @@ class TwoSidedRefiner(Protocol):
     class_count: int
 
     def __call__(self, inputs: TwoSidedInput) -> Logits:
-        """Return scores (b, C + 1, h, w) at the frame's size; the last channel is VOID."""
+        """Return logits (b, C + 1, h, w) at the frame's size; the last channel is VOID."""
         ...
 
 

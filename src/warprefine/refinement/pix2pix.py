@@ -93,7 +93,7 @@ class Pix2PixRefiner(nn.Module):
         self.apply(_initialise)
 
     def forward(self, inputs: RefinerInput) -> Logits:
-        """Return scores (b, C + 1, h, w) for frames of any size; the last channel is VOID."""
+        """Return logits (b, C + 1, h, w) for frames of any size; the last channel is VOID."""
         h, w = size = size_of(inputs.frame)
         cells = (-(-h // STRIDE), -(-w // STRIDE))
         labels = one_hot_with_void(inputs.labels, self.class_count)
@@ -154,7 +154,7 @@ class Votes(nn.Module):
         self.segmenter_weight = nn.Parameter(torch.tensor(0.3))
 
     def forward(self, label_planes: Logits, logits: Float[Tensor, "b _ h w"]) -> Logits:
-        """Return scores (b, C + 1, h, w); the segmenter does not score VOID."""
+        """Return logits (b, C + 1, h, w); the segmenter does not score VOID."""
         # Smaller probabilities carry no information, but their logarithms would outweigh the labels.
         log_probabilities = logits.softmax(dim=1).clamp(min=1e-4).log()
         log_probabilities = functional.pad(log_probabilities, (0, 0, 0, 0, 0, 1))

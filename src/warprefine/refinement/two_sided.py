@@ -62,7 +62,7 @@ class TwoSidedUNet(JoinedUNet):
         self.votes = SideVotes()
 
     def forward(self, inputs: TwoSidedInput) -> Logits:
-        """Return scores (b, C + 1, h, w) for frames of any size; the last channel is VOID."""
+        """Return logits (b, C + 1, h, w) for frames of any size; the last channel is VOID."""
         size = size_of(inputs.frame)
         labels = [side.soft.dense(self.class_count) for side in inputs.sides]
         probabilities = to_size(inputs.segmentation.logits.float(), size).softmax(dim=1)

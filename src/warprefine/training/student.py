@@ -1,4 +1,4 @@
-"""Train students: single-frame networks on labels by hand and pseudo-labels."""
+"""Train students: single-frame networks on hand-made labels and pseudo-labels."""
 
 from __future__ import annotations
 

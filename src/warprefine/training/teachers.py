@@ -83,7 +83,7 @@ class Teachers:
         pseudo_labels: Sequence[LabelledFrame],
         share: float,
     ) -> Path:
-        """Train a segmenter further on pseudo-labels beside labels by hand; return its checkpoint.
+        """Train a segmenter further on pseudo-labels beside hand-made labels; return its checkpoint.
 
         Args:
             name: The name of the checkpoint; an existing one is kept.

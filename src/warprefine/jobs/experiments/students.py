@@ -24,7 +24,7 @@ BASELINE = "baseline"
 class StudentVariant:
     """A student's recipe and training data.
 
-    `method` is the method whose pseudo-labels are used beside the labels by hand, None for none; they are
+    `method` is the method whose pseudo-labels are used beside the hand-made labels, None for none; they are
     taken at `offsets`, None for the recipe's. `coarse` adds the coarse labels of the data set.
     """
 

@@ -80,7 +80,7 @@ def verdict(gains: Sequence[float]) -> str:
 def exceeds_noise(gains: Sequence[float]) -> bool | None:
     """Return whether gains exceed chance: two-sided paired t-test at 5 %.
 
-    Students of one seed start from the same weights and use the labels by hand in the same order, so the
+    Students of one seed start from the same weights and use the hand-made labels in the same order, so the
     gain of a seed varies less than the students do. None where the test is not possible: for a single gain,
     or for equal gains.
 

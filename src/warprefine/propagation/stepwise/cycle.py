@@ -1,7 +1,7 @@
 """Cycles t -> t + l -> t of a key frame's labels: training pairs for the refiner, without further labels.
 
 The labels that return (L° in the paper, equations 9 to 12) differ from the key frame's labels only by the
-errors of warping and inpainting, which the refiner learns to repair.
+errors of warping and inpainting, which the refiner learns to correct.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def carry(
 
 
 def key_to_key(video: Video, farthest: int) -> list[range]:
-    """Return the walks from each key frame to its neighbours in time, at most `farthest` frames long.
+    """Return the walks from each key frame to the next and the one before, at most `farthest` frames away.
 
-    Labels that arrive can be compared with labels by hand. This is the only unbiased test that key frames
+    Labels that arrive can be compared with hand-made labels. This is the only unbiased test that key frames
     allow: the second half of a cycle undoes errors of the motion in its first half.
     """
     walks = []

@@ -69,12 +69,12 @@ class Pair:
 
 
 def from_hand_labels(labels: LabelMaps) -> Labelling:
-    """Return the labels of a key frame as a start, with confidence 1: equation (2)."""
+    """Return the labels of a key frame, where a walk starts, with confidence 1: equation (2)."""
     return Labelling(labels=labels, confidence=torch.ones(labels.shape))
 
 
 def warp(labelling_a: Labelling, flow_ba: Flow, *, outside: Outside = "void") -> Labelling:
-    """Remap labels along the motion, equation (3); confidence shrinks where votes are split."""
+    """Warp labels along the flow, equation (3); confidence shrinks where votes are split."""
     labels, share = vote_labels(labelling_a.labels, flow_ba, outside=outside)
     carried = backward_warp(labelling_a.confidence[:, None], flow_ba)[:, 0]
     return Labelling(labels=labels, confidence=carried * share)
@@ -104,7 +104,7 @@ def warp_inpaint(labelling_a: Labelling, pair: Pair, *, tau: float) -> Labelling
 
 
 def refine(inpainted: Labelling, pair: Pair, refiner: Refiner) -> Labelling:
-    """Repair the labels of a step with Omega, equation (8) and supplement, equation (A)."""
+    """Correct the labels of a step with Omega, equation (8) and supplement, equation (A)."""
     device = device_of(refiner)
     inputs = refiner_input(inpainted.labels, pair)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):

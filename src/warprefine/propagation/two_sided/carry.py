@@ -36,7 +36,7 @@ class LabelCarrier:
         footage: Frames and flow between neighbours.
         settings: How labels are carried.
         key_labels: Returns the labels of each frame that is used as an origin.
-        motion: The motion estimator of `footage`; it also estimates direct flow where the settings want it.
+        motion: The motion estimator of `footage`; with `long_range` it also estimates direct flow.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LabelCarrier:
     def side(self, frame: int, origins: Sequence[int]) -> Side:
         """Return the labels of key frames on one side, nearest first, carried to a frame.
 
-        Where the nearest is not trusted, the next one counts, and so on.
+        Where the nearest is not trusted, the labels of the next one are used, and so on.
         """
         if not origins:
             return Side.missing(self._footage.frame(frame))
@@ -65,8 +65,8 @@ class LabelCarrier:
     def cycle(self, frame: int, via: int) -> Side:
         """Carry a key frame's labels to `via` and back to the key frame.
 
-        The paper's cycle (equations 9 to 12), along trajectories: errors of the kind to be repaired, on a
-        frame whose labels are known.
+        The paper's cycle (equations 9 to 12), along trajectories: the labels that return have the
+        errors that a refiner has to correct, on a frame whose labels are known.
         """
         out, back = self._trajectory(via, frame), self._trajectory(frame, via)
         soft = self._carry(SoftLabels.of_labels(self._key_labels(frame)), via, frame, out)

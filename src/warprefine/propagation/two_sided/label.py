@@ -25,7 +25,7 @@ from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
 
 @dataclass(frozen=True, kw_only=True)
 class TwoSidedLabeller:
-    """Labels runs of neighbouring frames from the key frames on both sides of each.
+    """Labels consecutive frames, each from the key frames on both sides of it.
 
     Attributes:
         models: The motion that labels are carried with, and the segmenter.
@@ -41,7 +41,7 @@ class TwoSidedLabeller:
     methods: tuple[str, ...] = (PLUS,)
 
     def units(self, video: Video, horizon: int) -> list[Unit]:
-        """Return the runs of neighbouring frames between key frames."""
+        """Return the units: consecutive frames between key frames."""
         return two_sided_units(video, horizon, reach=max(self.recipe.choose.reach, horizon))
 
     def fingerprint(self, video: Video, unit: Unit, method: str) -> str:
@@ -72,7 +72,7 @@ class TwoSidedLabeller:
             yield self._pseudo_label(smoother, unit, frame)
 
     def _sides(self, frame: int, key_frames: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the key frames on either side of a frame, the nearer side first."""
+        """Return the key frames on each side of a frame, the nearer side first."""
         nearer, farther = sides_of(frame, key_frames, reach=self.recipe.choose.reach)
         return nearer, farther if self.recipe.choose.sides == 2 else ()
 

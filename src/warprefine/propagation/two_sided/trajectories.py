@@ -61,8 +61,8 @@ class Trajectory:
 class Trajectories:
     """The trajectories of one video, each composed once from the shorter one before it.
 
-    Values warped along a trajectory are resampled once, whatever its length; the paper warps labels again
-    at every step, which erodes thin structures.
+    Values warped along a trajectory are resampled once, whatever its length; in the paper labels are warped
+    again at every step, which erodes thin structures.
 
     Args:
         footage: Frames and flow between neighbours.
@@ -97,7 +97,7 @@ class Trajectories:
         if before == origin:
             return Trajectory(flow=flow, reverse_flow=reverse_flow, trust=trust)
         rest = self._trajectories[before, origin]
-        # Rounded as flow in the cache is, so that errors do not depend on where a walk began.
+        # Rounded as flow in the cache is, so that errors do not depend on the frame at which composing began.
         whole = rounded_flow(compose(flow, rest.flow))
         trust = trust * backward_warp(rest.trust[:, None], flow)[:, 0] * lands_inside(whole)
         if rest.reverse_flow is not None and reverse_flow is not None:

@@ -28,7 +28,7 @@ def vote(
     semantic_weight: float = SEMANTIC_WEIGHT,
     void_weight: float = VOID_WEIGHT,
 ) -> SoftLabels:
-    """Return the labels that both sides and the segmenter vote for; nothing is learned.
+    """Return the weighted vote of both sides and the segmenter; nothing is learned.
 
     Args:
         inputs: Both sides and the segmenter's output.

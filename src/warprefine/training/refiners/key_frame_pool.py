@@ -33,8 +33,8 @@ _Compute = Callable[[], Side]
 class KeyFramePool:
     """Key frames as targets, with sides from cycles and from other key frames.
 
-    A key frame labelled from another one shows errors of the motion that no cycle does: those of its first
-    half that its second half undoes.
+    Labels carried from another key frame have errors of the motion that those of a cycle lack: errors in
+    the first half of a cycle are undone in its second half.
 
     Args:
         dataset: The videos with key frames.
@@ -66,7 +66,7 @@ class KeyFramePool:
             progress("cycling in both directions", number + 1, len(self), f"{name} {key}")
 
     def draw(self, rng: np.random.Generator) -> TwoSidedSample:
-        """Return a key frame with one or two sides."""
+        """Return a sample: a key frame with one or two sides, and its labels as the target."""
         number = int(rng.integers(len(self)))
         sides = [compute() for compute in self._drawn(*self._places[number], rng)]
         return self._store.target(self._labelled(number)).sample(sides)
@@ -100,7 +100,7 @@ class KeyFramePool:
         return [partial(self._cycle, name, key, r) for r in reaches if 0 <= key + r < len(video)]
 
     def _by_key_frame(self, name: str, key: int, sign: int) -> Sequence[_Compute]:
-        """Return the side from the next key frame after (+1) or before (-1) this one, if it is near."""
+        """Return the side from the next key frame after (+1) or before (-1), if nearer than `FARTHEST`."""
         labels = self._videos[name].labels
         others = (key + sign * distance for distance in range(1, FARTHEST))
         other = next((k for k in others if k in labels), None)

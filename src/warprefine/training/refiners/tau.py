@@ -23,7 +23,7 @@ TRIALS = 16
 def trial_walks(dataset: Dataset, longest_cycle: int) -> list[tuple[Video, Sequence[int]]]:
     """Return the walks on which tau is chosen: from key frame to key frame, else cycles.
 
-    A key frame labelled from its neighbour is compared with its labels by hand. Where no clip has two
+    A key frame labelled from its neighbour is compared with its hand-made labels. Where no clip has two
     key frames close enough, cycles are used; they favour a large tau, because the second half of a cycle
     undoes errors of the motion in its first half.
 

@@ -1,4 +1,4 @@
-"""Train the two-sided refiner, to restore labels by hand from labels carried from both sides."""
+"""Train the two-sided refiner, to restore hand-made labels from labels carried from both sides."""
 
 from __future__ import annotations
 

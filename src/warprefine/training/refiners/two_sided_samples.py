@@ -1,4 +1,4 @@
-"""Training samples of two-sided refiners: inputs and their labels by hand."""
+"""Training samples of two-sided refiners: inputs and their hand-made labels."""
 
 from __future__ import annotations
 
