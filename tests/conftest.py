@@ -19,8 +19,9 @@ from hypothesis import settings
 from warprefine.datasets.street import write_street
 
 ROOT = Path(__file__).parent.parent
-THREADS = int(os.environ.get("WARPREFINE_TEST_THREADS", "1"))
-"""Threads that torch computes with; the suite passes with any number of them."""
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = min(int(os.environ.get("WARPREFINE_TEST_THREADS", "1")), CORES)
+"""Threads that torch computes with; the suite passes with any number of them, up to one per core."""
 
 numba.get_num_threads()  # starts its threads, after which torch computes with all cores again
 torch.set_num_threads(THREADS)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from warprefine.cli.memory import keep_freed_memory
-from warprefine.cli.options import chosen_methods, open_further, use_threads
+from warprefine.cli.options import available_cores, chosen_methods, open_further, use_threads
 from warprefine.core.errors import DatasetError, RecipeError
 from warprefine.propagation.methods import METHODS
 
@@ -30,15 +30,20 @@ def _threads_as_before() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_threads_as_before")
-def test_threads_are_those_that_were_asked_for() -> None:
-    """Every library that computes gets the same number; more than there are is no error."""
+def test_threads_are_those_that_were_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Every library that computes gets the same number; more than there are cores is no error, and noted."""
     use_threads(1)
     assert (torch.get_num_threads(), numba.get_num_threads()) == (1, 1)
+    assert caplog.messages == []
 
-    use_threads(300)
-    assert torch.get_num_threads() == 300
-    assert 1 <= numba.get_num_threads() <= 300
+    use_threads(100_000)
+    cores = available_cores()
+    assert torch.get_num_threads() == cores
+    assert 1 <= numba.get_num_threads() <= cores
     assert cv2.getNumThreads() == 1
+    assert caplog.messages == [
+        f"--threads 100000: this process may use {cores} cores; computing with {cores}"
+    ]
 
 
 FORKED = """
@@ -61,11 +66,12 @@ def test_threads_are_those_that_were_asked_for_in_a_forked_process() -> None:
 @pytest.mark.usefixtures("_threads_as_before")
 def test_no_number_of_threads_leaves_it_to_the_machine() -> None:
     """Zero keeps what torch found."""
-    torch.set_num_threads(2)
+    found = min(2, available_cores())
+    torch.set_num_threads(found)
 
     use_threads(0)
 
-    assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == found
 
 
 def test_all_stands_for_every_method() -> None:

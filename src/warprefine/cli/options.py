@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,7 @@ from warprefine.motion import MOTIONS
 from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.recipe.recipe import Recipe, load_recipe, shipped_recipes
 
+log = logging.getLogger(__name__)
 Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Run folder; give it again to resume.", show_default=False)]
 Reader = Annotated[str, typer.Option(help=f"Layout of the data set: {', '.join(sorted(READERS))}.")]
@@ -64,19 +67,32 @@ Motion = Annotated[
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]
 Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda:1.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 means one per core.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads, at most one per core; 0 means one per core.")]
 
 
 def use_threads(threads: int) -> None:
-    """Set the number of CPU threads of numba, torch and OpenCV, and let freed memory be reused."""
+    """Set the number of CPU threads of numba, torch and OpenCV, and let freed memory be reused.
+
+    There are at most as many as cores: with more, oneDNN's AVX512 kernels write beyond their memory.
+    """
     keep_freed_memory()
-    count = threads or torch.get_num_threads()
+    cores = available_cores()
+    if threads > cores:
+        log.warning("--threads %d: this process may use %d cores; computing with %d", threads, cores, cores)
+    count = min(threads or torch.get_num_threads(), cores)
     # First numba: in a forked process its start resets OpenMP, which torch computes with, to all cores.
     numba.set_num_threads(min(count, _most_numba_threads()))
     torch.set_num_threads(count)
     # DIS cuts the image into one stripe per thread, so its result depends on their number; on one
     # thread a run gives the same labels for any value of --threads.
     cv2.setNumThreads(1)
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @cache
