@@ -16,7 +16,8 @@ from warprefine.core.video import Dataset, Video
 from warprefine.datasets import READERS, open_dataset
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.finished import FinishedRun, FrameLabels
-from warprefine.jobs.library import evaluate, train_student
+from warprefine.jobs.finished import evaluate_run as evaluate
+from warprefine.jobs.student import train_student_on_run as train_student
 from warprefine.motion import MOTIONS
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.methods import METHODS

@@ -170,6 +170,20 @@ def test_a_begun_frame_is_begun_by_its_method_alone(tmp_path: Path) -> None:
     assert run.is_done("other clip", [3], "warp-refine", "abc")
 
 
+def test_frames_that_are_no_longer_labelled_are_forgotten(tmp_path: Path) -> None:
+    """Frames of other methods and videos stay done."""
+    run = RunFolder(tmp_path)
+    mark_done(run, 3, 4, 5)
+    mark_done(run, 3, method="motion-only")
+    mark_done(run, 3, video="other clip")
+
+    run.keep_only("clip", {4, 9}, "warp-refine")
+
+    assert list(run.provenances("clip", "warp-refine")) == [4]
+    assert run.is_done("clip", [3], "motion-only", "abc")
+    assert run.is_done("other clip", [3], "warp-refine", "abc")
+
+
 def test_the_manifest_holds_the_provenance_of_each_frame(tmp_path: Path) -> None:
     """Key frames, in their order, and distance come back by frame, of one video and method alone."""
     stored = {7: provenance(3, 10, 0), 2: provenance(2, 0, 10)}

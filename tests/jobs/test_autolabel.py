@@ -43,6 +43,7 @@ from warprefine.jobs.start import start
 from warprefine.metrics.scores import MethodScores
 from warprefine.motion.loading import load_motion
 from warprefine.propagation.methods import METHODS
+from warprefine.segmentation.compact import CompactSegmenter
 
 STEMS = [f"{number:06d}" for number in range(7)]
 
@@ -507,6 +508,21 @@ def test_a_run_goes_on_with_the_parts_that_it_began_with(
     with pytest.raises(RunFolderError, match=r"parts\.motion = 'still', but this command says None"):
         label(dataset, tmp_path, **options)
     assert runs.times(tmp_path / "labels") == before
+
+
+def test_other_weights_are_another_part(tiny_data: Path, tmp_path: Path, tiny_recipe: Path) -> None:
+    """A network of the same name that was trained further is not taken for the one of the run."""
+    segmenter = CompactSegmenter(CLASSES, widths=(4, 4, 4, 4, 4))
+    dataset = open_dataset(tiny_data)
+    options = {"recipe": load_recipe(str(tiny_recipe)), "methods": ["semantic-only"]}
+    label(dataset, tmp_path, **options, segmenter=segmenter)
+    with torch.no_grad():
+        next(segmenter.parameters()).add_(1.0)
+
+    with pytest.raises(
+        RunFolderError, match=r"parts\.segmenter = 'compact [0-9a-f]{16}', but this command says"
+    ):
+        label(dataset, tmp_path, **options, segmenter=segmenter)
 
 
 def test_names_stand_for_networks_of_the_recipe() -> None:

@@ -200,6 +200,16 @@ def test_a_video_that_there_is_not_has_no_labels(run: Path) -> None:
         list(FinishedRun.open(run).labels("street-002"))
 
 
+def test_a_lost_manifest_is_noticed(tiny_data: Path, tmp_path: Path) -> None:
+    """Labels whose origin is not recorded are not passed over in silence."""
+    finished = autolabel(open_dataset(tiny_data), tmp_path, horizon=1, methods=["motion-only"])
+    (tmp_path / "manifest.sqlite").unlink()
+
+    with pytest.raises(RunFolderError, match="has no record of labels of motion-only for 'street-000'; run"):
+        list(FinishedRun.open(tmp_path).labels("street-000"))
+    assert finished.methods == ("motion-only",)
+
+
 def test_a_method_without_labels_is_named(run: Path) -> None:
     """The message has the nearest name."""
     finished = FinishedRun.open(run)

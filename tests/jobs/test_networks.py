@@ -16,7 +16,6 @@ from warprefine.core.errors import CheckpointError
 from warprefine.core.protocols import module_of
 from warprefine.io.checkpoints import load_weights, read_card, weights_fingerprint
 from warprefine.io.fingerprints import fingerprint_of_file
-from warprefine.jobs import networks as module
 from warprefine.jobs.context import GivenParts
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.start import start
@@ -25,6 +24,7 @@ from warprefine.segmentation.mirrored import Mirrored
 from warprefine.training.data.samples import labelled_frames
 from warprefine.training.refiners.cycles import Cycles
 from warprefine.training.refiners.key_frame_pool import KeyFramePool
+from warprefine.training.refiners.kind import RefinerKind
 from warprefine.training.refiners.refiner import build_refiner
 from warprefine.training.refiners.still_pool import StillPool
 from warprefine.training.segmenter import build_segmenter
@@ -128,7 +128,7 @@ def test_the_two_sided_refiner_is_trained_once(
     """It is the same wherever it is trained, and where its weights lie they are used as they are."""
     anew, found = start_plus("segmenter*"), start_plus("*")
     _, of_anew = anew.refiner("two-sided")
-    monkeypatch.setattr(module, "train_two_sided_refiner", None)
+    monkeypatch.setattr(RefinerKind, "train", None)
 
     _, of_found = found.refiner("two-sided")
 
@@ -256,7 +256,7 @@ def test_samples_are_drawn_as_often_as_the_recipe_wants(
     start_plus: Start, changes: Mapping[str, object], expected: list[tuple[type, float]]
 ) -> None:
     """Key frames beside either kind of segmenter share what single images leave."""
-    pools = start_plus("segmenter*", changes=changes)._two_sided_pools()
+    pools = start_plus("segmenter*", changes=changes)._two_sided_samples()[0]
 
     assert [type(pool) for pool, _ in pools] == [kind for kind, _ in expected]
     assert [share for _, share in pools] == pytest.approx([share for _, share in expected])
@@ -265,7 +265,7 @@ def test_samples_are_drawn_as_often_as_the_recipe_wants(
 def test_without_stills_key_frames_take_their_share(start_plus: Start) -> None:
     """A recipe that allows no single image still draws all its samples."""
     changes = {"refiner.synthetic.stills": 0, "refiner.synthetic.share": 0.3}
-    pools = start_plus("segmenter*", changes=changes)._two_sided_pools()
+    pools = start_plus("segmenter*", changes=changes)._two_sided_samples()[0]
 
     assert [share for _, share in pools] == [0.5, 0.5]
 

@@ -148,6 +148,60 @@ def test_all_former_keys_are_accepted_together(tmp_path: Path) -> None:
     assert recipe == Recipe(plus=expected)
 
 
+@pytest.mark.parametrize(
+    ("below", "above", "expected"),
+    [
+        (
+            '[plus]\nmotion = "dis-fast"',
+            '[plus.carry]\nmotion = "dis-medium"',
+            {"carry.motion": "dis-medium"},
+        ),
+        (
+            '[plus.carry]\nmotion = "dis-fast"',
+            '[plus]\nmotion = "dis-medium"',
+            {"carry.motion": "dis-medium"},
+        ),
+        (
+            '[plus]\ncarry = "steps"',
+            '[plus.carry]\nmotion = "dis-fast"',
+            {"carry.mode": "steps", "carry.motion": "dis-fast"},
+        ),
+        (
+            "[plus.carry]\nslack = 2.0",
+            '[plus]\ncarry = "steps"',
+            {"carry.slack": 2.0, "carry.mode": "steps"},
+        ),
+        (
+            "[plus]\nrounds = 3",
+            "[plus.rounds]\nconfident = 0.8",
+            {"rounds.count": 3, "rounds.confident": 0.8},
+        ),
+        (
+            "[plus.refiner]\nsynthetic_share = 0.3",
+            "[plus.refiner.synthetic]\nshare = 0.1",
+            {"refiner.synthetic.share": 0.1},
+        ),
+    ],
+)
+def test_a_recipe_may_extend_one_with_former_keys(
+    tmp_path: Path, below: str, above: str, expected: dict[str, object]
+) -> None:
+    """The file that extends another overrides it, whichever of them has keys of former versions."""
+    (tmp_path / "below.toml").write_text(below)
+    plus = PlusRecipe()
+    for place, value in expected.items():
+        plus = plus.changed(place.split("."), value)
+
+    assert loaded(tmp_path, f'extends = "below.toml"\n{above}\n') == Recipe(plus=plus)
+
+
+def test_a_present_key_counts_beside_a_former_one(tmp_path: Path) -> None:
+    """A file that has both has been edited where the settings are now."""
+    recipe = loaded(tmp_path, '[plus]\nmotion = "dis-fast"\n[plus.carry]\nmotion = "dis-medium"\n')
+
+    assert recipe.plus.carry.motion == "dis-medium"
+
+
 def test_former_keys_leave_what_is_given_unchanged() -> None:
     """Tables and settings that are given beside a former key keep their values, and stay as they are."""
     given: dict[str, Any] = {"carry": {"slack": 2.5}, "refiner": {"synthetic_share": 0.5}, "tau": 0.5}

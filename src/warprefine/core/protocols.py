@@ -38,6 +38,8 @@ class Segmentation:
 class MotionEstimator(Protocol):
     """A motion estimator (the paper's f_theta): where each pixel of frame b was in frame a.
 
+    Its `name` stands for all that its flow depends on: flow in a cache is found by that name.
+
     Example:
         >>> class Pan:
         ...     name = "pan"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,15 @@ class RunFolder:
                 "DELETE FROM pseudo_label WHERE video = ? AND frame = ? AND method = ?",
                 [(video, frame, method) for frame in frames],
             )
+
+    def keep_only(self, video: str, frames: Collection[int], method: str) -> None:
+        """Record that no other frames of a video than these are finished."""
+        others = [(video, frame, method) for frame in self.provenances(video, method) if frame not in frames]
+        if others:
+            with self._connect() as connection:
+                connection.executemany(
+                    "DELETE FROM pseudo_label WHERE video = ? AND frame = ? AND method = ?", others
+                )
 
     def provenances(self, video: str, method: str) -> dict[int, Provenance]:
         """Return where the labels of each finished frame of a video come from, by frame."""

@@ -31,8 +31,8 @@ from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.report.figures import write_figures
 from warprefine.report.plots import Curve
 from warprefine.report.report import write_report
-from warprefine.training.refiners.refiner import PART as REFINER
-from warprefine.training.refiners.two_sided import PART as TWO_SIDED_REFINER
+from warprefine.training.refiners.refiner import REFINER
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.teachers import BASE, LABELLER
 
 log = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def _facts(networks: Networks, finished: FinishedRun) -> dict[str, str]:
 def _curves(run: RunFolder) -> dict[str, Curve]:
     """Return the training curves that the checkpoints hold."""
     curves: dict[str, Curve] = {}
-    for part in (BASE, LABELLER, REFINER, TWO_SIDED_REFINER):
+    for part in (BASE, LABELLER, REFINER.part, TWO_SIDED_REFINER.part):
         path = run.checkpoint_path(part)
         if path.exists():
             history = read_card(path).facts.get("history", {})  # weights from elsewhere have none

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from torch import nn
 
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.video import Dataset
 from warprefine.io.array_cache import ArrayCache
+from warprefine.io.checkpoints import weights_fingerprint
 from warprefine.io.run import RunFolder
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
@@ -26,9 +29,13 @@ class GivenParts:
     two_sided_refiner: TwoSidedRefiner | None = None
 
     @property
-    def names(self) -> dict[str, str]:
-        """The name of each part that is given."""
-        return {kind: part.name for kind, part in vars(self).items() if part is not None}
+    def identities(self) -> dict[str, str]:
+        """The name of each part that is given, and a fingerprint of its weights if it has any."""
+        return {kind: _identity(part) for kind, part in vars(self).items() if part is not None}
+
+
+def _identity(part: Any) -> str:
+    return f"{part.name} {weights_fingerprint(part)}" if isinstance(part, nn.Module) else str(part.name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,12 +125,18 @@ class FinishedRun:
 
         Raises:
             RecipeError: The run has no video or no method of that name.
+            RunFolderError: The manifest has no labels of this video.
             LabelError: A label map is missing or damaged.
         """
         of_video = look_up({one.name: one for one in self.dataset.videos}, video, what="video")
         method = method or leading(self.methods)
         look_up(dict.fromkeys(self.methods), method, what="method of this run")
         provenances = self.run.provenances(video, method)
+        if not provenances and stepwise_units(of_video, self.horizon):
+            raise RunFolderError(
+                f"{self.run.root} has no record of labels of {method} for {video!r}; run `warprefine "
+                "autolabel` with the same options again, it finishes what is missing"
+            )
         for frame in sorted({*provenances, *of_video.key_frames}):
             stem, provenance = of_video.stems[frame], provenances.get(frame)
             yield FrameLabels(
@@ -213,6 +219,27 @@ class FinishedRun:
                 for frame in unit.frames:
                     if unit.distance(frame) in offsets:
                         yield video, frame
+
+
+def evaluate_run(run: Path | str, *, void_as_class: bool = False) -> dict[str, MethodScores]:
+    """Score the labels of a finished run against the truth, from its files.
+
+    Args:
+        run: The run folder.
+        void_as_class: Score VOID as a class of its own.
+
+    Returns:
+        The scores of each method, in percent.
+
+    Raises:
+        RunFolderError: It is not the folder of a finished run.
+        DatasetError: The data set is no longer where it was, or has no truth.
+
+    Example:
+        >>> from warprefine import evaluate
+        >>> evaluate("RUN")["warp-refine-plus"].miou_by_distance  # doctest: +SKIP
+    """
+    return FinishedRun.open(run).evaluate(void_as_class=void_as_class)
 
 
 def methods_of(root: Path) -> tuple[str, ...]:

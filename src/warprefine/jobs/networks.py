@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar, overload
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import torch
 from torch import nn
@@ -34,18 +34,12 @@ from warprefine.training.motion import PART as MOTION
 from warprefine.training.motion import train_motion
 from warprefine.training.refiners.cycles import Cycles, ModelsOf
 from warprefine.training.refiners.key_frame_pool import KeyFramePool
-from warprefine.training.refiners.refiner import PART as REFINER
-from warprefine.training.refiners.refiner import build_refiner, load_refiner, train_refiner
+from warprefine.training.refiners.kind import PoolsT, RecipeT, RefinerKind, RefinerT
+from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.sample_store import SampleSettings
 from warprefine.training.refiners.still_pool import StillPool
 from warprefine.training.refiners.tau import evaluate_taus
-from warprefine.training.refiners.two_sided import PART as TWO_SIDED_REFINER
-from warprefine.training.refiners.two_sided import (
-    Shares,
-    build_two_sided_refiner,
-    load_two_sided_refiner,
-    train_two_sided_refiner,
-)
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER, Shares
 from warprefine.training.segmenter import hold_out, load_segmenter
 from warprefine.training.teachers import Teachers
 
@@ -122,7 +116,7 @@ class Networks:
         context = self.context
         if context.recipe.propagation.tau is not None:
             return context.recipe.propagation.tau
-        refiner, chosen = context.run.checkpoint_path(REFINER), context.run.tau_path
+        refiner, chosen = context.run.checkpoint_path(REFINER.part), context.run.tau_path
         if refiner.exists():
             return float(read_card(refiner).facts["tau"])
         if not chosen.exists():
@@ -143,7 +137,7 @@ class Networks:
     def tau_is_known(self) -> bool:
         """Whether tau is available without any computation."""
         run = self.context.run
-        places = (run.checkpoint_path(REFINER), run.tau_path)
+        places = (run.checkpoint_path(REFINER.part), run.tau_path)
         return self.context.recipe.propagation.tau is not None or any(path.exists() for path in places)
 
     @overload
@@ -152,7 +146,12 @@ class Networks:
     def refiner(self, kind: Literal["two-sided"]) -> tuple[TwoSidedRefiner, str]: ...
     def refiner(self, kind: Kind) -> tuple[Refiner, str] | tuple[TwoSidedRefiner, str]:
         """Return the paper's refiner or the two-sided one, and a fingerprint of it."""
-        return self._stepwise_refiner() if kind == "stepwise" else self._two_sided_refiner()
+        recipe, parts = self.context.recipe, self.context.parts
+        if kind == "stepwise":
+            return self._refiner(REFINER, parts.refiner, recipe.refiner, self._cycles)
+        return self._refiner(
+            TWO_SIDED_REFINER, parts.two_sided_refiner, recipe.plus.refiner, self._two_sided_samples
+        )
 
     def trained_motion(self) -> Path:
         """Return the checkpoint of motion that was trained on this run's videos."""
@@ -191,65 +190,52 @@ class Networks:
             progress=context.progress,
         )
 
-    def _stepwise_refiner(self) -> tuple[Refiner, str]:
+    def _refiner(
+        self,
+        kind: RefinerKind[RefinerT, PoolsT, RecipeT],
+        given: RefinerT | None,
+        recipe: RecipeT,
+        samples: Callable[[], tuple[PoolsT, dict[str, Any]]],
+    ) -> tuple[RefinerT, str]:
+        """Return a refiner of a kind: the given one, or that of the run, trained on samples if need be.
+
+        Args:
+            samples: Returns what samples are drawn from, and what they were computed with.
+        """
         context = self.context
-        if context.parts.refiner is not None:
-            return _given(context.parts.refiner, context.device)
-        recipe, classes = context.recipe.refiner, context.dataset.classes
-        path = context.run.checkpoint_path(REFINER)
+        if given is not None:
+            return _given(given, context.device)
+        classes, path = context.dataset.classes, context.run.checkpoint_path(kind.part)
         if not path.exists():
-            tau = self.tau()
-            channels = self._feature_channels(wanted=recipe.features)
-            pools = [
-                Cycles(context.dataset, context.cache, longest=recipe.longest_cycle, models_of=models_of)
-                for models_of in self._segmenters_of_samples(recipe.segmenters)
-            ]
-            for cycles in pools:
-                cycles.prepare(tau, progress=context.progress)
-            refiner = build_refiner(
+            channels = self.segmenter()[0].feature_channels if recipe.features else 0
+            pools, facts = samples()
+            refiner = kind.build(
                 recipe, class_count=len(classes), feature_channels=channels, seed=context.seed
             )
             module_of(refiner).to(context.device)
-            train_refiner(
+            kind.train(
                 path,
                 refiner=refiner,
                 pools=pools,
                 recipe=recipe,
                 class_names=classes.names,
                 feature_channels=channels,
-                facts={"tau": tau},
+                facts=facts,
                 seed=context.seed,
                 progress=context.progress,
             )
-        return load_refiner(path, classes, context.device, mirrored=recipe.mirrored)
+        return kind.load(path, classes, context.device, mirrored=recipe.mirrored)
 
-    def _two_sided_refiner(self) -> tuple[TwoSidedRefiner, str]:
-        context = self.context
-        if context.parts.two_sided_refiner is not None:
-            return _given(context.parts.two_sided_refiner, context.device)
-        plus, classes = context.recipe.plus, context.dataset.classes
-        path = context.run.checkpoint_path(TWO_SIDED_REFINER)
-        if not path.exists():
-            channels = self._feature_channels(wanted=plus.refiner.features)
-            refiner = build_two_sided_refiner(
-                plus.refiner, class_count=len(classes), feature_channels=channels, seed=context.seed
-            )
-            module_of(refiner).to(context.device)
-            train_two_sided_refiner(
-                path,
-                refiner=refiner,
-                pools=self._two_sided_pools(),
-                recipe=plus.refiner,
-                class_names=classes.names,
-                feature_channels=channels,
-                facts={"carry": plus.carry.to_dict()},
-                seed=context.seed,
-                progress=context.progress,
-            )
-        return load_two_sided_refiner(path, classes, context.device, mirrored=plus.refiner.mirrored)
-
-    def _feature_channels(self, *, wanted: bool) -> int:
-        return self.segmenter()[0].feature_channels if wanted else 0
+    def _cycles(self) -> tuple[Sequence[Cycles], dict[str, Any]]:
+        """Return the cycles that the paper's refiner is trained on, all run, and their tau."""
+        context, recipe, tau = self.context, self.context.recipe.refiner, self.tau()
+        pools = [
+            Cycles(context.dataset, context.cache, longest=recipe.longest_cycle, models_of=models_of)
+            for models_of in self._segmenters_of_samples(recipe.segmenters)
+        ]
+        for cycles in pools:
+            cycles.prepare(tau, progress=context.progress)
+        return pools, {"tau": tau}
 
     def _segmenters_of_samples(self, which: Literal["unseen", "seen", "both"]) -> list[ModelsOf]:
         """Return functions that select the segmenter of a key frame's samples, one per kind in `which`."""
@@ -260,8 +246,8 @@ class Networks:
         }
         return kinds[which]
 
-    def _two_sided_pools(self) -> Shares:
-        """Return the training samples of the two-sided refiner, all computed before training."""
+    def _two_sided_samples(self) -> tuple[Shares, dict[str, Any]]:
+        """Return what the two-sided refiner is trained on, all computed, and how labels were carried."""
         context, plus = self.context, self.context.recipe.plus
         settings = SampleSettings(
             cache=context.cache, models=self.models("two-sided"), carry=plus.carry, training=plus.refiner
@@ -281,7 +267,8 @@ class Networks:
             still_pool = StillPool(stills, settings, self._models_of_still)
             still_pool.prepare(progress=context.progress)
             shares.append((still_pool, share))
-        return [(pool, of_pool) for pool, of_pool in shares if of_pool > 0]
+        drawn = [(pool, of_pool) for pool, of_pool in shares if of_pool > 0]
+        return drawn, {"carry": plus.carry.to_dict()}
 
     def _stills(self) -> Sequence[LabelledFrame]:
         """Return single images that some segmenter was not trained on: key frames, held-out further data."""

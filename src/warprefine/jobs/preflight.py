@@ -49,7 +49,7 @@ def describe_job(
         "also_train": [_origin(further) for further in also_train],
         "seed": seed,
         "recipe": recipe.to_dict(),
-        **({"parts": parts.names} if parts.names else {}),
+        **({"parts": parts.identities} if parts.identities else {}),
     }
 
 

@@ -41,8 +41,8 @@ def start(
 ) -> RunContext:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
 
-    Quick checks come first, long ones next. Nothing is written before them, so that a mistake can be mended
-    and the same folder used.
+    Quick checks come first, long ones next. Nothing of this job is written before them, so that a mistake can
+    be mended and the same folder used.
 
     Args:
         dataset: The videos.

@@ -16,6 +16,7 @@ from warprefine.io.atomic import write_text
 from warprefine.io.claims import claim
 from warprefine.io.curves import Curves
 from warprefine.jobs.finished import JOINT_METHOD, FinishedRun, methods_of
+from warprefine.jobs.preflight import check_device
 from warprefine.metrics.network_scores import NetworkScores
 from warprefine.metrics.scores import leading
 from warprefine.recipe.settings_file import settings_to_toml
@@ -67,6 +68,58 @@ class StudentJob:
         }
         claim(self.out / "student.json", content, what="student")
         write_text(self.out / "recipe.toml", settings_to_toml(self.recipe))
+
+
+def train_student_on_run(
+    run: Path | str,
+    out: Path | str,
+    *,
+    method: str | None = None,
+    pseudo_labels: bool = True,
+    recipe: StudentRecipe | None = None,
+    test: Dataset | None = None,
+    coarse: Dataset | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> NetworkScores | None:
+    """Train a single-frame segmentation network on the labels of a finished run, and test it.
+
+    Args:
+        run: The run folder.
+        out: Weights, scores and curves are written here; an unfinished training in it is continued.
+        method: The method whose pseudo-labels are used; by default the last of `METHODS` but the oracle.
+        pseudo_labels: Train on pseudo-labels too; otherwise on hand-made labels alone.
+        recipe: How the student is built and trained; None means the defaults.
+        test: Data to test on; None tests nothing.
+        coarse: Data with coarse labels, if there are such.
+        device: Where the network runs.
+        seed: Seed of all random numbers.
+        progress: Called after every step.
+
+    Returns:
+        The scores on the test data, in percent; None without such.
+
+    Raises:
+        RunFolderError: The folder is no run, or lacks labels that the recipe needs.
+        LabelError: Test or coarse data have other classes than the run.
+
+    Example:
+        >>> from warprefine import open_dataset, train_student
+        >>> scores = train_student("RUN", "STUDENT", test=open_dataset("TEST"))  # doctest: +SKIP
+        >>> scores.miou  # doctest: +SKIP
+    """
+    job = StudentJob(
+        run=Path(run),
+        out=Path(out),
+        method=(method or usual_method(Path(run))) if pseudo_labels else None,
+        recipe=recipe or StudentRecipe(),
+        test=test,
+        coarse=coarse,
+        device=check_device(device),
+        seed=seed,
+    )
+    return train_on_run(job, progress=progress)
 
 
 def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScores | None:

@@ -53,6 +53,8 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
                 _label_unit(job, run, labeller, video, unit)
                 done += len(unit.frames)
                 progress("propagating", done, total, video.name)
+            for labeller in job.labellers:
+                _forget_others(run, video, labeller, job.horizon)
             _copy_key_frames(job, run, video)
         except (FrameError, LabelError) as error:  # a full disk is not the video's fault
             log.error("%s", error)
@@ -90,6 +92,13 @@ def _label_unit(job: Job, run: RunFolder, labeller: Labeller, video: Video, unit
         run.mark_done(video.name, of_frames, method, fingerprints[method])
 
 
+def _forget_others(run: RunFolder, video: Video, labeller: Labeller, horizon: int) -> None:
+    """Drop the records of frames that are in no unit any more, such as those that became key frames."""
+    frames = {frame for unit in labeller.units(video, horizon) for frame in unit.frames}
+    for method in labeller.methods:
+        run.keep_only(video.name, frames, method)
+
+
 def _files_exist(run: RunFolder, video: Video, frames: Sequence[int], method: str) -> bool:
     """Return whether every file of frames that were finished once is still there."""
     return all(
@@ -102,7 +111,6 @@ def _files_exist(run: RunFolder, video: Video, frames: Sequence[int], method: st
 def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     """Copy the labels of key frames beside the pseudo-labels, byte for byte, with confidence 1."""
     for method in job.methods:
-        run.mark_begun(video.name, video.key_frames, method)  # those that were not key frames before
         for frame, source in video.labels.items():
             target = run.labels_path(method, video.name, video.stems[frame])
             if not target.exists() or target.read_bytes() != source.read_bytes():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,17 @@ class Settings(BaseModel):
     """A table of a recipe: immutable, and without any fields but the declared ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @classmethod
+    def with_present_keys(cls, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a table of a file with keys of former versions at their present places, at any depth."""
+        fields = {name: field.default for name, field in cls.model_fields.items()}
+        return {
+            key: type(fields[key]).with_present_keys(value)
+            if isinstance(value, Mapping) and isinstance(fields.get(key), Settings)
+            else value
+            for key, value in table.items()
+        }
 
     def part(self, declared_by: type[Settings]) -> dict[str, Any]:
         """Return the values of those fields that a base class declares, as JSON can hold them."""

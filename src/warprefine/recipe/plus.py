@@ -6,6 +6,7 @@ The weights of the two-sided refiner depend on `carry` and on `refiner`; the lab
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -99,10 +100,16 @@ class PlusRecipe(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _accept_former_places(cls, values: Any) -> Any:
-        """Move settings of recipes from before version 0.1.0 to where they are now."""
-        if not isinstance(values, dict):
-            return values
+    def _accept_former_keys(cls, values: Any) -> Any:
+        return cls.with_present_keys(values) if isinstance(values, dict) else values
+
+    @classmethod
+    def with_present_keys(cls, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a table with the keys of recipes from before version 0.1.0 at their present places.
+
+        Where a table has both, the present key counts.
+        """
+        values = super().with_present_keys(table)
         moved = {key: value for key, value in values.items() if key not in _FORMER}
         if isinstance(moved.get("carry"), str):
             _place(moved, ("carry", "mode"), moved.pop("carry"))
@@ -139,9 +146,14 @@ class PlusRecipe(Settings):
 
 
 def _place(table: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Set a value in nested tables, without changing the tables that were given."""
-    for name in path[:-1]:
-        below = table.get(name)
-        table[name] = dict(below) if isinstance(below, dict | Settings) else {}
+    """Set a value in nested tables where there is none, without changing the tables that were given."""
+    *above, last = path
+    for name in above:
+        below = table.get(name, {})
+        table[name] = below.model_dump(exclude_unset=True) if isinstance(below, Settings) else dict(below)
         table = table[name]
-    table[path[-1]] = value
+    there = table.get(last)
+    if isinstance(value, dict) and isinstance(there, dict):
+        table[last] = {**value, **there}
+    else:
+        table.setdefault(last, value)

@@ -109,7 +109,7 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted((Path(__file__).parent / "shipped").glob("*.toml"))}
 
 
-def load_recipe(path: Path) -> Recipe:
+def load_recipe(path: Path | str) -> Recipe:
     """Read a recipe from a TOML file, or take a shipped one by its name.
 
     Keys that the file leaves out have their defaults. A file takes precedence over a shipped recipe.

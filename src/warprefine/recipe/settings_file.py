@@ -17,7 +17,7 @@ from warprefine.recipe.optimisation import Settings
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-def read_settings(path: Path, defaults: SettingsT, *, shipped: Mapping[str, Path]) -> SettingsT:
+def read_settings(path: Path | str, defaults: SettingsT, *, shipped: Mapping[str, Path]) -> SettingsT:
     """Read settings from a TOML file, or from a shipped one by its name.
 
     A file with `extends = "OTHER.toml"` overrides values of that file, which lies in the same folder.
@@ -30,9 +30,10 @@ def read_settings(path: Path, defaults: SettingsT, *, shipped: Mapping[str, Path
     Raises:
         RecipeError: The file is missing, is not TOML, has an unknown key or a value out of range.
     """
+    path = Path(path)
     if not path.is_file():
         path = shipped.get(str(path), path)
-    content = _content(path, f"a recipe in TOML, or a shipped one: {', '.join(shipped)}")
+    content = _content(path, type(defaults), f"a recipe in TOML, or a shipped one: {', '.join(shipped)}")
     try:
         return type(defaults).model_validate(_merged(defaults.model_dump(), content))
     except ValidationError as error:
@@ -40,8 +41,8 @@ def read_settings(path: Path, defaults: SettingsT, *, shipped: Mapping[str, Path
         raise RecipeError(f"{path}: {problems}") from error
 
 
-def _content(path: Path, expected: str) -> dict[str, Any]:
-    """Read a file, merged over the file in its folder that it extends, if any."""
+def _content(path: Path, model: type[Settings], expected: str) -> dict[str, Any]:
+    """Read a file, with keys of former versions moved, merged over the file that it extends, if any."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -51,11 +52,12 @@ def _content(path: Path, expected: str) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}; mend that line") from error
     below = content.pop("extends", None)
+    content = model.with_present_keys(content)
     if below is None:
         return content
     if not isinstance(below, str) or path.parent / below == path:
         raise RecipeError(f"{path} extends {below!r}; expected the name of another recipe in its folder")
-    return _merged(_content(path.parent / below, f"the recipe that {path} extends"), content)
+    return _merged(_content(path.parent / below, model, f"the recipe that {path} extends"), content)
 
 
 def settings_to_toml(settings: BaseModel, prefix: str = "") -> str:

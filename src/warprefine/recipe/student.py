@@ -78,7 +78,7 @@ def shipped_student_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def load_student_recipe(path: Path) -> StudentRecipe:
+def load_student_recipe(path: Path | str) -> StudentRecipe:
     """Read a student's recipe from a TOML file, or take a shipped one by its name.
 
     Raises:

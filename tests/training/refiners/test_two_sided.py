@@ -214,10 +214,13 @@ def test_classes_weigh_by_how_often_they_are_drawn() -> None:
 
     one, other = Counted(60, 20, 10, 10), Counted(0, 500, 0, 500)
 
-    torch.testing.assert_close(_class_weights([(one, 2.0)], 3, 0.5), balanced_weights([60, 20, 10, 10], 0.5))
-    torch.testing.assert_close(
-        _class_weights([(one, 1.0), (other, 1.0)], 3, 0.5), balanced_weights([60, 70, 10, 60], 0.5)
-    )
+    recipe = RECIPE.changed(("optimisation", "class_balance"), 0.5).changed(("void_weight",), 1.0)
+    alone, both = balanced_weights([60, 20, 10, 10], 0.5), balanced_weights([60, 70, 10, 60], 0.5)
+
+    torch.testing.assert_close(_class_weights([(one, 2.0)], recipe, 3), alone)
+    torch.testing.assert_close(_class_weights([(one, 1.0), (other, 1.0)], recipe, 3), both)
+    less_void = _class_weights([(one, 2.0)], recipe.changed(("void_weight",), 0.2), 3)
+    torch.testing.assert_close(less_void, alone * torch.tensor([1.0, 1.0, 1.0, 0.2]))
 
 
 def test_a_refiner_is_kept_with_its_card(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ _MOST_VIDEOS = 1000
 
 
 def write_street(
-    root: Path,
+    root: Path | str,
     *,
     videos: int = 2,
     length: int = 21,
@@ -40,6 +40,7 @@ def write_street(
         KeyFrameError: The first key frame is not in the video.
         FrameError: The size, length or seed is invalid for a `StreetScene`.
     """
+    root = Path(root)
     if not 1 <= videos <= _MOST_VIDEOS:
         raise DatasetError(f"{videos} street videos requested in {root}; expected 1 to {_MOST_VIDEOS}")
     if not 0 <= start < length or step < 1:

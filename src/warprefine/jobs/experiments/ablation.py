@@ -29,7 +29,7 @@ from warprefine.propagation.methods import PAPER_METHODS, PLUS
 from warprefine.propagation.run import propagate
 from warprefine.report.plots import plot_horizon
 from warprefine.report.result_table import Cell, ResultTable, Spread
-from warprefine.training.refiners.two_sided import PART as TWO_SIDED_REFINER
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ class _Bench:
     def _refiner_of(self, variant: Variant, seed: int) -> Path:
         """Return the path of a variant's refiner, that of the first round."""
         run = first_round(self.context.out / _folder(variant, seed), variant.plus.rounds.count)
-        return run / "checkpoints" / f"{TWO_SIDED_REFINER}.safetensors"
+        return run / "checkpoints" / f"{TWO_SIDED_REFINER.part}.safetensors"
 
     def _cost(self, name: str, networks: Networks, method: str) -> Cost:
         """Return a cost, read from its file or measured."""

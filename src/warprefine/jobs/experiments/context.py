@@ -29,14 +29,14 @@ from warprefine.jobs.start import start
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.training.motion import PART as MOTION
-from warprefine.training.refiners.refiner import PART as REFINER
-from warprefine.training.refiners.two_sided import PART as TWO_SIDED_REFINER
+from warprefine.training.refiners.refiner import REFINER
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 
 STREET = "street"
 STREET_SPLITS = ("train", "test", "coarse")
 _GROWS = {"seeds", "variants", "key_frame_sets"}
 """Settings that may grow in a later call; they do not identify an experiment's folder."""
-_REFINERS = (REFINER, TWO_SIDED_REFINER)
+_REFINERS = (REFINER.part, TWO_SIDED_REFINER.part)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Tests of jobs/library.py: what the commands `evaluate` and `student` do, in one call from Python."""
+"""Tests of `evaluate` and `train_student`: what the commands do, in one call from Python."""
 
 from __future__ import annotations
 

@@ -1,0 +1,154 @@
+"""Build, train and load refiners; the paper's and the two-sided one differ in their samples alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from warprefine.core.classes import ClassSet
+from warprefine.core.names import look_up
+from warprefine.core.network_spec import NetworkSpec
+from warprefine.core.progress import Progress, silent
+from warprefine.core.protocols import Refiner, channels_last, device_of, module_of
+from warprefine.core.tensors import VOID, LabelMaps
+from warprefine.io.checkpoints import Card, load_network
+from warprefine.io.fingerprints import fingerprint_of_file
+from warprefine.recipe.recipe import RefinerRecipe
+from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
+from warprefine.refinement.interface import TwoSidedRefiner
+from warprefine.training.engine.checkpoint import train_to_checkpoint
+from warprefine.training.losses import LOSSES
+
+RefinerT = TypeVar("RefinerT", Refiner, TwoSidedRefiner)
+PoolsT = TypeVar("PoolsT")
+RecipeT = TypeVar("RecipeT", RefinerRecipe, TwoSidedRefinerRecipe)
+
+
+@runtime_checkable
+class LabelledBatch(Protocol):
+    """The input of a refiner for frames b, and their labels."""
+
+    @property
+    def inputs(self) -> Any:
+        """The input, which can be moved to a device."""
+        ...
+
+    @property
+    def target(self) -> LabelMaps:
+        """The labels to learn."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinerKind(Generic[RefinerT, PoolsT, RecipeT]):
+    """A kind of refiner: the paper's, or the two-sided one.
+
+    Attributes:
+        part: The part that its checkpoints' cards name.
+        specs: Its networks, by name.
+        batches: Returns, for pools of samples, a recipe and a seed, the function that returns the batch of a
+            step.
+        class_weights: Returns, for pools, a recipe and the number of classes C, the loss weights of the C + 1
+            channels, VOID last.
+        mirrored: Averages a refiner's output over an input and its mirror image.
+    """
+
+    part: str
+    specs: Mapping[str, NetworkSpec[RefinerT]]
+    batches: Callable[[PoolsT, RecipeT, int], Callable[[int], LabelledBatch]]
+    class_weights: Callable[[PoolsT, RecipeT, int], Tensor]
+    mirrored: Callable[[RefinerT], RefinerT]
+
+    def build(self, recipe: RecipeT, *, class_count: int, feature_channels: int, seed: int) -> RefinerT:
+        """Build an untrained network of the recipe.
+
+        Raises:
+            RecipeError: No network has the recipe's name.
+        """
+        torch.manual_seed(seed)
+        spec = look_up(self.specs, recipe.network, what=self.part.replace("-refiner", " refiner"))
+        return channels_last(spec.from_recipe(recipe, class_count, feature_channels))
+
+    def train(
+        self,
+        path: Path,
+        *,
+        refiner: RefinerT,
+        pools: PoolsT,
+        recipe: RecipeT,
+        class_names: tuple[str, ...],
+        feature_channels: int,
+        facts: dict[str, Any],
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> None:
+        """Train `refiner` in place and write it to `path`; a killed training continues.
+
+        Args:
+            path: The checkpoint.
+            refiner: A network, as `build` returns it, on its device.
+            pools: What samples are drawn from.
+            recipe: The loss and the training.
+            class_names: The classes that it scores, without VOID.
+            feature_channels: Channels of the segmenter's features that it was built for.
+            facts: Recorded in the card besides the recipe: what the samples were computed with.
+            seed: Seed of the batches.
+            progress: Called after every step.
+
+        Raises:
+            RecipeError: No loss has the recipe's name.
+        """
+        device, loss = device_of(refiner), look_up(LOSSES, recipe.loss, what="loss")
+        weights = self.class_weights(pools, recipe, len(class_names)).to(device)
+
+        def loss_of(batch: LabelledBatch) -> Tensor:
+            target = batch.target.to(device)
+            # VOID is the last class: it is learned like any other.
+            target = target.masked_fill(target == VOID, len(class_names))
+            return loss(refiner(batch.inputs.to(device)), target, weights)
+
+        def card(history: dict[str, Any]) -> Card:
+            settings = self.specs[recipe.network].describe(refiner, recipe)
+            return Card(
+                part=self.part,
+                network=recipe.network,
+                class_names=class_names,
+                settings={**settings, "feature_channels": feature_channels},
+                recipe=recipe.to_dict(),
+                facts={**facts, "seed": seed, "history": history},
+            )
+
+        train_to_checkpoint(
+            path,
+            module_of(refiner),
+            recipe.optimisation,
+            batch_at=self.batches(pools, recipe, seed),
+            loss_of=loss_of,
+            card=card,
+            seed=seed,
+            progress=progress,
+            task=f"training the {self.part}",
+        )
+
+    def load(
+        self, path: Path, classes: ClassSet, device: torch.device, *, mirrored: bool
+    ) -> tuple[RefinerT, str]:
+        """Load a checkpoint; return the refiner with a fingerprint of what it computes.
+
+        Args:
+            path: The checkpoint.
+            classes: The classes that it has to score.
+            device: Where it runs.
+            mirrored: Average the output over a frame and its mirror image.
+
+        Raises:
+            CheckpointError: The file is missing, damaged, of another class set or of another part.
+        """
+        refiner = load_network(path, self.specs, part=self.part, classes=classes, device=device)
+        fingerprint = fingerprint_of_file(path)
+        return (self.mirrored(refiner), f"{fingerprint}-mirrored") if mirrored else (refiner, fingerprint)
