@@ -23,7 +23,7 @@ from warprefine.datasets.class_file import write_classes
 from warprefine.io.checkpoints import Card, save_checkpoint
 from warprefine.io.images import write_frame, write_labels
 from warprefine.recipe.recipe import RefinerRecipe, SegmenterRecipe
-from warprefine.training.refiners.refiner import build_refiner
+from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.segmenter import build_segmenter
 
 CLASSES = ClassSet(names=("left", "right"), colors=((200, 80, 60), (60, 120, 200)))
@@ -53,7 +53,7 @@ def make_weights(folder: Path) -> dict[str, Path]:
     networks = {
         "segmenter": (build_segmenter(teacher, len(CLASSES), seed=0), {"widths": teacher.widths}),
         "refiner": (
-            build_refiner(repairer, class_count=len(CLASSES), feature_channels=8, seed=0),
+            REFINER.build(repairer, class_count=len(CLASSES), feature_channels=8, seed=0),
             {"widths": repairer.widths, "feature_channels": 8},
         ),
     }

@@ -18,12 +18,7 @@ from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.protocols import Segmenter
 from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.segmentation.hrnet import HRNETS, HRNet, HRNetSize
-from warprefine.segmentation.multiscale import (
-    MultiScaleOCR,
-    MultiScaleSegmenter,
-    blend,
-    published_name,
-)
+from warprefine.segmentation.multiscale import MultiScaleOCR, MultiScaleSegmenter, blend, published_name
 from warprefine.segmentation.ocr import gather_regions
 from warprefine.training.segmenter import segmentation_loss
 

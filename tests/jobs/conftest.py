@@ -20,8 +20,8 @@ from warprefine.io.checkpoints import Card, save_checkpoint
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.start import start
 from warprefine.report import figures, sections
-from warprefine.training.refiners.refiner import build_refiner
-from warprefine.training.refiners.two_sided import build_two_sided_refiner
+from warprefine.training.refiners.refiner import REFINER
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.segmenter import build_segmenter
 
 MOMENTS = (
@@ -138,7 +138,7 @@ class Workshop:
         """Write a refiner that was trained with `tau` on a segmenter with so many feature channels."""
         names = names or self.dataset.classes.names
         settings = self.recipe.refiner
-        network = build_refiner(settings, class_count=len(names), feature_channels=features, seed=7)
+        network = REFINER.build(settings, class_count=len(names), feature_channels=features, seed=7)
         shape = {"widths": list(settings.widths), "feature_channels": features}
         return self._save("refiner", network, names, shape, {"tau": self.tau})
 
@@ -146,7 +146,7 @@ class Workshop:
         """Write a two-sided refiner that was trained beside a segmenter with so many feature channels."""
         names = names or self.dataset.classes.names
         settings = self.recipe.plus.refiner
-        network = build_two_sided_refiner(settings, class_count=len(names), feature_channels=features, seed=7)
+        network = TWO_SIDED_REFINER.build(settings, class_count=len(names), feature_channels=features, seed=7)
         shape = {"widths": list(settings.widths), "feature_channels": features}
         facts = {"carry": self.recipe.plus.carry.to_dict() | carry}
         return self._save("two-sided-refiner", network, names, shape, facts, network_name="two-sided")

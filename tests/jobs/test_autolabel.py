@@ -25,13 +25,7 @@ from warprefine import (
     load_recipe,
     open_dataset,
 )
-from warprefine.core.errors import (
-    DeviceError,
-    KeyFrameError,
-    LabelError,
-    RecipeError,
-    RunFolderError,
-)
+from warprefine.core.errors import DeviceError, KeyFrameError, LabelError, RecipeError, RunFolderError
 from warprefine.core.tensors import VOID, Flow, Frames, Logits
 from warprefine.datasets.class_file import write_classes
 from warprefine.io.frames import open_frames
@@ -526,15 +520,14 @@ def test_other_weights_are_another_part(tiny_data: Path, tmp_path: Path, tiny_re
 
 
 def test_names_stand_for_networks_of_the_recipe() -> None:
-    """Each name has its place, motion has two; an object leaves the recipe as it is."""
-    recipe = with_networks(
-        Recipe(), motion="dis-ultrafast", segmenter="lite0", refiner="pix2pix", two_sided_refiner="two-sided"
-    )
+    """Each name has its place, motion has two; what is not named stays as it is."""
+    names = {"motion": "dis-ultrafast", "segmenter": "lite0", "refiner": "pix2pix"}
+    recipe = with_networks(Recipe(), names | {"two_sided_refiner": "two-sided"})
 
     assert recipe.propagation.motion == recipe.plus.carry.motion == "dis-ultrafast"
     assert (recipe.segmenter.network, recipe.refiner.network) == ("lite0", "pix2pix")
     assert recipe.plus.refiner.network == "two-sided"
-    assert with_networks(Recipe(), motion=Still(), segmenter=Sure(), refiner=None) == Recipe()
+    assert with_networks(Recipe(), {}) == Recipe()
 
 
 def test_a_name_is_trained_like_one_of_the_recipe(tiny_data: Path, tmp_path: Path, tiny_recipe: Path) -> None:

@@ -16,7 +16,7 @@ from warprefine.jobs.networks import Networks
 from warprefine.jobs.reuse import use_checkpoints
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.methods import METHODS, PLUS
-from warprefine.training.refiners.two_sided import build_two_sided_refiner
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 
 Start = Callable[..., Networks]
 
@@ -138,7 +138,7 @@ def test_frames_are_labelled_again_when_the_weights_change(start_plus: Start) ->
     path = other.context.run.checkpoint_path("two-sided-refiner")
     card = read_card(path)
     refiner = module_of(
-        build_two_sided_refiner(
+        TWO_SIDED_REFINER.build(
             other.context.recipe.plus.refiner,
             class_count=len(card.class_names),
             feature_channels=card.settings["feature_channels"],

@@ -25,7 +25,7 @@ from warprefine.training.data.samples import labelled_frames
 from warprefine.training.refiners.cycles import Cycles
 from warprefine.training.refiners.key_frame_pool import KeyFramePool
 from warprefine.training.refiners.kind import RefinerKind
-from warprefine.training.refiners.refiner import build_refiner
+from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.still_pool import StillPool
 from warprefine.training.segmenter import build_segmenter
 
@@ -170,7 +170,7 @@ def test_a_network_computes_with_its_mirror_image_where_the_recipe_wants_it(
 def test_supplied_networks_are_known_by_their_weights(workshop: Any, checkpoints: Any) -> None:
     """They take the place of trained ones, of every fold too; other weights give another fingerprint."""
     segmenter = build_segmenter(workshop.recipe.segmenter, len(workshop.dataset.classes), seed=1)
-    refiner = build_refiner(workshop.recipe.refiner, class_count=11, feature_channels=8, seed=1)
+    refiner = REFINER.build(workshop.recipe.refiner, class_count=11, feature_channels=8, seed=1)
     parts = GivenParts(segmenter=segmenter, refiner=refiner)
     networks = Networks(replace(workshop.networks().context, parts=parts))
 

@@ -8,11 +8,7 @@ import pytest
 
 from warprefine.core.errors import RecipeError
 from warprefine.recipe.optimisation import Optimisation
-from warprefine.recipe.student import (
-    StudentRecipe,
-    load_student_recipe,
-    shipped_student_recipes,
-)
+from warprefine.recipe.student import StudentRecipe, load_student_recipe, shipped_student_recipes
 
 
 def test_the_paper_on_cityscapes() -> None:

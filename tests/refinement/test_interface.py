@@ -11,7 +11,7 @@ import torch
 from tests.refinement.inputs import CLASSES, inputs_at, random_side, tensors_of
 from warprefine.core.tensors import VOID
 from warprefine.recipe.plus import FARTHEST
-from warprefine.refinement.interface import Side, TwoSidedInput, stack, weigh_sides
+from warprefine.refinement.interface import Side, TwoSidedInput, weigh_sides
 
 
 def soft_input(h: int, w: int, *, slots: tuple[int, int] = (2, 3)) -> TwoSidedInput:
@@ -67,7 +67,7 @@ def test_frames_are_stacked_side_by_side() -> None:
         segmentation=singles[1].segmentation,
     )
 
-    batch = stack(singles)
+    batch = TwoSidedInput.stacked(singles)
 
     assert [one.soft.labels.shape[1] for one in batch.sides] == [3, 4]
     assert batch.sides[1].is_missing.tolist() == [False, True, False]

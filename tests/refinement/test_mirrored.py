@@ -10,22 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.refinement.inputs import (
-    CLASSES,
-    FEATURES,
-    blocks,
-    inputs_at,
-    random_side,
-    side_of,
-    tensors_of,
-)
+from tests.refinement.inputs import CLASSES, FEATURES, blocks, inputs_at, random_side, side_of, tensors_of
 from warprefine.core.protocols import Refiner, RefinerInput, Segmentation
 from warprefine.core.tensors import VOID, Logits
 from warprefine.ops.resize import to_size
 from warprefine.ops.soft_labels import SoftLabels
 from warprefine.refinement.compact import CompactRefiner
 from warprefine.refinement.interface import Side, TwoSidedInput, TwoSidedRefiner
-from warprefine.refinement.mirrored import mirror, mirror_sides, mirrored_refiner, mirrored_two_sided
+from warprefine.refinement.mirrored import mirror, mirrored_refiner, mirrored_two_sided
 from warprefine.refinement.two_sided import TwoSidedUNet
 
 
@@ -153,7 +145,7 @@ def test_two_sided_probabilities_are_the_mean_of_both() -> None:
 
     assert isinstance(mirrored, TwoSidedRefiner)
     assert (mirrored.name, mirrored.class_count) == ("two-sided-mirrored", CLASSES)
-    of_mirror = output_of(refiner, mirror_sides(inputs)).softmax(dim=1).flip(-1)
+    of_mirror = output_of(refiner, mirror(inputs)).softmax(dim=1).flip(-1)
     expected = (output_of(refiner, inputs).softmax(dim=1) + of_mirror) / 2
     torch.testing.assert_close(output_of(mirrored, inputs).softmax(dim=1), expected)
 
@@ -185,7 +177,7 @@ def test_the_mirror_of_the_mirror_image_is_the_picture(h: int, w: int) -> None:
     """Flipped twice, all is as it was, whatever the size; only columns beyond the frame are new."""
     inputs = inputs_at(h, w, random_side(h, w, slots=2), random_side(h, w, slots=3, distance=5.0))
 
-    twice = mirror_sides(mirror_sides(inputs))
+    twice = mirror(mirror(inputs))
 
     after = tensors_of(twice)
     for name, value in tensors_of(inputs).items():
@@ -210,7 +202,7 @@ def test_both_sides_are_flipped_about_the_same_line_as_the_frame(width: int) -> 
         segmentation=Segmentation(logits=x.float(), features=cells),
     )
 
-    flipped = mirror_sides(inputs)
+    flipped = mirror(inputs)
 
     expected = torch.arange(15, -1, -1).clamp(max=width - 1)
     for one in flipped.sides:

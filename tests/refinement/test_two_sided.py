@@ -15,7 +15,7 @@ from warprefine.core.tensors import VOID
 from warprefine.ops.soft_labels import SoftLabels
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement import TWO_SIDED_REFINERS
-from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner, stack
+from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
 from warprefine.refinement.two_sided import TwoSidedUNet
 
 
@@ -218,6 +218,6 @@ def test_a_batch_is_refined_as_its_frames_are() -> None:
     singles = [inputs_at(24, 32, side_of(blocks(24, 32))), inputs_at(24, 32, *both)]
     refiner = network()
 
-    together = outputs(refiner, stack(singles))
+    together = outputs(refiner, TwoSidedInput.stacked(singles))
 
     torch.testing.assert_close(together, torch.cat([outputs(refiner, one) for one in singles]))

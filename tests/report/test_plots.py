@@ -10,12 +10,7 @@ from PIL import Image
 
 from warprefine.metrics.label_quality import evaluate
 from warprefine.report.chart import DARK, LIGHT, method_color
-from warprefine.report.plots import (
-    plot_confidence,
-    plot_curves,
-    plot_hard_classes,
-    plot_horizon,
-)
+from warprefine.report.plots import plot_confidence, plot_curves, plot_hard_classes, plot_horizon
 
 
 @pytest.fixture

@@ -8,14 +8,7 @@ import json
 
 import pytest
 
-from warprefine.report.result_table import (
-    ResultTable,
-    Spread,
-    to_csv,
-    to_markdown,
-    to_text,
-    write_table,
-)
+from warprefine.report.result_table import ResultTable, Spread, to_csv, to_markdown, to_text, write_table
 
 
 @pytest.fixture

@@ -11,11 +11,7 @@ from warprefine.cli import options
 from warprefine.cli.console import Bars, console, log_to
 from warprefine.jobs.student import StudentJob, train_on_run, usual_method
 from warprefine.propagation.methods import METHODS, check_methods
-from warprefine.recipe.student import (
-    StudentRecipe,
-    load_student_recipe,
-    shipped_student_recipes,
-)
+from warprefine.recipe.student import StudentRecipe, load_student_recipe, shipped_student_recipes
 from warprefine.report.result_table import ResultTable, Spread, to_text
 from warprefine.training.engine.distributed import joined
 

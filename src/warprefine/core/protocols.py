@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -29,9 +30,22 @@ class Segmentation:
     first_guess: Logits | None = None
     by_scale: tuple[Logits, ...] = ()
 
-    def to(self, device: torch.device) -> Segmentation:
-        """Return logits and features on another device, without the auxiliary outputs of training."""
-        return Segmentation(logits=self.logits.to(device), features=self.features.to(device))
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Segmentation:
+        """Return logits and features changed alike, without the auxiliary outputs of training."""
+        return Segmentation(logits=change(self.logits), features=change(self.features))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of logits and features."""
+        return self.logits.nbytes + self.features.nbytes
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Segmentation]) -> Segmentation:
+        """Concatenate outputs for frames of one size into a batch, in order."""
+        return cls(
+            logits=torch.cat([part.logits for part in parts]),
+            features=torch.cat([part.features for part in parts]),
+        )
 
 
 @runtime_checkable
@@ -116,13 +130,36 @@ class RefinerInput:
     labels: LabelMaps
     segmentation: Segmentation
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> RefinerInput:
+        """Return all of it changed alike: cropped, flipped or moved to another device."""
+        return RefinerInput(
+            frame=change(self.frame),
+            warped_frame=change(self.warped_frame),
+            labels=change(self.labels),
+            segmentation=self.segmentation.mapped(change),
+        )
+
     def to(self, device: torch.device) -> RefinerInput:
         """Return all of it on another device."""
-        return RefinerInput(
-            frame=self.frame.to(device),
-            warped_frame=self.warped_frame.to(device),
-            labels=self.labels.to(device),
-            segmentation=self.segmentation.to(device),
+        return self.mapped(lambda values: values.to(device))
+
+    @property
+    def images(self) -> tuple[Frames, Frames]:
+        """The frame and the warped frame."""
+        return self.frame, self.warped_frame
+
+    def with_images(self, frame: Frames, warped_frame: Frames) -> RefinerInput:
+        """Return the same with other images."""
+        return replace(self, frame=frame, warped_frame=warped_frame)
+
+    @classmethod
+    def stacked(cls, inputs: Sequence[RefinerInput]) -> RefinerInput:
+        """Concatenate inputs of frames of one size into a batch, in order."""
+        return cls(
+            frame=torch.cat([one.frame for one in inputs]),
+            warped_frame=torch.cat([one.warped_frame for one in inputs]),
+            labels=torch.cat([one.labels for one in inputs]),
+            segmentation=Segmentation.stacked([one.segmentation for one in inputs]),
         )
 
 

@@ -159,12 +159,8 @@ class RunFolder:
 
     def keep_only(self, video: str, frames: Collection[int], method: str) -> None:
         """Record that no other frames of a video than these are finished."""
-        others = [(video, frame, method) for frame in self.provenances(video, method) if frame not in frames]
-        if others:
-            with self._connect() as connection:
-                connection.executemany(
-                    "DELETE FROM pseudo_label WHERE video = ? AND frame = ? AND method = ?", others
-                )
+        if others := [frame for frame in self.provenances(video, method) if frame not in frames]:
+            self.mark_begun(video, others, method)
 
     def provenances(self, video: str, method: str) -> dict[int, Provenance]:
         """Return where the labels of each finished frame of a video come from, by frame."""

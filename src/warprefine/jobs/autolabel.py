@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
@@ -84,27 +85,20 @@ def autolabel(
         ...     print(frame.frame, frame.labels.shape, frame.confidence.mean(), frame.key_frames)
     """
     methods = check_methods(methods)
-    motion = str(motion) if isinstance(motion, Path) else motion
-    recipe = with_networks(
-        recipe or Recipe(),
-        motion=motion,
-        segmenter=segmenter,
-        refiner=refiner,
-        two_sided_refiner=two_sided_refiner,
-    )
-    parts = GivenParts(
-        motion=None if isinstance(motion, str) else motion,
-        segmenter=None if isinstance(segmenter, str) else segmenter,
-        refiner=None if isinstance(refiner, str) else refiner,
-        two_sided_refiner=None if isinstance(two_sided_refiner, str) else two_sided_refiner,
-    )
+    given: dict[str, Any] = {
+        "motion": str(motion) if isinstance(motion, Path) else motion,
+        "segmenter": segmenter,
+        "refiner": refiner,
+        "two_sided_refiner": two_sided_refiner,
+    }
+    names = {kind: part for kind, part in given.items() if isinstance(part, str)}
     context = start(
         dataset,
         Path(out),
         horizon=horizon,
         also_train=also_train,
-        recipe=recipe,
-        parts=parts,
+        recipe=with_networks(recipe or Recipe(), names),
+        parts=GivenParts(**{kind: part for kind, part in given.items() if kind not in names}),
         device=device,
         seed=seed,
         training="segmenter" in needs_of(methods),
@@ -113,24 +107,16 @@ def autolabel(
     return label(Networks(context), methods)
 
 
-def with_networks(
-    recipe: Recipe,
-    *,
-    motion: object = None,
-    segmenter: object = None,
-    refiner: object = None,
-    two_sided_refiner: object = None,
-) -> Recipe:
-    """Return a recipe with those networks that are given by name; other objects change nothing."""
-    changes = {
-        ("propagation", "motion"): motion,
-        ("plus", "carry", "motion"): motion,
-        ("segmenter", "network"): segmenter,
-        ("refiner", "network"): refiner,
-        ("plus", "refiner", "network"): two_sided_refiner,
+def with_networks(recipe: Recipe, names: Mapping[str, str]) -> Recipe:
+    """Return a recipe with networks and motion of other names; motion is that of all methods."""
+    places = {
+        "motion": (("propagation", "motion"), ("plus", "carry", "motion")),
+        "segmenter": (("segmenter", "network"),),
+        "refiner": (("refiner", "network"),),
+        "two_sided_refiner": (("plus", "refiner", "network"),),
     }
-    for place, name in changes.items():
-        if isinstance(name, str):
+    for kind, name in names.items():
+        for place in places[kind]:
             recipe = recipe.changed(place, name)
     return recipe
 

@@ -24,12 +24,7 @@ from warprefine.propagation.evidence import Models
 from warprefine.propagation.two_sided.direct_flow import RefinesFlow
 from warprefine.recipe.recipe import BEST_MOTION, DEFAULT_MOTION, Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
-from warprefine.training.data.samples import (
-    LabelledFrame,
-    Samples,
-    evenly,
-    labelled_frames,
-)
+from warprefine.training.data.samples import LabelledFrame, Samples, evenly, labelled_frames
 from warprefine.training.motion import PART as MOTION
 from warprefine.training.motion import train_motion
 from warprefine.training.refiners.cycles import Cycles, ModelsOf
@@ -192,7 +187,7 @@ class Networks:
 
     def _refiner(
         self,
-        kind: RefinerKind[RefinerT, PoolsT, RecipeT],
+        kind: RefinerKind[RefinerT, Any, PoolsT, RecipeT],
         given: RefinerT | None,
         recipe: RecipeT,
         samples: Callable[[], tuple[PoolsT, dict[str, Any]]],

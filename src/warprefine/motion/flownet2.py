@@ -17,14 +17,7 @@ from warprefine.core.errors import FrameError
 from warprefine.core.protocols import device_of
 from warprefine.core.tensors import Flow, Frames
 from warprefine.io.published import load_renamed
-from warprefine.motion.flownet2_parts import (
-    STRIDE,
-    Conv,
-    Encoder,
-    FlowDecoder,
-    LeakyConv,
-    published_name,
-)
+from warprefine.motion.flownet2_parts import STRIDE, Conv, Encoder, FlowDecoder, LeakyConv, published_name
 from warprefine.motion.flownet_ops import channel_norm, correlation, resample2d
 from warprefine.ops.resize import pad_to_multiple
 

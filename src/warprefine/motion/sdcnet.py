@@ -18,13 +18,7 @@ from warprefine.core.errors import FrameError
 from warprefine.core.tensors import Flow
 from warprefine.io.published import load_renamed
 from warprefine.motion.displaced import displaced_convolution
-from warprefine.motion.flownet2_parts import (
-    STRIDE,
-    Conv,
-    Encoder,
-    LeakyDeconv,
-    published_name,
-)
+from warprefine.motion.flownet2_parts import STRIDE, Conv, Encoder, LeakyDeconv, published_name
 from warprefine.motion.flownet_ops import resample2d
 from warprefine.motion.sdcnet_kernels import KernelHeads, Kernels
 

@@ -7,7 +7,7 @@ All of this is for tensors on the CPU.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import no_type_check
 
@@ -96,6 +96,10 @@ class SoftLabels:
         return torch.zeros(b, class_count + 1, h, w, device=self.labels.device).scatter_add(
             1, plane, self.shares
         )
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> SoftLabels:
+        """Return labels and shares changed alike: cropped, flipped or moved to another device."""
+        return SoftLabels(labels=change(self.labels), shares=change(self.shares))
 
     def scaled(self, weight: Confidence) -> SoftLabels:
         """Multiply all shares of a pixel by its weight, at least 0; weight 0 empties its slots."""

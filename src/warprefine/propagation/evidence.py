@@ -15,13 +15,7 @@ import torch
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.lru_cache import LRUCache
-from warprefine.core.protocols import (
-    MotionEstimator,
-    Segmentation,
-    Segmenter,
-    ThreeFrameMotion,
-    device_of,
-)
+from warprefine.core.protocols import MotionEstimator, Segmentation, Segmenter, ThreeFrameMotion, device_of
 from warprefine.core.tensors import Flow, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache, halves, rounded_flow

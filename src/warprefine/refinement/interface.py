@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 from torch.nn import functional
 
-from warprefine.core.protocols import Segmentation
+from warprefine.core.protocols import RefinerInput, Segmentation
 from warprefine.core.tensors import VOID, Confidence, Frames, Logits
 from warprefine.ops.soft_labels import SoftLabels
 from warprefine.recipe.plus import FARTHEST
@@ -55,13 +55,13 @@ class Side:
         """Whether each frame has no key frame on this side, or one too far away to compare images with."""
         return self.distance >= FARTHEST
 
-    def to(self, device: torch.device) -> Side:
-        """Return the same on another device."""
-        return Side(
-            soft=SoftLabels(labels=self.soft.labels.to(device), shares=self.soft.shares.to(device)),
-            trust=self.trust.to(device),
-            warped_frame=self.warped_frame.to(device),
-            distance=self.distance.to(device),
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Side:
+        """Return the same with all maps and images changed alike: cropped, flipped or moved."""
+        return replace(
+            self,
+            soft=self.soft.mapped(change),
+            trust=change(self.trust),
+            warped_frame=change(self.warped_frame),
         )
 
 
@@ -73,13 +73,48 @@ class TwoSidedInput:
     sides: tuple[Side, Side]
     segmentation: Segmentation
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> TwoSidedInput:
+        """Return the same with all maps and images changed alike: cropped, flipped or moved."""
+        near, far = self.sides
+        return TwoSidedInput(
+            frame=change(self.frame),
+            sides=(near.mapped(change), far.mapped(change)),
+            segmentation=self.segmentation.mapped(change),
+        )
+
     def to(self, device: torch.device) -> TwoSidedInput:
         """Return the same on another device."""
-        return TwoSidedInput(
-            frame=self.frame.to(device),
-            sides=(self.sides[0].to(device), self.sides[1].to(device)),
-            segmentation=self.segmentation.to(device),
+        moved = self.mapped(lambda values: values.to(device))
+        near, far = (replace(side, distance=side.distance.to(device)) for side in moved.sides)
+        return replace(moved, sides=(near, far))
+
+    @property
+    def images(self) -> tuple[Frames, Frames, Frames]:
+        """The frame and the warped frames of both sides."""
+        near, far = self.sides
+        return self.frame, near.warped_frame, far.warped_frame
+
+    def with_images(self, frame: Frames, near_frame: Frames, far_frame: Frames) -> TwoSidedInput:
+        """Return the same with other images."""
+        near, far = self.sides
+        sides = (replace(near, warped_frame=near_frame), replace(far, warped_frame=far_frame))
+        return replace(self, frame=frame, sides=sides)
+
+    @classmethod
+    def stacked(cls, inputs: Sequence[TwoSidedInput]) -> TwoSidedInput:
+        """Concatenate inputs of frames of one size into a batch, in order.
+
+        Sides may hold different numbers of labels per pixel: those with fewer get empty slots.
+        """
+        near, far = (_stack_sides([one.sides[place] for one in inputs]) for place in (0, 1))
+        return cls(
+            frame=torch.cat([one.frame for one in inputs]),
+            sides=(near, far),
+            segmentation=Segmentation.stacked([one.segmentation for one in inputs]),
         )
+
+
+InputT = TypeVar("InputT", RefinerInput, TwoSidedInput)
 
 
 @runtime_checkable
@@ -92,24 +127,6 @@ class TwoSidedRefiner(Protocol):
     def __call__(self, inputs: TwoSidedInput) -> Logits:
         """Return logits (b, C + 1, h, w) at the frame's size; the last channel is VOID."""
         ...
-
-
-def stack(inputs: Sequence[TwoSidedInput]) -> TwoSidedInput:
-    """Concatenate inputs of frames of one size into a batch, in order.
-
-    Sides may hold different numbers of labels per pixel: those with fewer get empty slots.
-    """
-    return TwoSidedInput(
-        frame=torch.cat([one.frame for one in inputs]),
-        sides=(
-            _stack_sides([one.sides[0] for one in inputs]),
-            _stack_sides([one.sides[1] for one in inputs]),
-        ),
-        segmentation=Segmentation(
-            logits=torch.cat([one.segmentation.logits for one in inputs]),
-            features=torch.cat([one.segmentation.features for one in inputs]),
-        ),
-    )
 
 
 def _stack_sides(sides: Sequence[Side]) -> Side:

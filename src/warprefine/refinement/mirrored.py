@@ -12,8 +12,7 @@ from warprefine.core.protocols import Refiner, RefinerInput, Segmentation
 from warprefine.core.tensors import Logits, size_of
 from warprefine.ops.averaging import mean_logits
 from warprefine.ops.resize import stride_of
-from warprefine.ops.soft_labels import SoftLabels
-from warprefine.refinement.interface import Side, TwoSidedInput, TwoSidedRefiner
+from warprefine.refinement.interface import InputT, TwoSidedInput, TwoSidedRefiner
 from warprefine.segmentation.mirrored import Mirrored
 
 
@@ -24,39 +23,12 @@ def mirrored_refiner(refiner: Refiner) -> Refiner:
 
 def mirrored_two_sided(refiner: TwoSidedRefiner) -> TwoSidedRefiner:
     """Average a two-sided refiner's class probabilities over its input and the mirror image of that."""
-    return Mirrored[TwoSidedInput, Logits](
-        refiner, flip=lambda inputs, _: mirror_sides(inputs), average=_average
-    )
+    return Mirrored[TwoSidedInput, Logits](refiner, flip=lambda inputs, _: mirror(inputs), average=_average)
 
 
-def mirror(inputs: RefinerInput) -> RefinerInput:
-    """Flip the input of a refiner left to right."""
-    flipped = flip_beside(inputs.segmentation, size_of(inputs.frame))
-    return RefinerInput(
-        frame=flipped(inputs.frame),
-        warped_frame=flipped(inputs.warped_frame),
-        labels=flipped(inputs.labels),
-        segmentation=_flip_segmentation(inputs.segmentation, flipped),
-    )
-
-
-def mirror_sides(inputs: TwoSidedInput) -> TwoSidedInput:
-    """Flip the input of a two-sided refiner left to right."""
-    flipped = flip_beside(inputs.segmentation, size_of(inputs.frame))
-
-    def flip_side(side: Side) -> Side:
-        return Side(
-            soft=SoftLabels(labels=flipped(side.soft.labels), shares=flipped(side.soft.shares)),
-            trust=flipped(side.trust),
-            warped_frame=flipped(side.warped_frame),
-            distance=side.distance,
-        )
-
-    return TwoSidedInput(
-        frame=flipped(inputs.frame),
-        sides=(flip_side(inputs.sides[0]), flip_side(inputs.sides[1])),
-        segmentation=_flip_segmentation(inputs.segmentation, flipped),
-    )
+def mirror(inputs: InputT) -> InputT:
+    """Flip the input of either refiner left to right."""
+    return inputs.mapped(flip_beside(inputs.segmentation, size_of(inputs.frame)))
 
 
 def flip_beside(segmentation: Segmentation, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
@@ -74,10 +46,6 @@ def flip_beside(segmentation: Segmentation, size: tuple[int, int]) -> Callable[[
         return torch.cat((values, last), dim=-1).flip(-1)
 
     return flipped
-
-
-def _flip_segmentation(segmentation: Segmentation, flipped: Callable[[Tensor], Tensor]) -> Segmentation:
-    return Segmentation(logits=flipped(segmentation.logits), features=flipped(segmentation.features))
 
 
 def _average(logits: Logits, of_mirror_image: Float[Tensor, "b c h _"]) -> Logits:

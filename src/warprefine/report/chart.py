@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from warprefine.metrics.scores import in_order
 from warprefine.propagation.methods import ORACLE, PLUS
@@ -94,6 +95,39 @@ def apply_theme(axes: Axes, theme: Theme) -> None:
     axes.tick_params(length=0, labelsize=8.5, labelcolor=theme.muted)
     axes.xaxis.label.set(color=theme.muted, fontsize=8.5)
     axes.yaxis.label.set(color=theme.muted, fontsize=8.5)
+
+
+def draw_line(
+    axes: Axes, points: Sequence[tuple[int | float, float]], *, name: str, names: Sequence[str], theme: Theme
+) -> None:
+    """Draw a line through points (x, y) in the style of the method `name`, one of `names`."""
+    color, marker = method_style(name, names)
+    axes.plot(
+        *zip(*points, strict=True),
+        color=color,
+        marker=marker,
+        markersize=5.5,
+        linewidth=2,
+        linestyle="--" if name == ORACLE else "-",
+        markeredgecolor=theme.paper,
+        markeredgewidth=0.7,
+    )
+
+
+def finish_lines(
+    axes: Axes,
+    ends: Sequence[tuple[str, str, tuple[float, float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    theme: Theme,
+) -> None:
+    """Label the axes of a line chart over whole numbers, and the ends of its lines; see `label_ends`."""
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    axes.margins(x=0.03, y=0.08)
+    label_ends(axes, ends, theme)
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[str, str, tuple[float, float]]], theme: Theme) -> None:

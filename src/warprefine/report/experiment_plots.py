@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from warprefine.propagation.methods import ORACLE
 from warprefine.report.chart import (
     LIGHT,
     ChartKind,
     Theme,
     canvas,
-    label_ends,
+    draw_line,
+    finish_lines,
     method_color,
-    method_style,
     render,
 )
 from warprefine.report.result_table import Spread
@@ -77,7 +75,7 @@ def plot_lines(
     for name, points in lines.items():
         if not points:
             continue
-        color, marker = method_style(name, list(lines))
+        color = method_color(name, list(lines))
         places, means = [x for x, _ in points], [spread.mean for _, spread in points]
         deviations = [spread.deviation or 0.0 for _, spread in points]
         axes.fill_between(
@@ -88,23 +86,9 @@ def plot_lines(
             alpha=0.18,
             linewidth=0,
         )
-        axes.plot(
-            places,
-            means,
-            color=color,
-            marker=marker,
-            markersize=5.5,
-            linewidth=2,
-            linestyle="--" if name == ORACLE else "-",
-            markeredgecolor=theme.paper,
-            markeredgewidth=0.7,
-        )
+        draw_line(axes, list(zip(places, means, strict=True)), name=name, names=list(lines), theme=theme)
         ends.append((f"{name}  {means[-1]:.2f}", color, (float(places[-1]), means[-1])))
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
-    axes.margins(x=0.03, y=0.08)
-    label_ends(axes, ends, theme)
+    finish_lines(axes, ends, xlabel=xlabel, ylabel=ylabel, theme=theme)
     return render(figure, kind)
 
 

@@ -8,11 +8,9 @@ from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from warprefine.core.classes import ClassSet
 from warprefine.metrics.scores import MethodScores, hardest_classes, in_order
-from warprefine.propagation.methods import ORACLE
 from warprefine.report.chart import (
     LIGHT,
     ChartKind,
@@ -20,9 +18,9 @@ from warprefine.report.chart import (
     apply_theme,
     blank_figure,
     canvas,
-    label_ends,
+    draw_line,
+    finish_lines,
     method_color,
-    method_style,
     render,
 )
 
@@ -113,23 +111,9 @@ def _plot_by_distance(
         points = [(float(k), value) for k, value in enumerate(lines[method], start=1) if value is not None]
         if not points:
             continue
-        color, marker = method_style(method, methods)
-        axes.plot(
-            *zip(*points, strict=True),
-            color=color,
-            marker=marker,
-            markersize=5.5,
-            linewidth=2,
-            linestyle="--" if method == ORACLE else "-",
-            markeredgecolor=theme.paper,
-            markeredgewidth=0.7,
-        )
-        ends.append((f"{method}  {points[-1][1]:.1f}", color, points[-1]))
-    axes.set_xlabel("frames from the key frame")
-    axes.set_ylabel(ylabel)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
-    axes.margins(x=0.03, y=0.08)
-    label_ends(axes, ends, theme)
+        draw_line(axes, points, name=method, names=methods, theme=theme)
+        ends.append((f"{method}  {points[-1][1]:.1f}", method_color(method, methods), points[-1]))
+    finish_lines(axes, ends, xlabel="frames from the key frame", ylabel=ylabel, theme=theme)
     return render(figure, kind)
 
 

@@ -24,6 +24,17 @@ CHANNELS = 256
 """Channels of each ASPP branch, and of the classifier's input features."""
 _SKIP_CHANNELS = 48
 _RATES = (12, 24, 36)
+_PUBLISHED = {
+    "aspp.whole.": "aspp.img_conv.",
+    "aspp.views.": "aspp.features.",
+    "narrow.": "bot_aspp.",
+    "skip.": "bot_fine.",
+    "head.0.0.": "final.0.",
+    "head.0.1.": "final.1.",
+    "head.1.0.": "final.3.",
+    "head.1.1.": "final.4.",
+    "classifier.": "final.6.",
+}
 
 
 def stretched(
@@ -77,7 +88,45 @@ class ASPP(nn.Module):
         return torch.cat([whole.expand(-1, -1, *x.shape[-2:]), *(view(x) for view in self.views)], dim=1)
 
 
-class DeepLabV3(nn.Module):
+class _DeepLab(nn.Module):
+    """Dilated trunk and ASPP, which both versions of DeepLab share."""
+
+    feature_channels = CHANNELS
+    published_as: str
+    """Name in error messages."""
+
+    def __init__(self, trunk: ResNetSize, *, align_corners: bool) -> None:
+        super().__init__()
+        self.align_corners = align_corners
+        self.trunk = DilatedResNet(trunk)
+        self.aspp = ASPP(self.trunk.channels)
+
+    def load_published(self, published: Mapping[str, Tensor]) -> None:
+        """Load weights under the names of Tao et al. or of Zhu et al., with or without the prefix `module.`.
+
+        Raises:
+            CheckpointError: A weight is missing, left over or of another shape, or the weights are
+                of Zhu et al. and the network does not align corners.
+        """
+        bare = {key.removeprefix("module."): values for key, values in published.items()}
+        flat = any(key.startswith("layer0.") for key in bare)
+        if flat and not self.align_corners:
+            raise CheckpointError(
+                "these weights have names without `backbone.`, as those of Zhu et al. (2019), which were "
+                f"trained with aligned corners; expected {self.published_as} to be built with "
+                "align_corners=True"
+            )
+
+        def published_name(own: str) -> str:
+            if own.startswith("trunk."):
+                return ("" if flat else "backbone.") + self.trunk.published_name(own.removeprefix("trunk."))
+            ours = next(prefix for prefix in _PUBLISHED if own.startswith(prefix))
+            return _PUBLISHED[ours] + own.removeprefix(ours)
+
+        load_renamed(self, bare, published_name, name=self.published_as)
+
+
+class DeepLabV3(_DeepLab):
     """DeepLabV3: dilated trunk, ASPP and classifier, all at stride 8.
 
     Args:
@@ -86,20 +135,13 @@ class DeepLabV3(nn.Module):
         align_corners: Whether logits are resized with corner cells aligned to corner pixels.
     """
 
-    feature_channels = CHANNELS
     feature_stride = STRIDE
+    published_as = "DeepLabV3"
 
     def __init__(
-        self,
-        class_count: int,
-        *,
-        trunk: ResNetSize = RESNETS["seresnext50"],
-        align_corners: bool = False,
+        self, class_count: int, *, trunk: ResNetSize = RESNETS["seresnext50"], align_corners: bool = False
     ) -> None:
-        super().__init__()
-        self.align_corners = align_corners
-        self.trunk = DilatedResNet(trunk)
-        self.aspp = ASPP(self.trunk.channels)
+        super().__init__(trunk, align_corners=align_corners)
         self.head = nn.Sequential(
             convolution(self.aspp.channels, CHANNELS, 3), convolution(CHANNELS, CHANNELS, 3)
         )
@@ -111,16 +153,8 @@ class DeepLabV3(nn.Module):
         logits = stretched(self.classifier(features), size_of(images), align_corners=self.align_corners)
         return Segmentation(logits=logits, features=features)
 
-    def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Load weights under the names of the code of Tao et al., with or without the prefix `module.`.
 
-        Raises:
-            CheckpointError: A weight is missing, left over or of another shape.
-        """
-        _load(self, published, name="DeepLabV3")
-
-
-class DeepLabV3Plus(nn.Module):
+class DeepLabV3Plus(_DeepLab):
     """DeepLabV3+: ASPP on a dilated trunk at stride 8, and a decoder with trunk features of stride 4.
 
     Args:
@@ -130,20 +164,13 @@ class DeepLabV3Plus(nn.Module):
             weights from Zhu et al. (2019) require.
     """
 
-    feature_channels = CHANNELS
     feature_stride = 4
+    published_as = "DeepLabV3+"
 
     def __init__(
-        self,
-        class_count: int,
-        *,
-        trunk: ResNetSize = RESNETS["seresnext50"],
-        align_corners: bool = False,
+        self, class_count: int, *, trunk: ResNetSize = RESNETS["seresnext50"], align_corners: bool = False
     ) -> None:
-        super().__init__()
-        self.align_corners = align_corners
-        self.trunk = DilatedResNet(trunk)
-        self.aspp = ASPP(self.trunk.channels)
+        super().__init__(trunk, align_corners=align_corners)
         self.narrow = nn.Conv2d(self.aspp.channels, CHANNELS, 1, bias=False)
         self.skip = nn.Conv2d(self.trunk.fine_channels, _SKIP_CHANNELS, 1, bias=False)
         self.head = nn.Sequential(
@@ -160,43 +187,3 @@ class DeepLabV3Plus(nn.Module):
         features = self.head(torch.cat([fine, raised], dim=1))
         logits = stretched(self.classifier(features), size_of(images), align_corners=self.align_corners)
         return Segmentation(logits=logits, features=features)
-
-    def load_published(self, published: Mapping[str, Tensor]) -> None:
-        """Load weights under the names of Tao et al. or of Zhu et al., with or without the prefix `module.`.
-
-        Raises:
-            CheckpointError: A weight is missing, left over or of another shape, or the weights are
-                of Zhu et al. and the network does not align corners.
-        """
-        _load(self, published, name="DeepLabV3+")
-
-
-_PUBLISHED = {
-    "aspp.whole.": "aspp.img_conv.",
-    "aspp.views.": "aspp.features.",
-    "narrow.": "bot_aspp.",
-    "skip.": "bot_fine.",
-    "head.0.0.": "final.0.",
-    "head.0.1.": "final.1.",
-    "head.1.0.": "final.3.",
-    "head.1.1.": "final.4.",
-    "classifier.": "final.6.",
-}
-
-
-def _load(network: DeepLabV3 | DeepLabV3Plus, published: Mapping[str, Tensor], *, name: str) -> None:
-    bare = {key.removeprefix("module."): values for key, values in published.items()}
-    flat = any(key.startswith("layer0.") for key in bare)
-    if flat and not network.align_corners:
-        raise CheckpointError(
-            "these weights have names without `backbone.`, as those of Zhu et al. (2019), which were "
-            f"trained with aligned corners; expected {name} to be built with align_corners=True"
-        )
-
-    def published_name(own: str) -> str:
-        if own.startswith("trunk."):
-            return ("" if flat else "backbone.") + network.trunk.published_name(own.removeprefix("trunk."))
-        ours = next(prefix for prefix in _PUBLISHED if own.startswith(prefix))
-        return _PUBLISHED[ours] + own.removeprefix(ours)
-
-    load_renamed(network, bare, published_name, name=name)

@@ -19,14 +19,7 @@ from warprefine.core.errors import RecipeError
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, Logits, size_of
 from warprefine.io.published import load_renamed
-from warprefine.segmentation.hrnet import (
-    HRNETS,
-    HRNet,
-    HRNetSize,
-    convolution,
-    published_trunk_name,
-    resized,
-)
+from warprefine.segmentation.hrnet import HRNETS, HRNet, HRNetSize, convolution, published_trunk_name, resized
 from warprefine.segmentation.imagenet import ImageNetColours
 from warprefine.segmentation.ocr import FEATURE_CHANNELS, OCRHead, published_head_name
 

@@ -31,11 +31,7 @@ class OCRNet(nn.Module):
     feature_stride = STRIDE
 
     def __init__(
-        self,
-        class_count: int,
-        *,
-        trunk: ResNetSize = RESNETS["seresnext50"],
-        align_corners: bool = False,
+        self, class_count: int, *, trunk: ResNetSize = RESNETS["seresnext50"], align_corners: bool = False
     ) -> None:
         super().__init__()
         self.align_corners = align_corners

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import CheckpointError
 from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import (
-    Pretrained,
-    Segmentation,
-    Segmenter,
-    channels_last,
-    device_of,
-    module_of,
-)
+from warprefine.core.protocols import Pretrained, Segmentation, Segmenter, channels_last, device_of, module_of
 from warprefine.core.tensors import Frames, LabelMaps, Logits, size_of
 from warprefine.io.checkpoints import Card, begin_from, load_network, read_card
 from warprefine.io.fingerprints import fingerprint_of_file
@@ -114,36 +108,46 @@ def settings_of_weights(recipe: NetworkRecipe) -> dict[str, Any]:
     return card.settings
 
 
-def segmenter_card(
+def loss_and_card(
     segmenter: Segmenter,
     recipe: NetworkRecipe,
-    class_names: tuple[str, ...],
     *,
-    facts: dict[str, Any],
-    optimisation: Optimisation | None = None,
-) -> Card:
-    """Return the card of a trained segmenter, teacher or student.
+    pixels: Int64[np.ndarray, " 256"],
+    optimisation: Optimisation,
+    class_names: tuple[str, ...],
+    seed: int,
+) -> tuple[Callable[[Batch], Tensor], Callable[[dict[str, Any]], Card]]:
+    """Return the loss of a batch and the card of a trained segmenter, teacher or student.
 
     Args:
-        segmenter: The network.
-        recipe: What it was built and trained by.
+        segmenter: The network, on its device.
+        recipe: What it is built and trained by.
+        pixels: Number of pixels of each label in the training data, for the weights of the loss.
+        optimisation: The training.
         class_names: The classes that it scores.
-        facts: What else is recorded: seed and history.
-        optimisation: The training, where it is not the recipe's own.
+        seed: Recorded in the card.
     """
-    trained_by = recipe.to_dict()
-    if optimisation is not None:
-        trained_by["optimisation"] = optimisation.to_dict()
-    return Card(
-        part=PART,
-        network=recipe.network,
-        class_names=class_names,
-        settings=SEGMENTERS[recipe.network].describe(
+    device = device_of(segmenter)
+    weights = balanced_weights(pixels[: len(class_names)].tolist(), optimisation.class_balance).to(device)
+
+    def loss_of(batch: Batch) -> Tensor:
+        output = segmenter(batch.frames.to(device))
+        return segmentation_loss(output, batch.labels.to(device), recipe, weights)
+
+    def card(history: dict[str, Any]) -> Card:
+        settings = SEGMENTERS[recipe.network].describe(
             segmenter, recipe, init_from=settings_of_weights(recipe)
-        ),
-        recipe=trained_by,
-        facts=facts,
-    )
+        )
+        return Card(
+            part=PART,
+            network=recipe.network,
+            class_names=class_names,
+            settings=settings,
+            recipe=recipe.to_dict() | {"optimisation": optimisation.to_dict()},
+            facts={"seed": seed, "history": history},
+        )
+
+    return loss_of, card
 
 
 def hold_out(samples: Samples, every: int) -> tuple[Samples, Samples]:
@@ -184,19 +188,15 @@ def train_segmenter(
         progress: Called after every step.
         task: Name of the training in `progress`.
     """
-    device = device_of(segmenter)
     batches = BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
-    pixels = batches.pixels[: segmenter.class_count].tolist()
-    weights = balanced_weights(pixels, optimisation.class_balance).to(device)
-
-    def loss_of(batch: Batch) -> Tensor:
-        output = segmenter(batch.frames.to(device))
-        return segmentation_loss(output, batch.labels.to(device), recipe, weights)
-
-    def card(history: dict[str, Any]) -> Card:
-        facts = {"seed": seed, "history": history}
-        return segmenter_card(segmenter, recipe, class_names, facts=facts, optimisation=optimisation)
-
+    loss_of, card = loss_and_card(
+        segmenter,
+        recipe,
+        pixels=batches.pixels,
+        optimisation=optimisation,
+        class_names=class_names,
+        seed=seed,
+    )
     train_to_checkpoint(
         path,
         module_of(segmenter),

@@ -5,31 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import Segmenter, module_of
-from warprefine.io.checkpoints import Card, load_network
+from warprefine.io.checkpoints import load_network
 from warprefine.metrics.confusion import Confusion
 from warprefine.recipe.student import StudentRecipe
 from warprefine.segmentation import SEGMENTERS
-from warprefine.training.data.batch import Batch
 from warprefine.training.data.samples import Samples
 from warprefine.training.data.student_samples import Source, StudentBatches
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.engine.loop import Watch, ignore
-from warprefine.training.losses import balanced_weights
-from warprefine.training.segmenter import (
-    PART,
-    build_segmenter,
-    confusion_over,
-    segmentation_loss,
-    segmenter_card,
-)
+from warprefine.training.segmenter import PART, build_segmenter, confusion_over, loss_and_card
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,11 +46,9 @@ def train_student(plan: StudentPlan, *, progress: Progress = silent, task: str =
         return
     manual = plan.sources[0].samples
     recipe = plan.recipe.resolved(len(manual))
-    optimisation, class_count = recipe.optimisation, len(plan.class_names)
-    segmenter = build_segmenter(recipe, class_count, seed=plan.seed)
+    optimisation = recipe.optimisation
+    segmenter = build_segmenter(recipe, len(plan.class_names), seed=plan.seed)
     network = module_of(segmenter).to(plan.device)
-    pixels = np.sum(manual.count_classes(), axis=0)[:class_count].tolist()
-    weights = balanced_weights(pixels, optimisation.class_balance).to(plan.device)
     batches = StudentBatches(
         plan.sources,
         recipe.augmentation,
@@ -69,14 +58,14 @@ def train_student(plan: StudentPlan, *, progress: Progress = silent, task: str =
         seed=plan.seed,
     )
 
-    def loss_of(batch: Batch) -> torch.Tensor:
-        output = segmenter(batch.frames.to(plan.device))
-        return segmentation_loss(output, batch.labels.to(plan.device), recipe, weights)
-
-    def card(history: dict[str, Any]) -> Card:
-        facts = {"seed": plan.seed, "history": history}
-        return segmenter_card(segmenter, recipe, plan.class_names, facts=facts)
-
+    loss_of, card = loss_and_card(
+        segmenter,
+        recipe,
+        pixels=np.sum(manual.count_classes(), axis=0),
+        optimisation=optimisation,
+        class_names=plan.class_names,
+        seed=plan.seed,
+    )
     train_to_checkpoint(
         plan.path,
         network,

@@ -17,11 +17,7 @@ from warprefine.io.images import read_labels
 from warprefine.jobs.experiments import EXPERIMENTS
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings, write_findings
-from warprefine.jobs.experiments.recipe import (
-    ExperimentRecipe,
-    load_experiment_recipe,
-    shipped_recipes,
-)
+from warprefine.jobs.experiments.recipe import ExperimentRecipe, load_experiment_recipe, shipped_recipes
 from warprefine.jobs.experiments.utility import exceeds_noise, utility_table
 from warprefine.propagation.methods import check_methods
 from warprefine.recipe.motion import MotionRecipe

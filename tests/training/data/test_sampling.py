@@ -13,13 +13,7 @@ from numpy.typing import NDArray
 
 from warprefine.core.errors import RecipeError
 from warprefine.core.tensors import VOID
-from warprefine.training.data.sampling import (
-    Centroid,
-    Draw,
-    class_centroids,
-    crop_around,
-    draw_epoch,
-)
+from warprefine.training.data.sampling import Centroid, Draw, class_centroids, crop_around, draw_epoch
 
 CLASSES = 4
 

@@ -19,6 +19,7 @@ from warprefine.propagation.stepwise.cycle import Cycle, run_cycle
 from warprefine.segmentation.compact import CompactSegmenter
 from warprefine.training.losses import balanced_weights
 from warprefine.training.refiners.cycles import Cycles
+from warprefine.training.refiners.kind import channel_weights
 
 TAU = 0.1
 
@@ -71,11 +72,11 @@ def test_a_sample_is_the_returned_labels_and_the_hand_made_ones(
         returned = run_cycle(evidence, cycles.members[index], hand_made, tau=TAU)
         segmentation = evidence.segmentation(4)
     assert torch.equal(sample.target, hand_made)
-    assert torch.equal(sample.labels, returned.labelling.labels)
-    assert not torch.equal(sample.labels, sample.target)
-    assert torch.equal(sample.frame, read_frame(video.frame_paths[4]))
-    assert torch.equal(sample.warped_frame, returned.pair.warped_frame.round().to(torch.uint8))
-    assert torch.equal(sample.segmentation.logits, segmentation.logits)
+    assert torch.equal(sample.inputs.labels, returned.labelling.labels)
+    assert not torch.equal(sample.inputs.labels, sample.target)
+    assert torch.equal(sample.inputs.frame, read_frame(video.frame_paths[4]))
+    assert torch.equal(sample.inputs.warped_frame, returned.pair.warped_frame.round().to(torch.uint8))
+    assert torch.equal(sample.inputs.segmentation.logits, segmentation.logits)
 
 
 def test_cycles_are_run_once(
@@ -113,7 +114,7 @@ def test_cycles_of_a_corrected_key_frame_are_run_again(
     sample = cycles[cycles.members.index(Cycle(video="video0", key_frame=4, reach=1))]
 
     assert sample.target.unique().tolist() == [2]
-    assert (sample.labels == 2).float().mean() > 0.5
+    assert (sample.inputs.labels == 2).float().mean() > 0.5
 
 
 def test_each_key_frame_has_its_own_segmenter(
@@ -130,7 +131,9 @@ def test_each_key_frame_has_its_own_segmenter(
     cycles = make_cycles(make_dataset(), models_of)
     cycles.prepare(TAU)
 
-    logits = [cycles[i].segmentation.logits for i in range(len(cycles)) if cycles.members[i].reach == 1]
+    logits = [
+        cycles[i].inputs.segmentation.logits for i in range(len(cycles)) if cycles.members[i].reach == 1
+    ]
     assert requested == {("video0", 1), ("video0", 4)}
     assert not torch.equal(*logits)
     with open_frames(make_dataset().videos[0]) as frames, torch.inference_mode():
@@ -162,7 +165,7 @@ def test_class_weights_follow_the_hand_made_labels(
     labels = torch.cat([read_labels(path, dataset.classes) for path in video.labels.values()])
     pixels = [int((labels == label).sum()) for label in (0, 1, 2, 255)]
 
-    weights = make_cycles(dataset).class_weights(0.5)
+    weights = channel_weights(make_cycles(dataset).class_pixels(), 3, 0.5)
 
     torch.testing.assert_close(weights, balanced_weights(pixels, 0.5))
     assert weights.argmax() == pixels.index(min(pixels))

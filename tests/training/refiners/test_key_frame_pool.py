@@ -25,7 +25,7 @@ from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import Side
 from warprefine.training.refiners.key_frame_pool import KeyFramePool
 from warprefine.training.refiners.sample_store import SampleSettings
-from warprefine.training.refiners.two_sided_samples import SamplePool, TwoSidedSample
+from warprefine.training.refiners.samples import Sample, SamplePool
 
 
 class Constant:
@@ -98,17 +98,17 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     return calls
 
 
-def draws(pool: KeyFramePool, count: int = 20) -> list[TwoSidedSample]:
+def draws(pool: KeyFramePool, count: int = 20) -> list[Sample[TwoSidedInput]]:
     """Draw some samples, each from numbers of its own."""
     return [pool.draw(np.random.default_rng(seed)) for seed in range(count)]
 
 
-def distances(sample: TwoSidedSample) -> list[float]:
+def distances(sample: Sample[TwoSidedInput]) -> list[float]:
     """Return how far the sides are away that are not missing."""
     return [float(side.distance) for side in sample.inputs.sides if not side.is_missing]
 
 
-def tensors(sample: TwoSidedSample) -> list[Tensor]:
+def tensors(sample: Sample[TwoSidedInput]) -> list[Tensor]:
     found = [sample.target, sample.inputs.frame, sample.inputs.segmentation.logits]
     for side in sample.inputs.sides:
         found += [side.soft.labels, side.soft.shares, side.trust, side.warped_frame, side.distance]

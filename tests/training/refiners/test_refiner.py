@@ -29,14 +29,9 @@ from warprefine.propagation.evidence import Models
 from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.refinement.mirrored import mirrored_refiner
 from warprefine.segmentation.compact import CompactSegmenter
-from warprefine.training.refiners.cycles import Cycles, CycleSample
-from warprefine.training.refiners.refiner import (
-    BatchMaker,
-    augment,
-    build_refiner,
-    load_refiner,
-    train_refiner,
-)
+from warprefine.training.refiners.cycles import Cycles
+from warprefine.training.refiners.refiner import REFINER
+from warprefine.training.refiners.samples import Sample, augment
 
 NAMES = ("road", "tree", "car")
 CLASSES = ClassSet(names=NAMES, colors=((0, 0, 0), (1, 1, 1), (2, 2, 2)))
@@ -48,17 +43,17 @@ def places(h: int, w: int, stride: int = 1) -> Tensor:
     return torch.stack([x, y])[None].float() * stride + (stride - 1) / 2
 
 
-def map_of_places(h: int, w: int) -> CycleSample:
+def map_of_places(h: int, w: int) -> Sample[RefinerInput]:
     """Return a sample in which every tensor holds its own places, at strides 1, 2 and 4."""
     frame = torch.cat([places(h, w), torch.zeros(1, 1, h, w)], dim=1).to(torch.uint8)
     labels = frame[:, 0] + frame[:, 1]
-    return CycleSample(
+    inputs = RefinerInput(
         frame=frame,
         warped_frame=frame.clone(),
         labels=labels,
         segmentation=Segmentation(logits=places(h, w, 2), features=places(h, w, 4)),
-        target=labels.clone(),
     )
+    return Sample(inputs=inputs, target=labels.clone())
 
 
 def still(crop: tuple[int, int], jitter: float = 0.0) -> RefinerRecipe:
@@ -73,14 +68,15 @@ def still(crop: tuple[int, int], jitter: float = 0.0) -> RefinerRecipe:
 )
 def test_all_that_is_cut_out_is_of_one_place(size: tuple[int, int], crop: tuple[int, int], seed: int) -> None:
     """Images, labels, scores and features of a crop show the same pixels, mirrored or not, odd frames too."""
-    cut = augment(map_of_places(*size), still(crop), np.random.default_rng(seed))
+    sample = augment(map_of_places(*size), still(crop), np.random.default_rng(seed))
+    cut = sample.inputs
 
     h, w = (min(wanted, have // 16 * 16) for wanted, have in zip(crop, size, strict=True))
     frame = cut.frame.float()
     assert frame.shape == (1, 3, h, w)
     assert torch.equal(cut.frame, cut.warped_frame)
     assert torch.equal(cut.labels, cut.frame[:, 0] + cut.frame[:, 1])
-    assert torch.equal(cut.target, cut.labels)
+    assert torch.equal(sample.target, cut.labels)
     assert cut.segmentation.logits.shape[-2:] == (h // 2, w // 2)
     assert cut.segmentation.features.shape[-2:] == (h // 4, w // 4)
     for scores, edge in ((cut.segmentation.logits, 1), (cut.segmentation.features, 2)):
@@ -91,7 +87,8 @@ def test_all_that_is_cut_out_is_of_one_place(size: tuple[int, int], crop: tuple[
 def test_crops_come_from_everywhere_both_ways_round() -> None:
     """Every part of a sample is shown, and about half of the crops are mirrored."""
     sample = map_of_places(96, 112)
-    cuts = [augment(sample, still((32, 32)), np.random.default_rng(seed)).frame[0] for seed in range(200)]
+    rngs = [np.random.default_rng(seed) for seed in range(200)]
+    cuts = [augment(sample, still((32, 32)), rng).inputs.frame[0] for rng in rngs]
 
     mirrored = [bool(cut[0, 0, 0] > cut[0, 0, -1]) for cut in cuts]
     assert 70 < sum(mirrored) < 130
@@ -107,12 +104,12 @@ def test_both_images_change_their_colours_alike() -> None:
     other = noise.clone()
     other[..., :8] = 255 - other[..., :8]
     sample = map_of_places(48, 64)
-    sample = CycleSample(**{**vars(sample), "frame": noise, "warped_frame": other})
+    sample = replace(sample, inputs=sample.inputs.with_images(noise, other))
 
     changed = False
     for seed in range(5):
-        cut = augment(sample, still((48, 64), jitter=0.3), np.random.default_rng(seed))
-        plain = augment(sample, still((48, 64)), np.random.default_rng(seed))
+        cut = augment(sample, still((48, 64), jitter=0.3), np.random.default_rng(seed)).inputs
+        plain = augment(sample, still((48, 64)), np.random.default_rng(seed)).inputs
         same = plain.frame == plain.warped_frame
         assert torch.equal(cut.frame[same], cut.warped_frame[same])
         assert (cut.frame.float() / plain.frame.clamp(min=1)).amax() < 1.3**2 + 0.01
@@ -147,8 +144,8 @@ class Constant:
 
 
 def trained(path: Path, cycles: Cycles, recipe: RefinerRecipe, **further: Any) -> Any:
-    refiner: Any = build_refiner(recipe, class_count=3, feature_channels=4, seed=0)
-    train_refiner(
+    refiner: Any = REFINER.build(recipe, class_count=3, feature_channels=4, seed=0)
+    REFINER.train(
         path,
         refiner=refiner,
         pools=[cycles],
@@ -163,7 +160,7 @@ def trained(path: Path, cycles: Cycles, recipe: RefinerRecipe, **further: Any) -
 
 def test_a_batch_follows_from_seed_and_step(cycles: Cycles, refiner_recipe: RefinerRecipe) -> None:
     """Batches can be made in any order, and come out the same; another seed or step gives another."""
-    make, again, other = (BatchMaker([cycles], refiner_recipe, seed=seed) for seed in (0, 0, 1))
+    make, again, other = (REFINER.batches([cycles], refiner_recipe, seed=seed) for seed in (0, 0, 1))
     first = {step: make(step) for step in (0, 1, 2)}
 
     for step in (2, 0, 1):
@@ -193,7 +190,7 @@ def test_sets_of_cycles_are_drawn_from_equally_often(
         pools[-1].prepare(0.1)
     assert len(pools[0]) < len(pools[1])
 
-    make = BatchMaker(pools, refiner_recipe, seed=0)
+    make = REFINER.batches(pools, refiner_recipe, seed=0)
     drawn = torch.cat([make(step).inputs.segmentation.logits[:, 0, 0, 0] for step in range(100)])
 
     assert set(drawn.tolist()) == {10.0, 20.0}
@@ -215,7 +212,7 @@ def test_a_refiner_is_kept_with_its_card(
     assert (card.facts["tau"], card.facts["seed"]) == (0.1, 0)
     assert card.facts["history"]["loss"]
     assert [file.name for file in path.parent.iterdir()] == ["refiner.safetensors"]
-    filled: Any = build_refiner(refiner_recipe, class_count=3, feature_channels=4, seed=9)
+    filled: Any = REFINER.build(refiner_recipe, class_count=3, feature_channels=4, seed=9)
     load_weights(path, filled)
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in filled.state_dict().items())
 
@@ -257,11 +254,10 @@ def test_a_refiner_learns_to_repair(cycles: Cycles, refiner_recipe: RefinerRecip
     wrong_before = wrong_after = void_kept = 0
     for i in range(len(cycles)):
         sample = cycles[i]
-        inputs = RefinerInput(**{name: value for name, value in vars(sample).items() if name != "target"})
         with torch.inference_mode():
-            refined = network(inputs).argmax(dim=1)
+            refined = network(sample.inputs).argmax(dim=1)
         target = sample.target.long().masked_fill(sample.target == VOID, 3)
-        wrong_before += int((sample.labels != sample.target).sum())
+        wrong_before += int((sample.inputs.labels != sample.target).sum())
         wrong_after += int((refined != target).sum())
         void_kept += int(((refined == 3) & (target == 3)).sum())
     assert wrong_after < 0.6 * wrong_before
@@ -285,7 +281,7 @@ def test_an_unknown_part_is_told(
 
 def test_the_same_seed_builds_the_same_network(refiner_recipe: RefinerRecipe) -> None:
     """Where a training starts follows from the seed alone."""
-    build: Callable[..., Any] = build_refiner
+    build: Callable[..., Any] = REFINER.build
     one, same, other = (
         build(refiner_recipe, class_count=3, feature_channels=4, seed=seed) for seed in (0, 0, 1)
     )
@@ -304,7 +300,7 @@ def test_a_loaded_refiner_computes_what_the_trained_one_did(
     inputs = RefinerInput(**{name: value for name, value in vars(sample).items() if name != "target"})
 
     (plain, fingerprint), (mirrored, of_mirrored) = (
-        load_refiner(path, CLASSES, torch.device("cpu"), mirrored=wanted) for wanted in (False, True)
+        REFINER.load(path, CLASSES, torch.device("cpu"), mirrored=wanted) for wanted in (False, True)
     )
 
     assert (plain.name, mirrored.name) == ("compact", "compact-mirrored")
@@ -323,9 +319,9 @@ def test_only_a_refiner_of_these_classes_is_loaded(
     network = trained(path, cycles, refiner_recipe)
     others = ClassSet(names=("road", "tree", "bus"), colors=CLASSES.colors)
     with pytest.raises(CheckpointError, match=r"a\.safetensors was trained for the classes road, tree, car"):
-        load_refiner(path, others, device, mirrored=False)
+        REFINER.load(path, others, device, mirrored=False)
 
     save_checkpoint(path, network, replace(read_card(path), part="segmenter"))
 
     with pytest.raises(CheckpointError, match="holds a segmenter, expected a refiner; name another"):
-        load_refiner(path, CLASSES, device, mirrored=False)
+        REFINER.load(path, CLASSES, device, mirrored=False)

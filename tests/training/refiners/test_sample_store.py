@@ -21,14 +21,8 @@ from warprefine.propagation.evidence import Models
 from warprefine.recipe.plus import FARTHEST, CarrySettings
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import Side
-from warprefine.training.data.samples import labelled_frames
-from warprefine.training.refiners.sample_store import (
-    SampleSettings,
-    SampleStore,
-    Target,
-    count_pixels,
-    key_labels_id,
-)
+from warprefine.training.data.samples import count_pixels, labelled_frames
+from warprefine.training.refiners.sample_store import SampleSettings, SampleStore, Target, key_labels_id
 
 H, W = 6, 9
 OTHER_CARRY: dict[str, Any] = {

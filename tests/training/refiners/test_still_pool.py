@@ -23,8 +23,8 @@ from warprefine.recipe.synthetic import SyntheticMotion
 from warprefine.recipe.two_sided_refiner import SyntheticClips, TwoSidedRefinerRecipe
 from warprefine.training.data.samples import labelled_frames
 from warprefine.training.refiners.sample_store import SampleSettings
+from warprefine.training.refiners.samples import Sample, SamplePool
 from warprefine.training.refiners.still_pool import StillPool
-from warprefine.training.refiners.two_sided_samples import SamplePool, TwoSidedSample
 
 AT_REST = SyntheticMotion(zoom=0, shift=0, rotation=0, own_shift=0, jitter=0, gain=0, noise=0, blur=0)
 Pools = Callable[..., StillPool]
@@ -90,19 +90,19 @@ def make_pool(tmp_path: Path) -> Pools:
     return make
 
 
-def draws(pool: StillPool, count: int = 20) -> list[TwoSidedSample]:
+def draws(pool: StillPool, count: int = 20) -> list[Sample[TwoSidedInput]]:
     """Draw some samples, each from numbers of its own."""
     return [pool.draw(np.random.default_rng(seed)) for seed in range(count)]
 
 
-def tensors(sample: TwoSidedSample) -> list[Tensor]:
+def tensors(sample: Sample[TwoSidedInput]) -> list[Tensor]:
     found = [sample.target, sample.inputs.frame, sample.inputs.segmentation.logits]
     for side in sample.inputs.sides:
         found += [side.soft.labels, side.soft.shares, side.trust, side.warped_frame, side.distance]
     return found
 
 
-def alike(one: TwoSidedSample, other: TwoSidedSample) -> bool:
+def alike(one: Sample[TwoSidedInput], other: Sample[TwoSidedInput]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(other), strict=True))
 
 

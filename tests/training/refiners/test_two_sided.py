@@ -27,15 +27,8 @@ from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.refinement.mirrored import mirrored_two_sided
 from warprefine.training.losses import balanced_weights
-from warprefine.training.refiners.two_sided import (
-    BatchMaker,
-    _class_weights,
-    augment,
-    build_two_sided_refiner,
-    load_two_sided_refiner,
-    train_two_sided_refiner,
-)
-from warprefine.training.refiners.two_sided_samples import SamplePool, TwoSidedSample
+from warprefine.training.refiners.samples import Sample, SamplePool, augment
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER, _class_weights
 
 NAMES = ("road", "tree", "car")
 CLASSES = ClassSet(names=NAMES, colors=((0, 0, 0), (1, 1, 1), (2, 2, 2)))
@@ -52,7 +45,7 @@ def places(h: int, w: int, stride: int = 1) -> Tensor:
     return torch.stack([x, y])[None].float() * stride + (stride - 1) / 2
 
 
-def map_of_places(h: int, w: int) -> TwoSidedSample:
+def map_of_places(h: int, w: int) -> Sample[TwoSidedInput]:
     """Return a sample in which every tensor holds its own places, at strides 1, 2 and 4."""
     frame = torch.cat([places(h, w), torch.zeros(1, 1, h, w)], dim=1).to(torch.uint8)
     near, far = (
@@ -69,7 +62,7 @@ def map_of_places(h: int, w: int) -> TwoSidedSample:
         sides=(near, far),
         segmentation=Segmentation(logits=places(h, w, 2), features=places(h, w, 4)),
     )
-    return TwoSidedSample(inputs=inputs, target=frame[:, 0])
+    return Sample(inputs=inputs, target=frame[:, 0])
 
 
 def still(crop: tuple[int, int], jitter: float = 0.0) -> TwoSidedRefinerRecipe:
@@ -85,7 +78,7 @@ class Blocks:
     def __init__(self, value: int = 100, *, size: tuple[int, int] = (48, 64)) -> None:
         self._value, self._size = value, size
 
-    def draw(self, rng: np.random.Generator) -> TwoSidedSample:
+    def draw(self, rng: np.random.Generator) -> Sample[TwoSidedInput]:
         """Return blocks drawn by `rng`."""
         h, w = self._size
         cells = torch.from_numpy(rng.integers(0, 4, (1, -(-h // 8), -(-w // 8)), dtype=np.uint8))
@@ -107,7 +100,7 @@ class Blocks:
             features=torch.zeros(1, 4, h // 4, w // 4),
         )
         inputs = TwoSidedInput(frame=frame, sides=(near, far), segmentation=segmentation)
-        return TwoSidedSample(inputs=inputs, target=target)
+        return Sample(inputs=inputs, target=target)
 
     def class_pixels(self) -> Tensor:
         """Count one picture."""
@@ -116,8 +109,8 @@ class Blocks:
 
 
 def trained(path: Path, recipe: TwoSidedRefinerRecipe = RECIPE, **further: Any) -> Any:
-    refiner: Any = build_two_sided_refiner(recipe, class_count=3, feature_channels=4, seed=0)
-    train_two_sided_refiner(
+    refiner: Any = TWO_SIDED_REFINER.build(recipe, class_count=3, feature_channels=4, seed=0)
+    TWO_SIDED_REFINER.train(
         path,
         refiner=refiner,
         pools=[(Blocks(), 1.0)],
@@ -176,7 +169,7 @@ def test_all_pictures_change_their_colours_alike() -> None:
 def test_a_batch_follows_from_seed_and_step() -> None:
     """Batches can be made in any order, and come out the same; another seed or step gives another."""
     pools = [(Blocks(), 1.0)]
-    make, again, other = (BatchMaker(pools, RECIPE, seed=seed) for seed in (0, 0, 1))
+    make, again, other = (TWO_SIDED_REFINER.batches(pools, RECIPE, seed=seed) for seed in (0, 0, 1))
     first = {step: make(step) for step in (0, 1, 2)}
 
     for step in (2, 0, 1):
@@ -194,7 +187,7 @@ def test_pools_are_drawn_from_by_their_shares() -> None:
     pools = [(Blocks(10), 1.0), (Blocks(20), 3.0), (Blocks(30), 0.0)]
     assert all(isinstance(pool, SamplePool) for pool, _ in pools)
 
-    make = BatchMaker(pools, RECIPE, seed=0)
+    make = TWO_SIDED_REFINER.batches(pools, RECIPE, seed=0)
     drawn = torch.cat([make(step).inputs.segmentation.logits[:, 0, 0, 0] for step in range(100)])
 
     assert set(drawn.tolist()) == {10.0, 20.0}
@@ -237,7 +230,7 @@ def test_a_refiner_is_kept_with_its_card(tmp_path: Path) -> None:
     assert (card.facts["slack"], card.facts["seed"]) == (1.5, 0)
     assert card.facts["history"]["loss"]
     assert [file.name for file in path.parent.iterdir()] == ["two-sided-refiner.safetensors"]
-    filled: Any = build_two_sided_refiner(recipe, class_count=3, feature_channels=4, seed=9)
+    filled: Any = TWO_SIDED_REFINER.build(recipe, class_count=3, feature_channels=4, seed=9)
     load_weights(path, filled)
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in filled.state_dict().items())
 
@@ -248,7 +241,7 @@ def test_a_loaded_refiner_computes_what_the_trained_one_did(tmp_path: Path) -> N
     inputs = Blocks(size=(16, 24)).draw(np.random.default_rng(0)).inputs
 
     (plain, fingerprint), (mirrored, of_mirrored) = (
-        load_two_sided_refiner(tmp_path / "a.safetensors", CLASSES, CPU, mirrored=wanted)
+        TWO_SIDED_REFINER.load(tmp_path / "a.safetensors", CLASSES, CPU, mirrored=wanted)
         for wanted in (False, True)
     )
 
@@ -283,7 +276,7 @@ def test_a_refiner_learns_which_side_is_right(tmp_path: Path) -> None:
     """After some steps a class and VOID, which the near side lacks, are taken from the far side."""
     quick = QUICK.model_copy(update={"steps": 40, "average_decay": 0.0, "checkpoint_every": 1000})
     recipe = RECIPE.model_copy(update={"optimisation": quick, "crop": (48, 64)})
-    untrained: Any = build_two_sided_refiner(recipe, class_count=3, feature_channels=4, seed=0)
+    untrained: Any = TWO_SIDED_REFINER.build(recipe, class_count=3, feature_channels=4, seed=0)
     untrained.eval()
 
     network = trained(tmp_path / "a.safetensors", recipe)
@@ -318,18 +311,18 @@ def test_only_a_two_sided_refiner_of_these_classes_is_loaded(tmp_path: Path) -> 
     network = trained(path)
     others = ClassSet(names=("road", "tree", "bus"), colors=CLASSES.colors)
     with pytest.raises(CheckpointError, match=r"a\.safetensors was trained for the classes road, tree, car"):
-        load_two_sided_refiner(path, others, CPU, mirrored=True)
+        TWO_SIDED_REFINER.load(path, others, CPU, mirrored=True)
 
     save_checkpoint(path, network, replace(read_card(path), part="refiner"))
 
     with pytest.raises(CheckpointError, match="holds a refiner, expected a two-sided-refiner; name another"):
-        load_two_sided_refiner(path, CLASSES, CPU, mirrored=True)
+        TWO_SIDED_REFINER.load(path, CLASSES, CPU, mirrored=True)
 
 
 def test_the_same_seed_builds_the_same_network() -> None:
     """Where a training starts follows from the seed alone."""
     one, same, other = (
-        build_two_sided_refiner(RECIPE, class_count=3, feature_channels=4, seed=seed) for seed in (0, 0, 1)
+        TWO_SIDED_REFINER.build(RECIPE, class_count=3, feature_channels=4, seed=seed) for seed in (0, 0, 1)
     )
 
     assert torch.equal(one.state_dict()["stem.0.weight"], same.state_dict()["stem.0.weight"])

@@ -12,17 +12,7 @@ from warprefine.datasets.street.canvas import Color
 from warprefine.datasets.street.classes import STREET_CLASSES
 from warprefine.datasets.street.mover_textures import CAR_SHAPES, CLOTHES_COUNT, CarShape
 from warprefine.datasets.street.planes import Material, Motion, Plane
-from warprefine.datasets.street.shapes import (
-    APART,
-    any_tint,
-    back,
-    floor,
-    front,
-    limb,
-    shadow,
-    side,
-    tinted,
-)
+from warprefine.datasets.street.shapes import APART, any_tint, back, floor, front, limb, shadow, side, tinted
 
 Rng = np.random.Generator
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames
 from warprefine.ops.resize import stride_of
 
@@ -52,10 +51,6 @@ class Window:
         columns = slice(self.left // stride, (self.left + self.shape[1]) // stride)
         window = values[..., rows, columns]
         return window.flip(-1) if self.mirrored else window
-
-    def cut_segmentation(self, segmentation: Segmentation) -> Segmentation:
-        """Cut the window out of a segmenter's output for the frames."""
-        return Segmentation(logits=self.cut(segmentation.logits), features=self.cut(segmentation.features))
 
 
 def jitter(images: Sequence[Frames], amount: float, rng: np.random.Generator) -> list[Frames]:

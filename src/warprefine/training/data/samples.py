@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
+from jaxtyping import Int64
 from numpy.typing import NDArray
+from torch import Tensor
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.lru_cache import LRUCache
@@ -101,6 +104,14 @@ class Samples:
     def count_classes(self) -> list[NDArray[np.int64]]:
         """Count the pixels of each label in every sample, 256 counts per sample."""
         return [np.bincount(self[index][1].ravel(), minlength=256) for index in range(len(self))]
+
+
+def count_pixels(paths: Iterable[Path], classes: ClassSet) -> Int64[Tensor, " 256"]:
+    """Return the number of pixels of each label in label maps."""
+    pixels = torch.zeros(VOID + 1, dtype=torch.int64)
+    for path in paths:
+        pixels += torch.bincount(read_labels(path, classes).flatten().long(), minlength=VOID + 1)
+    return pixels
 
 
 def members_by_class(counts: Sequence[NDArray[np.int64]]) -> dict[int, list[int]]:

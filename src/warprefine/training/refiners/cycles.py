@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from warprefine.core.lru_cache import LRUCache
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import VOID, Frames, LabelMaps
+from warprefine.core.protocols import RefinerInput
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.fingerprints import fingerprint_of_file
-from warprefine.io.images import read_labels
 from warprefine.propagation.evidence import Evidence, Models, open_evidence
 from warprefine.propagation.stepwise.cycle import Cycle, cycles_of, run_cycle
-from warprefine.training.data.samples import MEMORY
-from warprefine.training.losses import balanced_weights
+from warprefine.training.data.samples import MEMORY, count_pixels
+from warprefine.training.refiners.samples import Sample
 
 ModelsOf: TypeAlias = Callable[[Video, int], Models]
 """Returns the networks for a key frame (video, frame): with folds, a segmenter not trained on it."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class CycleSample:
-    """The refiner's input at a key frame after a cycle, and the key frame's labels (b = 1)."""
-
-    frame: Frames
-    warped_frame: Frames
-    labels: LabelMaps
-    segmentation: Segmentation
-    target: LabelMaps
 
 
 class Cycles:
@@ -52,7 +39,7 @@ class Cycles:
         self._dataset, self._cache, self._models_of = dataset, cache, models_of
         self._videos = {video.name: video for video in dataset.videos}
         self.members: Sequence[Cycle] = [c for video in dataset.videos for c in cycles_of(video, longest)]
-        self._samples = LRUCache[CycleSample](MEMORY, _size)
+        self._samples = LRUCache[Sample[RefinerInput]](MEMORY, _size)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -66,16 +53,13 @@ class Cycles:
                 self._run(cycle, key)
             progress("cycling", done, len(self), f"{cycle.video} {cycle.key_frame}{cycle.reach:+d}")
 
-    def class_weights(self, balance: float) -> Tensor:
-        """Return loss weights of the C + 1 channels, VOID last, from the labels of the key frames."""
-        pixels = torch.zeros(VOID + 1, dtype=torch.int64)
-        for video in self._dataset.videos:
-            for path in video.labels.values():
-                labels = read_labels(path, self._dataset.classes)
-                pixels += torch.bincount(labels.flatten().long(), minlength=VOID + 1)
-        return balanced_weights([*pixels[: len(self._dataset.classes)].tolist(), int(pixels[VOID])], balance)
+    def class_pixels(self) -> Int64[Tensor, " 256"]:
+        """Return the number of pixels of each label in the key frames."""
+        paths = [path for video in self._dataset.videos for path in video.labels.values()]
+        return count_pixels(paths, self._dataset.classes)
 
-    def __getitem__(self, index: int) -> CycleSample:
+    def __getitem__(self, index: int) -> Sample[RefinerInput]:
+        """Return the refiner's input at a key frame after a cycle, and the key frame's labels (b = 1)."""
         return self._samples.get(index, lambda: self._read(self.members[index]))
 
     def _run(self, cycle: Cycle, key: str) -> None:
@@ -84,17 +68,17 @@ class Cycles:
         warped_frame = returned.pair.warped_frame.round().clamp(0, 255).to(torch.uint8)
         self._cache.put(key, {"labels": returned.labelling.labels, "warped_frame": warped_frame})
 
-    def _read(self, cycle: Cycle) -> CycleSample:
+    def _read(self, cycle: Cycle) -> Sample[RefinerInput]:
         stored = self._cache.get(self._key(cycle))
         assert stored is not None, "prepare() runs before samples are read"
         with self._evidence(cycle) as evidence:
-            return CycleSample(
+            inputs = RefinerInput(
                 frame=evidence.frame(cycle.key_frame),
                 warped_frame=stored["warped_frame"],
                 labels=stored["labels"],
                 segmentation=evidence.segmentation(cycle.key_frame),
-                target=evidence.key_labels(cycle.key_frame),
             )
+            return Sample(inputs=inputs, target=evidence.key_labels(cycle.key_frame))
 
     def _evidence(self, cycle: Cycle) -> AbstractContextManager[Evidence]:
         video = self._videos[cycle.video]
@@ -115,7 +99,6 @@ class Cycles:
         return f"cycle/{networks}/{cycle.video}/{cycle.key_frame:06d}{cycle.reach:+d}_{key_labels}"
 
 
-def _size(sample: CycleSample) -> int:
-    tensors: list[Tensor] = [sample.frame, sample.warped_frame, sample.labels, sample.target]
-    tensors += [sample.segmentation.logits, sample.segmentation.features]
-    return sum(tensor.nbytes for tensor in tensors)
+def _size(sample: Sample[RefinerInput]) -> int:
+    inputs = sample.inputs
+    return sum(one.nbytes for one in (*inputs.images, inputs.labels, inputs.segmentation, sample.target))

@@ -16,16 +16,11 @@ from warprefine.propagation.evidence import open_evidence
 from warprefine.propagation.stepwise.cycle import cycles_of
 from warprefine.propagation.two_sided.carry import LabelCarrier
 from warprefine.recipe.plus import FARTHEST
-from warprefine.refinement.interface import Side
-from warprefine.training.data.samples import LabelledFrame, evenly
+from warprefine.refinement.interface import Side, TwoSidedInput
+from warprefine.training.data.samples import LabelledFrame, count_pixels, evenly
 from warprefine.training.refiners.cycles import ModelsOf
-from warprefine.training.refiners.sample_store import (
-    SampleSettings,
-    SampleStore,
-    count_pixels,
-    key_labels_id,
-)
-from warprefine.training.refiners.two_sided_samples import TwoSidedSample
+from warprefine.training.refiners.sample_store import SampleSettings, SampleStore, key_labels_id
+from warprefine.training.refiners.samples import Sample
 
 _Compute = Callable[[], Side]
 
@@ -65,7 +60,7 @@ class KeyFramePool:
             self._store.target(self._labelled(number))
             progress("cycling in both directions", number + 1, len(self), f"{name} {key}")
 
-    def draw(self, rng: np.random.Generator) -> TwoSidedSample:
+    def draw(self, rng: np.random.Generator) -> Sample[TwoSidedInput]:
         """Return a sample: a key frame with one or two sides, and its labels as the target."""
         number = int(rng.integers(len(self)))
         sides = [compute() for compute in self._drawn(*self._places[number], rng)]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from warprefine.core.classes import ClassSet
@@ -15,44 +18,29 @@ from warprefine.core.names import look_up
 from warprefine.core.network_spec import NetworkSpec
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import Refiner, channels_last, device_of, module_of
-from warprefine.core.tensors import VOID, LabelMaps
+from warprefine.core.tensors import VOID
 from warprefine.io.checkpoints import Card, load_network
 from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
-from warprefine.refinement.interface import TwoSidedRefiner
+from warprefine.refinement.interface import InputT, TwoSidedRefiner
 from warprefine.training.engine.checkpoint import train_to_checkpoint
-from warprefine.training.losses import LOSSES
+from warprefine.training.losses import LOSSES, balanced_weights
+from warprefine.training.refiners.samples import BatchMaker, Sample
 
 RefinerT = TypeVar("RefinerT", Refiner, TwoSidedRefiner)
 PoolsT = TypeVar("PoolsT")
 RecipeT = TypeVar("RecipeT", RefinerRecipe, TwoSidedRefinerRecipe)
 
 
-@runtime_checkable
-class LabelledBatch(Protocol):
-    """The input of a refiner for frames b, and their labels."""
-
-    @property
-    def inputs(self) -> Any:
-        """The input, which can be moved to a device."""
-        ...
-
-    @property
-    def target(self) -> LabelMaps:
-        """The labels to learn."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
-class RefinerKind(Generic[RefinerT, PoolsT, RecipeT]):
+class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
     """A kind of refiner: the paper's, or the two-sided one.
 
     Attributes:
         part: The part that its checkpoints' cards name.
         specs: Its networks, by name.
-        batches: Returns, for pools of samples, a recipe and a seed, the function that returns the batch of a
-            step.
+        draw: Draws a sample of one frame from pools of samples.
         class_weights: Returns, for pools, a recipe and the number of classes C, the loss weights of the C + 1
             channels, VOID last.
         mirrored: Averages a refiner's output over an input and its mirror image.
@@ -60,7 +48,7 @@ class RefinerKind(Generic[RefinerT, PoolsT, RecipeT]):
 
     part: str
     specs: Mapping[str, NetworkSpec[RefinerT]]
-    batches: Callable[[PoolsT, RecipeT, int], Callable[[int], LabelledBatch]]
+    draw: Callable[[PoolsT, np.random.Generator], Sample[InputT]]
     class_weights: Callable[[PoolsT, RecipeT, int], Tensor]
     mirrored: Callable[[RefinerT], RefinerT]
 
@@ -73,6 +61,10 @@ class RefinerKind(Generic[RefinerT, PoolsT, RecipeT]):
         torch.manual_seed(seed)
         spec = look_up(self.specs, recipe.network, what=self.part.replace("-refiner", " refiner"))
         return channels_last(spec.from_recipe(recipe, class_count, feature_channels))
+
+    def batches(self, pools: PoolsT, recipe: RecipeT, *, seed: int) -> BatchMaker[InputT]:
+        """Return the function that draws the batch of a step."""
+        return BatchMaker[InputT](partial(self.draw, pools), recipe, seed=seed)
 
     def train(
         self,
@@ -106,11 +98,12 @@ class RefinerKind(Generic[RefinerT, PoolsT, RecipeT]):
         device, loss = device_of(refiner), look_up(LOSSES, recipe.loss, what="loss")
         weights = self.class_weights(pools, recipe, len(class_names)).to(device)
 
-        def loss_of(batch: LabelledBatch) -> Tensor:
+        def loss_of(batch: Sample[InputT]) -> Tensor:
             target = batch.target.to(device)
             # VOID is the last class: it is learned like any other.
             target = target.masked_fill(target == VOID, len(class_names))
-            return loss(refiner(batch.inputs.to(device)), target, weights)
+            inputs: Any = batch.inputs.to(device)  # which of the two follows from the kind of refiner
+            return loss(refiner(inputs), target, weights)
 
         def card(history: dict[str, Any]) -> Card:
             settings = self.specs[recipe.network].describe(refiner, recipe)
@@ -127,7 +120,7 @@ class RefinerKind(Generic[RefinerT, PoolsT, RecipeT]):
             path,
             module_of(refiner),
             recipe.optimisation,
-            batch_at=self.batches(pools, recipe, seed),
+            batch_at=self.batches(pools, recipe, seed=seed),
             loss_of=loss_of,
             card=card,
             seed=seed,
@@ -152,3 +145,8 @@ class RefinerKind(Generic[RefinerT, PoolsT, RecipeT]):
         refiner = load_network(path, self.specs, part=self.part, classes=classes, device=device)
         fingerprint = fingerprint_of_file(path)
         return (self.mirrored(refiner), f"{fingerprint}-mirrored") if mirrored else (refiner, fingerprint)
+
+
+def channel_weights(pixels: Int64[Tensor, " 256"], class_count: int, balance: float) -> Tensor:
+    """Return loss weights of the C + 1 channels, VOID last, from the number of pixels of each label."""
+    return balanced_weights([*pixels[:class_count].tolist(), int(pixels[VOID])], balance)

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 
-from warprefine.core.classes import ClassSet
 from warprefine.core.lru_cache import LRUCache
 from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import VOID, Frames, LabelMaps, size_of
+from warprefine.core.tensors import Frames, LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
@@ -28,7 +25,7 @@ from warprefine.recipe.two_sided_refiner import TwoSidedTraining
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.data.samples import MEMORY, LabelledFrame
 from warprefine.training.refiners.cycles import ModelsOf
-from warprefine.training.refiners.two_sided_samples import TwoSidedSample
+from warprefine.training.refiners.samples import Sample
 
 _LEVELS = 255
 _Packed = dict[str, Tensor]
@@ -70,18 +67,17 @@ class Target:
                 labels=read_labels(labelled.label_path, labelled.classes, size=size_of(frame)),
             )
 
-    def sample(self, sides: Sequence[Side]) -> TwoSidedSample:
+    def sample(self, sides: Sequence[Side]) -> Sample[TwoSidedInput]:
         """Return the sample with one or two sides; the nearer side comes first."""
         missing = Side.missing(self.frame)
         nearer, farther = [*sorted(sides, key=lambda side: float(side.distance)), missing, missing][:2]
         inputs = TwoSidedInput(frame=self.frame, sides=(nearer, farther), segmentation=self.segmentation)
-        return TwoSidedSample(inputs=inputs, target=self.labels)
+        return Sample(inputs=inputs, target=self.labels)
 
     @property
     def nbytes(self) -> int:
         """Bytes in memory."""
-        tensors = (self.frame, self.segmentation.logits, self.segmentation.features, self.labels)
-        return sum(tensor.nbytes for tensor in tensors)
+        return sum(one.nbytes for one in (self.frame, self.segmentation, self.labels))
 
 
 class SampleStore:
@@ -118,14 +114,6 @@ class SampleStore:
             packed = _pack(compute())
             self._cache.put(key, packed)
         return packed
-
-
-def count_pixels(paths: Sequence[Path], classes: ClassSet) -> Int64[Tensor, " 256"]:
-    """Return the number of pixels of each label in label maps."""
-    pixels = torch.zeros(VOID + 1, dtype=torch.int64)
-    for path in paths:
-        pixels += torch.bincount(read_labels(path, classes).flatten().long(), minlength=VOID + 1)
-    return pixels
 
 
 def key_labels_id(video: Video, key_frame: int) -> str:

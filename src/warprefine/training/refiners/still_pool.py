@@ -13,16 +13,11 @@ from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Flow, Frames
 from warprefine.io.array_cache import rounded_flow
 from warprefine.propagation.two_sided.carry import LabelCarrier
-from warprefine.refinement.interface import Side
-from warprefine.training.data.samples import LabelledFrame
+from warprefine.refinement.interface import Side, TwoSidedInput
+from warprefine.training.data.samples import LabelledFrame, count_pixels
 from warprefine.training.refiners.cycles import ModelsOf
-from warprefine.training.refiners.sample_store import (
-    SampleSettings,
-    SampleStore,
-    count_pixels,
-    key_labels_id,
-)
-from warprefine.training.refiners.two_sided_samples import TwoSidedSample
+from warprefine.training.refiners.sample_store import SampleSettings, SampleStore, key_labels_id
+from warprefine.training.refiners.samples import Sample
 from warprefine.training.synthetic.clips import synthetic_clip
 
 _SEED = 20211
@@ -59,7 +54,7 @@ class StillPool:
             self._store.target(still)
             progress("moving single images", number + 1, len(self), still.video.name)
 
-    def draw(self, rng: np.random.Generator) -> TwoSidedSample:
+    def draw(self, rng: np.random.Generator) -> Sample[TwoSidedInput]:
         """Return an image with one or two sides."""
         number = int(rng.integers(len(self)))
         count = 1 if rng.random() < self._settings.training.one_sided else 2

@@ -1,0 +1,80 @@
+"""Training samples of refiners: inputs and their hand-made labels, augmented and in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from warprefine.core.tensors import LabelMaps, size_of
+from warprefine.recipe.recipe import RefinerRecipe
+from warprefine.recipe.two_sided_refiner import TwoSidedTraining
+from warprefine.refinement.interface import InputT, TwoSidedInput
+from warprefine.training.data.crops import Window, jitter
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample(Generic[InputT]):
+    """The input of a refiner for frames b, and their labels."""
+
+    inputs: InputT
+    target: LabelMaps
+
+
+@runtime_checkable
+class SamplePool(Protocol):
+    """An unlimited supply of samples of the two-sided refiner, of one kind."""
+
+    def draw(self, rng: np.random.Generator) -> Sample[TwoSidedInput]:
+        """Return a sample of one frame (b = 1), a pure function of the state of `rng`; thread-safe."""
+        ...
+
+    def class_pixels(self) -> Int64[Tensor, " 256"]:
+        """Return the number of pixels of each label in the targets, VOID's last, for weights of the loss."""
+        ...
+
+
+class BatchMaker(Generic[InputT]):
+    """Returns the batch of a step, a pure function of the seed and the step's number.
+
+    Args:
+        draw: Returns a sample of one frame (b = 1).
+        recipe: Batch size, crops and jitter.
+        seed: Seed of all draws.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[np.random.Generator], Sample[InputT]],
+        recipe: RefinerRecipe | TwoSidedTraining,
+        *,
+        seed: int,
+    ) -> None:
+        self._draw: Callable[[np.random.Generator], Sample[InputT]] = draw
+        self._recipe, self._seed = recipe, seed
+
+    def __call__(self, step: int) -> Sample[InputT]:
+        """Return the batch of a step."""
+        samples = []
+        for slot in range(self._recipe.optimisation.batch):
+            rng = np.random.default_rng((self._seed, step, slot))
+            samples.append(augment(self._draw(rng), self._recipe, rng))
+        inputs = samples[0].inputs.stacked([sample.inputs for sample in samples])
+        return Sample(inputs=inputs, target=torch.cat([sample.target for sample in samples]))
+
+
+def augment(
+    sample: Sample[InputT], recipe: RefinerRecipe | TwoSidedTraining, rng: np.random.Generator
+) -> Sample[InputT]:
+    """Crop a sample (b = 1), mirror half of them, and jitter the colours of all its images alike."""
+    window = Window.drawn(size_of(sample.inputs.frame), recipe.crop, rng)
+    inputs = sample.inputs.mapped(window.cut)
+    return Sample(
+        inputs=inputs.with_images(*jitter(inputs.images, recipe.jitter, rng)),
+        target=window.cut(sample.target),
+    )
