@@ -83,7 +83,7 @@ def test_class_weights_come_from_the_labels_made_by_hand(
         counted.append(pixels)
         return torch.ones(len(pixels))
 
-    monkeypatch.setattr("warprefine.training.student.balanced_weights", noted)
+    monkeypatch.setattr("warprefine.training.segmenter.balanced_weights", noted)
     train_student(plan)
 
     manual = plan.sources[0].samples
