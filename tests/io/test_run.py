@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,13 @@ def provenance(distance: int, *key_frames: int, method: str = "warp-refine") -> 
 def mark_done(
     run: RunFolder, *frames: int, video: str = "clip", method: str = "warp-refine", fingerprint: str = "abc"
 ) -> None:
-    """Mark frames as done, which come from key frame 0."""
-    run.mark_done(video, {k: provenance(k, 0, method=method) for k in frames}, method, fingerprint)
+    """Mark frames as done, which come from key frame 0 and have a file each."""
+    files = {k: [run.labels_path(method, video, f"{k:06d}")] for k in frames}
+    for (path,) in files.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("labels")
+    provenances = {k: provenance(k, 0, method=method) for k in frames}
+    run.mark_done(video, provenances, method, fingerprint, files=files)
 
 
 def test_frames_are_done_when_each_is(tmp_path: Path) -> None:
@@ -144,6 +150,34 @@ def test_a_frame_is_done_with_the_same_fingerprint(tmp_path: Path) -> None:
     assert not run.is_done("other clip", [3], "warp-refine", "abc")
 
 
+def test_a_frame_whose_file_is_cut_short_or_missing_is_not_done(tmp_path: Path) -> None:
+    """A power failure may leave an empty file under the right name: it is made again."""
+    run = RunFolder(tmp_path)
+    mark_done(run, 3, 4)
+    path = run.labels_path("warp-refine", "clip", "000003")
+
+    path.write_bytes(b"")
+    assert not run.is_done("clip", [3, 4], "warp-refine", "abc")
+    path.unlink()
+    assert not run.is_done("clip", [3, 4], "warp-refine", "abc")
+    assert run.is_done("clip", [4], "warp-refine", "abc")
+
+
+def test_a_manifest_of_an_older_version_begins_anew(tmp_path: Path) -> None:
+    """It records less than is needed to know that labels are whole, so they are made again."""
+    with closing(sqlite3.connect(tmp_path / "manifest.sqlite")) as connection, connection:
+        connection.execute(
+            "CREATE TABLE pseudo_label (video, frame, method, fingerprint, distance, key_frames)"
+        )
+        connection.execute("INSERT INTO pseudo_label VALUES ('clip', 3, 'warp-refine', 'abc', 1, '[0]')")
+
+    run = RunFolder(tmp_path)
+
+    assert not run.is_done("clip", [3], "warp-refine", "abc")
+    mark_done(run, 3)
+    assert RunFolder(tmp_path).is_done("clip", [3], "warp-refine", "abc")
+
+
 def test_a_frame_that_is_redone_replaces_what_it_was(tmp_path: Path) -> None:
     """Labels of new weights replace the old ones, which are then not done any more."""
     run = RunFolder(tmp_path)
@@ -170,16 +204,20 @@ def test_a_begun_frame_is_begun_by_its_method_alone(tmp_path: Path) -> None:
     assert run.is_done("other clip", [3], "warp-refine", "abc")
 
 
-def test_frames_that_are_no_longer_labelled_are_forgotten(tmp_path: Path) -> None:
-    """Frames of other methods and videos stay done."""
+def test_frames_that_are_no_longer_labelled_are_removed(tmp_path: Path) -> None:
+    """Their files go with them; those of other methods and videos, and files of others, stay."""
     run = RunFolder(tmp_path)
     mark_done(run, 3, 4, 5)
     mark_done(run, 3, method="motion-only")
     mark_done(run, 3, video="other clip")
 
+    foreign = run.labels_path("warp-refine", "clip", "notes")
+    foreign.touch()
+
     run.keep_only("clip", {4, 9}, "warp-refine")
 
     assert list(run.provenances("clip", "warp-refine")) == [4]
+    assert {path.stem for path in foreign.parent.iterdir()} == {"000004", "notes"}
     assert run.is_done("clip", [3], "motion-only", "abc")
     assert run.is_done("other clip", [3], "warp-refine", "abc")
 
@@ -187,7 +225,7 @@ def test_frames_that_are_no_longer_labelled_are_forgotten(tmp_path: Path) -> Non
 def test_the_manifest_holds_the_provenance_of_each_frame(tmp_path: Path) -> None:
     """Key frames, in their order, and distance come back by frame, of one video and method alone."""
     stored = {7: provenance(3, 10, 0), 2: provenance(2, 0, 10)}
-    RunFolder(tmp_path).mark_done("clip", stored, "warp-refine", "abc")
+    RunFolder(tmp_path).mark_done("clip", stored, "warp-refine", "abc", files={7: [], 2: []})
     run = RunFolder(tmp_path)
     mark_done(run, 5, video="other clip")
     mark_done(run, 6, method="motion-only")
@@ -196,7 +234,7 @@ def test_the_manifest_holds_the_provenance_of_each_frame(tmp_path: Path) -> None
     assert list(run.provenances("clip", "warp-refine")) == [2, 7]
     assert run.provenances("clip", "oracle") == {}
 
-    run.mark_done("clip", {7: provenance(1, 8)}, "warp-refine", "new")
+    run.mark_done("clip", {7: provenance(1, 8)}, "warp-refine", "new", files={7: []})
     run.mark_begun("clip", [2], "warp-refine")
     assert run.provenances("clip", "warp-refine") == {7: provenance(1, 8)}
 

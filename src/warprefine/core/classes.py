@@ -81,6 +81,11 @@ class ClassSet:
         taken = any(VOID in file_ids for file_ids in self.all_ids)
         return self.void_ids[0] if taken else VOID
 
+    @property
+    def coding(self) -> tuple[object, ...]:
+        """What decides how label maps are read and written: ids, ids of VOID, and colours."""
+        return self.all_ids, self.void_ids, self.colors
+
     def position(self, name: str) -> int:
         """Return the position of the class called `name`."""
         if name not in self._positions:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from warprefine.core.errors import RunFolderError
+from warprefine.core.errors import RunFolderError, WarpRefineError
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on from there",
@@ -32,6 +32,21 @@ def writing_errors(path: Path) -> Iterator[None]:
         if error.errno not in _REMEDIES:
             raise
         raise RunFolderError(f"cannot write {path}: {_REMEDIES[error.errno]}") from error
+
+
+@contextmanager
+def reading_errors(path: Path, error_class: type[WarpRefineError]) -> Iterator[None]:
+    """Convert errors of the operating system on reading `path` into an error of the library."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise error_class(f"there is no file {path}; expected it where the data set has it") from error
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise error_class(
+            f"cannot read {path}: {reason}; expected a file that can be read; check that it is there and "
+            "its permissions"
+        ) from error
 
 
 def make_folder(path: Path) -> Path:

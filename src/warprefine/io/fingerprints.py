@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
+
+from warprefine.core.errors import FrameError
+from warprefine.core.video import Video
+from warprefine.io.atomic import reading_errors
 
 _DIGITS = 16
 
@@ -21,10 +27,35 @@ def fingerprint_of(*parts: object) -> str:
 
 
 def fingerprint_of_file(path: Path) -> str:
-    """Return a short hash of a file's content.
+    """Return a short hash of a file's content; a file that did not change since is not read again.
 
     Raises:
         OSError: The file cannot be read.
     """
+    state = path.stat()
+    return _content(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+
+
+def fingerprint_of_frames(video: Video, frames: Iterable[int]) -> str:
+    """Return a short hash of the content of some frames of a video.
+
+    Frames of a video file are those of the whole file: nearly all depend on frames before them.
+
+    Raises:
+        FrameError: A file cannot be read.
+    """
+    if video.container is not None:
+        with reading_errors(video.container, FrameError):
+            return fingerprint_of(fingerprint_of_file(video.container), *frames)
+    found = []
+    for frame in frames:
+        with reading_errors(video.frame_paths[frame], FrameError):
+            found.append((frame, fingerprint_of_file(video.frame_paths[frame])))
+    return fingerprint_of(found)
+
+
+@lru_cache(maxsize=1 << 16)
+def _content(path: Path, _state: tuple[int, ...]) -> str:
+    # The state, with change time and inode, also differs for files that were exchanged by renaming.
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]

@@ -15,11 +15,16 @@ from warprefine.core.pseudolabel import Provenance
 from warprefine.io.atomic import make_folder, remove_drafts, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS pseudo_label (
+_VERSION = 2
+"""Version of the manifest; what an older one records is made again."""
+_SCHEMA = f"""
+DROP TABLE IF EXISTS pseudo_label;
+CREATE TABLE pseudo_label (
     video TEXT NOT NULL, frame INTEGER NOT NULL, method TEXT NOT NULL, fingerprint TEXT NOT NULL,
-    distance INTEGER NOT NULL, key_frames TEXT NOT NULL, PRIMARY KEY (video, method, frame)
+    distance INTEGER NOT NULL, key_frames TEXT NOT NULL, files TEXT NOT NULL,
+    PRIMARY KEY (video, method, frame)
 );
+PRAGMA user_version = {_VERSION};
 """
 
 
@@ -50,7 +55,8 @@ class RunFolder:
             probe.unlink()
         self._manifest = root / "manifest.sqlite"
         with self._connect() as connection:
-            connection.executescript(_SCHEMA)
+            if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
+                connection.executescript(_SCHEMA)
 
     @property
     def metrics_path(self) -> Path:
@@ -126,28 +132,37 @@ class RunFolder:
         return read_claim(path)
 
     def is_done(self, video: str, frames: Sequence[int], method: str, fingerprint: str) -> bool:
-        """Return whether each of some frames was finished with the same networks and settings."""
+        """Return whether each of some frames was finished with this fingerprint, and its files are whole."""
         with self._connect() as connection:
             found = connection.execute(
-                "SELECT frame FROM pseudo_label WHERE video = ? AND method = ? AND fingerprint = ?",
+                "SELECT frame, files FROM pseudo_label WHERE video = ? AND method = ? AND fingerprint = ?",
                 (video, method, fingerprint),
             )
-            return {*frames} <= {frame for (frame,) in found}
+            files = {frame: json.loads(of_frame) for frame, of_frame in found}
+        return all(frame in files and self._whole(files[frame]) for frame in frames)
 
     def mark_done(
-        self, video: str, provenances: Mapping[int, Provenance], method: str, fingerprint: str
+        self,
+        video: str,
+        provenances: Mapping[int, Provenance],
+        method: str,
+        fingerprint: str,
+        *,
+        files: Mapping[int, Sequence[Path]],
     ) -> None:
         """Record that every file of some frames is in its place, and where their labels come from.
 
         Args:
             provenances: By frame.
+            files: By frame; they are below `root`.
         """
-        rows = [
-            (video, frame, method, fingerprint, one.distance, json.dumps(one.key_frames))
-            for frame, one in provenances.items()
-        ]
+        rows = []
+        for frame, one in provenances.items():
+            sizes = {str(path.relative_to(self.root)): path.stat().st_size for path in files[frame]}
+            key_frames = json.dumps(one.key_frames)
+            rows.append((video, frame, method, fingerprint, one.distance, key_frames, json.dumps(sizes)))
         with self._connect() as connection:
-            connection.executemany("INSERT OR REPLACE INTO pseudo_label VALUES (?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO pseudo_label VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def mark_begun(self, video: str, frames: Sequence[int], method: str) -> None:
         """Record that frames are not finished: their files are about to be replaced."""
@@ -158,16 +173,30 @@ class RunFolder:
             )
 
     def keep_only(self, video: str, frames: Collection[int], method: str) -> None:
-        """Record that no other frames of a video than these are finished."""
-        if others := [frame for frame in self.provenances(video, method) if frame not in frames]:
-            self.mark_begun(video, others, method)
+        """Delete the records, and the files, of all other frames of a video than these."""
+        with self._connect() as connection:
+            found = connection.execute(
+                "SELECT frame, files FROM pseudo_label WHERE video = ? AND method = ?", (video, method)
+            ).fetchall()
+        kept = {name for frame, files in found if frame in frames for name in json.loads(files)}
+        others = {frame: json.loads(files) for frame, files in found if frame not in frames}
+        for name in {name for files in others.values() for name in files} - kept:
+            (self.root / name).unlink(missing_ok=True)
+        self.mark_begun(video, list(others), method)
+
+    def _whole(self, files: Mapping[str, int]) -> bool:
+        """Return whether files have the sizes that were recorded; a cut file is made again."""
+        try:
+            return all((self.root / name).stat().st_size == size for name, size in files.items())
+        except FileNotFoundError:
+            return False
 
     def provenances(self, video: str, method: str) -> dict[int, Provenance]:
-        """Return where the labels of each finished frame of a video come from, by frame."""
+        """Return where the pseudo-labels of each finished frame come from, by frame; key frames have none."""
         with self._connect() as connection:
             found = connection.execute(
                 "SELECT frame, distance, key_frames FROM pseudo_label "
-                "WHERE video = ? AND method = ? ORDER BY frame",
+                "WHERE video = ? AND method = ? AND distance > 0 ORDER BY frame",
                 (video, method),
             ).fetchall()
         return {

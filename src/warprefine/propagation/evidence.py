@@ -6,7 +6,7 @@ the last few frames, in memory, so that memory does not grow with the length of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -14,11 +14,14 @@ from typing import Literal
 import torch
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.errors import LabelError
 from warprefine.core.lru_cache import LRUCache
 from warprefine.core.protocols import MotionEstimator, Segmentation, Segmenter, ThreeFrameMotion, device_of
 from warprefine.core.tensors import Flow, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache, halves, rounded_flow
+from warprefine.io.atomic import reading_errors
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_frames
 from warprefine.io.frames import FrameSource, open_frames
 from warprefine.io.images import read_labels
 
@@ -97,21 +100,30 @@ class Evidence:
         return self._segmentations.get(k, lambda: self._cached_segmentation(k))
 
     def _cached_flow(self, b: int, a: int) -> Flow:
-        key = f"flow/{self._models.motion.name}/{self.video.name}/{b:06d}_{a:06d}"
+        content = fingerprint_of_frames(self.video, self._frames_of_flow(b, a))
+        key = f"flow/{self._models.motion.name}/{self.video.name}/{b:06d}_{a:06d}_{content}"
         cached = self._cache.get_flow(key)
         if cached is not None:
             return cached
         flow = self._estimate_flow(b, a)
         return rounded_flow(flow) if self._models.keep == "nothing" else self._cache.put_flow(key, flow)
 
+    def _frames_of_flow(self, b: int, a: int) -> tuple[int, ...]:
+        """Return the frames that flow is estimated from: b, a, and perhaps the frame before a."""
+        before = 2 * a - b
+        three = isinstance(self._models.motion, ThreeFrameMotion) and 0 <= before < len(self.video)
+        return (b, a, before) if three else (b, a)
+
     def _estimate_flow(self, b: int, a: int) -> Flow:
-        motion, before = self._models.motion, 2 * a - b
-        if isinstance(motion, ThreeFrameMotion) and 0 <= before < len(self.video):
-            return motion.from_three(self.frame(b), self.frame(a), self.frame(before))
-        return motion(self.frame(b), self.frame(a))
+        motion = self._models.motion
+        frames = [self.frame(k) for k in self._frames_of_flow(b, a)]
+        if isinstance(motion, ThreeFrameMotion) and len(frames) == 3:
+            return motion.from_three(*frames)
+        return motion(frames[0], frames[1])
 
     def _cached_segmentation(self, k: int) -> Segmentation:
-        key = f"segmentation/{self._models.segmenter_fingerprint}/{self.video.name}/{k:06d}"
+        content = fingerprint_of_frames(self.video, [k])
+        key = f"segmentation/{self._models.segmenter_fingerprint}/{self.video.name}/{k:06d}_{content}"
         found = self._cache.get(key)
         if found is None:
             segmenter = self._models.segmenter
@@ -123,6 +135,38 @@ class Evidence:
             named = {"logits": output.logits, "features": output.features}
             found = self._cache.put_halves(key, named) if self._models.keep == "all" else halves(named)
         return Segmentation(logits=found["logits"].float(), features=found["features"].float())
+
+
+def content_of(
+    video: Video,
+    classes: ClassSet,
+    motion: MotionEstimator,
+    frames: Iterable[int],
+    *,
+    key_frames: Iterable[int] = (),
+) -> str:
+    """Return a hash of the files that labels are computed from: frames, label maps and how those are coded.
+
+    Args:
+        video: The video.
+        classes: The classes of its label maps.
+        motion: Estimates flow between the frames; it may use a third one.
+        frames: Frames that labels are propagated through; those between them count too.
+        key_frames: Key frames whose label maps are used.
+
+    Raises:
+        FrameError: A frame cannot be read.
+        LabelError: A label map cannot be read.
+    """
+    passed = sorted(frames)
+    first, last = passed[0], passed[-1]
+    margin = last - first if isinstance(motion, ThreeFrameMotion) else 0
+    between = range(max(first - margin, 0), min(last + margin + 1, len(video)))
+    labels = []
+    for key in key_frames:
+        with reading_errors(video.labels[key], LabelError):
+            labels.append((key, fingerprint_of_file(video.labels[key])))
+    return fingerprint_of(fingerprint_of_frames(video, between), labels, classes.coding)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from warprefine.io.fingerprints import fingerprint_of
 from warprefine.io.images import write_frame
 from warprefine.io.run import RunFolder
 from warprefine.ops.warp import backward_warp
-from warprefine.propagation.evidence import Evidence, Models, open_evidence
+from warprefine.propagation.evidence import Evidence, Models, content_of, open_evidence
 from warprefine.propagation.units import Unit, stepwise_units
 
 JOINT = "joint"
@@ -52,12 +52,14 @@ def propagate_images(
             if unit.distance(frame) in offsets
         }
         paths = {frame: joint_path(run, video.name, video.stems[frame]) for frame in wanted}
-        fingerprint = fingerprint_of(models.motion.name, unit.key_frames, unit.frames, list(wanted))
-        there = all(path.exists() for path in paths.values())
-        if not (there and run.is_done(video.name, list(wanted), JOINT, fingerprint)):
+        content = content_of(video, dataset.classes, models.motion, (*unit.frames, *unit.key_frames))
+        fingerprint = fingerprint_of(models.motion.name, unit.key_frames, unit.frames, list(wanted), content)
+        if not run.is_done(video.name, list(wanted), JOINT, fingerprint):
             with open_evidence(video, dataset.classes, models, ArrayCache(run.cache)) as evidence:
                 _propagate_image(evidence, unit, paths)
-            run.mark_done(video.name, wanted, JOINT, fingerprint)
+            run.mark_done(
+                video.name, wanted, JOINT, fingerprint, files={k: [path] for k, path in paths.items()}
+            )
         progress("propagating images", done, len(units), video.name)
 
 

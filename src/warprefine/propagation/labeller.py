@@ -37,7 +37,10 @@ class Labeller(Protocol):
         ...
 
     def fingerprint(self, video: Video, unit: Unit, method: str) -> str:
-        """Return a hash of all that the labels of a unit depend on: key-frame labels, networks, settings."""
+        """Return a hash of the key-frame labels, networks and settings that the labels of a unit depend on.
+
+        The frames and the class table need not be part of it: `propagate` adds them.
+        """
         ...
 
     def label(self, evidence: Evidence, unit: Unit, methods: Sequence[str]) -> Iterator[PseudoLabel]:

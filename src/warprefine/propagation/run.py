@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -14,9 +14,10 @@ from warprefine.core.pseudolabel import Provenance
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.io.images import read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
-from warprefine.propagation.evidence import open_evidence
+from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.units import Unit
 
@@ -54,7 +55,7 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
                 done += len(unit.frames)
                 progress("propagating", done, total, video.name)
             for labeller in job.labellers:
-                _forget_others(run, video, labeller, job.horizon)
+                _remove_others(run, video, labeller, job.horizon)
             _copy_key_frames(job, run, video)
         except (FrameError, LabelError) as error:  # a full disk is not the video's fault
             log.error("%s", error)
@@ -68,54 +69,55 @@ def _plan(job: Job, video: Video) -> list[tuple[Labeller, Unit]]:
 
 def _label_unit(job: Job, run: RunFolder, labeller: Labeller, video: Video, unit: Unit) -> None:
     """Label a unit by those methods that have not finished it yet."""
-    fingerprints = {method: labeller.fingerprint(video, unit, method) for method in labeller.methods}
+    classes, passed = job.dataset.classes, (*unit.frames, *unit.key_frames)
+    content = content_of(video, classes, labeller.models.motion, passed)
+    fingerprints = {
+        method: fingerprint_of(labeller.fingerprint(video, unit, method), content)
+        for method in labeller.methods
+    }
     due = [
         method
         for method, fingerprint in fingerprints.items()
-        if not (
-            run.is_done(video.name, unit.frames, method, fingerprint)
-            and _files_exist(run, video, unit.frames, method)
-        )
+        if not run.is_done(video.name, unit.frames, method, fingerprint)
     ]
     if not due:
         return
     for method in due:
         run.mark_begun(video.name, unit.frames, method)
     provenances: dict[str, dict[int, Provenance]] = {method: {} for method in due}
-    with open_evidence(video, job.dataset.classes, labeller.models, ArrayCache(run.cache)) as evidence:
+    with open_evidence(video, classes, labeller.models, ArrayCache(run.cache)) as evidence:
         for pseudo in labeller.label(evidence, unit, due):
             method, stem = pseudo.provenance.method, video.stems[pseudo.frame]
-            write_labels(run.labels_path(method, video.name, stem), pseudo.labels, job.dataset.classes)
+            write_labels(run.labels_path(method, video.name, stem), pseudo.labels, classes)
             write_gray(run.confidence_path(method, video.name, stem), pseudo.confidence)
             provenances[method][pseudo.frame] = pseudo.provenance
     for method, of_frames in provenances.items():
-        run.mark_done(video.name, of_frames, method, fingerprints[method])
+        files = {frame: _files(run, video, method, frame) for frame in of_frames}
+        run.mark_done(video.name, of_frames, method, fingerprints[method], files=files)
 
 
-def _forget_others(run: RunFolder, video: Video, labeller: Labeller, horizon: int) -> None:
-    """Drop the records of frames that are in no unit any more, such as those that became key frames."""
+def _files(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path, Path]:
+    """Return the paths of the labels and the confidence of a frame."""
+    stem = video.stems[frame]
+    return run.labels_path(method, video.name, stem), run.confidence_path(method, video.name, stem)
+
+
+def _remove_others(run: RunFolder, video: Video, labeller: Labeller, horizon: int) -> None:
+    """Remove the labels of frames that are in no unit any more and are no key frames."""
     frames = {frame for unit in labeller.units(video, horizon) for frame in unit.frames}
     for method in labeller.methods:
-        run.keep_only(video.name, frames, method)
-
-
-def _files_exist(run: RunFolder, video: Video, frames: Sequence[int], method: str) -> bool:
-    """Return whether every file of frames that were finished once is still there."""
-    return all(
-        path_of(method, video.name, video.stems[frame]).exists()
-        for frame in frames
-        for path_of in (run.labels_path, run.confidence_path)
-    )
+        run.keep_only(video.name, frames | {*video.key_frames}, method)
 
 
 def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     """Copy the labels of key frames beside the pseudo-labels, byte for byte, with confidence 1."""
     for method in job.methods:
         for frame, source in video.labels.items():
-            target = run.labels_path(method, video.name, video.stems[frame])
-            if not target.exists() or target.read_bytes() != source.read_bytes():
+            fingerprint = fingerprint_of(fingerprint_of_file(source), job.dataset.classes.coding)
+            if not run.is_done(video.name, [frame], method, fingerprint):
+                target, confidence = files = _files(run, video, method, frame)
                 labels = read_labels(source, job.dataset.classes)
-                write_gray(
-                    run.confidence_path(method, video.name, video.stems[frame]), torch.ones(labels.shape)
-                )
-                copy_file(source, target)  # last: its presence shows that both are there
+                write_gray(confidence, torch.ones(labels.shape))
+                copy_file(source, target)
+                by_hand = Provenance(method=method, key_frames=(frame,), distance=0)
+                run.mark_done(video.name, {frame: by_hand}, method, fingerprint, files={frame: files})

@@ -20,7 +20,7 @@ import numpy as np
 from warprefine.core.errors import TrainingError
 from warprefine.core.progress import Progress, silent
 from warprefine.io.atomic import write_text
-from warprefine.io.fingerprints import fingerprint_of_file
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.io.images import read_labels
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.student import StudentRecipe
@@ -57,7 +57,8 @@ def find_centroids(
     """
     by_class: list[list[Draw]] = [[] for _ in range(class_count)]
     for number, member in enumerate(samples.members):
-        path = cache / f"{fingerprint_of_file(member.label_path)}_{class_count}_{tile}.json"
+        content = fingerprint_of(fingerprint_of_file(member.label_path), member.classes.coding)
+        path = cache / f"{content}_{class_count}_{tile}.json"
         if path.exists():
             found = [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
         else:

@@ -15,8 +15,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import RefinerInput
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
-from warprefine.io.fingerprints import fingerprint_of_file
-from warprefine.propagation.evidence import Evidence, Models, open_evidence
+from warprefine.propagation.evidence import Evidence, Models, content_of, open_evidence
 from warprefine.propagation.stepwise.cycle import Cycle, cycles_of, run_cycle
 from warprefine.training.data.samples import MEMORY, count_pixels
 from warprefine.training.refiners.samples import Sample
@@ -95,8 +94,9 @@ class Cycles:
         video = self._videos[cycle.video]
         models = self._models_of(video, cycle.key_frame)
         networks = f"{models.motion.name}_{models.segmenter_fingerprint}_{self._tau:g}"
-        key_labels = fingerprint_of_file(video.labels[cycle.key_frame])  # they may be corrected
-        return f"cycle/{networks}/{cycle.video}/{cycle.key_frame:06d}{cycle.reach:+d}_{key_labels}"
+        ends = (cycle.key_frame, cycle.key_frame + cycle.reach)
+        content = content_of(video, self._dataset.classes, models.motion, ends, key_frames=[cycle.key_frame])
+        return f"cycle/{networks}/{cycle.video}/{cycle.key_frame:06d}{cycle.reach:+d}_{content}"
 
 
 def _size(sample: Sample[RefinerInput]) -> int:

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
-from warprefine.propagation.evidence import open_evidence
+from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.stepwise.cycle import cycles_of
 from warprefine.propagation.two_sided.carry import LabelCarrier
 from warprefine.recipe.plus import FARTHEST
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.data.samples import LabelledFrame, count_pixels, evenly
 from warprefine.training.refiners.cycles import ModelsOf
-from warprefine.training.refiners.sample_store import SampleSettings, SampleStore, key_labels_id
+from warprefine.training.refiners.sample_store import SampleSettings, SampleStore
 from warprefine.training.refiners.samples import Sample
 
 _Compute = Callable[[], Side]
@@ -102,12 +102,17 @@ class KeyFramePool:
         return [] if other is None else [partial(self._from_other, name, key, other)]
 
     def _cycle(self, name: str, key: int, reach: int) -> Side:
-        side_name = f"{name}/{key_labels_id(self._videos[name], key)}{reach:+d}"
+        side_name = f"{name}/{key:06d}{reach:+d}-{self._content(name, (key, key + reach), key)}"
         return self._side(side_name, name, lambda carrier: carrier.cycle(key, key + reach))
 
     def _from_other(self, name: str, key: int, other: int) -> Side:
-        side_name = f"{name}/{key:06d}-from-{key_labels_id(self._videos[name], other)}"
+        side_name = f"{name}/{key:06d}-from-{other:06d}-{self._content(name, (key, other), other)}"
         return self._side(side_name, name, lambda carrier: carrier.side(key, (other,)))
+
+    def _content(self, name: str, frames: tuple[int, int], key: int) -> str:
+        """Return a hash of the frames that labels are carried through, and of the labels."""
+        motion = self._settings.models.motion
+        return content_of(self._videos[name], self._dataset.classes, motion, frames, key_frames=[key])
 
     def _side(self, side_name: str, video: str, compute: Callable[[LabelCarrier], Side]) -> Side:
         def computed() -> Side:

@@ -14,9 +14,8 @@ from torch import Tensor
 from warprefine.core.lru_cache import LRUCache
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, LabelMaps, size_of
-from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache
-from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
+from warprefine.io.fingerprints import fingerprint_of
 from warprefine.io.images import read_labels
 from warprefine.ops.soft_labels import SoftLabels
 from warprefine.propagation.evidence import Models, open_evidence
@@ -114,11 +113,6 @@ class SampleStore:
             packed = _pack(compute())
             self._cache.put(key, packed)
         return packed
-
-
-def key_labels_id(video: Video, key_frame: int) -> str:
-    """Return a name of a key frame's labels that changes when they are corrected."""
-    return f"{key_frame:06d}-{fingerprint_of_file(video.labels[key_frame])}"
 
 
 def _pack(side: Side) -> _Packed:

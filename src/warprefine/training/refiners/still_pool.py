@@ -12,11 +12,12 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Flow, Frames
 from warprefine.io.array_cache import rounded_flow
+from warprefine.propagation.evidence import content_of
 from warprefine.propagation.two_sided.carry import LabelCarrier
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.data.samples import LabelledFrame, count_pixels
 from warprefine.training.refiners.cycles import ModelsOf
-from warprefine.training.refiners.sample_store import SampleSettings, SampleStore, key_labels_id
+from warprefine.training.refiners.sample_store import SampleSettings, SampleStore
 from warprefine.training.refiners.samples import Sample
 from warprefine.training.synthetic.clips import synthetic_clip
 
@@ -69,8 +70,9 @@ class StillPool:
     def _side(self, number: int, variant: int) -> Side:
         still, longest = self._stills[number], self._settings.training.longest_cycle
         speeds = "-".join(f"{value:g}" for value in self._clips.motion.model_dump().values())
-        labels = key_labels_id(still.video, still.frame)
-        name = f"{still.video.name}/{labels}-clip{variant}-{longest}-{speeds}"
+        motion = self._settings.models.motion
+        content = content_of(still.video, still.classes, motion, [still.frame], key_frames=[still.frame])
+        name = f"{still.video.name}/{still.frame:06d}-clip{variant}-{longest}-{speeds}-{content}"
         return self._store.side(name, lambda: self._carried(number, variant))
 
     def _carried(self, number: int, variant: int) -> Side:
