@@ -104,6 +104,7 @@ def autolabel(
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
+    retrain: options.Retrain = False,
 ) -> None:
     """Train missing networks, label every frame within the horizon, evaluate where there is truth, report.
 
@@ -144,6 +145,7 @@ def train(
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
+    retrain: options.Retrain = False,
 ) -> None:
     """Train one network of a run: the segmenter, a refiner with all that its samples need, or motion.
 
@@ -246,6 +248,7 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         device=arguments["device"],
         seed=arguments["seed"],
         training=training,
+        retrain=arguments.get("retrain", False),
         progress=bars,
     )
     with log_to(arguments["out"]):

@@ -69,6 +69,13 @@ Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads, at most one per core; 0 means one per core.")]
 
+Retrain = Annotated[
+    bool,
+    typer.Option(
+        "--retrain", help="Train the networks anew if frames or label maps changed since they were trained."
+    ),
+]
+
 
 def use_threads(threads: int) -> None:
     """Set the number of CPU threads of numba, torch and OpenCV, and let freed memory be reused.

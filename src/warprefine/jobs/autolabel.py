@@ -53,6 +53,7 @@ def autolabel(
     two_sided_refiner: str | TwoSidedRefiner | None = None,
     device: str = "cpu",
     seed: int = 0,
+    retrain: bool = False,
     progress: Progress = silent,
 ) -> FinishedRun:
     """Label every frame of `dataset` within `horizon` of a key frame, into the run folder `out`.
@@ -73,6 +74,7 @@ def autolabel(
             warp-refine-plus.
         device: Where networks run: cpu, cuda or cuda:1.
         seed: Seed of all random numbers.
+        retrain: Train the networks anew if frames or label maps have changed since they were trained.
         progress: Called as work proceeds.
 
     Raises:
@@ -102,6 +104,7 @@ def autolabel(
         device=device,
         seed=seed,
         training="segmenter" in needs_of(methods),
+        retrain=retrain,
         progress=progress,
     )
     return label(Networks(context), methods)
@@ -202,6 +205,8 @@ def _facts(networks: Networks, finished: FinishedRun) -> dict[str, str]:
         facts["Segmenter"] = f"{name}, weights {networks.segmenter()[1]}"
     if finished.tau is not None:
         facts["tau"] = f"{finished.tau:g} (RGB distance, images in 0..1)"
+    if networks.context.stale:
+        facts["Networks"] = networks.context.stale
     return facts | {f"Left out: {name}": message for name, message in finished.failures.items()}
 
 

@@ -53,6 +53,7 @@ class RunContext:
         also_train: Further labelled data of the same classes for the segmenter.
         left_out: The videos that cannot be labelled, by name, and why.
         parts: Parts that the user supplies as objects.
+        stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
     """
 
     dataset: Dataset
@@ -65,6 +66,7 @@ class RunContext:
     also_train: tuple[Dataset, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     parts: GivenParts = field(default_factory=GivenParts)
+    stale: str = ""
 
     @property
     def cache(self) -> ArrayCache:

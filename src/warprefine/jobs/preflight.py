@@ -23,7 +23,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.datasets.summary import check_video
 from warprefine.io.frames import open_frames
 from warprefine.jobs.context import GivenParts
-from warprefine.propagation.units import stepwise_units
+from warprefine.propagation.units import frames_in_reach
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement import REFINERS, TWO_SIDED_REFINERS
 from warprefine.segmentation import SEGMENTERS
@@ -153,7 +153,7 @@ def sound_videos(
         WarpRefineError: Every video is broken: the first one's problem.
     """
     labelled = [video for video in dataset.videos if video.labels]
-    needed = {video.name: _needed(video, horizon) for video in labelled}
+    needed = {video.name: frames_in_reach(video, horizon) for video in labelled}
     total, done = sum(map(len, needed.values())), 0
     errors: dict[str, WarpRefineError] = dict(dataset.broken)
     for video in labelled:
@@ -177,12 +177,6 @@ def without(dataset: Dataset, failures: Container[str]) -> Dataset:
 
 def _origin(dataset: Dataset) -> dict[str, Any]:
     return dict(dataset.origin) or {"root": str(dataset.root.resolve())}
-
-
-def _needed(video: Video, horizon: int) -> list[int]:
-    return sorted(
-        {*video.key_frames, *(frame for unit in stepwise_units(video, horizon) for frame in unit.frames)}
-    )
 
 
 def _decode(video: Video, needed: Sequence[int], motion: MotionEstimator) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from warprefine.core.progress import Progress, silent
@@ -20,9 +22,12 @@ from warprefine.jobs.preflight import (
     describe_job,
     sound_videos,
 )
+from warprefine.jobs.training_data import check_networks
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.training.segmenter import build_segmenter
+
+log = logging.getLogger(__name__)
 
 
 def start(
@@ -37,6 +42,7 @@ def start(
     seed: int = 0,
     training: bool = True,
     cache: Path | None = None,
+    retrain: bool = False,
     progress: Progress = silent,
 ) -> RunContext:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
@@ -55,6 +61,7 @@ def start(
         seed: Seed of all random numbers.
         training: Whether networks may be trained; if so, the weights that they start from have to be there.
         cache: A folder for flow and segmentations that is shared with other runs; None is one in `out`.
+        retrain: Train networks anew if their data have changed.
         progress: Called as work proceeds.
 
     Raises:
@@ -87,5 +94,8 @@ def start(
         dataset, horizon=horizon, motion=networks.motion("stepwise"), progress=progress
     )
     run.claim(job)
+    stale = check_networks(run, sound, also_train, horizon=horizon, retrain=retrain)
+    if stale:
+        log.warning("%s", stale)
     write_text(out / "recipe.toml", settings_to_toml(recipe))
-    return RunContext(**{**vars(context), "dataset": sound, "left_out": left_out})
+    return replace(context, dataset=sound, left_out=left_out, stale=stale)

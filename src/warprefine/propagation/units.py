@@ -59,6 +59,11 @@ def stepwise_units(video: Video, horizon: int) -> list[Unit]:
     return units
 
 
+def frames_in_reach(video: Video, horizon: int) -> list[int]:
+    """Return the key frames of a video and all frames within `horizon` of one, ascending."""
+    return sorted({*video.key_frames, *(k for unit in stepwise_units(video, horizon) for k in unit.frames)})
+
+
 def two_sided_units(video: Video, horizon: int, *, reach: int) -> list[Unit]:
     """Group the frames within `horizon` of a key frame into units of consecutive frames, in order of time.
 

@@ -1,0 +1,103 @@
+"""Notice that the networks of a run were trained on other data than there are now."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from warprefine.core.video import Dataset
+from warprefine.io.atomic import write_text
+from warprefine.io.claims import read_claim
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_frames
+from warprefine.io.run import RunFolder
+from warprefine.propagation.units import frames_in_reach
+
+log = logging.getLogger(__name__)
+
+
+def check_networks(
+    run: RunFolder, dataset: Dataset, also_train: Sequence[Dataset], *, horizon: int, retrain: bool
+) -> str:
+    """Compare the data with those that the networks of a run were trained on.
+
+    A run without networks records the data. Networks that are copied from elsewhere are not checked.
+
+    Args:
+        retrain: Delete networks that were trained on other data, so that they are trained anew.
+
+    Returns:
+        What changed and how to mend it, one line; empty if nothing did.
+    """
+    path = run.root / "trained_on.json"
+    before = read_claim(path) if path.exists() else {}
+    weights = sorted((run.root / "checkpoints").glob("*.safetensors"))
+    if weights and not before:
+        return ""
+    now = _described(dataset, also_train, horizon=horizon, known=before)
+    changes = _changes(before, now) if before else []
+    if changes and retrain:
+        log.warning("the data changed (%s): the networks are trained anew", ", ".join(changes))
+        _delete_networks(run)
+    elif changes and weights:
+        return (
+            f"the data changed since the networks of {run.root} were trained ({', '.join(changes)}); frames "
+            "are labelled with the old networks: add --retrain to train them on the data as they are now"
+        )
+    elif changes:
+        _delete_networks(run)  # trainings that have hardly begun
+    if now != before:
+        write_text(path, json.dumps(now, indent=1) + "\n")
+    return ""
+
+
+def _delete_networks(run: RunFolder) -> None:
+    for folder in ("checkpoints", "rounds"):
+        shutil.rmtree(run.root / folder, ignore_errors=True)
+    run.tau_path.unlink(missing_ok=True)
+
+
+def _described(
+    dataset: Dataset, also_train: Sequence[Dataset], *, horizon: int, known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of all that networks are trained on, by name."""
+    labels: dict[str, list[Any]] = {}
+    for number, one in enumerate((dataset, *also_train)):
+        for video in one.videos:
+            for frame, path in video.labels.items():
+                name = f"{number}/{video.name}/{video.stems[frame]}"
+                labels[name] = _state(path, known.get("labels", {}).get(name))
+    return {
+        "classes": fingerprint_of(dataset.classes.names, dataset.classes.coding),
+        "labels": labels,
+        "frames": {
+            f"{video.name}/{video.stems[frame]}": fingerprint_of_frames(video, [frame])
+            for video in dataset.videos
+            for frame in frames_in_reach(video, horizon)
+        },
+    }
+
+
+def _state(path: Path, known: list[Any] | None) -> list[Any]:
+    """Return size, time of change and content of a file, which is read only if one of the first differs."""
+    found = path.stat()
+    if known is not None and known[:2] == [found.st_size, found.st_mtime_ns]:
+        return known
+    return [found.st_size, found.st_mtime_ns, fingerprint_of_file(path)]
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what differs, as parts of a sentence."""
+    old, new = before["labels"], now["labels"]
+    both = before["frames"].keys() & now["frames"].keys()
+    found = {
+        "label maps added": len(new.keys() - old.keys()),
+        "label maps removed": len(old.keys() - new.keys()),
+        "label maps changed": sum(old[name][2] != new[name][2] for name in old.keys() & new.keys()),
+        "frames changed": sum(before["frames"][name] != now["frames"][name] for name in both),
+    }
+    changes = [f"{what}: {count}" for what, count in found.items() if count]
+    return changes + ["another class table"] * (before["classes"] != now["classes"])

@@ -1,0 +1,92 @@
+"""Tests of jobs/training_data.py: a run notices that its networks were trained on other data."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warprefine.datasets import open_dataset
+from warprefine.jobs.autolabel import autolabel
+from warprefine.recipe.recipe import load_recipe
+
+
+@pytest.fixture
+def data(tiny_data: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_data, tmp_path / "data")
+
+
+def run(data: Path, out: Path, tiny_recipe: Path, **options: Any) -> dict[str, bytes]:
+    """Label by the segmenter alone; return the label maps by name."""
+    recipe = load_recipe(tiny_recipe)
+    autolabel(open_dataset(data), out, horizon=1, methods=["semantic-only"], recipe=recipe, **options)
+    return {path.name: path.read_bytes() for path in (out / "labels").rglob("*.png")}
+
+
+def add_a_label(data: Path) -> None:
+    video = data / "videos/street-000"
+    shutil.copyfile(video / "labels/000003.png", video / "labels/000005.png")
+
+
+def test_networks_trained_on_other_labels_are_reported(
+    data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The screen and the report say what changed and how to mend it, at every later call."""
+    run(data, tmp_path / "run", tiny_recipe)
+    weights = (tmp_path / "run/checkpoints/segmenter.safetensors").read_bytes()
+    assert "the data changed" not in caplog.text
+    add_a_label(data)
+
+    for _ in range(2):
+        caplog.clear()
+        run(data, tmp_path / "run", tiny_recipe)
+
+        assert "were trained (label maps added: 1); frames are labelled with the old networks" in caplog.text
+        assert "add --retrain to train them on the data as they are now" in caplog.text
+        assert "label maps added: 1" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "run/checkpoints/segmenter.safetensors").read_bytes() == weights
+
+
+def test_retrained_networks_are_those_of_a_fresh_run(data: Path, tmp_path: Path, tiny_recipe: Path) -> None:
+    """After it nothing is reported, and a second call changes nothing."""
+    run(data, tmp_path / "run", tiny_recipe)
+    add_a_label(data)
+
+    found = run(data, tmp_path / "run", tiny_recipe, retrain=True)
+
+    assert found == run(data, tmp_path / "fresh", tiny_recipe)
+    written = (tmp_path / "run/checkpoints/segmenter.safetensors").stat().st_mtime_ns
+    assert run(data, tmp_path / "run", tiny_recipe, retrain=True) == found
+    assert (tmp_path / "run/checkpoints/segmenter.safetensors").stat().st_mtime_ns == written
+
+
+def test_a_copy_with_other_times_is_the_same_data(
+    data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Label maps are compared by content where their time differs."""
+    run(data, tmp_path / "run", tiny_recipe)
+    for path in data.rglob("*.png"):
+        path.touch()
+
+    run(data, tmp_path / "run", tiny_recipe)
+
+    assert "the data changed" not in caplog.text
+
+
+def test_changed_frames_and_classes_are_named(
+    data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A frame that is used, a label map and the class table each have their words."""
+    run(data, tmp_path / "run", tiny_recipe)
+    video = data / "videos/street-000"
+    first, second, *_ = sorted((video / "frames").iterdir())[2:]
+    shutil.copyfile(first, second)
+    shutil.copyfile(data / "videos/street-001/labels/000003.png", video / "labels/000003.png")
+    table = data / "classes.toml"
+    table.write_text(table.read_text(encoding="utf-8").replace("128", "129"), encoding="utf-8")
+
+    run(data, tmp_path / "run", tiny_recipe)
+
+    assert "label maps changed: 1, frames changed: 1, another class table" in caplog.text
