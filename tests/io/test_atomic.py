@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from warprefine.core.errors import RunFolderError
+from warprefine.core.errors import LabelError, RunFolderError
 from warprefine.io.atomic import (
     copy_file,
     make_folder,
-    remove_drafts,
+    reading_errors,
     replacing,
     write_bytes,
     write_text,
@@ -74,46 +72,24 @@ def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["file"]
 
 
-def test_two_processes_do_not_write_into_one_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each process writes beside the file under a name of its own."""
-    with replacing(tmp_path / "file") as mine:
-        mine.touch()
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    with replacing(tmp_path / "file") as another:
-        another.touch()
+def test_two_writers_do_not_share_a_draft(tmp_path: Path) -> None:
+    """Each writes beside the file under a name of its own, also in containers with equal process numbers."""
+    with replacing(tmp_path / "file") as mine, replacing(tmp_path / "file") as another:
+        mine.write_text("first")
+        another.write_text("last")
+        assert mine.parent == another.parent == tmp_path
+        assert mine.name != another.name
 
-    assert mine.name != another.name
-
-
-def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
-    """Drafts of processes that run no more go, at any depth; those of running ones stay, and all else."""
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    (tmp_path / "below").mkdir()
-    left = [tmp_path / "below" / f".a.png.{gone.pid}.part", tmp_path / f".b.{os.getpid()}.part"]
-    left.append(tmp_path / f".c.{10**30}.part")
-    kept = [tmp_path / f".d.{os.getppid()}.part", tmp_path / ".mine.part", tmp_path / "e.1.part"]
-    for path in (*left, *kept):
-        path.touch()
-
-    remove_drafts(tmp_path)
-
-    assert [path for path in left if path.exists()] == []
-    assert [path for path in kept if not path.exists()] == []
+    assert names_in(tmp_path) == ["file"]
 
 
-def test_a_process_of_somebody_else_runs_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A draft is not removed because its writer may not be asked."""
-    draft = tmp_path / ".a.4321.part"
-    draft.touch()
+def test_a_draft_has_a_short_name(tmp_path: Path) -> None:
+    """Files may have names as long as the file system allows."""
+    path = tmp_path / ("a" * 251 + ".png")
 
-    def refuse(number: int, signal: int) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
+    write_bytes(path, b"content")
 
-    monkeypatch.setattr(os, "kill", refuse)
-    remove_drafts(tmp_path)
-
-    assert draft.exists()
+    assert path.read_bytes() == b"content"
 
 
 def test_a_copy_is_the_same_bytes(tmp_path: Path) -> None:
@@ -157,10 +133,29 @@ def test_a_full_disk_is_told() -> None:
         file.write(b"x")
 
 
-def test_an_error_without_remedy_is_not_dressed_up(tmp_path: Path) -> None:
-    """What the user cannot mend keeps its own words."""
-    with pytest.raises(OSError, match="Input/output error"), writing_errors(tmp_path):
+def test_any_refusal_of_the_system_is_one_line(tmp_path: Path) -> None:
+    """What has no remedy of its own is told in the words of the system."""
+    with (
+        pytest.raises(RunFolderError, match=r"cannot write .*: Input/output error; check the disk, then run"),
+        writing_errors(tmp_path),
+    ):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
+    with pytest.raises(RunFolderError, match="the name is too long for the file system"):
+        write_bytes(tmp_path / ("a" * 300), b"content")
+
+
+def test_a_file_that_cannot_be_read_is_told_in_the_words_of_its_reader(tmp_path: Path) -> None:
+    """The error is of the class that the reader raises."""
+    with (
+        pytest.raises(LabelError, match=r"there is no file .*gone"),
+        reading_errors(tmp_path / "gone", LabelError),
+    ):
+        (tmp_path / "gone").read_bytes()
+    with (
+        pytest.raises(LabelError, match=r"cannot read .*: Is a directory"),
+        reading_errors(tmp_path, LabelError),
+    ):
+        tmp_path.read_bytes()
 
 
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:

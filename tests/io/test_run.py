@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -74,21 +73,6 @@ def test_checking_a_job_writes_nothing(tmp_path: Path) -> None:
     run.claim(JOB)
     with pytest.raises(RunFolderError, match="horizon = 10, but this command says 5"):
         run.check({**JOB, "horizon": 5})
-
-
-def test_what_a_killed_run_left_half_written_is_cleared_away(tmp_path: Path) -> None:
-    """A run that goes on removes the drafts of its forerunner; a run of another job removes nothing."""
-    run = RunFolder(tmp_path)
-    run.claim(JOB)
-    draft = tmp_path / "labels" / f".a.png.{os.getpid()}.part"
-    draft.parent.mkdir()
-    draft.touch()
-
-    with pytest.raises(RunFolderError, match="holds a run with"):
-        run.claim({**JOB, "horizon": 5})
-    assert draft.exists()
-    run.claim(JOB)
-    assert not draft.exists()
 
 
 def test_a_folder_without_a_job_is_no_run(tmp_path: Path) -> None:

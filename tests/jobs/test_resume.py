@@ -45,7 +45,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
 
 def test_nothing_half_written_is_left_behind(runs: Any) -> None:
     """What the killed processes were writing is cleared away by those that came after."""
-    assert [path for path in runs.killed.rglob("*") if path.suffix in {".part", ".state"}] == []
+    assert [path for path in runs.killed.rglob("*") if "draft" in path.name or path.suffix == ".state"] == []
 
 
 def test_a_finished_run_is_left_as_it_is(runs: Any, tiny_data: Path, tiny_recipe: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_disk_that_fills_up_stops_a_run_that_goes_on_later(
         ):
             autolabel(dataset, tmp_path / "run", horizon=3, methods=MOTION_ONLY)
     assert len(written) == files + 1
-    assert list(tmp_path.rglob("*.part")) == []
+    assert list(tmp_path.rglob("*draft*")) == []
 
     autolabel(dataset, tmp_path / "run", horizon=3, methods=MOTION_ONLY)
 
@@ -163,7 +163,7 @@ def test_a_training_survives_a_disk_that_is_really_full(
     networks = Networks(start(open_dataset(tiny_data), run, **options))
     with pytest.raises(RunFolderError, match=r"cannot write .*segmenter\.state: the disk is full; free some"):
         networks.segmenter()
-    assert list(run.rglob("*.part")) == []
+    assert list(run.rglob("*draft*")) == []
 
     subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
     Networks(start(open_dataset(tiny_data), run, **options)).segmenter()

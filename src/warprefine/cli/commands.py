@@ -18,6 +18,7 @@ from warprefine.cli.console import Bars, Commands, console, log_to, print_error,
 from warprefine.datasets import open_dataset
 from warprefine.datasets.summary import summarise
 from warprefine.io.checkpoints import read_card
+from warprefine.io.locks import locked
 from warprefine.jobs.autolabel import label
 from warprefine.jobs.demo import run_demo
 from warprefine.jobs.finished import FinishedRun
@@ -239,20 +240,21 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         split=arguments["split"],
         key_frames=arguments["keyframes"],
     )
-    context = start(
-        dataset,
-        arguments["out"],
-        horizon=arguments["horizon"],
-        also_train=options.open_further(arguments["also_train"]),
-        recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
-        device=arguments["device"],
-        seed=arguments["seed"],
-        training=training,
-        retrain=arguments.get("retrain", False),
-        progress=bars,
-    )
-    with log_to(arguments["out"]):
-        yield Networks(context)
+    with locked(arguments["out"]):
+        context = start(
+            dataset,
+            arguments["out"],
+            horizon=arguments["horizon"],
+            also_train=options.open_further(arguments["also_train"]),
+            recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
+            device=arguments["device"],
+            seed=arguments["seed"],
+            training=training,
+            retrain=arguments.get("retrain", False),
+            progress=bars,
+        )
+        with log_to(arguments["out"]):
+            yield Networks(context)
 
 
 def show(finished: FinishedRun) -> None:

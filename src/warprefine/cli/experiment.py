@@ -10,6 +10,7 @@ import typer
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console, log_to
 from warprefine.core.names import look_up
+from warprefine.io.locks import locked
 from warprefine.jobs.experiments import EXPERIMENTS
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import write_findings
@@ -54,7 +55,7 @@ def experiment(
     settings = load_experiment_recipe(name, recipe)
     if seeds:
         settings = settings.model_copy(update={"seeds": seeds})
-    with Bars() as bars:
+    with Bars() as bars, locked(out):
         context = ExperimentContext(
             experiment=name, out=out, root=data, recipe=settings, device=device, seed=seed, progress=bars
         )

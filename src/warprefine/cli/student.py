@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console, log_to
+from warprefine.io.locks import locked
 from warprefine.jobs.student import StudentJob, train_on_run, usual_method
 from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.recipe.student import StudentRecipe, load_student_recipe, shipped_student_recipes
@@ -64,7 +66,10 @@ def student(
     name = method or usual_method(run)
     chosen = None if name == NOTHING else check_methods([name])[0]
     tested, further = (options.open_further([source])[0] if source else None for source in (test, coarse))
-    with joined(device) as (world, place), Bars() as bars, log_to(out):
+    with joined(device) as (world, place), Bars() as bars, ExitStack() as stack:
+        if world.is_first:
+            stack.enter_context(locked(out))
+        stack.enter_context(log_to(out))
         found = []
         for number in range(seed, seed + seeds):
             job = StudentJob(

@@ -98,7 +98,8 @@ class ArrayCache:
             blobs.append(blob)
         text = json.dumps(header).encode()
         body = struct.pack("<I", len(text)) + text + b"".join(blobs)
-        write_bytes(self._path(key), _MAGIC + struct.pack("<I", zlib.crc32(body)) + body)
+        content = _MAGIC + struct.pack("<I", zlib.crc32(body)) + body
+        write_bytes(self._path(key), content, durable=False)  # the checksum tells a cut file
 
     def get(self, key: str) -> dict[str, Tensor] | None:
         """Return named tensors, or None if they are damaged or not in the cache."""

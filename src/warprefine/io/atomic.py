@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from warprefine.core.errors import RunFolderError, WarpRefineError
 
+_DRAFT = ".warprefine-draft-"
+"""Begins the names of files and folders that are being written."""
+_OTHER_REMEDY = "check the disk, then run the same command again, it goes on from there"
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on from there",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
@@ -19,6 +23,7 @@ _REMEDIES = {
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.ENOTDIR: "a part of the path is a file, expected a folder; choose another folder",
     errno.EEXIST: "there is a file of that name, expected a folder; choose another folder",
+    errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
     errno.EISDIR: "there is a folder of that name, expected a file; move it away or choose another folder",
 }
 
@@ -29,9 +34,8 @@ def writing_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REMEDIES:
-            raise
-        raise RunFolderError(f"cannot write {path}: {_REMEDIES[error.errno]}") from error
+        remedy = _REMEDIES.get(error.errno or 0, f"{error.strerror or error}; {_OTHER_REMEDY}")
+        raise RunFolderError(f"cannot write {path}: {remedy}") from error
 
 
 @contextmanager
@@ -56,30 +60,46 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def draft_of(path: Path) -> Path:
+    """Return a new name beside `path` for what becomes `path` once it is whole."""
+    return path.with_name(f"{_DRAFT}{secrets.token_hex(8)}")
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a draft to write to, which replaces `path` when the block ends without an error."""
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield the path of a draft to write to, which replaces `path` when the block ends without an error.
+
+    Args:
+        path: The file.
+        durable: Wait until the content is on the disk, so that a power failure leaves the old file or the
+            new one, but never an empty one.
+    """
     make_folder(path.parent)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft = draft_of(path)
     try:
         with writing_errors(path):
             yield draft
+            if durable:
+                with draft.open("rb") as file:
+                    os.fsync(file.fileno())
             draft.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
-
-
-def remove_drafts(folder: Path) -> None:
-    """Delete the drafts of killed processes below `folder`; those of running processes stay."""
-    for draft in folder.rglob(".*.part"):
-        writer = draft.name.split(".")[-2]
-        if writer.isdecimal() and not _is_another_running_process(int(writer)):
+        with suppress(OSError):  # the error that ended the block counts
             draft.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically."""
-    with replacing(path) as draft:
+def remove_drafts(folder: Path) -> None:
+    """Delete the drafts of killed processes below `folder`, which no other process may be writing into."""
+    for draft in folder.rglob(f"{_DRAFT}*"):
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file atomically; the arguments are those of `replacing`."""
+    with replacing(path, durable=durable) as draft:
         draft.write_bytes(content)
 
 
@@ -92,16 +112,3 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file byte for byte, atomically."""
     with replacing(target) as draft:
         shutil.copyfile(source, draft)
-
-
-def _is_another_running_process(pid: int) -> bool:
-    # In a container a run often gets the same process id as the killed run before it.
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # it is running and belongs to another user
-    return True

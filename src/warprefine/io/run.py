@@ -12,7 +12,7 @@ from typing import Any
 
 from warprefine.core.errors import RunFolderError
 from warprefine.core.pseudolabel import Provenance
-from warprefine.io.atomic import make_folder, remove_drafts, writing_errors
+from warprefine.io.atomic import make_folder, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
 
 _VERSION = 2
@@ -109,13 +109,11 @@ class RunFolder:
         check_claim(self.root / "job.json", job, what="run")
 
     def claim(self, job: dict[str, Any]) -> None:
-        """Record the job of this run, and delete the drafts of killed runs.
+        """Record the job of this run.
 
         Raises:
             RunFolderError: The folder holds a run of another job.
         """
-        self.check(job)
-        remove_drafts(self.root)
         claim(self.root / "job.json", job, what="run")
 
     def job(self) -> dict[str, Any]:

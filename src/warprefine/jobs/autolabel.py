@@ -14,6 +14,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.video import Dataset
 from warprefine.io.checkpoints import read_card
+from warprefine.io.locks import locked
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts
 from warprefine.jobs.finished import FinishedRun, write_left_out
@@ -94,20 +95,21 @@ def autolabel(
         "two_sided_refiner": two_sided_refiner,
     }
     names = {kind: part for kind, part in given.items() if isinstance(part, str)}
-    context = start(
-        dataset,
-        Path(out),
-        horizon=horizon,
-        also_train=also_train,
-        recipe=with_networks(recipe or Recipe(), names),
-        parts=GivenParts(**{kind: part for kind, part in given.items() if kind not in names}),
-        device=device,
-        seed=seed,
-        training="segmenter" in needs_of(methods),
-        retrain=retrain,
-        progress=progress,
-    )
-    return label(Networks(context), methods)
+    with locked(Path(out)):
+        context = start(
+            dataset,
+            Path(out),
+            horizon=horizon,
+            also_train=also_train,
+            recipe=with_networks(recipe or Recipe(), names),
+            parts=GivenParts(**{kind: part for kind, part in given.items() if kind not in names}),
+            device=device,
+            seed=seed,
+            training="segmenter" in needs_of(methods),
+            retrain=retrain,
+            progress=progress,
+        )
+        return label(Networks(context), methods)
 
 
 def with_networks(recipe: Recipe, names: Mapping[str, str]) -> Recipe:

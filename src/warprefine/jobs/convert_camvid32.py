@@ -18,7 +18,7 @@ from warprefine.datasets.class_file import write_classes
 from warprefine.datasets.files import existing_folder, frames_in, visible
 from warprefine.io.atomic import copy_file
 from warprefine.io.images import read_frame, write_labels
-from warprefine.jobs.convert import claim_folder, filling
+from warprefine.jobs.convert import claimed, filling
 
 _PICTURES, _LABELS, _LABEL_ENDING = "701_StillsRaw_full", "LabeledApproved_full", "_L.png"
 
@@ -46,18 +46,19 @@ def convert_camvid32(
     chosen = _listed(lists, pairs) if lists else {stem: split_of(stem) for stem in pairs}
     colors = source / "label_colors.txt"
     classes = read_label_colors(colors) if colors.is_file() else CAMVID32_CLASSES
-    claim_folder(out, {"dataset": "camvid32", "classes": classes.fingerprint(), "splits": chosen})
-    table = color_table(classes)
-    for done, (stem, split) in enumerate(chosen.items(), start=1):
-        folder = out / split / "videos" / stem
-        picture, labels = pairs[stem]
-        if not folder.exists():
-            with filling(folder) as draft:
-                copy_file(picture, draft / "frames" / picture.name)
-                write_labels(draft / "labels" / f"{stem}.png", read_color_labels(labels, table), classes)
-        progress("Converting CamVid", done, len(chosen))
-    for split in sorted(set(chosen.values())):
-        write_classes(out / split / "classes.toml", classes)
+    conversion = {"dataset": "camvid32", "classes": classes.fingerprint(), "splits": chosen}
+    with claimed(out, conversion):
+        table = color_table(classes)
+        for done, (stem, split) in enumerate(chosen.items(), start=1):
+            folder = out / split / "videos" / stem
+            picture, labels = pairs[stem]
+            if not folder.exists():
+                with filling(folder) as draft:
+                    copy_file(picture, draft / "frames" / picture.name)
+                    write_labels(draft / "labels" / f"{stem}.png", read_color_labels(labels, table), classes)
+            progress("Converting CamVid", done, len(chosen))
+        for split in sorted(set(chosen.values())):
+            write_classes(out / split / "classes.toml", classes)
 
 
 def color_table(classes: ClassSet) -> NDArray[np.int16]:

@@ -18,7 +18,7 @@ from warprefine.datasets.nyuv2 import NYUV2_CLASSES, SPLITS
 from warprefine.datasets.nyuv2_mat import LabelledFrames, open_labelled_frames
 from warprefine.datasets.nyuv2_raw import RawScene, list_raw_scene, raw_stamp, undistorted
 from warprefine.io.images import read_frame, write_frame, write_labels
-from warprefine.jobs.convert import claim_folder, filling
+from warprefine.jobs.convert import claimed, filling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +85,17 @@ def convert_nyuv2(
         existing_folder(raw, expected="the raw videos of NYU-Depth V2, a folder for each scene")
     with open_labelled_frames(source) as pictures:
         conversion = _Conversion(pictures=pictures, raw=raw, clips=clips)
-        claim_folder(out, {"dataset": "nyuv2", "raw": raw is not None, **vars(clips)})
-        numbers = dict(zip(SPLITS, (pictures.train, pictures.test), strict=True))
-        work = [(split, number) for split in SPLITS for number in numbers[split]]
-        for done, (split, number) in enumerate(work, start=1):
-            folder = out / split / "videos" / f"{pictures.scenes[number]}-{number + 1:04d}"
-            if not folder.exists():
-                _write_clip(folder, conversion, number, single=split == "test")
-            progress("Converting NYU-Depth V2", done, len(work))
-        for split in SPLITS:
-            write_classes(out / split / "classes.toml", NYUV2_CLASSES)
-        return tuple(_notes(conversion))
+        with claimed(out, {"dataset": "nyuv2", "raw": raw is not None, **vars(clips)}):
+            numbers = dict(zip(SPLITS, (pictures.train, pictures.test), strict=True))
+            work = [(split, number) for split in SPLITS for number in numbers[split]]
+            for done, (split, number) in enumerate(work, start=1):
+                folder = out / split / "videos" / f"{pictures.scenes[number]}-{number + 1:04d}"
+                if not folder.exists():
+                    _write_clip(folder, conversion, number, single=split == "test")
+                progress("Converting NYU-Depth V2", done, len(work))
+            for split in SPLITS:
+                write_classes(out / split / "classes.toml", NYUV2_CLASSES)
+            return tuple(_notes(conversion))
 
 
 def _write_clip(folder: Path, conversion: _Conversion, number: int, *, single: bool) -> None:

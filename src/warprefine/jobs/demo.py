@@ -8,6 +8,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.datasets import open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.atomic import writing_errors
+from warprefine.io.locks import locked
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.preflight import check_device
@@ -55,29 +56,30 @@ SMALL = Recipe(
 def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> FinishedRun:
     """Render the street into `out`/data if it is missing, keep one label map in 21, label the rest."""
     check_device(device)
-    root = out / "data"
-    if not root.exists():
-        unfinished = out / ".data"
-        write_street(
-            unfinished,
-            videos=VIDEOS,
-            length=LENGTH,
-            start=KEY_FRAME,
-            step=LENGTH,
-            h=HEIGHT,
-            w=WIDTH,
+    with locked(out):
+        root = out / "data"
+        if not root.exists():
+            unfinished = out / ".data"
+            write_street(
+                unfinished,
+                videos=VIDEOS,
+                length=LENGTH,
+                start=KEY_FRAME,
+                step=LENGTH,
+                h=HEIGHT,
+                w=WIDTH,
+                seed=seed,
+                progress=progress,
+            )
+            with writing_errors(root):
+                unfinished.rename(root)
+        return autolabel(
+            open_dataset(root),
+            out,
+            horizon=HORIZON,
+            methods=tuple(METHODS),
+            recipe=SMALL,
+            device=device,
             seed=seed,
             progress=progress,
         )
-        with writing_errors(root):
-            unfinished.rename(root)
-    return autolabel(
-        open_dataset(root),
-        out,
-        horizon=HORIZON,
-        methods=tuple(METHODS),
-        recipe=SMALL,
-        device=device,
-        seed=seed,
-        progress=progress,
-    )

@@ -15,6 +15,7 @@ from warprefine.datasets import open_dataset
 from warprefine.io.atomic import write_text
 from warprefine.io.claims import claim
 from warprefine.io.curves import Curves
+from warprefine.io.locks import locked
 from warprefine.jobs.finished import JOINT_METHOD, FinishedRun, methods_of
 from warprefine.jobs.preflight import check_device
 from warprefine.metrics.network_scores import NetworkScores
@@ -119,7 +120,8 @@ def train_student_on_run(
         device=check_device(device),
         seed=seed,
     )
-    return train_on_run(job, progress=progress)
+    with locked(job.out):
+        return train_on_run(job, progress=progress)
 
 
 def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScores | None:
