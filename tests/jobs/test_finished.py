@@ -200,12 +200,25 @@ def test_a_video_that_there_is_not_has_no_labels(run: Path) -> None:
         list(FinishedRun.open(run).labels("street-002"))
 
 
+def test_reading_a_run_writes_nothing(run: Path) -> None:
+    """A finished run may lie where writing is not allowed."""
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+
+    finished = FinishedRun.open(run)
+    list(finished.labels(finished.dataset.videos[0].name))
+    finished.evaluate()
+
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
 def test_a_lost_manifest_is_noticed(tiny_data: Path, tmp_path: Path) -> None:
     """Labels whose origin is not recorded are not passed over in silence."""
     finished = autolabel(open_dataset(tiny_data), tmp_path, horizon=1, methods=["motion-only"])
     (tmp_path / "manifest.sqlite").unlink()
 
-    with pytest.raises(RunFolderError, match="has no record of labels of motion-only for 'street-000'; run"):
+    with pytest.raises(
+        RunFolderError, match=r"cannot read .*manifest\.sqlite: .*; run `warprefine autolabel` with the same"
+    ):
         list(FinishedRun.open(tmp_path).labels("street-000"))
     assert finished.methods == ("motion-only",)
 

@@ -88,6 +88,16 @@ def test_other_labels_make_another_student(job: StudentJob, method: str | None) 
     assert other.weights.read_bytes() != job.weights.read_bytes()
 
 
+def test_a_student_writes_nothing_into_the_run(job: StudentJob) -> None:
+    """Propagated images of motion-only lie in its own folder."""
+    before = {path: path.stat().st_mtime_ns for path in job.run.rglob("*")}
+
+    train_on_run(replace(job, method="motion-only", test=None))
+
+    assert {path: path.stat().st_mtime_ns for path in job.run.rglob("*")} == before
+    assert list((job.out / "joint").rglob("*.png")) != []
+
+
 def test_a_folder_that_is_no_run(job: StudentJob, tmp_path: Path) -> None:
     """Nothing is written into a folder that somebody mistook for a run."""
     with pytest.raises(RunFolderError, match="is no folder; expected one that"):

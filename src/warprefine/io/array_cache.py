@@ -66,10 +66,16 @@ def halves(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class ArrayCache:
-    """A folder of compressed arrays; each file is written atomically."""
+    """A folder of compressed arrays; each file is written atomically.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        beside: Another cache, which is only read, for what is not in `root`.
+    """
+
+    def __init__(self, root: Path, *, beside: Path | None = None) -> None:
         self.root = root
+        self._beside = None if beside is None else ArrayCache(beside)
 
     def get_flow(self, key: str) -> Tensor | None:
         """Return a flow (1, 2, h, w), or None if it is not in the cache."""
@@ -106,7 +112,7 @@ class ArrayCache:
         try:
             content = self._path(key).read_bytes()
         except FileNotFoundError:
-            return None
+            return None if self._beside is None else self._beside.get(key)
         if content[:8] != _MAGIC + struct.pack("<I", zlib.crc32(content[8:])):
             log.warning("%s is damaged; computing it again", self._path(key))
             return None

@@ -40,20 +40,23 @@ class RunFolder:
     RUN/metrics.json, RUN/report.html, RUN/log.txt, RUN/manifest.sqlite
     """
 
-    def __init__(self, root: Path, *, cache: Path | None = None) -> None:
+    def __init__(self, root: Path, *, cache: Path | None = None, read_only: bool = False) -> None:
         """Open the folder, created if it does not exist.
 
         Args:
             cache: A folder for what can be computed again, shared with other runs; None is `root` / "cache".
+            read_only: Write nothing; the folder may be where writing is not allowed.
         """
-        self.root = root
+        self.root, self._read_only = root, read_only
         self._cache = cache or root / "cache"
+        self._manifest = root / "manifest.sqlite"
+        if read_only:
+            return
         make_folder(root)
         with writing_errors(root):
             probe = root / f".writable-{os.getpid()}"  # the ranks of one training do this at the same time
             probe.touch()
             probe.unlink()
-        self._manifest = root / "manifest.sqlite"
         with self._connect() as connection:
             if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
                 connection.executescript(_SCHEMA)
@@ -205,14 +208,16 @@ class RunFolder:
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         with writing_errors(self._manifest):
-            connection = sqlite3.connect(self._manifest, timeout=60)
+            try:
+                place = f"{self._manifest.absolute().as_uri()}?mode={'ro' if self._read_only else 'rwc'}"
+                connection = sqlite3.connect(place, timeout=60, uri=True)
+            except sqlite3.OperationalError as error:
+                raise self._refusal(error) from error
             try:
                 with connection:
                     yield connection
             except sqlite3.OperationalError as error:
-                raise RunFolderError(
-                    f"cannot write {self._manifest}: {error}; expected a writable folder with free space"
-                ) from error
+                raise self._refusal(error) from error
             except sqlite3.DatabaseError as error:
                 raise RunFolderError(
                     f"{self._manifest} is damaged ({error}); delete it and run the same command again, "
@@ -220,3 +225,13 @@ class RunFolder:
                 ) from error
             finally:
                 connection.close()
+
+    def _refusal(self, error: sqlite3.Error) -> RunFolderError:
+        if self._read_only:
+            return RunFolderError(
+                f"cannot read {self._manifest}: {error}; run `warprefine autolabel` with the same options "
+                "again, it finishes what is missing"
+            )
+        return RunFolderError(
+            f"cannot write {self._manifest}: {error}; expected a writable folder with free space"
+        )

@@ -16,6 +16,7 @@ from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Confidence, LabelMaps
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
+from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import write_text
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
@@ -99,7 +100,7 @@ class FinishedRun:
             raise RunFolderError(
                 f"{root} holds no job.json; expected a folder made by `warprefine autolabel`"
             )
-        run = RunFolder(root)
+        run = RunFolder(root, read_only=True)
         job = run.job()
         if "reader" not in job["data"]:
             raise RunFolderError(
@@ -165,6 +166,7 @@ class FinishedRun:
         method: str,
         *,
         offsets: Collection[int],
+        out: Path | None = None,
         device: torch.device = _CPU,
         progress: Progress = silent,
     ) -> list[LabelledFrame]:
@@ -172,22 +174,29 @@ class FinishedRun:
 
         The oracle has only frames with truth; frames of motion-only come with propagated images.
 
+        Args:
+            method: A method of this run.
+            offsets: Distances from the key frame.
+            out: Propagated images are written here; None is the run folder.
+            device: Where motion is estimated.
+            progress: Called as images are propagated.
+
         Raises:
             RunFolderError: There is none, one that should be there has no labels yet, or images cannot be
                 propagated as labels were.
         """
-        joint = method == JOINT_METHOD
-        if joint:
-            motion = self._motion(device)
-            models = Models(motion=motion, keep=self.recipe.propagation.keep)
-            propagate_images(self.run, self.dataset, models, offsets=offsets, progress=progress)
+        joint = RunFolder(out or self.run.root) if method == JOINT_METHOD else None
+        if joint is not None:
+            models = Models(motion=self._motion(device), keep=self.recipe.propagation.keep)
+            cache = ArrayCache(joint.cache, beside=self.run.cache)
+            propagate_images(joint, self.dataset, models, cache=cache, offsets=offsets, progress=progress)
         found = [
             LabelledFrame(
                 video=video,
                 frame=frame,
                 classes=self.dataset.classes,
                 labels=self.run.labels_path(method, video.name, video.stems[frame]),
-                picture=joint_path(self.run, video.name, video.stems[frame]) if joint else None,
+                picture=joint_path(joint, video.name, video.stems[frame]) if joint else None,
             )
             for video, frame in self._frames_at(offsets)
             if method != ORACLE or frame in video.truth

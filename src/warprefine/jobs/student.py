@@ -170,7 +170,9 @@ def _pseudo_labels(job: StudentJob, finished: FinishedRun, progress: Progress) -
     if job.method is None:
         return []
     offsets = job.recipe.joint_offsets if job.method == JOINT_METHOD else job.recipe.offsets
-    return finished.pseudo_labels(job.method, offsets=offsets, device=job.device, progress=progress)
+    return finished.pseudo_labels(
+        job.method, offsets=offsets, out=job.out, device=job.device, progress=progress
+    )
 
 
 def _sources(

@@ -36,6 +36,7 @@ def propagate_images(
     dataset: Dataset,
     models: Models,
     *,
+    cache: ArrayCache,
     offsets: Collection[int],
     progress: Progress = silent,
 ) -> None:
@@ -43,6 +44,14 @@ def propagate_images(
 
     An image is warped again at each step, as labels are, but it is never rounded on the way: the
     released code of Zhu et al. resamples to the nearest pixel and truncates at each step.
+
+    Args:
+        run: Where the images are written; not the run with the labels, which may belong to somebody else.
+        dataset: The videos.
+        models: The motion that labels were propagated with.
+        cache: Where flow is kept.
+        offsets: Distances from the key frames.
+        progress: Called after every unit.
     """
     units = [(video, unit) for video in dataset.videos for unit in stepwise_units(video, max(offsets))]
     for done, (video, unit) in enumerate(units, 1):
@@ -55,7 +64,7 @@ def propagate_images(
         content = content_of(video, dataset.classes, models.motion, (*unit.frames, *unit.key_frames))
         fingerprint = fingerprint_of(models.motion.name, unit.key_frames, unit.frames, list(wanted), content)
         if not run.is_done(video.name, list(wanted), JOINT, fingerprint):
-            with open_evidence(video, dataset.classes, models, ArrayCache(run.cache)) as evidence:
+            with open_evidence(video, dataset.classes, models, cache) as evidence:
                 _propagate_image(evidence, unit, paths)
             run.mark_done(
                 video.name, wanted, JOINT, fingerprint, files={k: [path] for k, path in paths.items()}

@@ -120,6 +120,7 @@ class Students:
         return self._labels.pseudo_labels(
             variant.method,
             offsets=variant.distances,
+            out=self._folder,
             device=self._context.torch_device,
             progress=self._context.progress,
         )
