@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from warprefine.core.tensors import VOID, Confidence, Flow, LabelMaps, size_of
+from warprefine.ops.compiled import compiled
 from warprefine.ops.warp import lands_inside, source_points
 
 Outside: TypeAlias = Literal["void", "replicate"]
@@ -114,7 +115,7 @@ def _votes_for(label: Tensor, taps: list[Tensor], weights: list[Tensor]) -> Tens
     return votes
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@compiled()
 @no_type_check  # compiled code has no place for run-time checks of its arguments
 def _vote(
     labels_a: NDArray[np.uint8],

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from warprefine.core.tensors import VOID, Confidence, Flow, LabelMaps
+from warprefine.ops.compiled import compiled
 
 _STEPS = 255
 """Shares are packed in steps of 1 / 255."""
@@ -164,7 +165,7 @@ def _most_probable(
     return SoftLabels(labels=torch.from_numpy(kept_labels), shares=torch.from_numpy(kept_shares))
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@compiled()
 @no_type_check  # compiled code has no place for run-time checks of its arguments
 def _warp(
     labels_a: NDArray[np.uint8],
@@ -197,7 +198,7 @@ def _warp(
             _write(ranks, labels_b, shares_b, (n, row, column))
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@compiled()
 @no_type_check
 def _mix(
     labels: NDArray[np.uint8],
