@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,18 @@ def test_changed_frames_and_classes_are_named(
     run(data, tmp_path / "run", tiny_recipe)
 
     assert "label maps changed: 1, frames changed: 1, another class table" in caplog.text
+
+
+def test_a_run_that_goes_on_with_other_threads_says_so(
+    data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last bits depend on them; a run that goes on as before says nothing."""
+    run(data, tmp_path / "run", tiny_recipe)
+    run(data, tmp_path / "run", tiny_recipe)
+    assert "was computed with" not in caplog.text
+    path = tmp_path / "run/computed_with.json"
+    path.write_text(path.read_text().replace('"threads": ', '"threads": 9'))
+
+    run(data, tmp_path / "run", tiny_recipe)
+
+    assert re.search(r"run was computed with threads 9\d+, now \d+: what is made now may differ", caplog.text)

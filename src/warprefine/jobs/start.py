@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.io.atomic import write_text
+from warprefine.io.claims import read_claim
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.networks import Networks
@@ -97,5 +101,21 @@ def start(
     stale = check_networks(run, sound, also_train, horizon=horizon, retrain=retrain)
     if stale:
         log.warning("%s", stale)
+    _note_machine(run, context.device)
     write_text(out / "recipe.toml", settings_to_toml(recipe))
     return replace(context, dataset=sound, left_out=left_out, stale=stale)
+
+
+def _note_machine(run: RunFolder, device: torch.device) -> None:
+    """Record what the last bits of labels depend on, and warn if a run goes on with something else."""
+    path = run.root / "computed_with.json"
+    now = {"device": device.type, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+    before = read_claim(path) if path.exists() else now
+    differing = [f"{key} {before.get(key)}, now {now[key]}" for key in now if before.get(key) != now[key]]
+    if differing:
+        log.warning(
+            "%s was computed with %s: what is made now may differ in the last bits",
+            run.root,
+            "; ".join(differing),
+        )
+    write_text(path, json.dumps(now) + "\n")
