@@ -7,21 +7,28 @@ from pathlib import Path
 import pytest
 
 from warprefine.core.errors import RunFolderError
-from warprefine.jobs.convert import claim_folder, filling
+from warprefine.jobs.convert import claimed, filling
 
 
 def test_a_folder_belongs_to_one_conversion(tmp_path: Path) -> None:
     """The same settings go on, others are refused with both values."""
-    claim_folder(tmp_path / "out", {"dataset": "nyuv2", "fps": 2.0})
-    claim_folder(tmp_path / "out", {"dataset": "nyuv2", "fps": 2.0})
+    for _ in range(2):
+        with claimed(tmp_path / "out", {"dataset": "nyuv2", "fps": 2.0}):
+            pass
 
-    with pytest.raises(
-        RunFolderError, match=r"out holds a conversion with fps = 2\.0, but .* says 4\.0; choose"
+    with (
+        pytest.raises(
+            RunFolderError, match=r"out holds a conversion with fps = 2\.0, but .* says 4\.0; choose"
+        ),
+        claimed(tmp_path / "out", {"dataset": "nyuv2", "fps": 4.0}),
     ):
-        claim_folder(tmp_path / "out", {"dataset": "nyuv2", "fps": 4.0})
+        pass
     (tmp_path / "out/conversion.json").write_text("{")
-    with pytest.raises(RunFolderError, match=r"conversion\.json is damaged \(.*\); .*; choose another --out"):
-        claim_folder(tmp_path / "out", {"dataset": "nyuv2"})
+    with (
+        pytest.raises(RunFolderError, match=r"conversion\.json is damaged \(.*\); .*; choose another --out"),
+        claimed(tmp_path / "out", {"dataset": "nyuv2"}),
+    ):
+        pass
 
 
 def test_a_video_appears_when_it_is_whole(tmp_path: Path) -> None:

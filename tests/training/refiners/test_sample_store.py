@@ -22,7 +22,7 @@ from warprefine.recipe.plus import FARTHEST, CarrySettings
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import Side
 from warprefine.training.data.samples import count_pixels, labelled_frames
-from warprefine.training.refiners.sample_store import SampleSettings, SampleStore, Target, key_labels_id
+from warprefine.training.refiners.sample_store import SampleSettings, SampleStore, Target
 
 H, W = 6, 9
 OTHER_CARRY: dict[str, Any] = {
@@ -213,14 +213,3 @@ def test_pixels_are_counted_by_label(dataset: Dataset) -> None:
         label: int((labels == label).sum()) for label in (0, 1, 2, VOID)
     }
     assert pixels.sum() == labels.numel()
-
-
-def test_corrected_labels_have_another_name(dataset: Dataset) -> None:
-    """The name of a key frame's labels holds the frame's number, and changes with the labels."""
-    (video,) = dataset.videos
-    before = key_labels_id(video, 4)
-    assert before.startswith("000004-")
-
-    write_labels(video.labels[4], torch.zeros(1, 48, 64, dtype=torch.uint8), dataset.classes)
-
-    assert key_labels_id(video, 4) != before
