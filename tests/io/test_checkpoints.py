@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from warprefine.io.checkpoints import (
     begin_from,
     check_classes,
     check_part,
+    fact_of,
     load_network,
     load_weights,
     own_memory,
@@ -123,6 +125,13 @@ def test_a_checkpoint_cut_short_is_refused(checkpoint: Path, kept: int) -> None:
         {"warprefine": json.dumps({"class_names": ["road"]})},
         {"warprefine": json.dumps({**CARD.__dict__, "colour": "red"})},
         {"warprefine": json.dumps({**CARD.__dict__, "class_names": None})},
+        {"warprefine": json.dumps({**CARD.__dict__, "class_names": ["road", 7]})},
+        {"warprefine": json.dumps({**CARD.__dict__, "class_names": ["road"] * 256})},
+        {"warprefine": json.dumps({**CARD.__dict__, "part": None})},
+        {"warprefine": json.dumps({**CARD.__dict__, "settings": [1]})},
+        {"warprefine": "7"},
+        {"warprefine": "[" * 100_000},
+        {"warprefine": json.dumps(CARD.__dict__).replace("0.12", "9" * 5000)},
     ],
 )
 def test_weights_of_other_programs_are_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
@@ -131,6 +140,36 @@ def test_weights_of_other_programs_are_refused(tmp_path: Path, metadata: dict[st
 
     with pytest.raises(CheckpointError, match="is not a checkpoint of warprefine"):
         read_card(tmp_path / "other.safetensors")
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
+    """What would be waited for without end is refused."""
+    os.mkfifo(tmp_path / "pipe.safetensors")
+
+    with pytest.raises(CheckpointError, match="is not a checkpoint of warprefine"):
+        read_card(tmp_path / "pipe.safetensors")
+    with pytest.raises(CheckpointError, match=r"is missing or damaged \(it is no regular file\)"):
+        load_weights(tmp_path / "pipe.safetensors", network())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> None:
+    """Labels of a network with NaN are all of one class; the tensor is named instead."""
+    broken = network()
+    broken.get_parameter("1.weight").data[2] = bad
+    save_checkpoint(tmp_path / "a.safetensors", broken, CARD)
+
+    with pytest.raises(CheckpointError, match=r"a\.safetensors has values that are not finite in 1\.weight"):
+        load_weights(tmp_path / "a.safetensors", network())
+
+
+def test_a_fact_has_the_type_that_is_expected() -> None:
+    """What a training should have recorded, and did not, is told."""
+    assert fact_of(Path("a"), CARD, "tau", float) == 0.12
+    with pytest.raises(CheckpointError, match="a records no float called scale; train it again"):
+        fact_of(Path("a"), CARD, "scale", float)
+    with pytest.raises(CheckpointError, match="a records no dict called tau; train it again"):
+        fact_of(Path("a"), CARD, "tau", dict)
 
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
@@ -321,6 +360,28 @@ def test_a_network_that_does_not_fit_its_weights_is_refused(tmp_path: Path) -> N
 
     with pytest.raises(CheckpointError, match=r"does not fit the network: classifier\.bias, .*weight"):
         load_network(tmp_path / "a.safetensors", SPECS, part="segmenter", device=CPU)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"channels": 100_000_000}, "describe a network that is far larger than its weights"),
+        ({"channels": -1}, "describe no network that can be built"),
+        ({"channels": "many"}, "describe no network that can be built"),
+        ({"colour": "red"}, "describe no network that can be built"),
+    ],
+)
+def test_a_card_does_not_decide_how_much_memory_is_taken(
+    tmp_path: Path, settings: dict[str, object], words: str
+) -> None:
+    """A network is built only as large as the file's own weights; what cannot be built is told."""
+    card = replace(CARD, network="scored", settings=settings)
+    save_checkpoint(tmp_path / "a.safetensors", Scored(2), card)
+
+    with pytest.raises(CheckpointError, match=words) as raised:
+        load_network(tmp_path / "a.safetensors", SPECS, part="segmenter", device=CPU)
+
+    assert "\n" not in str(raised.value)
 
 
 def test_a_missing_network_is_refused(tmp_path: Path) -> None:

@@ -59,6 +59,45 @@ def test_a_trunk_leaves_its_old_classifier_behind(tmp_path: Path) -> None:
     assert (card.part, card.network) == ("trunk", "hrnet-w18-small")
 
 
+def test_a_beginning_that_all_names_share_is_dropped(tmp_path: Path, raft: dict[str, Tensor]) -> None:
+    """Whatever a program called its network, the rest of the names tells which it is."""
+    weights = {f"pl_wrapper.flow.{name.removeprefix('module.')}": value for name, value in raft.items()}
+
+    card = import_weights(write(tmp_path, weights), tmp_path / "raft.safetensors", name="raft")
+
+    assert card.settings == {"size": "small"}
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "shape", "words"),
+    [
+        ("raft", "fnet.conv1.weight", (), r"fnet\.conv1\.weight has the shape \(\); these are not"),
+        ("sdcnet", "conv1.0.weight", (1, 100_000), r"inputs of 100000 channels, expected \[8, 13, 18, 23\]"),
+        ("hrnet-ocr", "ocr.cls_head.bias", (3000,), r"scores 3000 classes, expected 1 to 255"),
+        ("deeplabv3", "final.6.weight", (0, 8), r"scores 0 classes, expected 1 to 255"),
+    ],
+)
+def test_sizes_that_no_network_has_are_refused(
+    tmp_path: Path, name: str, tensor: str, shape: tuple[int, ...], words: str
+) -> None:
+    """Shapes in a file decide how large a network is built, as far as there are such networks."""
+    sized = {"layer1.0.conv1.weight": torch.zeros(1)} if name != "hrnet-ocr" else hrnet_weights()
+    source = write(
+        tmp_path, {**sized, "layer1.0.conv2.weight": torch.zeros(1, 1), tensor: torch.zeros(shape)}
+    )
+
+    with pytest.raises(CheckpointError, match=words):
+        import_weights(source, tmp_path / "out.safetensors", name=name)
+
+
+def hrnet_weights() -> dict[str, Tensor]:
+    """Names and shapes that tell the size of an HRNet."""
+    with torch.device("meta"):
+        own = HRNet(HRNETS["w18-small"]).state_dict()
+    names = {f"backbone.{published_trunk_name(name)}": values for name, values in own.items()}
+    return {name: torch.zeros(values.shape[:1]) for name, values in names.items()}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -84,6 +84,31 @@ def test_sdcnet_for_three_frames_looks_back(tmp_path: Path) -> None:
     assert not torch.equal(motion.from_three(b, a, b), alone)
 
 
+@pytest.mark.parametrize("begins", ["itself", 7, "no\0where.safetensors"])
+def test_motion_that_begins_nowhere_is_refused(tmp_path: Path, begins: Any) -> None:
+    """A checkpoint that names itself as its input motion, or nothing that can be loaded, ends in one line."""
+    network, settings = small_sdcnet(2)
+    path = tmp_path / "motion.safetensors"
+    recipe = {"input_motion": str(path) if begins == "itself" else begins}
+    save_checkpoint(
+        path,
+        network,
+        Card(part="motion", network="sdcnet", class_names=(), settings=settings, recipe=recipe, facts={}),
+    )
+
+    with pytest.raises(CheckpointError, match=r"has no input motion but itself; train|does not exist"):
+        load_motion(str(path))
+
+
+@pytest.mark.parametrize("settings", [{"size": "huge"}, {"sizes": 1}, {"size": ["small"]}])
+def test_motion_whose_card_describes_no_network_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """Settings that no network has are the file's fault, and told as such."""
+    named = stored(tmp_path, RAFT("small"), "raft", settings)
+
+    with pytest.raises(CheckpointError, match="describe no network that can be built"):
+        load_motion(named)
+
+
 def test_published_weights_see_blue_first(tmp_path: Path) -> None:
     """Imported weights, which have no recipe of ours, were trained on BGR; ours on RGB."""
     network, settings = small_sdcnet(2)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -20,12 +19,16 @@ from warprefine.core.errors import CheckpointError, shorten
 from warprefine.core.names import look_up
 from warprefine.core.network_spec import NetworkSpec
 from warprefine.core.protocols import module_of, ready
+from warprefine.core.tensors import VOID
 from warprefine.io.atomic import write_bytes
+from warprefine.io.bounded_building import bounded_building, first_line
 from warprefine.io.fingerprints import fingerprint_of
+from warprefine.io.safetensors_files import SAFETENSORS_ERRORS, check_finite, read_metadata, read_safetensors
 
 log = logging.getLogger(__name__)
 _CARD = "warprefine"
 NetworkT = TypeVar("NetworkT")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +64,52 @@ def read_card(path: Path) -> Card:
     Raises:
         CheckpointError: The file is missing, damaged or was not written by `save_checkpoint`.
     """
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist; train it first, or name another checkpoint")
     try:
-        with safe_open(path, framework="pt") as file:
-            content = json.loads((file.metadata() or {})[_CARD])
-        return Card(**{**content, "class_names": tuple(content["class_names"])})
-    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        if not path.exists():
+            raise CheckpointError(f"{path} does not exist; train it first, or name another checkpoint")
+        return _card(json.loads(read_metadata(path)[_CARD]))
+    except PermissionError as error:
+        raise CheckpointError(f"{path} may not be read; change its permissions") from error
+    except SAFETENSORS_ERRORS as error:
         raise CheckpointError(
             f"{path} is not a checkpoint of warprefine, or it is damaged; "
             "expected a .safetensors file written by `warprefine train`; train it again"
         ) from error
+
+
+def _card(content: Any) -> Card:
+    """Return the card that was stored as this; whoever wrote the file, its entries have the right types."""
+    names, others = content["class_names"], {key: content[key] for key in content if key != "class_names"}
+    texts, tables = ("part", "network"), ("settings", "recipe", "facts")
+    if {*others} != {*texts, *tables}:
+        raise ValueError("entries of the card are missing or unknown")
+    if not all(isinstance(text, str) for text in (*names, *map(others.get, texts))):
+        raise TypeError("a name in the card is no text")
+    if not all(isinstance(others[table], dict) for table in tables) or len(names) > VOID:
+        raise TypeError("the card has no tables of settings, or too many classes")
+    return Card(**others, class_names=tuple(names))
+
+
+def fact_of(path: Path, card: Card, name: str, kind: type[T]) -> T:
+    """Return a measurement that a checkpoint's training recorded.
+
+    Raises:
+        CheckpointError: There is none, or it has another form.
+    """
+    value = card.facts.get(name)
+    if not isinstance(value, kind):
+        raise CheckpointError(f"{path} records no {kind.__name__} called {name}; train it again")
+    return value
+
+
+def build_from_card(path: Path, make: Callable[[], T]) -> T:
+    """Return the network that `make` builds with settings of a checkpoint's card.
+
+    Raises:
+        CheckpointError: It cannot be built, or is far larger than the weights in the file.
+    """
+    with bounded_building(path, path.stat().st_size):
+        return make()
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
@@ -109,7 +147,8 @@ def load_network(
     check_part(path, card, part)
     if classes is not None:
         check_classes(path, card, classes)
-    network = look_up(specs, card.network, what=part).from_card(card.settings, len(card.class_names))
+    spec = look_up(specs, card.network, what=part)
+    network = build_from_card(path, lambda: spec.from_card(card.settings, len(card.class_names)))
     load_weights(path, module_of(network))
     return ready(network, device)
 
@@ -209,9 +248,10 @@ def _check_shapes(
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+        tensors = read_safetensors(path)
+    except SAFETENSORS_ERRORS as error:
         raise CheckpointError(
-            f"{path} is missing or damaged ({error}); train it again or restore the file"
+            f"{path} is missing or damaged ({first_line(error)}); train it again or restore the file"
         ) from error
+    check_finite(path, tensors)
+    return tensors

@@ -2,83 +2,175 @@
 
 from __future__ import annotations
 
-import argparse
-import re
-from collections.abc import Callable, Mapping
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError, shorten
+from warprefine.io.file_kinds import other_kind
+from warprefine.io.inert_pickle import PickledCodeError, StandIn, entries_of
+from warprefine.io.safetensors_files import SAFETENSORS_ERRORS, check_finite, check_name, read_safetensors
+from warprefine.io.torch_files import READING_ERRORS, is_tensor, open_torch_file
 
-_CONTAINERS = ("state_dict", "model_state_dict", "model", "weights")
-"""Names under which training programs store the weights, beside their optimiser and options."""
-_PREFIX = "module."
-"""Prefix of weights that were saved from a network wrapped for training on several GPUs."""
-_NO_CHECKPOINT = "is damaged, or no checkpoint of PyTorch or safetensors; fetch it again"
-_HARMLESS = [
-    # Other content of published files: scores, as numpy values, and command-line arguments.
-    np.dtype,
-    np.ndarray,
-    np.float32,
-    np.float64,
-    type(np.dtype(np.float32)),
-    type(np.dtype(np.float64)),
-    np._core.multiarray.scalar,  # type: ignore[attr-defined]
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
-    argparse.Namespace,
-]
+log = logging.getLogger(__name__)
+_CONTAINERS = (
+    *("state_dict", "model_state_dict", "model", "weights", "net", "network", "params", "module"),
+    # Averages over the training, where there are no others.
+    *("ema_state_dict", "state_dict_ema", "model_ema", "params_ema", "ema"),
+)
+"""Names under which training programs store the weights, first come first."""
+_NO_WEIGHTS = ("optim", "sched", "lr_", "scaler", "amp", "rng", "random", "callback", "loop", "hyper")
+"""Beginnings of names under which they store other tensors."""
+_DEEPEST = 4
+_WRAPPERS = ("module", "model", "net", "network", "student")
+"""What programs call a network that they hold or wrap, in front of the names of its weights."""
+_TRUNKS = ("backbone", "encoder", "trunk")
+"""What they call a part of it; it has no such beginning where all of the network is there."""
+_WRAPPED_PARTS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""Left anywhere in names by what wraps parts of a network."""
+_BESIDE = ("criterion", "ema", "loss", "metric", "n_averaged", "teacher", "test_", "train_", "val_")
+"""Beginnings of names of other tensors beside a network that is wrapped."""
+_NO_CHECKPOINT = "is damaged, or no checkpoint of PyTorch or safetensors"
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
-    """Return the weights in a published file, without the prefix that training on several GPUs adds.
+    """Return the weights in a published file, by their names in the network that was published.
 
-    It may be a safetensors file, or one that PyTorch saved. No code in it is ever run: a pickle that
-    refers to more than tensors, numbers and strings is rejected.
+    It may be a safetensors file, or one that PyTorch saved; its first bytes tell which. No code in it is
+    ever run, and no class or function that it names is looked up. Weights are found under the usual names
+    (`state_dict`, `model`, `ema`, ...), and beginnings that training programs put in front of all names
+    (`module.`, `model.`, `_orig_mod.`, ...) are dropped.
 
     Raises:
-        CheckpointError: The file is missing, damaged, holds code or holds no weights.
+        CheckpointError: The file is missing, damaged or something else, names code, holds no weights, or
+            weights that are not finite.
     """
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; expected a published checkpoint")
     try:
-        if path.suffix == ".safetensors":
-            content: Any = load_file(path)
-        else:
-            with torch.serialization.safe_globals(_HARMLESS):
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        if refused := re.search(r"GLOBAL (\S+)", str(error)):
-            raise CheckpointError(
-                f"{path} would run {refused[1]}; expected tensors, numbers and texts alone, since a file "
-                "from elsewhere must not run code; ask its authors for a safetensors file"
-            ) from error
-        raise CheckpointError(f"{path} {_NO_CHECKPOINT}") from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} {_NO_CHECKPOINT}") from error
-    weights = _weights_in(content)
-    if not weights:
-        held = shorten(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
-        raise CheckpointError(f"{path} holds {held}, expected tensors by name; is it the right file?")
-    return {name.removeprefix(_PREFIX): values for name, values in weights.items()}
+        if kind := other_kind(path):
+            raise CheckpointError(f"{path} is {kind}; expected a checkpoint of PyTorch or safetensors")
+        weights = _from_safetensors(path) if _is_safetensors(path) else _from_pytorch(path)
+    except PickledCodeError as error:
+        raise CheckpointError(
+            f"{path} would run {_printable(str(error))}; expected tensors, numbers and texts alone, since a "
+            "file from elsewhere must not run code; ask its authors for a safetensors file"
+        ) from error
+    except PermissionError as error:
+        raise CheckpointError(f"{path} may not be read; change its permissions") from error
+    except (*SAFETENSORS_ERRORS, *READING_ERRORS) as error:
+        empty = "" if path.stat().st_size else " (it is empty)"
+        raise CheckpointError(f"{path} {_NO_CHECKPOINT}{empty}; fetch it again") from error
+    check_finite(path, weights)
+    return weights
 
 
-def _weights_in(content: object) -> dict[str, Tensor]:
+def _is_safetensors(path: Path) -> bool:
+    """Return whether a file begins with the length of a header, and a header in JSON."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
+
+
+def _from_safetensors(path: Path) -> dict[str, Tensor]:
+    tensors = read_safetensors(path)
+    if not tensors:
+        raise CheckpointError(f"{path} holds no tensors; is it the right file?")
+    return {short: tensors[name] for name, short in _short_names(tensors).items()}
+
+
+def _from_pytorch(path: Path) -> dict[str, Tensor]:
+    with open_torch_file(path) as file:
+        found = _weights_in(path, file.content, set())
+        if not found:
+            raise CheckpointError(f"{path} holds {_shown(file.content)}; is it the right file?")
+        return {short: file.tensor(found[name]) for name, short in _short_names(found).items()}
+
+
+def _weights_in(path: Path, content: object, seen: set[int], depth: int = 0) -> Mapping[str, StandIn]:
     """Return the tensors by name in a file's content or in the usual containers in it; {} if none."""
-    if not isinstance(content, Mapping):
+    entries = entries_of(content)
+    if not entries or id(content) in seen or depth > _DEEPEST:
         return {}
+    seen.add(id(content))
     for name in _CONTAINERS:
-        if isinstance(content.get(name), Mapping):
-            return _weights_in(content[name])
-    if not all(isinstance(value, Tensor) for value in content.values()):
-        return {}
-    return {str(name): value for name, value in content.items()}
+        if inner := _weights_in(path, entries.get(name), seen, depth + 1):
+            return inner
+    texts = {name: value for name, value in entries.items() if isinstance(name, str)}
+    own = {name: value for name, value in texts.items() if is_tensor(value)}
+    others = {
+        name: found
+        for name, value in texts.items()
+        if not name.startswith(_NO_WEIGHTS) and (found := _weights_in(path, value, seen, depth + 1))
+    }
+    if len(others) > 1 and not own:
+        raise CheckpointError(
+            f"{path} holds tensors under {_listed(others)}; expected one network: save the one you mean "
+            "in a file of its own"
+        )
+    for name, found in others.items():
+        if len(found) > len(own):
+            log.info("%s: the weights are taken from %s", path, _printable(name))
+            return found
+    return own
+
+
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """Map names of weights to what is left of them without the beginnings that programs add."""
+    short = {}
+    for name in names:
+        check_name(name)
+        short[name] = name
+        for part in _WRAPPED_PARTS:
+            short[name] = short[name].replace(part, "")
+    while wrapper := _wrapper_of(short.values()):
+        short = {
+            name: left.removeprefix(f"{wrapper}.")
+            for name, left in short.items()
+            if left.startswith(f"{wrapper}.") or not left.startswith(_BESIDE)
+        }
+    return short
+
+
+def _wrapper_of(names: Iterable[str]) -> str | None:
+    """Return the beginning that names share, other than those of averages, losses and scores."""
+    own = [name for name in names if not name.startswith(_BESIDE)]
+    firsts = Counter(name.partition(".")[0] for name in own if "." in name)
+    for first, count in firsts.items():
+        if (first in _WRAPPERS and 2 * count > len(own)) or (first in _TRUNKS and count == len(own)):
+            return first
+    return None
+
+
+def _shown(content: object) -> str:
+    """Describe what a file holds in place of weights."""
+    if isinstance(content, StandIn) and not content.entries:
+        attributes = entries_of(content.state) or {}
+        kind = "a whole network" if "_modules" in attributes else "an object"
+        return f"{kind} ({_printable(content.name)}), expected its weights alone: its state_dict()"
+    entries = entries_of(content)
+    if entries is None:
+        return f"{type(content).__name__}, expected tensors by name"
+    networks = [
+        name
+        for name, value in entries.items()
+        if isinstance(value, StandIn) and "_modules" in (entries_of(value.state) or {})
+    ]
+    if networks:
+        return f"a whole network as {_listed(networks)}, expected its weights alone: its state_dict()"
+    return f"{_listed(entries) or 'nothing'}, expected tensors by name, or under {shorten(_CONTAINERS, 3)}"
+
+
+def _listed(names: Iterable[object]) -> str:
+    return shorten(_printable(name) if isinstance(name, str) else type(name).__name__ for name in names)
+
+
+def _printable(text: str) -> str:
+    """Return a text of a file as far as a terminal can show it in a line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:100])
 
 
 def load_renamed(

@@ -16,7 +16,7 @@ from warprefine.core.errors import RecipeError
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Video
 from warprefine.io.atomic import write_text
-from warprefine.io.checkpoints import read_card, weights_fingerprint
+from warprefine.io.checkpoints import fact_of, read_card, weights_fingerprint
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import RunContext
 from warprefine.motion.loading import load_motion
@@ -113,7 +113,7 @@ class Networks:
             return context.recipe.propagation.tau
         refiner, chosen = context.run.checkpoint_path(REFINER.part), context.run.tau_path
         if refiner.exists():
-            return float(read_card(refiner).facts["tau"])
+            return fact_of(refiner, read_card(refiner), "tau", float)
         if not chosen.exists():
             scores = evaluate_taus(
                 context.dataset,

@@ -9,7 +9,7 @@ from typing import Any
 
 from warprefine.core.errors import CheckpointError, RecipeError, shorten
 from warprefine.io.atomic import copy_file
-from warprefine.io.checkpoints import check_classes, read_card
+from warprefine.io.checkpoints import check_classes, fact_of, read_card
 from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.jobs.networks import Networks
 from warprefine.propagation.methods import METHODS, Need, needs_of
@@ -74,7 +74,7 @@ def _check_free(source: Path, target: Path) -> None:
 
 def _check_features(refiner: Path, feature_channels: int) -> None:
     """Refuse a refiner that was trained on the features of a segmenter of another shape."""
-    wanted = read_card(refiner).settings["feature_channels"]
+    wanted = read_card(refiner).settings.get("feature_channels")
     if wanted not in (0, feature_channels):
         raise CheckpointError(
             f"{refiner} expects a segmenter with {wanted} feature channels, but the one here has "
@@ -84,7 +84,7 @@ def _check_features(refiner: Path, feature_channels: int) -> None:
 
 def _check_carried_alike(refiner: Path, carry: CarrySettings) -> None:
     """Refuse a two-sided refiner that was trained on labels carried with other settings."""
-    trained, now = read_card(refiner).facts["carry"], carry.to_dict()
+    trained, now = fact_of(refiner, read_card(refiner), "carry", dict), carry.to_dict()
     if differing := [key for key in now if trained.get(key) != now[key]]:
         raise CheckpointError(
             f"{refiner} was trained with {_listed(trained, differing)}, but the recipe has "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError, shorten
 from warprefine.core.names import look_up
+from warprefine.core.tensors import VOID
 from warprefine.datasets.cityscapes_labels import CITYSCAPES_LABELS
 from warprefine.io.checkpoints import Card, save_checkpoint
 from warprefine.io.published import read_published
@@ -58,7 +60,7 @@ def import_weights(
         raise CheckpointError(f"{out} does not end in .safetensors, the format that is written; name another")
     published = read_published(source)
     try:
-        imported = importer(published)
+        imported = _import_any(importer, published)
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from error
     card = Card(
@@ -69,12 +71,33 @@ def import_weights(
         recipe={},
         facts={
             "source": source.name,
-            "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+            "sha256": _sha256(source),
             "licence": licence or LICENCES[name],
         },
     )
     save_checkpoint(out, imported.network, card)
     return card
+
+
+def _import_any(
+    importer: Callable[[Mapping[str, Tensor]], Imported], published: Mapping[str, Tensor]
+) -> Imported:
+    """Import weights, without the beginning that all their names share where they do not fit with it."""
+    try:
+        return importer(published)
+    except CheckpointError:
+        shared = {name.partition(".")[0] for name in published if "." in name}
+        if len(shared) != 1 or not all("." in name for name in published):
+            raise
+        shorter = {name.partition(".")[2]: values for name, values in published.items()}
+        with suppress(CheckpointError):
+            return _import_any(importer, shorter)
+        raise
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _names(source: Path, count: int, given: Sequence[str]) -> tuple[str, ...]:
@@ -88,17 +111,16 @@ def _names(source: Path, count: int, given: Sequence[str]) -> tuple[str, ...]:
 
 def _hrnet_ocr(published: Mapping[str, Tensor]) -> Imported:
     name, size = _hrnet_size(published, "backbone.")
-    count = len(_tensor(published, "ocr.cls_head.bias"))
+    count = _class_count(published, "ocr.cls_head.bias")
     segmenter = MultiScaleSegmenter(count, size=size)
     segmenter.network.load_published(published)
     return Imported(part="segmenter", network=segmenter, kind=f"hrnet-ocr-{name}", class_count=count)
 
 
 def _hrnet(published: Mapping[str, Tensor]) -> Imported:
-    bare = {name.removeprefix("model."): values for name, values in published.items()}
-    name, size = _hrnet_size(bare, "")
+    name, size = _hrnet_size(published, "")
     trunk = HRNet(size)
-    trunk.load_published(_without(bare, _HRNET_CLASSIFIER))
+    trunk.load_published(_without(published, _HRNET_CLASSIFIER))
     return Imported(part="trunk", network=trunk, kind=f"hrnet-{name}")
 
 
@@ -106,7 +128,7 @@ def _hrnet_size(published: Mapping[str, Tensor], prefix: str) -> tuple[str, HRNe
     """Return the size of an HRNet from the names and shapes of its weights."""
     first = f"{prefix}stage2.0.branches.0."
     own = HRNetSize(
-        width=len(_tensor(published, f"{first}0.conv1.weight")),
+        width=_side(published, f"{first}0.conv1.weight", 0),
         bottlenecks=_count(published, f"{prefix}layer1."),
         units=(
             _count(published, f"{prefix}stage2."),
@@ -124,12 +146,12 @@ def _hrnet_size(published: Mapping[str, Tensor], prefix: str) -> tuple[str, HRNe
 def _dilated(published: Mapping[str, Tensor], *, network: str, scores: str) -> Imported:
     # Weights from Zhu et al. have no `backbone.` in their names, and were trained with aligned corners.
     aligned = "layer1.0.conv1.weight" in published
-    first = _tensor(published, f"{'' if aligned else 'backbone.'}layer1.0.conv2.weight")
+    channels = _side(published, f"{'' if aligned else 'backbone.'}layer1.0.conv2.weight", 1)
     squeezed = any(".se_module." in name for name in published)
     group_width = RESNETS["resnext50"].width * 2 // RESNETS["resnext50"].groups
-    grouped = "resnext50" if first.shape[1] == group_width else "resnet50"
+    grouped = "resnext50" if channels == group_width else "resnet50"
     trunk = "seresnext50" if squeezed else grouped
-    count = len(_tensor(published, scores))
+    count = _class_count(published, scores)
     segmenter = DilatedSegmenter(count, network=network, trunk=RESNETS[trunk], align_corners=aligned)
     segmenter.network.load_published(published)
     return Imported(
@@ -155,7 +177,7 @@ def _lite0(published: Mapping[str, Tensor]) -> Imported:
 
 def _raft(published: Mapping[str, Tensor]) -> Imported:
     # The small network begins with half as many channels.
-    channels = len(_tensor(published, "fnet.conv1.weight"))
+    channels = _side(published, "fnet.conv1.weight", 0)
     network = RAFT("small" if channels == 32 else "large")
     network.load_published(published)
     return Imported(part="motion", network=network, kind="raft", settings={"size": network.size})
@@ -169,7 +191,9 @@ def _flownet2(published: Mapping[str, Tensor]) -> Imported:
 
 def _sdcnet(published: Mapping[str, Tensor]) -> Imported:
     own = {name: values for name, values in published.items() if "flownet2" not in name}
-    channels = _tensor(own, "conv1.0.weight").shape[1]  # 3 for each frame, 2 for each flow between them
+    channels = _side(own, "conv1.0.weight", 1)  # 3 for each frame, 2 for each flow between them
+    if channels not in (known := [5 * frames - 2 for frames in _SDCNET_FRAMES]):
+        raise CheckpointError(f"the SDC-Net has inputs of {channels} channels, expected {known}")
     network = SDCNet((channels + 2) // 5)
     network.load_published(own)
     return Imported(
@@ -179,6 +203,8 @@ def _sdcnet(published: Mapping[str, Tensor]) -> Imported:
 
 _HRNET_CLASSIFIER = ("incre_modules.", "downsamp_modules.", "final_layer.", "classifier.", "last_layer.")
 """Prefixes of the weights of an HRNet's ImageNet classifier."""
+_SDCNET_FRAMES = range(2, 6)
+"""Numbers of frames that an SDC-Net may see; the published ones see two or three."""
 _UNKNOWN_LICENCE = "not known here: ask where the file comes from"
 IMPORTERS: dict[str, Callable[[Mapping[str, Tensor]], Imported]] = {
     "hrnet-ocr": _hrnet_ocr,
@@ -203,13 +229,24 @@ LICENCES = {
 """Licence of the published weights of each importer."""
 
 
-def _tensor(published: Mapping[str, Tensor], name: str) -> Tensor:
+def _side(published: Mapping[str, Tensor], name: str, side: int) -> int:
+    """Return a side of a tensor that tells the size of its network."""
     if name not in published:
         raise CheckpointError(
             f"there is no tensor {name} among {shorten(sorted(published))}; "
             "if this is another network, name it with --as"
         )
-    return published[name]
+    shape = tuple(published[name].shape)
+    if len(shape) <= side:
+        raise CheckpointError(f"{name} has the shape {shape}; these are not the weights of a network")
+    return shape[side]
+
+
+def _class_count(published: Mapping[str, Tensor], scores: str) -> int:
+    count = _side(published, scores, 0)
+    if not 0 < count <= VOID:
+        raise CheckpointError(f"{scores} scores {count} classes, expected 1 to {VOID}")
+    return count
 
 
 def _count(published: Mapping[str, Tensor], prefix: str) -> int:

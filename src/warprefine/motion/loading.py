@@ -9,7 +9,7 @@ import torch
 from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.names import nearest_name
 from warprefine.core.protocols import MotionEstimator
-from warprefine.io.checkpoints import Card, load_weights, read_card
+from warprefine.io.checkpoints import Card, build_from_card, load_weights, read_card
 from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.motion import MOTIONS
 from warprefine.motion.flownet2 import FlowNet2, FlowNet2Flow
@@ -39,6 +39,13 @@ def load_motion(
         >>> load_motion("dis-medium").name
         'dis-medium'
     """
+    return _load(named, device=device, iterations=iterations, start=start, within=())
+
+
+def _load(
+    named: str, *, device: torch.device, iterations: int, start: str, within: tuple[Path, ...]
+) -> MotionEstimator:
+    """Load motion; `within` are the checkpoints whose input motion this is."""
     if named in MOTIONS:
         return MOTIONS[named]()
     path = Path(named)
@@ -53,7 +60,7 @@ def load_motion(
     name = f"{card.network}-{fingerprint_of_file(path)}"
     match card.network:
         case "raft":
-            raft = RAFT(**card.settings)
+            raft = build_from_card(path, lambda: RAFT(**card.settings))
             load_weights(path, raft)
             return RAFTFlow(raft.to(device), name=f"{name}-{iterations}", iterations=iterations)
         case "flownet2":
@@ -61,9 +68,10 @@ def load_motion(
             load_weights(path, flownet2)
             return FlowNet2Flow(flownet2.to(device), name=name)
         case "sdcnet":
-            input_motion = load_motion(
-                card.recipe.get("input_motion", start), device=device, iterations=iterations
-            )
+            begins, inside = card.recipe.get("input_motion", start), (*within, path.absolute())
+            if not isinstance(begins, str) or Path(begins).absolute() in inside:
+                raise CheckpointError(f"{path} has no input motion but itself; train it again")
+            input_motion = _load(begins, device=device, iterations=iterations, start=start, within=inside)
             return _sdcnet(path, card, f"{name}-{input_motion.name}", input_motion, device)
     raise CheckpointError(
         f"{path} holds motion of the network {card.network}, expected raft, flownet2 or sdcnet; "
@@ -74,7 +82,7 @@ def load_motion(
 def _sdcnet(
     path: Path, card: Card, name: str, start: MotionEstimator, device: torch.device
 ) -> MotionEstimator:
-    network = SDCNet(**card.settings)
+    network = build_from_card(path, lambda: SDCNet(**card.settings))
     load_weights(path, network)
     # Published weights, whose card holds no recipe, were trained on images as OpenCV reads them: BGR.
     make = SDCNetMotion if network.frame_count == 2 else SDCNetThreeFrameMotion
