@@ -79,6 +79,6 @@ def reason(error: Exception) -> str:
         >>> reason(MemoryError()), reason(ValueError("no end\nin line 3"))
         ('MemoryError', 'no end')
     """
-    told = error.strerror if isinstance(error, OSError) else None
-    lines = (told or str(error)).strip().splitlines()
+    told = getattr(error, "strerror", None)  # of OSError and of FFmpeg's errors
+    lines = str(told or error).strip().splitlines()
     return lines[0][:_LONGEST_REASON] if lines else type(error).__name__
