@@ -81,4 +81,6 @@ def reason(error: Exception) -> str:
     """
     told = getattr(error, "strerror", None)  # of OSError and of FFmpeg's errors
     lines = str(told or error).strip().splitlines()
-    return lines[0][:_LONGEST_REASON] if lines else type(error).__name__
+    if not lines or isinstance(error, LookupError):  # the latter gives a key, which means nothing to a reader
+        return type(error).__name__
+    return lines[0][:_LONGEST_REASON]
