@@ -15,7 +15,7 @@ INSTALLED := pyproject.toml constraints.txt src/warprefine/__init__.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-everywhere coverage lint format docs clean
+.PHONY: help demo test test-everywhere fuzz coverage lint format docs clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ test: $(DEV) ## Run the tests.
 
 test-everywhere: $(DEV) ## Run the tests as other machines would: threads, processors, locales, paths, Pythons.
 	WORKERS=$(WORKERS) tests/everywhere.sh
+
+fuzz: $(DEV) ## Read 100,000 damaged and hostile files; takes an hour or two.
+	WARPREFINE_FUZZ=100000 $(BIN)/pytest -n $(WORKERS) --timeout 0 tests/fuzz
 
 coverage: $(DEV) ## Run the tests, and show which lines they reach; build/coverage/index.html has the details.
 	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term --cov-report=html:build/coverage

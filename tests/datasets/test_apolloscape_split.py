@@ -123,8 +123,10 @@ def test_a_wrong_file_is_told_in_one_line(tmp_path: Path, content: object, words
 
 def test_a_file_that_is_not_there_or_not_json_is_told(tmp_path: Path) -> None:
     """The message names the command that writes one."""
-    with pytest.raises(DatasetError, match=r"no .*split\.json; write it with `warprefine split apolloscape`"):
+    with pytest.raises(
+        DatasetError, match=r"no file .*split\.json; expected .* `warprefine split apolloscape` writes"
+    ):
         read_record_split(tmp_path / "split.json", FEW)
     (tmp_path / "split.json").write_text("{")
-    with pytest.raises(DatasetError, match=r"split\.json is no JSON file: .*; write it anew"):
+    with pytest.raises(DatasetError, match=r"split\.json is no JSON file: .*; correct it there"):
         read_record_split(tmp_path / "split.json", FEW)

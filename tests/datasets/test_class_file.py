@@ -118,5 +118,26 @@ def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
     """TOML is UTF-8."""
     (tmp_path / "classes.toml").write_bytes(ROAD.replace("road", "stra\xdfe").encode("latin-1"))
 
-    with pytest.raises(DatasetError, match=r"classes\.toml is no TOML file: 'utf-8' codec"):
+    with pytest.raises(DatasetError, match=r"classes\.toml is no text in UTF-8: line 2 holds the byte 0xdf"):
         read_classes(tmp_path / "classes.toml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path, encoding: str) -> None:
+    """Editors put one in front of UTF-8, and save "Unicode" as UTF-16."""
+    text = (ROAD + CAR).replace("road", "Straße").replace("\n", "\r\n")
+    marked = text if encoding in ("utf-8-sig", "utf-16", "utf-32") else f"\ufeff{text}"
+    (tmp_path / "classes.toml").write_bytes(marked.encode(encoding))
+
+    assert read_classes(tmp_path / "classes.toml").names == ("Straße", "car")
+
+
+@pytest.mark.parametrize("value", ["[" * 2000 + "]" * 2000, "9" * 5000, "0x" + "f" * 9000])
+def test_absurd_values_are_one_short_line(tmp_path: Path, value: str) -> None:
+    """Deep nesting and thousands of digits are told, and not printed."""
+    (tmp_path / "classes.toml").write_text(f"{ROAD}id = {value}\n")
+
+    with pytest.raises(DatasetError, match=r"classes\.toml (is no TOML file|holds a number)") as caught:
+        read_classes(tmp_path / "classes.toml")
+
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))

@@ -122,7 +122,7 @@ def test_a_damaged_configuration_is_told(tmp_path: Path) -> None:
     """A file that is cut short is no JSON."""
     (tmp_path / "config.json").write_text("{")
 
-    with pytest.raises(DatasetError, match=r"config\.json is no JSON file: .*; copy or unpack it again"):
+    with pytest.raises(DatasetError, match=r"config\.json is no JSON file: .*; correct it there"):
         read_config(tmp_path / "config.json")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from warprefine.core.errors import DatasetError, LabelError
+from warprefine.core.errors import DatasetError, FrameError, LabelError
 from warprefine.core.tensors import VOID
 from warprefine.datasets.nyuv2_mat import open_labelled_frames
 
@@ -111,14 +111,147 @@ def test_a_file_without_pictures_is_refused(root: Path) -> None:
         open_labelled_frames(root).__enter__()
 
 
-@pytest.mark.parametrize("package", ["h5py", "scipy.io.matlab"])
-def test_without_the_packages_the_extra_is_named(
-    root: Path, package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_package_the_extra_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the extra to install."""
-    monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "h5py", None)  # type: ignore[arg-type]
+
+    with pytest.raises(DatasetError, match=r"'h5py', which reads .*; pip install 'warprefine\[nyuv2\]'"):
+        open_labelled_frames(root).__enter__()
+
+
+def rewrite(root: Path, key: str, *values: str) -> None:
+    """Replace the texts of a list."""
+    with h5py.File(root / "nyu_depth_v2_labeled.mat", "r+") as file:
+        for number, text in enumerate(values):
+            units = np.frombuffer(text.encode("utf-16-le"), np.uint16)[:, None]
+            file[f"more/{key}{number}"] = units
+            file[key][0, number] = file[f"more/{key}{number}"].ref
+
+
+@pytest.mark.parametrize("name", ["/tmp/victim", "../../victim", "..", "", "a/b", "\x1b[2J", "a" * 300])
+def test_names_of_scenes_stay_in_their_folder(root: Path, name: str) -> None:
+    """A scene becomes the name of a folder, and its file does not choose where."""
+    rewrite(root, "scenes", name)
+
+    with pytest.raises(DatasetError, match=r"labeled\.mat names '.*'; expected the name of a file or folder"):
+        open_labelled_frames(root).__enter__()
+
+
+@pytest.mark.parametrize("name", ["/etc/r-1.0-1.ppm", "../r-1.0-1.ppm", "a/../../b/r-1.0-1.ppm"])
+def test_names_of_raw_pictures_stay_in_their_folder(root: Path, name: str) -> None:
+    """Neither are pictures read from elsewhere."""
+    rewrite(root, "rawRgbFilenames", name)
+
+    with pytest.raises(DatasetError, match=r"labeled\.mat names '.*'; expected the name of a file or folder"):
+        open_labelled_frames(root).__enter__()
+
+
+def test_texts_beyond_the_first_plane_are_read(root: Path) -> None:
+    """MATLAB stores UTF-16."""
+    rewrite(root, "scenes", "会議\N{GRINNING FACE}_0001")
+
+    with open_labelled_frames(root) as frames:
+        assert frames.scenes[0] == "会議\N{GRINNING FACE}_0001"
+
+
+def outside(kind: str, file: Any, other: Path) -> None:
+    """Put an array whose values lie elsewhere in the place of the labels."""
+    del file["labels"]
+    if kind == "external link":
+        file["labels"] = h5py.ExternalLink(str(other), "/labels")
+    elif kind == "soft link":
+        file["labels"] = h5py.SoftLink("/images")
+    elif kind == "external storage":
+        size = 3 * 32 * 24 * 2
+        file.create_dataset("labels", (3, 32, 24), np.uint16, external=[(str(other), 0, size)])
+    else:
+        layout = h5py.VirtualLayout((3, 32, 24), np.uint16)
+        layout[:] = h5py.VirtualSource(str(other), "labels", (3, 32, 24))
+        file.create_virtual_dataset("labels", layout)
+
+
+@pytest.mark.parametrize("kind", ["external link", "soft link", "external storage", "virtual"])
+def test_arrays_of_other_files_are_not_opened(
+    root: Path, nyuv2: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    """A file does not choose which others are read."""
+    other = nyuv2(tmp_path / "other") / "nyu_depth_v2_labeled.mat"
+    with h5py.File(root / "nyu_depth_v2_labeled.mat", "r+") as file:
+        outside(kind, file, other)
+
+    with pytest.raises(DatasetError, match=r"labeled\.mat has labels in another file; expected the labelled"):
+        open_labelled_frames(root).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ((3, 3, 40_000, 40_000), (3, 40_000, 40_000)),
+        ((3, 3, 32, 24), (3, 24, 32)),
+        ((3, 4, 32, 24), (3, 32, 24)),
+        ((3, 32, 24), (3, 32, 24)),
+        ((3, 3, 0, 0), (3, 0, 0)),
+    ],
+)
+def test_arrays_of_other_shapes_are_refused(
+    root: Path, images: tuple[int, ...], labels: tuple[int, ...]
+) -> None:
+    """Some kilobytes that claim gigabytes are not unpacked, and labels belong to images."""
+    with h5py.File(root / "nyu_depth_v2_labeled.mat", "r+") as file:
+        for key, shape, kind in (("images", images, np.uint8), ("labels", labels, np.uint16)):
+            del file[key]
+            file.create_dataset(key, shape, kind)
 
     with pytest.raises(
-        DatasetError, match=rf"'{package}', which reads .*; pip install 'warprefine\[nyuv2\]'"
+        DatasetError, match=r"has images of \(.*\) uint8 and labels of \(.*\) uint16; expected"
     ):
         open_labelled_frames(root).__enter__()
+
+
+def test_lists_of_other_lengths_are_refused(root: Path) -> None:
+    """As many scenes as images."""
+    with h5py.File(root / "nyu_depth_v2_labeled.mat", "r+") as file:
+        cells = file["scenes"][:, :2]
+        del file["scenes"]
+        file["scenes"] = cells
+
+    with pytest.raises(DatasetError, match=r"has 3 images, but 2 scenes and 3 rawRgbFilenames; expected"):
+        open_labelled_frames(root).__enter__()
+
+
+def test_lists_that_hold_no_texts_are_refused(root: Path) -> None:
+    """Numbers in place of references, and references to pictures."""
+    with h5py.File(root / "nyu_depth_v2_labeled.mat", "r+") as file:
+        file["scenes"][0, 0] = file["images"].ref
+    with pytest.raises(
+        DatasetError, match=r"scenes refers to an array that is no text; expected the labelled"
+    ):
+        open_labelled_frames(root).__enter__()
+    with h5py.File(root / "nyu_depth_v2_labeled.mat", "r+") as file:
+        del file["scenes"]
+        file["scenes"] = np.zeros((1, 3))
+    with pytest.raises(
+        DatasetError, match=r"labeled\.mat has no list of texts as scenes; expected the labelled"
+    ):
+        open_labelled_frames(root).__enter__()
+
+
+def test_damage_within_a_picture_is_told(root: Path) -> None:
+    """A picture that cannot be unpacked is one line."""
+    path = root / "nyu_depth_v2_labeled.mat"
+    with h5py.File(path, "r+") as file:
+        for key in ("images", "labels"):
+            values = file[key][()]
+            del file[key]
+            packed = file.create_dataset(key, data=values, chunks=(1, *values.shape[1:]), compression="gzip")
+            places = [packed.id.get_chunk_info(0).byte_offset]
+            file.flush()
+            with path.open("r+b") as raw:
+                raw.seek(places[0])
+                raw.write(b"rubbish" * 8)
+
+    with open_labelled_frames(root) as frames:
+        with pytest.raises(FrameError, match=r"cannot open .*labeled\.mat \(.*\); download or copy it again"):
+            frames.frame(0)
+        with pytest.raises(LabelError, match=r"cannot open .*labeled\.mat \(.*\); download or copy it again"):
+            frames.labels(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
 BITS = 8
 BIT_PX = 12
@@ -53,6 +54,7 @@ class VideoStudio:
         times_ms: Sequence[int] | None = None,
         turn: int = 0,
         bt709: bool = False,
+        title: str = "",
         **options: str,
     ) -> Path:
         """Write a video of `pictures`, or of that many numbers, at 25 fps or at `times_ms`.
@@ -61,6 +63,8 @@ class VideoStudio:
         """
         shown = [self.paint(number) for number in range(pictures)] if isinstance(pictures, int) else pictures
         with av.open(str(self.folder / name), "w") as container:
+            if title:
+                container.metadata["title"] = title
             stream = container.add_stream(codec, rate=25, options={"g": "12", **options})
             assert isinstance(stream, av.VideoStream)
             stream.height, stream.width = shown[0].shape[:2]
@@ -72,7 +76,9 @@ class VideoStudio:
             if times_ms is not None:
                 stream.codec_context.time_base = Fraction(1, 1000)
             for number, picture in enumerate(shown):
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame = av.VideoFrame.from_ndarray(
+                    picture, format="rgb24" if picture.ndim == 3 else pixel_format
+                )
                 if bt709:
                     frame = frame.reformat(format=pixel_format, dst_colorspace="ITU709")
                 if times_ms is not None:
@@ -104,6 +110,17 @@ class VideoStudio:
         """Write files one behind the other."""
         (self.folder / name).write_bytes(b"".join(source.read_bytes() for source in sources))
         return self.folder / name
+
+    def damage(self, source: Path, seed: int, *, packets: int = 1) -> Path:
+        """Write an MPEG stream again with random bytes in some of its packets of 188 bytes, in its middle."""
+        content, draws = bytearray(source.read_bytes()), random.Random(seed)
+        count = len(content) // 188
+        first = draws.randrange(count // 4, count // 2)
+        for number in range(first, first + packets):
+            content[number * 188 + 20 : number * 188 + 180] = draws.randbytes(160)
+        target = self.folder / f"damaged_{seed}_{source.name}"
+        target.write_bytes(content)
+        return target
 
     def cut(self, source: Path, share: float) -> Path:
         """Write the first `share` of a file into another."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +155,35 @@ def test_a_damaged_file_is_computed_again(
     assert cache.get("a") is not None
     assert len(caplog.records) == 2 * len(whole) + 1
     assert "a.bin is damaged; computing it again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "[" * 5000,
+        "{}x",
+        "7",
+        "[7]",
+        '[["x", "O", [20], 99]]',
+        '[["x", "<i8", [1000000000, 1000], 99]]',
+        '[["x", "<i8", ["a"], 99]]',
+        '[["x", "<i8", [20], 0]]',
+    ],
+)
+def test_a_file_that_somebody_else_wrote_is_computed_again(
+    cache: ArrayCache, caplog: pytest.LogCaptureFixture, header: str
+) -> None:
+    """A right checksum proves nothing in a folder that others write into; sizes are checked first."""
+    cache.put("a", {"x": torch.arange(20)})
+    body = struct.pack("<I", len(header)) + header.encode() + bytes(99)
+    (cache.root / "a.bin").write_bytes(b"WRC1" + struct.pack("<I", zlib.crc32(body)) + body)
+
+    assert cache.get("a") is None
+    assert "a.bin is damaged; computing it again" in caplog.text
+
+
+def test_a_folder_in_the_place_of_a_file_is_no_traceback(cache: ArrayCache) -> None:
+    """What cannot be read is not in the cache."""
+    (cache.root / "a.bin").mkdir(parents=True)
+
+    assert cache.get("a") is None

@@ -62,7 +62,7 @@ def test_convention_what_is_near_lies_farther_left_in_the_right_picture(
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A file that is not there is told by its path."""
-    with pytest.raises(FrameError, match=r"there is no file .*nothing\.png; expected measured motion"):
+    with pytest.raises(FrameError, match=r"there is no file .*nothing\.png; expected a picture"):
         read_kitti_flow(tmp_path / "nothing.png")
 
 
@@ -90,10 +90,10 @@ def test_other_pictures_are_no_png(tmp_path: Path) -> None:
     """JPEG would change the numbers, and text holds none."""
     path = tmp_path / "flow.png"
     path.write_text("no picture")
-    with pytest.raises(FrameError, match="is no PNG file; expected flow or disparity as a PNG"):
+    with pytest.raises(FrameError, match=r"is no picture that can be read; expected a PNG file"):
         read_kitti_flow(path)
     Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(path, format="JPEG")
-    with pytest.raises(FrameError, match="is no PNG file"):
+    with pytest.raises(FrameError, match="expected a PNG file"):
         read_kitti_flow(path)
 
 
@@ -104,7 +104,9 @@ def test_a_png_cut_short_is_never_read(tmp_path: Path, rng: np.random.Generator,
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
 
-    with pytest.raises(FrameError, match=r"cannot read .*flow\.png: .*; copy it again, it may be cut short"):
+    with pytest.raises(
+        FrameError, match=r"cannot read .*flow\.png: .*; copy or export it again, it may be cut short"
+    ):
         read_kitti_flow(path)
 
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from warprefine.core.errors import FrameError
 from warprefine.core.video import Video
-from warprefine.io.frames import frame_count, frame_size, frame_stems, open_frames
+from warprefine.io.frames import frame_count, frame_size, frame_stems, frame_turn, open_frames
 from warprefine.io.images import write_frame
 from warprefine.io.video_file import VideoFile
 
@@ -98,6 +100,33 @@ def test_the_frames_of_a_video_file_are_counted(studio: Any) -> None:
 
     assert frame_count(path) == 9
     assert frame_stems(path) == tuple(f"00000{number}" for number in range(9))
+
+
+def test_frames_of_sixteen_bits_are_stretched_by_the_range_of_their_video(tmp_path: Path) -> None:
+    """One range for all frames: a scene that grows warmer grows brighter, and all grey levels are used."""
+    paths = [tmp_path / f"{number:03d}.png" for number in range(40)]
+    for number, path in enumerate(paths):
+        Image.fromarray(np.full((4, 6), 29_000 + 10 * number, np.uint16)).save(path)
+    (tmp_path / "039.png").write_bytes(b"damaged")
+
+    with open_frames(Video(name="v", stems=[path.stem for path in paths], frame_paths=paths)) as source:
+        greys = [int(source[number].max()) for number in range(36)]
+
+    assert greys == sorted(greys)
+    assert len(set(greys)) == 36
+    assert (greys[0], source[36].max()) == (0, 255)
+
+
+def test_a_turn_is_known_without_decoding(studio: Any, tmp_path: Path) -> None:
+    """Labels drawn on stored pictures do not fit; so whoever lists a data set can say how they are turned."""
+    turned = Image.Exif()
+    turned[0x0112] = 8
+    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "a.jpg", exif=turned)
+
+    video = Video(name="v", stems=("a",), frame_paths=(tmp_path / "a.jpg",))
+    assert str(frame_turn(video, 0)) == "turned by 90 degrees counterclockwise"
+    clip = video_of(studio.write("a.mp4", pictures=2, turn=180))
+    assert str(frame_turn(clip, 1)) == "turned by 180 degrees"
 
 
 def test_sizes_are_known_without_decoding(studio: Any, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +20,10 @@ from PIL import Image
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, LabelError
 from warprefine.core.tensors import VOID
+from warprefine.io import pictures
 from warprefine.io.images import (
     image_size,
+    image_turn,
     read_frame,
     read_gray,
     read_ids,
@@ -109,6 +114,13 @@ def test_a_frame_is_turned_as_its_camera_was_held(tmp_path: Path, orientation: i
     assert (frame[0, 0].int() - torch.from_numpy(upright.astype(np.int32))).abs().max() <= 3
 
 
+def test_a_turn_is_told_in_words(tmp_path: Path) -> None:
+    """So that whoever drew labels on the stored picture can be told."""
+    for orientation, words in ((1, "upright"), (3, "turned by 180 degrees"), (2, "mirrored left to right")):
+        Image.fromarray(rgb()).save(tmp_path / "a.jpg", exif=exif(orientation))
+        assert str(image_turn(tmp_path / "a.jpg")) == words
+
+
 def test_size_and_frame_agree_on_exif_data_behind_the_pixels(tmp_path: Path) -> None:
     """A PNG whose EXIF data come after its pixels is taken as upright by both readers."""
     path = tmp_path / "a.png"
@@ -124,6 +136,41 @@ def test_sixteen_bit_grey_keeps_its_upper_eight_bits(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 256, 65535]], np.uint16)).save(tmp_path / "deep.png")
 
     assert read_frame(tmp_path / "deep.png")[0, :, 0].tolist() == [[0, 1, 255]] * 3
+
+
+def test_a_scene_of_few_values_in_sixteen_bits_is_stretched(tmp_path: Path) -> None:
+    """A thermal camera fills some hundred of 65536 values; dead pixels do not make a range."""
+    values = np.linspace(7000, 7200, 10_000).astype(np.uint16)
+    values[[0, -1]] = 0, 65535
+    Image.fromarray(values.reshape(100, 100)).save(tmp_path / "a.png")
+
+    frame = read_frame(tmp_path / "a.png")
+
+    assert len(frame.unique()) > 190
+    assert (frame.min(), frame.max()) == (0, 255)
+
+
+def test_colours_of_few_values_in_sixteen_bits_are_stretched_alike(tmp_path: Path) -> None:
+    """Twelve bits in 16 are not black; all channels have one range."""
+    rows = b"".join(b"\0" + struct.pack(">9H", *[v, v, v, v, v, 0, v // 2, 0, 0]) for v in (4095, 2048))
+    ihdr = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(
+        SIGNATURE + ihdr + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+    frame = read_frame(tmp_path / "a.png")
+
+    assert frame[0, :, 0].T.tolist() == [[255, 255, 255], [255, 255, 0], [127, 0, 0]]
+
+
+def test_frames_of_a_video_have_one_range(tmp_path: Path) -> None:
+    """What is told beside a frame decides how it is stretched."""
+    for name, top in (("a", 1000), ("b", 2000)):
+        Image.fromarray(np.array([[0, top]], np.uint16)).save(tmp_path / f"{name}.png")
+
+    frame = read_frame(tmp_path / "a.png", beside=[tmp_path / "a.png", tmp_path / "b.png"])
+
+    assert frame[0, 0, 0].tolist() == [0, 128]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK"])
@@ -209,11 +256,86 @@ def test_a_picture_that_would_fill_the_memory_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A few bytes that claim to be a gigantic picture are not unpacked."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 10)
     Image.fromarray(rgb()).save(tmp_path / "a.png")
 
-    with pytest.raises(FrameError, match=r"cannot read .*a\.png: Image size \(24 pixels\) exceeds limit"):
+    with pytest.raises(FrameError, match=r"a\.png is 4 x 6 \(h x w\); expected at most 10 pixels; make it"):
         read_frame(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("side", [10_000, 15_000, 100_000])
+def test_pillow_does_not_unpack_it_either(tmp_path: Path, side: int) -> None:
+    """Its remark on a large picture and its refusal of a larger one are our one line."""
+    (tmp_path / "a.png").write_bytes(header(h=side, w=side) + chunk(b"IDAT", zlib.compress(bytes(99))))
+
+    with pytest.raises(FrameError, match=r"a\.png.*(pixels|limit)") as caught:
+        image_size(tmp_path / "a.png")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_only_formats_that_endings_promise_are_opened(tmp_path: Path) -> None:
+    """Pillow would start another program for PostScript, whatever the ending."""
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    Image.fromarray(rgb()).save(tmp_path / "b.png", format="ICNS")
+
+    for name in "ab":
+        with pytest.raises(
+            FrameError, match=rf"{name}\.png is no picture that can be read; expected a PNG or"
+        ):
+            read_frame(tmp_path / f"{name}.png")
+
+
+def test_a_jpeg_with_the_ending_of_a_png_is_read(tmp_path: Path) -> None:
+    """What counts is what a file holds."""
+    Image.fromarray(rgb()).save(tmp_path / "a.png", format="JPEG")
+
+    assert read_frame(tmp_path / "a.png").shape == (1, 3, 4, 6)
+
+
+def test_what_is_no_file_is_never_opened(tmp_path: Path) -> None:
+    """A folder, a pipe into which nobody writes and a device without end, as frame and as label map."""
+    os.mkfifo(tmp_path / "a.png")
+
+    for path, words in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "a.png", "is a pipe"),
+        (Path("/dev/zero"), "is a device"),
+    ):
+        with pytest.raises(FrameError, match=f"{words}; expected a picture"):
+            read_frame(path)
+        with pytest.raises(LabelError, match=f"{words}; expected a picture"):
+            read_labels(path, PLAIN)
+
+
+@pytest.mark.parametrize("read", [read_frame, image_size, read_gray, partial(read_labels, classes=PLAIN)])
+def test_a_png_without_pixels_is_told(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    """Header and end are there, and nothing between."""
+    (tmp_path / "a.png").write_bytes(header(h=2, w=3) + chunk(b"IEND", b""))
+
+    with pytest.raises((FrameError, LabelError), match=r"cannot read .*a\.png: it holds no pixels; copy"):
+        read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3 << 20))), id="megabytes of text"),
+        pytest.param(chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(3 << 20))), id="megabytes of profile"),
+        pytest.param(chunk(b"gAMA", b""), id="empty gamma"),
+        pytest.param(chunk(b"pHYs", b"\0"), id="short size"),
+    ],
+)
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_what_a_png_carries_besides_pixels_does_not_matter(tmp_path: Path, extra: bytes, place: str) -> None:
+    """Text without end and damaged remarks are passed over."""
+    sound = grey_png([b"\0\1\2", b"\2\1\0"], w=3)
+    cut = len(header(h=2, w=3)) if place == "before" else sound.index(b"IEND") - 4
+    (tmp_path / "a.png").write_bytes(sound[:cut] + extra + sound[cut:])
+
+    assert read_labels(tmp_path / "a.png", PLAIN)[0].tolist() == [[0, 1, 2], [2, 1, 0]]
+    assert read_frame(tmp_path / "a.png").shape == (1, 3, 2, 3)
+    assert image_size(tmp_path / "a.png") == (2, 3)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -385,14 +507,90 @@ def test_labels_are_never_turned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_colour_pictures_are_no_label_maps(tmp_path: Path, mode: str) -> None:
-    """A picture of colours in the place of indices is refused, even if it is grey."""
+def test_channels_that_say_nothing_are_dropped(tmp_path: Path, mode: str) -> None:
+    """Ids in equal channels, with a full alpha, as several tools and one file of DAVIS have them."""
     Image.fromarray(MASK).convert(mode).save(tmp_path / "a.png")
 
-    with pytest.raises(
-        LabelError, match=rf"a\.png is a colour picture \(mode {mode}\); expected an index PNG"
-    ):
+    assert read_labels(tmp_path / "a.png", PLAIN)[0].tolist() == MASK.tolist()
+    assert read_ids(tmp_path / "a.png").tolist() == MASK.tolist()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_label_map_that_is_partly_transparent_is_refused(tmp_path: Path, mode: str) -> None:
+    """An alpha channel that says something is not passed over."""
+    picture = Image.fromarray(MASK).convert(mode)
+    picture.putalpha(Image.fromarray(np.array([[255, 255, 255], [255, 255, 9]], np.uint8)))
+    picture.save(tmp_path / "a.png")
+
+    with pytest.raises(LabelError, match=rf"a\.png is partly transparent \(mode {mode}\); expected an index"):
         read_labels(tmp_path / "a.png", PLAIN)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_of_the_classes_are_read(tmp_path: Path, mode: str) -> None:
+    """A picture in the colours of classes.toml says as much as ids do; black is VOID."""
+    colors = np.array([[(4, 5, 6), (1, 2, 3), (7, 8, 9), (0, 0, 0)]], np.uint8)
+    Image.fromarray(colors).convert(mode).save(tmp_path / "a.png")
+
+    assert read_labels(tmp_path / "a.png", PLAIN)[0].tolist() == [[1, 0, 2, VOID]]
+
+
+def test_black_is_a_class_where_one_is_black(tmp_path: Path) -> None:
+    """The background of DAVIS is black, in ids and in colours."""
+    Image.fromarray(np.array([[[0] * 3, [255] * 3]], np.uint8)).save(tmp_path / "a.png")
+
+    assert read_labels(tmp_path / "a.png", DAVIS)[0].tolist() == [[0, 1]]
+
+
+def test_colours_of_no_class_are_told_all_at_once(tmp_path: Path) -> None:
+    """Every stray colour with its pixels, not one after another; a colour of two classes is one of them."""
+    twins = ClassSet(names=("a", "b", "c"), colors=((1, 2, 3), (4, 5, 6), (4, 5, 6)))
+    colors = [(9, 0, number) for number in range(8)] + [(9, 0, 0), (4, 5, 6), (1, 2, 3)]
+    Image.fromarray(np.array([colors], np.uint8)).save(tmp_path / "a.png")
+
+    with pytest.raises(LabelError, match=r"a\.png is a colour picture, with colours of no class") as caught:
+        read_labels(tmp_path / "a.png", twins)
+
+    listed = "(4, 5, 6) (1 px), (9, 0, 0) (2 px), " + ", ".join(f"(9, 0, {n}) (1 px)" for n in range(1, 8))
+    assert f": {listed}; give each class its own colour in classes.toml" in str(caught.value)
+
+
+def test_grey_that_can_be_read_in_two_ways_is_refused(tmp_path: Path) -> None:
+    """Black and white in three channels: as ids 0 and void, as colours two classes."""
+    classes = ClassSet(names=("background", "thing"), colors=((0, 0, 0), (255, 255, 255)))
+    Image.fromarray(np.array([[[0] * 3, [255] * 3]], np.uint8)).save(tmp_path / "a.png")
+
+    with pytest.raises(
+        LabelError, match=r"a\.png is grey in three channels, which can be read as ids and as"
+    ):
+        read_labels(tmp_path / "a.png", classes)
+
+
+def test_ids_of_sixteen_bits_in_several_channels_are_refused(tmp_path: Path) -> None:
+    """Their lower halves would be lost."""
+    ihdr = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" + b"\0\1" * 3))
+    (tmp_path / "a.png").write_bytes(SIGNATURE + ihdr + pixels + chunk(b"IEND", b""))
+
+    with pytest.raises(LabelError, match=r"a\.png has RGB of 16 bits; expected an index PNG"):
+        read_labels(tmp_path / "a.png", PLAIN)
+
+
+def test_void_of_sixteen_bits_is_void(tmp_path: Path) -> None:
+    """65535 is what 255 is, unless 255 is a class."""
+    write_index_png(tmp_path / "a.png", np.array([[0, 1, 65535, 255]], np.uint16))
+
+    assert read_labels(tmp_path / "a.png", PLAIN)[0].tolist() == [[0, 1, VOID, VOID]]
+    with pytest.raises(LabelError, match=r"ids that are no class: 65535 \(1 px\); .* these may be instances"):
+        read_labels(tmp_path / "a.png", DAVIS)
+
+
+def test_a_label_map_on_the_stored_picture_is_told_of_the_turn(tmp_path: Path) -> None:
+    """Whoever drew labels on a picture that is turned when it is read sees why the sizes differ."""
+    write_index_png(tmp_path / "a.png", MASK)
+
+    with pytest.raises(LabelError, match=r"its frame is 3 x 2 as its EXIF data or header turn it; export it"):
+        read_labels(tmp_path / "a.png", PLAIN, size=(3, 2))
 
 
 def test_lossy_pictures_are_no_label_maps(tmp_path: Path) -> None:
@@ -419,7 +617,9 @@ def test_instance_ids_are_unknown_ids(tmp_path: Path) -> None:
     """A 16-bit instance map in the place of a class map is told by its large ids."""
     write_index_png(tmp_path / "a.png", np.array([[26, 26001]], np.uint16))
 
-    with pytest.raises(LabelError, match=r"ids that are no class: 26001 \(1 px\)"):
+    with pytest.raises(
+        LabelError, match=r"ids that are no class: 26001 \(1 px\); .*ids end at 255, .*; export class ids$"
+    ):
         read_labels(tmp_path / "a.png", CLASSES)
 
 

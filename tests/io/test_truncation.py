@@ -13,6 +13,10 @@ from warprefine.io.truncation import is_cut_short
 BOX = struct.Struct(">I4s")
 
 
+# A header, two colours, a picture of 9 x 9 with two colours, a block of three bytes, a block of none.
+GIF = b"GIF89a" + bytes(4) + b"\x80\0\0" + bytes(6) + b"," + bytes(8) + b"\x80" + bytes(6) + b"\x02\x03...\0"
+
+
 def box(name: bytes, size: int, content: bytes = b"") -> bytes:
     return BOX.pack(size, name) + content
 
@@ -29,12 +33,12 @@ def box(name: bytes, size: int, content: bytes = b"") -> bytes:
     ],
 )
 def test_a_cut_file_is_told_from_a_whole_one(studio: Any, name: str, codec: str, pixel_format: str) -> None:
-    """Whether a tenth or a single byte of the end is missing, the format's structure shows it."""
+    """Whether a tenth or two bytes of the end are missing, the format's structure shows it."""
     whole = studio.write(name, codec, pictures=6, pixel_format=pixel_format)
 
     assert not is_cut_short(whole)
     assert is_cut_short(studio.cut(whole, 0.9))
-    assert is_cut_short(studio.cut(whole, 1 - 1 / whole.stat().st_size))
+    assert is_cut_short(studio.cut(whole, 1 - 2 / whole.stat().st_size))
 
 
 def test_a_recording_that_was_never_finished_is_not_called_cut(studio: Any) -> None:
@@ -76,7 +80,12 @@ def test_a_recording_that_was_never_finished_is_not_called_cut(studio: Any) -> N
         pytest.param(
             b"RIFF" + struct.pack("<I", 0) + b"AVI LIST", False, id="RIFF of a recorder that crashed"
         ),
-        pytest.param(b"GIF89a....;\0\0", False, id="padded GIF"),
+        pytest.param(b"GIF89a" + bytes(7) + b";\0\0", False, id="padded GIF"),
+        pytest.param(GIF, False, id="GIF without its last byte"),
+        pytest.param(GIF[:-1], True, id="GIF without its last two bytes"),
+        pytest.param(GIF[:20], True, id="GIF that ends in a picture's size"),
+        pytest.param(b"GIF89a", True, id="GIF that ends in its header"),
+        pytest.param(box(b"free", 8) * 200, False, id="boxes of nothing"),
         pytest.param(b"\x1a\x45\xdf\xa3", False, id="Matroska without anything"),
         pytest.param(b"\x1a\x45\xdf\xa3\x80....\x81", False, id="Matroska without a segment"),
         pytest.param(b"\x00\x00\x01\xba", False, id="MPEG streams do not say"),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from warprefine.core.errors import FrameError
+from warprefine.io import video_stream
+from warprefine.io.video_file import VideoFile
 from warprefine.io.video_index import index_video
 
 Packets = list[av.Packet]
@@ -192,7 +196,7 @@ def test_a_video_damaged_at_its_start_is_refused(studio: Any) -> None:
 
     path = studio.remux(studio.write("a.avi", "mjpeg", pixel_format="yuvj420p"), "bad.avi", spoil_all)
 
-    with pytest.raises(FrameError, match=r"bad\.avi is damaged: only its first 0 frames can be decoded"):
+    with pytest.raises(FrameError, match=r"bad\.avi holds no frames that can be decoded; expected a video"):
         index_video(path)
 
 
@@ -202,11 +206,17 @@ def test_a_missing_video_is_named(tmp_path: Path) -> None:
         index_video(tmp_path / "gone.mp4")
 
 
-def test_a_folder_is_no_video(tmp_path: Path) -> None:
-    """What the operating system refuses to read is told with its reason."""
+def test_what_is_no_file_is_no_video(tmp_path: Path) -> None:
+    """A folder, a pipe into which nobody writes, a device without end."""
     (tmp_path / "a.mp4").mkdir()
+    os.mkfifo(tmp_path / "b.mp4")
 
-    with pytest.raises(FrameError, match=r"cannot read .*a\.mp4: Is a directory; expected a video file"):
+    with pytest.raises(FrameError, match=r"b\.mp4 is a pipe; expected a video"):
+        index_video(tmp_path / "b.mp4")
+    with pytest.raises(FrameError, match=r"/dev/zero is a device; expected a video"):
+        index_video(Path("/dev/zero"))
+
+    with pytest.raises(FrameError, match=r"a\.mp4 is a folder; expected a video"):
         index_video(tmp_path / "a.mp4")
 
 
@@ -249,3 +259,89 @@ def test_the_time_of_a_file_is_enough_to_see_a_change(studio: Any) -> None:
     os.utime(path, (1, 1))
 
     assert index_video(path) is not first
+
+
+@pytest.mark.parametrize("ending", ["mp4", "avi", "mkv"])
+def test_titles_in_any_encoding_are_passed_over(studio: Any, ending: str) -> None:
+    """What a file carries besides its frames does not decide whether it can be read."""
+    path = studio.write(f"a.{ending}", title="Q" * 13, pictures=5)
+    path.write_bytes(path.read_bytes().replace(b"Q" * 13, "Камера двор 1".encode("cp1251")))
+
+    assert index_video(path).count == 5
+
+
+@pytest.mark.parametrize(
+    "text", ["ffconcat version 1.0\nfile 'a.mp4'\n", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.mp4\n"]
+)
+def test_a_list_of_other_files_is_no_video(studio: Any, text: str) -> None:
+    """A file does not open its neighbours, or addresses, whatever its ending."""
+    studio.write("a.mp4", pictures=3)
+    (studio.folder / "b.mp4").write_text(text)
+
+    with pytest.raises(FrameError, match=r"b\.mp4.*(format that holds no video|Invalid data).*; expected a"):
+        index_video(studio.folder / "b.mp4")
+
+
+def test_a_video_that_nothing_decodes_is_told(studio: Any) -> None:
+    """A code that no decoder is there for is no damage."""
+    path = studio.write("a.mp4", pictures=3)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zz\x01\x02"))
+
+    with pytest.raises(
+        FrameError, match=r"a\.mp4 is coded in a way that there is no decoder for; convert it"
+    ):
+        index_video(path)
+
+
+def test_a_video_that_would_fill_the_memory_is_refused(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header that claims gigantic frames is not believed."""
+    monkeypatch.setattr(video_stream, "MOST_PIXELS", 1000)
+
+    with pytest.raises(
+        FrameError, match=r"a\.mp4 is 96 x 160 \(h x w\); expected at most 1,000 pixels; make"
+    ):
+        index_video(studio.write("a.mp4", pictures=3))
+
+
+def longer(content: bytes, at: int, code: str, by: int) -> bytes:
+    """Add to a number in a header."""
+    (number,) = struct.unpack_from(code, content, at)
+    return content[:at] + struct.pack(code, number + by) + content[at + struct.calcsize(code) :]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv", "a.gif"])
+def test_one_wrong_number_in_a_header_condemns_no_video(studio: Any, name: str) -> None:
+    """A size that says too much, and the last byte of a GIF that is not there, cost no frame."""
+    codec, fmt = ("gif", "rgb8") if name == "a.gif" else ("mpeg4", "yuv420p")
+    path = studio.write(name, codec, pixel_format=fmt, pictures=20)
+    content = path.read_bytes()
+    wrong = {
+        "a.mp4": lambda: longer(content, content.rindex(b"moov") - 4, ">I", 1000),
+        "a.avi": lambda: longer(content, 4, "<I", 1000),
+        "a.mkv": lambda: longer(content, content.index(b"\x18\x53\x80\x67") + 8, ">I", 1000),
+        "a.gif": lambda: content[:-1],
+    }[name]()
+    path.write_bytes(wrong)
+
+    assert index_video(path).count == 20
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_frames_of_a_damaged_stream_are_those_of_a_decoder(studio: Any, codec: str) -> None:
+    """Frame i is the i-th that comes out, whatever damage makes of the times of packets behind it."""
+    quiet = {"x265-params": "log-level=error:keyint=10:bframes=2"} if codec == "libx265" else {"bf": "2"}
+    whole = studio.write("a.ts", codec, pictures=60, g="10", **quiet)
+
+    for seed in (5, 8, 9) if codec == "libx265" else (12, 50):
+        path = studio.damage(whole, seed)
+        with av.open(str(path)) as container:
+            shown = [studio.number_in(torch.from_numpy(rgb(frame))) for frame in container.decode(video=0)]
+        with closing(VideoFile(path)) as source:
+            assert len(source) == len(shown)
+            for number, expected in enumerate(shown):
+                with suppress(FrameError):
+                    assert studio.number_in(source[number]) == expected
+
+
+def rgb(frame: av.VideoFrame) -> np.ndarray[Any, Any]:
+    return frame.to_ndarray(format="rgb24").transpose(2, 0, 1)[None]

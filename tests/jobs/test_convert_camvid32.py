@@ -12,7 +12,8 @@ from warprefine.core.errors import DatasetError, LabelError, RunFolderError
 from warprefine.core.tensors import VOID
 from warprefine.datasets.camvid32 import CAMVID32_CLASSES, read_camvid32
 from warprefine.io.images import read_labels
-from warprefine.jobs.convert_camvid32 import color_table, convert_camvid32, read_color_labels
+from warprefine.io.label_pixels import color_table
+from warprefine.jobs.convert_camvid32 import convert_camvid32, read_color_labels
 
 STEMS = ("0001TP_006690", "0016E5_07959", "Seq05VD_f00000")
 ANIMAL, ROAD, BLACK, STRAY = (64, 128, 64), (128, 64, 128), (0, 0, 0), (1, 2, 3)
@@ -62,6 +63,45 @@ def test_a_colour_of_no_label_is_told(source: Path, tmp_path: Path) -> None:
     dataset = read_camvid32(tmp_path / "named", "train")
     assert dataset.classes.names == ("Stray", "Road", "Animal")
     assert read_labels(dataset.videos[0].labels[0], dataset.classes).tolist() == [[[0, 0, 1]]]
+
+
+def test_colours_of_no_label_are_told_all_at_once(source: Path, tmp_path: Path) -> None:
+    """Those of all label pictures, so that a list is mended once; a damaged picture is passed over."""
+    labels = source / "LabeledApproved_full"
+    save(labels / f"{STEMS[0]}_L.png", STRAY, ROAD, ROAD)
+    save(labels / f"{STEMS[1]}_L.png", STRAY, (4, 5, 6), ROAD)
+    (labels / f"{STEMS[2]}_L.png").write_bytes(b"")
+
+    with pytest.raises(
+        LabelError,
+        match=r"beside it hold colours of no label: \(1, 2, 3\) \(2 px\), \(4, 5, 6\) \(1 px\); paint",
+    ):
+        convert_camvid32(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_are_read_as_any_editor_saves_them(source: Path, tmp_path: Path, encoding: str) -> None:
+    """The colours of the labels, and the splits."""
+    colors = "128 64 128\tRoad\r\n64 128 64\tAnimal\r\n0 0 0\tVoid\r\n"
+    (source / "label_colors.txt").write_text(colors, encoding=encoding)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text(f"{STEMS[1]}\r\n", encoding=encoding)
+
+    convert_camvid32(source, tmp_path / "out", lists=tmp_path / "lists")
+
+    dataset = read_camvid32(tmp_path / "out", "train")
+    assert dataset.classes.names == ("Road", "Animal")
+    assert [video.name for video in dataset.videos] == [STEMS[1]]
+
+
+def test_a_list_in_another_encoding_is_told(source: Path, tmp_path: Path) -> None:
+    """With its line."""
+    (source / "label_colors.txt").write_bytes("128 64 128 Road\n1 2 3 Straße\n".encode("latin-1"))
+
+    with pytest.raises(
+        DatasetError, match=r"label_colors\.txt is no text in UTF-8: line 2 holds the byte 0xdf"
+    ):
+        convert_camvid32(source, tmp_path / "out")
 
 
 def test_every_colour_has_its_class(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import TypeGuard
 
 from warprefine.core.errors import DatasetError, shorten
 from warprefine.io.atomic import write_text
+from warprefine.io.text import read_json
 
 VALIDATION_SHARE = 8327 / 49287
 """Share of the frames in ApolloScape's own validation set."""
@@ -118,12 +119,8 @@ def read_record_split(path: Path, records: Mapping[str, int]) -> RecordSplit:
 
 
 def _parsed(path: Path) -> RecordSplit:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DatasetError(f"there is no {path}; write it with `warprefine split apolloscape`") from error
-    except ValueError as error:
-        raise DatasetError(f"{path} is no JSON file: {error}; write it anew") from error
+    expected = "a split, which `warprefine split apolloscape` writes"
+    content = read_json(path, expected=expected, error_class=DatasetError)
     if not isinstance(content, dict) or content.get("dataset") != "apolloscape":
         raise DatasetError(f'{path} is no split of ApolloScape; expected {{"dataset": "apolloscape", ...}}')
     seed, train, val = (content.get(key) for key in ("seed", "train", "val"))

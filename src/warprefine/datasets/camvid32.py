@@ -12,6 +12,7 @@ from warprefine.core.classes import VOID_COLOR, ClassSet
 from warprefine.core.errors import DatasetError, LabelError
 from warprefine.core.video import Dataset
 from warprefine.datasets.converted import read_converted
+from warprefine.io.text import read_text
 
 CAMVID32_CLASSES = ClassSet(
     names=(
@@ -75,7 +76,8 @@ def read_label_colors(path: Path) -> ClassSet:
         DatasetError: A line is not of that form, or a name or colour occurs twice.
     """
     named: dict[tuple[int, int, int], str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    text = read_text(path, expected="lines of R G B and a name", error_class=DatasetError)
+    for number, line in enumerate(text.splitlines(), start=1):
         parts = re.fullmatch(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S+)\s*", line)
         if parts is None and line.strip():
             raise DatasetError(f"{path}, line {number}: found {line!r}; expected R G B and a name")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import Any
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, LabelError
 from warprefine.core.names import nearest_name
 from warprefine.io.atomic import write_text
+from warprefine.io.text import read_toml
 
 _TOP_KEYS = ("class", "void_ids")
 _CLASS_KEYS = ("name", "color", "id", "merged_ids", "category")
+_EXPECTED = "a file that lists the classes, a [[class]] table with name and color for each"
 
 
 def read_classes(path: Path) -> ClassSet:
@@ -28,7 +30,7 @@ def read_classes(path: Path) -> ClassSet:
         DatasetError: The file is missing or no TOML; a key is unknown, missing or of the wrong
             kind; names or ids occur twice.
     """
-    content = _parsed(path)
+    content = read_toml(path, expected=_EXPECTED, error_class=DatasetError)
     _check_keys(path, content, _TOP_KEYS, where="at the top")
     tables = content.get("class")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
@@ -66,18 +68,6 @@ def write_classes(path: Path, classes: ClassSet) -> None:
     write_text(path, "\n".join(lines))
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DatasetError(
-            f"there is no {path}; expected a file that lists the classes, a [[class]] table with name and "
-            f"color for each"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} is no TOML file: {error}; correct it there") from error
-
-
 def _check_keys(path: Path, table: Mapping[str, Any], allowed: Iterable[str], *, where: str) -> None:
     for key in table:
         if key not in allowed:
@@ -91,17 +81,21 @@ def _check_class(path: Path, table: Mapping[str, Any], *, where: str) -> None:
             raise DatasetError(f"{path} has no {key} {where}; expected name and color for each class")
     for key in ("name", "category"):
         if not isinstance(table.get(key, ""), str):
-            raise DatasetError(f"{path} has {key} = {table[key]!r} {where}; expected a text in quotes")
+            raise DatasetError(
+                f"{path} has {key} = {short_repr(table[key])} {where}; expected a text in quotes"
+            )
     color = _numbers(path, table["color"], where=f"color {where}")
     if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
-        raise DatasetError(f"{path} has color = {color} {where}; expected [red, green, blue], each 0 to 255")
+        raise DatasetError(
+            f"{path} has color = {short_repr(color)} {where}; expected [red, green, blue], each 0 to 255"
+        )
     _numbers(path, [table.get("id", 0)], where=f"id {where}")
     _numbers(path, table.get("merged_ids", []), where=f"merged_ids {where}")
 
 
 def _numbers(path: Path, values: object, *, where: str) -> list[int]:
     if not isinstance(values, list) or not all(type(value) is int for value in values):
-        raise DatasetError(f"{path} has {values!r} for {where}; expected whole numbers")
+        raise DatasetError(f"{path} has {short_repr(values)} for {where}; expected whole numbers")
     return values
 
 

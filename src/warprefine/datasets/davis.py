@@ -14,6 +14,7 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.files import existing_folder, frames_in, labels_in, visible
+from warprefine.io.text import read_text
 
 # Published masks hold 255 for the object; copies of them often hold 1.
 DAVIS_CLASSES = ClassSet(
@@ -66,7 +67,7 @@ def _listed(root: Path, split: str, sequences: dict[str, tuple[Path, Path]]) -> 
             f"{root} has no sequence {split!r} of DAVIS: it holds {shorten(sequences) or 'none'}; "
             f"name one of them, or {ALL!r}"
         )
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = read_text(path, expected="a list of pictures", error_class=DatasetError).split("\n")
     names = dict.fromkeys(Path(line.split()[0]).parent.name for line in lines if line.strip())
     missing = [name for name in names if name not in sequences]
     if missing:

@@ -10,7 +10,6 @@ The layouts of releases 1.2 and 2.0 are read:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from warprefine.core.errors import DatasetError, KeyFrameError, LabelError, Warp
 from warprefine.core.names import nearest_name
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.files import existing_folder, frames_in, labels_in
+from warprefine.io.text import read_json
 
 _SPLITS = {
     "train": ("training", "v1.2"),
@@ -74,10 +74,7 @@ def read_config(path: Path) -> ClassSet:
         DatasetError: The file is no JSON; a label lacks name, color or evaluate, or has one of
             the wrong kind; none is evaluated.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DatasetError(f"{path} is no JSON file: {error}; copy or unpack it again") from error
+    content = read_json(path, expected="the configuration of Mapillary Vistas", error_class=DatasetError)
     labels = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(labels, list):
         raise DatasetError(f'{path} has no list "labels"; expected the configuration of Mapillary Vistas')

@@ -10,7 +10,7 @@ Needs the extra packages of `pip install 'warprefine[nyuv2]'`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from warprefine.core.errors import DatasetError, LabelError, shorten
+from warprefine.core.errors import DatasetError, FrameError, LabelError, WarpRefineError, shorten
 from warprefine.core.tensors import VOID, Frames, LabelMaps
 from warprefine.datasets.nyuv2 import NYUV2_CLASSES
+from warprefine.io.admission import admitted_name
+from warprefine.io.foreign import DECODER_ERRORS, reason
+from warprefine.io.matlab_files import read_numbers
+from warprefine.io.pictures import MOST_PIXELS
 
 _FILES = {
     "nyu_depth_v2_labeled.mat": "the labelled data set from the page of NYU-Depth V2",
@@ -30,6 +34,9 @@ _FILES = {
     "classMapping40.mat": "the 40-class mapping of Gupta et al. (CVPR 2013), with mapClass",
 }
 _LABELED, _SPLITS, _MAPPING = _FILES
+_ARRAYS = ("images", "labels", "scenes", "rawRgbFilenames")
+_MOST_TEXTS = 100_000
+_LONGEST_TEXT = 1000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +48,8 @@ class LabelledFrames:
         test: Numbers of the test frames.
         scenes: Scene of each frame.
         raw_names: Raw picture of each frame, such as kitchen_0004/r-1294886362.665769-2143637903.ppm.
-        content: The open HDF5 file.
+        path: The HDF5 file.
+        content: The same, open.
         positions: Class position, among the 40, of each raw label; VOID for 0.
     """
 
@@ -49,6 +57,7 @@ class LabelledFrames:
     test: tuple[int, ...]
     scenes: tuple[str, ...]
     raw_names: tuple[str, ...]
+    path: Path
     content: Any
     positions: NDArray[np.uint8]
 
@@ -56,18 +65,26 @@ class LabelledFrames:
         return len(self.scenes)
 
     def frame(self, number: int) -> Frames:
-        """Read a picture, (1, 3, h, w)."""
+        """Read a picture, (1, 3, h, w).
+
+        Raises:
+            FrameError: The file is damaged there.
+        """
+        with _reading(self.path, FrameError):
+            stored = self.content["images"][number]
         # MATLAB's axes (h, w, channel, frame) are in reverse order in the file.
-        pixels = np.ascontiguousarray(self.content["images"][number].transpose(0, 2, 1))
+        pixels = np.ascontiguousarray(stored.transpose(0, 2, 1))
         return torch.from_numpy(pixels)[None]
 
     def labels(self, number: int) -> LabelMaps:
         """Read a label map of the 40 classes, (1, h, w); unlabelled pixels are VOID.
 
         Raises:
-            LabelError: It holds a raw label that the mapping lacks.
+            LabelError: It holds a raw label that the mapping lacks, or the file is damaged there.
         """
-        raw = np.ascontiguousarray(self.content["labels"][number].T)
+        with _reading(self.path, LabelError):
+            stored = self.content["labels"][number]
+        raw = np.ascontiguousarray(stored.T)
         if raw.max() >= len(self.positions):
             raise LabelError(
                 f"labelled frame {number + 1} holds the raw label {raw.max()}, but {_MAPPING} ends at "
@@ -88,23 +105,66 @@ def open_labelled_frames(root: Path) -> Iterator[LabelledFrames]:
         if not (root / name).is_file():
             raise DatasetError(f"there is no {root / name}; expected {what}")
     path = root / _LABELED
-    try:
+    with _reading(path, DatasetError):
         content = h5py.File(path, "r")
-    except OSError as error:
-        raise DatasetError(f"cannot open {path} ({error}); download or copy it again") from error
     with content:
-        missing = [key for key in ("images", "labels", "scenes", "rawRgbFilenames") if key not in content]
-        if missing:
-            raise DatasetError(f"{path} holds no {shorten(missing)}; expected {_FILES[_LABELED]}")
-        scenes = _texts(content, "scenes")
+        with _reading(path, DatasetError):
+            _check_content(h5py, content, path)
+            scenes = _texts(h5py, content, "scenes")
+            raw_names = _texts(h5py, content, "rawRgbFilenames")
+        _check_names(scenes, raw_names, count=len(content["images"]), path=path)
         yield LabelledFrames(
             train=_numbers(root, "trainNdxs", count=len(scenes)),
             test=_numbers(root, "testNdxs", count=len(scenes)),
             scenes=scenes,
-            raw_names=_texts(content, "rawRgbFilenames"),
+            raw_names=raw_names,
+            path=path,
             content=content,
             positions=_positions(root),
         )
+
+
+@contextmanager
+def _reading(path: Path, error_class: type[WarpRefineError]) -> Iterator[None]:
+    """Convert what h5py raises in the block to `error_class`."""
+    try:
+        yield
+    except DECODER_ERRORS as error:
+        raise error_class(f"cannot open {path} ({reason(error)}); download or copy it again") from error
+
+
+def _check_content(h5py: Any, content: Any, path: Path) -> None:
+    """Check that the file itself holds its arrays, and that they belong together and fit in memory."""
+    missing = [key for key in _ARRAYS if content.get(key, getlink=True) is None]
+    if missing:
+        raise DatasetError(f"{path} holds no {shorten(missing)}; expected {_FILES[_LABELED]}")
+    for key in _ARRAYS:
+        if not isinstance(content.get(key, getlink=True), h5py.HardLink) or not _is_own(h5py, content[key]):
+            raise DatasetError(f"{path} has {key} in another file; expected {_FILES[_LABELED]}")
+    images, labels = content["images"], content["labels"]
+    n, channels, w, h = images.shape if images.ndim == 4 else (0, 0, 0, 0)
+    fits = channels == 3 and labels.shape == (n, w, h) and 0 < w * h <= MOST_PIXELS
+    if not fits or images.dtype != np.uint8 or labels.dtype != np.uint16:
+        raise DatasetError(
+            f"{path} has images of {images.shape} {images.dtype} and labels of {labels.shape} "
+            f"{labels.dtype}; expected {_FILES[_LABELED]}"
+        )
+
+
+def _is_own(h5py: Any, array: Any) -> bool:
+    """Return whether the values of an array lie in the file itself."""
+    return isinstance(array, h5py.Dataset) and not array.is_virtual and not array.external
+
+
+def _check_names(scenes: Sequence[str], raw_names: Sequence[str], *, count: int, path: Path) -> None:
+    if not len(scenes) == len(raw_names) == count:
+        raise DatasetError(
+            f"{path} has {count} images, but {len(scenes)} scenes and {len(raw_names)} rawRgbFilenames; "
+            f"expected {_FILES[_LABELED]}"
+        )
+    parts = [part for raw_name in raw_names for part in raw_name.split("/")]
+    for name in {*scenes, *parts}:
+        admitted_name(name, source=path, error_class=DatasetError)
 
 
 def _package(name: str) -> Any:
@@ -117,9 +177,17 @@ def _package(name: str) -> Any:
         ) from None
 
 
-def _texts(content: Any, key: str) -> tuple[str, ...]:
+def _texts(h5py: Any, content: Any, key: str) -> tuple[str, ...]:
     """Read a cell array of texts: references to arrays of UTF-16 units."""
-    return tuple("".join(map(chr, content[cell][()].ravel())) for cell in content[key][()].ravel())
+    if content[key].dtype != h5py.ref_dtype or content[key].size > _MOST_TEXTS:
+        raise DatasetError(f"{content.filename} has no list of texts as {key}; expected {_FILES[_LABELED]}")
+    return tuple(_text(h5py, content[cell], key) for cell in content[key][()].ravel())
+
+
+def _text(h5py: Any, units: Any, key: str) -> str:
+    if not _is_own(h5py, units) or units.dtype != np.uint16 or units.size > _LONGEST_TEXT:
+        raise DatasetError(f"{key} refers to an array that is no text; expected {_FILES[_LABELED]}")
+    return bytes(units[()].astype("<u2").tobytes()).decode("utf-16-le", errors="replace")
 
 
 def _numbers(root: Path, key: str, *, count: int) -> tuple[int, ...]:
@@ -146,13 +214,4 @@ def _positions(root: Path) -> NDArray[np.uint8]:
 
 def _variable(path: Path, key: str) -> NDArray[np.int64]:
     """Read a list of integers from one of the small files."""
-    matlab = _package("scipy.io.matlab")
-    try:
-        content = matlab.loadmat(path, variable_names=[key])
-    # NotImplementedError: a file of MATLAB 7.3, unlike the published small ones.
-    except (ValueError, TypeError, OSError, NotImplementedError, matlab.MatReadError) as error:
-        raise DatasetError(f"cannot read {path} ({error}); download or copy it again") from error
-    if key not in content:
-        raise DatasetError(f"{path} holds no {key}; expected {_FILES[path.name]}")
-    values: NDArray[np.int64] = np.asarray(content[key]).ravel().astype(np.int64)
-    return values
+    return read_numbers(path, key, expected=_FILES[path.name], error_class=DatasetError)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from warprefine.io.atomic import write_bytes
+from warprefine.io.foreign import DECODER_ERRORS, reason
 
 log = logging.getLogger(__name__)
 _CODEC = Blosc(cname="zstd", clevel=3, shuffle=BITSHUFFLE)
@@ -109,21 +110,36 @@ class ArrayCache:
 
     def get(self, key: str) -> dict[str, Tensor] | None:
         """Return named tensors, or None if they are damaged or not in the cache."""
+        path = self._path(key)
         try:
-            content = self._path(key).read_bytes()
+            return _unpacked(path.read_bytes())
         except FileNotFoundError:
             return None if self._beside is None else self._beside.get(key)
-        if content[:8] != _MAGIC + struct.pack("<I", zlib.crc32(content[8:])):
-            log.warning("%s is damaged; computing it again", self._path(key))
+        except DECODER_ERRORS as error:
+            log.warning("%s is damaged; computing it again (%s)", path, reason(error))
             return None
-        (length,) = struct.unpack("<I", content[8:12])
-        tensors, position = {}, 12 + length
-        for name, dtype, shape, size in json.loads(content[12:position]):
-            raw = _CODEC.decode(content[position : position + size])
-            array: NDArray[np.generic] = np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
-            tensors[name] = torch.from_numpy(array)
-            position += size
-        return tensors
 
     def _path(self, key: str) -> Path:
         return self.root / f"{key}.bin"
+
+
+def _unpacked(content: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a file.
+
+    Raises:
+        ValueError: The content is damaged; other decoding errors where somebody else has written it.
+    """
+    if content[:8] != _MAGIC + struct.pack("<I", zlib.crc32(content[8:])):
+        raise ValueError("its checksum differs")
+    (length,) = struct.unpack("<I", content[8:12])
+    tensors, position = {}, 12 + length
+    for name, dtype, shape, size in json.loads(content[12:position]):
+        blob = content[position : position + size]
+        # Blosc believes the sizes in its header: they decide what it reserves and reads.
+        expected = math.prod(shape) * np.dtype(dtype).itemsize
+        if struct.unpack_from("<II", blob, 4)[0] != expected or len(blob) != size:
+            raise ValueError(f"{name} is of another size than {shape}")
+        array: NDArray[np.generic] = np.frombuffer(_CODEC.decode(blob), dtype=dtype).reshape(shape).copy()
+        tensors[name] = torch.from_numpy(array)
+        position += size
+    return tensors

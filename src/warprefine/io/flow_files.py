@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from warprefine.core.errors import FrameError
 from warprefine.core.tensors import Flow, Masks
+from warprefine.io.foreign import DECODER_ERRORS, reason
+from warprefine.io.pictures import with_picture
 
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 _KITTI_ZERO = 1 << 15
@@ -80,25 +81,14 @@ def _png(path: Path) -> Pixels:
     OpenCV decodes them, because Pillow reduces 16-bit colours to 8 bits. Pillow checks for damage first,
     because OpenCV reports none.
     """
-    content = _content(path)
+    with_picture(path, lambda picture: picture.verify(), error_class=FrameError, formats=("PNG",))
     try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            picture.verify()
-    except UnidentifiedImageError as error:
-        raise FrameError(f"{path} is no PNG file; expected flow or disparity as a PNG") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise FrameError(f"cannot read {path}: {error}; copy it again, it may be cut short") from error
-    pixels: Pixels | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels: Pixels | None = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, *DECODER_ERRORS) as error:
+        raise FrameError(f"cannot read {path}: {reason(error)}; copy it again") from error
     if pixels is None:
         raise FrameError(f"cannot read {path}: its pixels cannot be decoded; copy it again")
     return pixels
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise FrameError(f"there is no file {path}; expected measured motion") from error
 
 
 def _describe(pixels: Pixels) -> str:

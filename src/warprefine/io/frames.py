@@ -11,9 +11,12 @@ from typing import Protocol, runtime_checkable
 from warprefine.core.errors import FrameError
 from warprefine.core.tensors import Frames, size_of
 from warprefine.core.video import Video
-from warprefine.io.images import image_size, read_frame
+from warprefine.io.images import image_size, image_turn, read_frame
+from warprefine.io.turning import Turn
 from warprefine.io.video_file import VideoFile
 from warprefine.io.video_index import index_video
+
+_SAMPLE = 16
 
 
 @runtime_checkable
@@ -68,7 +71,7 @@ class PictureFrames:
         Raises:
             FrameError: The image cannot be read, or has another size than frame 0.
         """
-        frame = read_frame(self._paths[number])
+        frame = read_frame(self._paths[number], beside=self._sample)
         h, w = size_of(frame)
         if (h, w) != self._size:
             raise FrameError(
@@ -76,6 +79,14 @@ class PictureFrames:
                 f"{self._size[0]} x {self._size[1]}; a video has one size: resize it or make two videos"
             )
         return frame
+
+    @cached_property
+    def _sample(self) -> tuple[Path, ...]:
+        """The frames whose range decides how those of 16 bits are stretched, evenly spread."""
+        count = min(_SAMPLE, len(self._paths))
+        return tuple(
+            self._paths[index * (len(self._paths) - 1) // max(1, count - 1)] for index in range(count)
+        )
 
     @cached_property
     def _size(self) -> tuple[int, int]:
@@ -98,6 +109,17 @@ def frame_stems(container: Path) -> tuple[str, ...]:
         FrameError: As for `frame_count`.
     """
     return tuple(f"{number:06d}" for number in range(frame_count(container)))
+
+
+def frame_turn(video: Video, number: int) -> Turn:
+    """Return how a frame is turned upright when it is read; label maps have to be drawn on the turned one.
+
+    Raises:
+        FrameError: The image or video file cannot be read.
+    """
+    if video.container is None:
+        return image_turn(video.frame_paths[number])
+    return index_video(video.container).turn
 
 
 def frame_size(video: Video, number: int) -> tuple[int, int]:

@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import UInt8, UInt16
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile
 
 from warprefine.core.classes import VOID_COLOR, ClassSet
-from warprefine.core.errors import FrameError, LabelError, WarpRefineError, shorten
-from warprefine.core.tensors import VOID, Confidence, Frames, LabelMaps
+from warprefine.core.errors import FrameError, LabelError
+from warprefine.core.tensors import Confidence, Frames, LabelMaps
 from warprefine.io.atomic import replacing
+from warprefine.io.deep_pixels import deep_pixels, span_of_files
+from warprefine.io.label_pixels import label_pixels, positions_of_colors, positions_of_ids
+from warprefine.io.pictures import with_picture
+from warprefine.io.turning import Turn, turn_of_exif
 
-_UPRIGHT = 1
-_TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L")
-_INDEX_MODES = ("1", "L", "P", *_SIXTEEN_BIT)
-# Pillow stretches grey PNGs of 2 and 4 bits to 0..255, which multiplies the indices they hold.
-_STRETCH = {"L;2": 85, "L;4": 17}
 # zlib level 3 writes label maps three times faster than Pillow's default and 10 to 30 % larger.
 _PNG_LEVEL = 3
 
 
-def read_frame(path: Path) -> Frames:
+def read_frame(path: Path, *, beside: Sequence[Path] = ()) -> Frames:
     """Read an image as RGB, (1, 3, h, w), turned upright by its EXIF orientation.
 
-    Grey and palette images become RGB, 16-bit ones keep their upper eight bits, alpha is dropped.
+    Grey and palette images become RGB, alpha is dropped. Those of 16 bits keep their upper eight bits; if
+    their values span less than 14 bits, these are stretched to 0..255 instead.
+
+    Args:
+        beside: The frames of the same video whose values decide on the stretch, `path` alone if empty.
 
     Raises:
         FrameError: The file is missing, truncated or no image, or it holds floating-point values.
     """
-    with _opened(path, FrameError) as picture:
-        upright = picture if _orientation(picture) == _UPRIGHT else ImageOps.exif_transpose(picture)
-        pixels = np.array(_as_rgb(upright, path))
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+
+    def upright(picture: ImageFile.ImageFile) -> NDArray[np.uint8]:
+        return _turn(picture)(_rgb(picture, path, beside))
+
+    pixels = with_picture(path, upright, error_class=FrameError)
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))[None]
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -47,9 +50,17 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         FrameError: The file is missing or no image.
     """
-    with _opened(path, FrameError) as picture:
-        w, h = picture.size
-        return (w, h) if _orientation(picture) in _TRANSPOSED else (h, w)
+    (h, w), turn = with_picture(path, lambda p: (p.size[::-1], _turn(p)), error_class=FrameError)
+    return turn.size(h, w)
+
+
+def image_turn(path: Path) -> Turn:
+    """Return how `read_frame` turns an image, from the file's header alone.
+
+    Raises:
+        FrameError: The file is missing or no image.
+    """
+    return with_picture(path, _turn, error_class=FrameError)
 
 
 def write_frame(path: Path, frame: Frames, *, quality: int = 95) -> None:
@@ -74,31 +85,34 @@ def write_frame(path: Path, frame: Frames, *, quality: int = 95) -> None:
 
 
 def read_labels(path: Path, classes: ClassSet, *, size: tuple[int, int] | None = None) -> LabelMaps:
-    """Read an index PNG as a label map, (1, h, w): file ids become positions in `classes`, or VOID.
+    """Read a PNG as a label map, (1, h, w): file ids become positions in `classes`, or VOID.
 
-    Palette colours and EXIF orientation are ignored. 255 means VOID unless a class has that id.
+    Palette colours and EXIF orientation are ignored. 255 means VOID unless a class has that id, and in
+    files of 16 bits 65535 then does too. A picture in colours is read by the colours of the classes, black
+    being VOID unless a class has it; one whose channels are equal, by its ids.
 
     Args:
         size: The (h, w) of the frame that the labels belong to; `None` accepts any size.
 
     Raises:
-        LabelError: The file is missing, truncated or no index PNG; it has another size than its
-            frame; it holds an id that is neither a class nor void.
+        LabelError: The file is missing, truncated or no PNG; it has another size than its frame; it holds
+            an id or a colour that is neither a class nor void.
     """
-    with _opened(path, LabelError) as picture:
-        _check_index_map(picture, path)
+
+    def positions(picture: ImageFile.ImageFile) -> NDArray[np.uint8]:
         w, h = picture.size
         if size is not None and size != (h, w):
+            turned = " as its EXIF data or header turn it" if size == (w, h) else ""
             raise LabelError(
-                f"label map {path} is {h} x {w} (h x w), but its frame is {size[0]} x {size[1]}; "
+                f"label map {path} is {h} x {w} (h x w), but its frame is {size[0]} x {size[1]}{turned}; "
                 f"export it at the size of the frame, without smoothing"
             )
-        indices = _indices(picture)
-    _check_ids(indices, classes, path)
-    positions = np.full(256, VOID, np.uint8)
-    for position, file_ids in enumerate(classes.all_ids):
-        positions[list(file_ids)] = position
-    return torch.from_numpy(positions[indices])[None]
+        pixels = label_pixels(picture, path)
+        if pixels.ndim == 2:
+            return positions_of_ids(pixels, classes, path)
+        return positions_of_colors(pixels, classes, path)
+
+    return torch.from_numpy(with_picture(path, positions, error_class=LabelError))[None]
 
 
 def write_labels(path: Path, labels: LabelMaps, classes: ClassSet) -> None:
@@ -125,9 +139,17 @@ def read_ids(path: Path) -> UInt16[np.ndarray, "h w"]:
     Raises:
         LabelError: The file is missing, truncated or no index PNG.
     """
-    with _opened(path, LabelError) as picture:
-        _check_index_map(picture, path)
-        return _indices(picture)
+
+    def ids(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
+        pixels = label_pixels(picture, path)
+        if pixels.ndim == 3 and (pixels != pixels[..., :1]).any():
+            raise LabelError(
+                f"label map {path} is a colour picture (mode {picture.mode}); expected an index PNG, "
+                f"one channel of class ids; export indices instead of colours"
+            )
+        return (pixels if pixels.ndim == 2 else pixels[..., 0]).astype(np.uint16)
+
+    return with_picture(path, ids, error_class=LabelError)
 
 
 def write_ids(path: Path, ids: UInt8[np.ndarray, "h w"]) -> None:
@@ -157,78 +179,36 @@ def read_gray(path: Path) -> Confidence:
     Raises:
         FrameError: The file is missing, truncated or not an 8-bit grey image.
     """
-    with _opened(path, FrameError) as picture:
+
+    def gray(picture: ImageFile.ImageFile) -> NDArray[np.uint8]:
         if picture.mode != "L":
             raise FrameError(
                 f"{path} is a picture of mode {picture.mode}; expected 8-bit grey, such as a confidence map"
             )
-        return torch.from_numpy(np.array(picture))[None] / 255
+        return np.array(picture)
+
+    return torch.from_numpy(with_picture(path, gray, error_class=FrameError))[None] / 255
 
 
-@contextmanager
-def _opened(path: Path, error_class: type[WarpRefineError]) -> Iterator[ImageFile.ImageFile]:
-    """Open an image; errors that Pillow raises while it is read are converted to `error_class`."""
-    try:
-        with Image.open(path) as picture:
-            yield picture
-    except FileNotFoundError as error:
-        raise error_class(f"there is no file {path}; expected a picture") from error
-    except UnidentifiedImageError as error:
-        raise error_class(f"{path} is no picture that can be read; expected a PNG or JPEG file") from error
-    # Pillow has no exception for a damaged file: each of its decoders raises one of these.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise error_class(
-            f"cannot read {path}: {error}; copy or export it again, it may be cut short"
-        ) from error
-
-
-def _orientation(picture: Image.Image) -> int:
+def _turn(picture: Image.Image) -> Turn:
     # The method of the base class: PngImageFile.getexif decodes the whole image first, to look
     # for EXIF data behind the pixels, where no camera writes it.
-    orientation: int = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, _UPRIGHT)
-    return orientation
+    return turn_of_exif(Image.Image.getexif(picture).get(ExifTags.Base.Orientation))
 
 
-def _as_rgb(picture: Image.Image, path: Path) -> Image.Image:
-    if picture.mode in _SIXTEEN_BIT:
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if picture.mode in ("I", "F"):
+def _rgb(picture: ImageFile.ImageFile, path: Path, beside: Sequence[Path]) -> NDArray[np.uint8]:
+    """Return the pixels of a picture of any mode, (h, w, 3), as they are stored."""
+    deep = deep_pixels(picture, path)
+    if deep is not None:
+        eight = span_of_files(beside or (path,)).to_eight_bits(deep)
+        return np.stack([eight] * 3, axis=-1) if eight.ndim == 2 else eight
+    if picture.mode.startswith(("I", "F")):
         raise FrameError(
             f"{path} holds 32-bit values (mode {picture.mode}) of unknown range; "
             f"expected 8 or 16 bits per channel"
         )
     # Via RGBA, because Pillow warns when it drops the transparency of a palette.
-    return (picture.convert("RGBA") if picture.has_transparency_data else picture).convert("RGB")
-
-
-def _check_index_map(picture: ImageFile.ImageFile, path: Path) -> None:
-    if picture.format != "PNG":
-        raise LabelError(
-            f"label map {path} is a {picture.format} file; expected an index PNG, which keeps ids exact"
-        )
-    if picture.mode not in _INDEX_MODES:
-        raise LabelError(
-            f"label map {path} is a colour picture (mode {picture.mode}); expected an index PNG, "
-            f"one channel of class ids; export indices instead of colours"
-        )
-
-
-def _indices(picture: ImageFile.ImageFile) -> NDArray[np.uint16]:
-    """Return the values of an index PNG of any bit depth, (h, w)."""
-    stretch = _STRETCH.get(str(picture.tile[0].args), 1)
-    return np.asarray(picture).astype(np.uint16) // stretch
-
-
-def _check_ids(indices: NDArray[np.uint16], classes: ClassSet, path: Path) -> None:
-    counts = np.bincount(indices.ravel(), minlength=256)
-    valid = {number for file_ids in classes.all_ids for number in file_ids} | {*classes.void_ids, VOID}
-    strays = [int(number) for number in np.flatnonzero(counts) if int(number) not in valid]
-    if strays:
-        raise LabelError(
-            f"label map {path} holds ids that are no class: "
-            f"{shorten(f'{i} ({counts[i]} px)' for i in strays)}; "
-            f"the classes have ids {shorten(classes.ids)}; add it to classes.toml or to void_ids"
-        )
+    return np.asarray((picture.convert("RGBA") if picture.has_transparency_data else picture).convert("RGB"))
 
 
 def _palette(classes: ClassSet) -> list[int]:

@@ -18,7 +18,7 @@ _MP4_BOXES = frozenset(
 )
 _MATROSKA = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
-_GIF_END = b";"
+_MOST_BLOCKS = 1 << 20  # no file has more, unless to keep us busy
 _TO_THE_END = 0  # the size of the last box of an MP4 that was written as a stream
 _IN_EIGHT_BYTES = 1  # the size of an MP4 box whose true size follows its name
 
@@ -35,13 +35,13 @@ def is_cut_short(path: Path) -> bool:
             return _riff_end(file, length) > length
         if start[4:8] in _MP4_BOXES:
             return _mp4_end(file, length) > length
-        return start[:4] == b"GIF8" and not _last_bytes(file, length).rstrip(b"\0").endswith(_GIF_END)
+        return start[:4] == b"GIF8" and _gif_end(file) > length
 
 
 def _mp4_end(file: BinaryIO, length: int) -> int:
     """Return where the last box of an MP4 or MOV file ends."""
-    end = 0
-    while end + 8 <= length:
+    end, left = 0, _MOST_BLOCKS
+    while end + 8 <= length and (left := left - 1):
         file.seek(end)
         size, name = struct.unpack(">I4s", file.read(8))
         if name not in _MP4_BOXES or size == _TO_THE_END:
@@ -54,8 +54,8 @@ def _mp4_end(file: BinaryIO, length: int) -> int:
 
 def _riff_end(file: BinaryIO, length: int) -> int:
     """Return where the last RIFF chunk of an AVI file ends; long files have several."""
-    end = 0
-    while end + 8 <= length:
+    end, left = 0, _MOST_BLOCKS
+    while end + 8 <= length and (left := left - 1):
         file.seek(end)
         name, size = struct.unpack("<4sI", file.read(8))
         if name != b"RIFF":
@@ -85,6 +85,34 @@ def _matroska_size(file: BinaryIO) -> int | None:
     return None if value == (1 << 7 * count) - 1 else value
 
 
-def _last_bytes(file: BinaryIO, length: int) -> bytes:
-    file.seek(max(0, length - 64))
-    return file.read()
+def _gif_end(file: BinaryIO) -> int:
+    """Return where the last block of a GIF begins or ends; some writers leave its last byte out."""
+    file.seek(10)
+    (flags,) = file.read(1) or b"\0"
+    end = 13 + _colors(flags)
+    for _ in range(_MOST_BLOCKS):
+        file.seek(end)
+        kind = file.read(1)
+        if kind == b",":
+            flags = (file.read(9)[8:] or b"\0")[0]
+            end = _sub_blocks_end(file, end + 11 + _colors(flags))
+        elif kind == b"!":
+            end = _sub_blocks_end(file, end + 2)
+        else:
+            break
+    return end
+
+
+def _colors(flags: int) -> int:
+    """Return the length of a GIF's colour table."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _sub_blocks_end(file: BinaryIO, end: int) -> int:
+    """Return where a chain of GIF's blocks of up to 255 bytes ends; beyond the file if it has no end."""
+    while True:
+        file.seek(end)
+        size = file.read(1)
+        end += 1 + (size or b"\0")[0]
+        if size in (b"", b"\0"):
+            return end

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from warprefine.core.classes import VOID_COLOR, ClassSet
-from warprefine.core.errors import DatasetError, LabelError, shorten
+from warprefine.core.errors import DatasetError, FrameError, LabelError, shorten
 from warprefine.core.progress import Progress, silent
-from warprefine.core.tensors import VOID, LabelMaps
+from warprefine.core.tensors import LabelMaps
 from warprefine.datasets.camvid32 import CAMVID32_CLASSES, SPLITS, read_label_colors, split_of
 from warprefine.datasets.class_file import write_classes
 from warprefine.datasets.files import existing_folder, frames_in, visible
 from warprefine.io.atomic import copy_file
 from warprefine.io.images import read_frame, write_labels
+from warprefine.io.label_pixels import NO_CLASS, color_table, packed, shown_colors
+from warprefine.io.text import read_text
 from warprefine.jobs.convert import claimed, filling
 
 _PICTURES, _LABELS, _LABEL_ENDING = "701_StillsRaw_full", "LabeledApproved_full", "_L.png"
@@ -61,40 +63,32 @@ def convert_camvid32(
             write_classes(out / split / "classes.toml", classes)
 
 
-def color_table(classes: ClassSet) -> NDArray[np.int16]:
-    """Return the class position of every colour red · 65536 + green · 256 + blue; -1 for none."""
-    table = np.full(1 << 24, -1, np.int16)
-    table[_packed(np.array(classes.colors))] = range(len(classes))
-    table[_packed(np.array([VOID_COLOR]))] = VOID
-    return table
-
-
 def read_color_labels(path: Path, table: NDArray[np.int16]) -> LabelMaps:
     """Read a picture whose colours are labels as a label map, (1, h, w).
 
     Raises:
         FrameError: The file is missing, cut short or no picture.
-        LabelError: It holds a colour that is not in the table.
+        LabelError: It holds a colour that is not in the table; the message names those of its folder.
     """
-    colors = _packed(read_frame(path)[0].permute(1, 2, 0).numpy())
-    positions = table[colors]
-    strays, counts = np.unique(colors[positions < 0], return_counts=True)
-    if len(strays):
-        listed = (
-            f"{(int(s) >> 16, int(s) >> 8 & 255, int(s) & 255)} ({c} px)"
-            for s, c in zip(strays, counts, strict=True)
-        )
+    colors = _colors(path)
+    positions = table[packed(colors)]
+    if (positions == NO_CLASS).any():
+        strays = [colors[positions == NO_CLASS]]
+        others = [other for other in visible(path.parent) if other.name.endswith(_LABEL_ENDING)]
+        for other in others:  # all at once, since whoever mends a list wants to do so once
+            with suppress(FrameError):
+                found = _colors(other) if other != path else np.empty((0, 3), np.uint8)
+                strays.append(found[table[packed(found)] == NO_CLASS])
+        beside = " and those beside it hold" if any(map(len, strays[1:])) else " holds"
         raise LabelError(
-            f"label picture {path} holds colours of no label: {shorten(listed)}; paint them over, or name "
-            f"them in label_colors.txt beside {_LABELS}"
+            f"label picture {path}{beside} colours of no label: {shown_colors(np.concatenate(strays))}; "
+            f"paint them over, or name them in label_colors.txt beside {_LABELS}"
         )
     return torch.from_numpy(positions.astype(np.uint8))[None]
 
 
-def _packed(colors: NDArray[np.integer]) -> NDArray[np.int64]:
-    red, green, blue = np.moveaxis(colors.astype(np.int64), -1, 0)
-    packed: NDArray[np.int64] = (red << 16) + (green << 8) + blue
-    return packed
+def _colors(path: Path) -> NDArray[np.uint8]:
+    return read_frame(path)[0].permute(1, 2, 0).numpy()
 
 
 def _pairs(source: Path) -> dict[str, tuple[Path, Path]]:
@@ -119,8 +113,9 @@ def _listed(lists: Path, pairs: Mapping[str, object]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for split in SPLITS:
         path = lists / f"{split}.txt"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        for stem in (Path(line.split()[0]).stem for line in lines if line.strip()):
+        expected = "a list of pictures"
+        text = read_text(path, expected=expected, error_class=DatasetError) if path.exists() else ""
+        for stem in (Path(line.split()[0]).stem for line in text.splitlines() if line.strip()):
             if stem not in pairs or stem in chosen:
                 trouble = f"which {chosen[stem]}.txt lists too" if stem in chosen else "which is not there"
                 raise DatasetError(

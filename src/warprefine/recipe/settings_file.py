@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from warprefine.core.errors import RecipeError
 from warprefine.core.names import nearest_name
+from warprefine.io.admission import admitted_name
+from warprefine.io.text import read_toml
 from warprefine.recipe.optimisation import Settings
 
+_MOST_EXTENDED = 16
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
@@ -31,9 +35,10 @@ def read_settings(path: Path | str, defaults: SettingsT, *, shipped: Mapping[str
         RecipeError: The file is missing, is not TOML, has an unknown key or a value out of range.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
         path = shipped.get(str(path), path)
-    content = _content(path, type(defaults), f"a recipe in TOML, or a shipped one: {', '.join(shipped)}")
+    expected = f"a recipe in TOML, or a shipped one: {', '.join(shipped)}"
+    content = _content(path, type(defaults), expected)
     try:
         return type(defaults).model_validate(_merged(defaults.model_dump(), content))
     except ValidationError as error:
@@ -41,23 +46,29 @@ def read_settings(path: Path | str, defaults: SettingsT, *, shipped: Mapping[str
         raise RecipeError(f"{path}: {problems}") from error
 
 
-def _content(path: Path, model: type[Settings], expected: str) -> dict[str, Any]:
-    """Read a file, with keys of former versions moved, merged over the file that it extends, if any."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(f"{path} does not exist; expected {expected}") from None
-    except OSError as error:
-        raise RecipeError(f"cannot read {path}: {error.strerror}; expected a recipe in TOML") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}; mend that line") from error
+def _content(
+    path: Path, model: type[Settings], expected: str, above: tuple[Path, ...] = ()
+) -> dict[str, Any]:
+    """Read a file, with keys of former versions moved, merged over the file that it extends, if any.
+
+    Args:
+        above: The files that extend it, the first one first.
+    """
+    content = read_toml(path, expected=expected, error_class=RecipeError)
     below = content.pop("extends", None)
     content = model.with_present_keys(content)
     if below is None:
         return content
-    if not isinstance(below, str) or path.parent / below == path:
+    if not isinstance(below, str) or below == path.name:
         raise RecipeError(f"{path} extends {below!r}; expected the name of another recipe in its folder")
-    return _merged(_content(path.parent / below, model, f"the recipe that {path} extends"), content)
+    extended = path.parent / admitted_name(below, source=path, error_class=RecipeError)
+    above = (*above, path)
+    if extended in above:
+        circle = " extends ".join(file.name for file in (*above[above.index(extended) :], extended))
+        raise RecipeError(f"recipes of {path.parent} go round in a circle: {circle}; let one extend none")
+    if len(above) > _MOST_EXTENDED:
+        raise RecipeError(f"{above[0]} extends more than {_MOST_EXTENDED} recipes, one by another; join some")
+    return _merged(_content(extended, model, f"the recipe that {path} extends", above), content)
 
 
 def settings_to_toml(settings: BaseModel, prefix: str = "") -> str:
@@ -96,7 +107,7 @@ def _explain(problem: Any, model: type[BaseModel]) -> str:
     place = [str(part) for part in problem["loc"]]
     if problem["type"] != "extra_forbidden":
         message = problem["msg"].removeprefix("Value error, ").lower()
-        return f"{'.'.join(place)} = {problem['input']!r}: {message}"
+        return f"{'.'.join(place)} = {short_repr(problem['input'])}: {message}"
     for part in place[:-1]:
         model = type(model.model_fields[part].default)
     return f"unknown key {'.'.join(place)!r}; {nearest_name(place[-1], model.model_fields)}"

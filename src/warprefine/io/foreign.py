@@ -1,0 +1,86 @@
+"""Read files with foreign libraries: check what lies there first, and turn what they raise into our errors.
+
+Decoders have no exception for a damaged file. On hostile and damaged files those of pictures, videos,
+HDF5, JSON and TOML were seen to raise nearly every class that Python has.
+"""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zlib
+from pathlib import Path
+
+from warprefine.core.errors import WarpRefineError
+
+DECODER_ERRORS: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,  # of which NotImplementedError and RecursionError are kinds
+    SyntaxError,
+    SystemError,
+    TypeError,
+    ValueError,  # of which UnicodeError is a kind
+    Warning,  # where warnings are made errors
+    struct.error,
+    zlib.error,
+)
+"""All that a decoder may raise because of what a file holds; `WarpRefineError` is not among them."""
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+_LONGEST_REASON = 200
+
+
+def check_file(path: Path, *, expected: str, error_class: type[WarpRefineError]) -> Path:
+    """Return `path` after checking that it is a file: no folder, and no pipe or device, which may never end.
+
+    Args:
+        expected: What should lie there, for the message.
+        error_class: The class of the error.
+
+    Raises:
+        WarpRefineError: There is nothing of that name, it cannot be reached, or it is no file.
+
+    Example:
+        >>> from warprefine.core.errors import FrameError
+        >>> check_file(Path("/dev/zero"), expected="a picture", error_class=FrameError)
+        Traceback (most recent call last):
+            ...
+        warprefine.core.errors.FrameError: /dev/zero is a device; expected a picture
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise error_class(f"there is no file {path}; expected {expected}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise error_class(f"cannot read {str(path)!r}: {reason(error)}; expected {expected}") from error
+    for is_kind, kind in _KINDS:
+        if is_kind(mode):
+            raise error_class(f"{path} is {kind}; expected {expected}")
+    return path
+
+
+def reason(error: Exception) -> str:
+    r"""Return in one short line what a foreign error says, or its class where it says nothing.
+
+    Example:
+        >>> reason(MemoryError()), reason(ValueError("no end\nin line 3"))
+        ('MemoryError', 'no end')
+    """
+    told = getattr(error, "strerror", None)  # of OSError and of FFmpeg's errors
+    lines = str(told or error).strip().splitlines()
+    if not lines or isinstance(error, LookupError):  # the latter gives a key, which means nothing to a reader
+        return type(error).__name__
+    return lines[0][:_LONGEST_REASON]
