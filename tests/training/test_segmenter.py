@@ -82,6 +82,18 @@ def test_a_batch_follows_from_seed_and_step(dataset: Dataset, segmenter_recipe: 
     assert not torch.equal(first[0].frames[0], first[0].frames[1])
 
 
+def test_frames_of_any_sizes_make_a_batch(
+    make_dataset: Callable[..., Dataset], segmenter_recipe: SegmenterRecipe
+) -> None:
+    """Crops have the recipe's size, whether frames are larger, smaller along one side, or along both."""
+    samples = samples_of(make_dataset(videos=[[0], [0], [0]], sizes=[(90, 130), (40, 20), (25, 15)]))
+
+    batch = BatchMaker([(samples, 1.0)], segmenter_recipe, batch=12, seed=0)(0)
+
+    assert batch.frames.shape == (12, 3, 32, 32)
+    assert bool((batch.labels != VOID).flatten(1).any(dim=1).all())
+
+
 def test_colours_and_labels_of_a_batch_belong_together(
     dataset: Dataset, segmenter_recipe: SegmenterRecipe
 ) -> None:

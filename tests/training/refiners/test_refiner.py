@@ -296,8 +296,7 @@ def test_a_loaded_refiner_computes_what_the_trained_one_did(
     """Weights, norms and shape come back from the file, ready for use, mirrored too where asked for."""
     path = tmp_path / "refiner.safetensors"
     network = trained(path, cycles, refiner_recipe)
-    sample = cycles[0]
-    inputs = RefinerInput(**{name: value for name, value in vars(sample).items() if name != "target"})
+    inputs = cycles[0].inputs
 
     (plain, fingerprint), (mirrored, of_mirrored) = (
         REFINER.load(path, CLASSES, torch.device("cpu"), mirrored=wanted) for wanted in (False, True)
