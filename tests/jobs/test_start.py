@@ -228,3 +228,14 @@ def test_supplied_motion_is_that_of_all_methods(tiny_data: Path, tmp_path: Path)
     networks = Networks(context)
 
     assert networks.motion("stepwise") is networks.motion("two-sided") is motion
+
+
+def test_one_class_is_refused_before_anything_is_written(data: Path, tmp_path: Path) -> None:
+    """A segmenter of one class cannot be trained, and no label map need be read to know it."""
+    (data / "classes.toml").write_text('[[class]]\nname = "car"\ncolor = [0, 0, 142]\n')
+    dataset = open_dataset(data)
+
+    with pytest.raises(LabelError, match=r"'car' is the only class, so a segmenter would give it to every"):
+        start(dataset, tmp_path / "run", horizon=3)
+
+    assert not (tmp_path / "run/job.json").exists()

@@ -22,6 +22,7 @@ from warprefine.jobs.preflight import (
 )
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
+from warprefine.training.data.samples import check_learnable
 from warprefine.training.segmenter import build_segmenter
 
 
@@ -69,6 +70,8 @@ def start(
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
     run.check(job)
     if training and parts.segmenter is None and not run.checkpoint_path("segmenter").exists():
+        if len(dataset.classes) == 1:
+            check_learnable((), dataset.classes.names)
         build_segmenter(recipe.segmenter, len(dataset.classes), seed=seed)  # its weights may be missing
     context = RunContext(
         dataset=dataset,
