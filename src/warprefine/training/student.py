@@ -59,19 +59,21 @@ def train_student(plan: StudentPlan, *, progress: Progress = silent, task: str =
         seed=plan.seed,
     )
 
-    loss_of, card = loss_and_card(
+    together, loss_of, card = loss_and_card(
         segmenter,
         recipe,
         pixels=np.sum(manual.count_classes(), axis=0),
         optimisation=optimisation,
         class_names=plan.class_names,
         seed=plan.seed,
+        world=plan.world,
     )
     train_to_checkpoint(
         plan.path,
         network,
         optimisation,
         batch_at=batches,
+        together=together,
         loss_of=loss_of,
         card=card,
         seed=plan.seed,

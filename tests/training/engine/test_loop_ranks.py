@@ -28,6 +28,17 @@ def test_two_halves_are_one_batch(two_ranks: Ranks) -> None:
     assert same(first, second)
 
 
+@pytest.mark.parametrize("way", ["together", "parts together", "parts alone"])
+def test_every_labelled_pixel_weighs_the_same(two_ranks: Ranks, way: str) -> None:
+    """Labels unevenly spread over ranks, or over batches of a step, train as one batch does."""
+    for rank in two_ranks:
+        found, alone = rank["unevenly_labelled"][way], rank["unevenly_labelled"]["alone"]
+        losses, expected = found["history"]["loss"], alone["history"]["loss"]
+        assert losses[0] == pytest.approx(expected[0], abs=2e-5)
+        for key, value in found["weights"].items():
+            torch.testing.assert_close(value, alone["weights"][key], rtol=0, atol=1e-5)
+
+
 def test_ranks_that_were_killed_end_in_the_same_bits(two_ranks: Ranks) -> None:
     """Killed between two states and started again, two ranks end as if nothing had happened."""
     for rank in two_ranks:

@@ -17,14 +17,16 @@ from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedTraining
 from warprefine.refinement.interface import InputT, TwoSidedInput
 from warprefine.training.data.crops import Window, extended, jitter
+from warprefine.training.losses.counted import Counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample(Generic[InputT]):
-    """The input of a refiner for frames b, and their labels."""
+    """The input of a refiner for frames b, their labels, and what all batches of a step hold together."""
 
     inputs: InputT
     target: LabelMaps
+    step: Counted | None = None
 
 
 @runtime_checkable
