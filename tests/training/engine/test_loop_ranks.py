@@ -48,6 +48,15 @@ def test_ranks_that_were_killed_end_in_the_same_bits(two_ranks: Ranks) -> None:
         assert found["resumed"]["history"] == found["calm"]["history"]
 
 
+def test_ctrl_c_on_one_rank_stops_all_after_the_same_step(two_ranks: Ranks) -> None:
+    """Whichever rank the signal reaches, all save the step that they are in, and end as if undisturbed."""
+    for rank in two_ranks:
+        found, calm = rank["stopped_on_one_rank"], rank["killed_and_resumed"]["calm"]
+        assert "stopped training after step 5 of 7" in found["message"]
+        assert found["batches"] == 2
+        assert same(found["resumed"]["weights"], calm["weights"])
+
+
 def test_ranks_drop_out_different_channels(two_ranks: Ranks) -> None:
     """Dropout that did the same to both halves of a batch would be half as random."""
     first, second = (rank["killed_and_resumed"]["calm"]["seeds"] for rank in two_ranks)

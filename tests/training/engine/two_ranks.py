@@ -5,6 +5,7 @@ The fixture `two_ranks` returns their results to the tests. Without a folder, on
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from warprefine.core.errors import CheckpointError, FrameError, TrainingError
+from warprefine.core.errors import CheckpointError, FrameError, TrainingError, TrainingStopped
 from warprefine.core.tensors import VOID
 from warprefine.io.checkpoints import Card
 from warprefine.recipe.optimisation import Optimisation
@@ -169,6 +170,23 @@ def killed_and_resumed(world: World, folder: Path) -> dict[str, Any]:
     return {"calm": calm, "resumed": resumed, "batches": len(used)}
 
 
+def stopped_on_one_rank(world: World, folder: Path) -> dict[str, Any]:
+    """Send Ctrl-C to the second rank alone, in its fifth step, and go on."""
+
+    def stop(batch: int) -> None:
+        if batch == 4 and not world.is_first:
+            signal.raise_signal(signal.SIGINT)
+
+    message = ""
+    try:
+        trained(world, folder / "stopped", made=network(dropout=0.3), before=stop)
+    except TrainingStopped as stopped:
+        message = str(stopped)
+    used: list[int] = []
+    resumed = trained(world, folder / "stopped", made=network(dropout=0.3), before=used.append)
+    return {"message": message, "resumed": resumed, "batches": len(used)}
+
+
 def not_a_number_on_one_rank(world: World, folder: Path) -> dict[str, Any]:
     made = network()
 
@@ -275,6 +293,7 @@ SCENARIOS = (
     unevenly_labelled,
     different_beginnings,
     killed_and_resumed,
+    stopped_on_one_rank,
     not_a_number_on_one_rank,
     a_state_that_one_rank_does_not_see,
     scores_of_their_own,

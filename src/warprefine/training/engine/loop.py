@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from warprefine.core.errors import TrainingError
+from warprefine.core.errors import TrainingError, TrainingStopped
 from warprefine.core.progress import Progress, silent
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import ALONE, World, average_gradients, broadcast_weights
 from warprefine.training.engine.schedules import learning_rate_at
 from warprefine.training.engine.state import TrainingState
+from warprefine.training.engine.stopping import deferred_stop
 from warprefine.training.engine.sync_norm import synchronise_norms
 
 BatchT = TypeVar("BatchT")
@@ -83,6 +85,8 @@ def train(
 
     Raises:
         TrainingError: The loss or its gradient is not finite on some rank; all ranks raise.
+        TrainingStopped: Ctrl-C or SIGTERM came on some rank; the state was saved after the step, and all
+            ranks raise. A second signal stops at once.
         CheckpointError: `state_path` does not hold the state of this training.
     """
     if not world.is_first:
@@ -101,18 +105,28 @@ def train(
     state.load()
     network.train()
     batches = _prefetched(batch_at, range(state.step, recipe.steps), recipe.accumulate)
-    for step, of_step in zip(range(state.step, recipe.steps), batches, strict=True):
-        loss = update(step, together(of_step), loss_of)
-        state.advance(loss, recipe)
-        progress(task, state.step, recipe.steps, f"loss {loss:.3f}")
-        if state.is_logged:
-            watch("loss", state.step, loss)
-            watch("learning rate", state.step, learning_rate_at(step, recipe))
-        last = state.step == recipe.steps
-        if validate is not None and (state.step % recipe.validate_every == 0 or last):
-            watch("validation", state.step, state.keep_if_best(validate))
-        if state.step % recipe.checkpoint_every == 0 or last:
-            state.save()
+    with deferred_stop() as request:
+        for step, of_step in zip(range(state.step, recipe.steps), batches, strict=True):
+            loss = update(step, together(of_step), loss_of)
+            state.advance(loss, recipe)
+            progress(task, state.step, recipe.steps, f"loss {loss:.3f}")
+            if state.is_logged:
+                watch("loss", state.step, loss)
+                watch("learning rate", state.step, learning_rate_at(step, recipe))
+            last = state.step == recipe.steps
+            if validate is not None and (state.step % recipe.validate_every == 0 or last):
+                watch("validation", state.step, state.keep_if_best(validate))
+            stops = world.mean(float(request.signal is not None)) > 0  # all ranks, or none
+            if state.step % recipe.checkpoint_every == 0 or last or stops:
+                state.save()
+            if stops:
+                saved = (
+                    f"stopped {task} after step {state.step} of {recipe.steps}; state saved in {state_path}"
+                )
+                raise TrainingStopped(
+                    f"{saved}; run the same command again, it continues from there",
+                    signal=request.signal or signal.SIGINT,
+                )
     state.finish()
     return state.history
 
