@@ -105,6 +105,7 @@ def other_classes(data: Path) -> dict[str, Any]:
             "the segmenter 'blind' scores 3 classes, but .*data has 11; supply one whose class_count is 11",
         ),
         (lambda _: {"device": "quantum"}, DeviceError, "device 'quantum' cannot be used"),
+        (lambda _: {"seed": -1}, RecipeError, "seed -1 cannot be used"),
         (
             lambda _: {"recipe": Recipe().changed(("propagation", "motion"), "rigit")},
             RecipeError,
@@ -116,7 +117,7 @@ def other_classes(data: Path) -> dict[str, Any]:
             "no motion estimator is called 'rigit'",
         ),
     ],
-    ids=["network", "horizon", "classes", "given classes", "device", "motion", "motion of plus"],
+    ids=["network", "horizon", "classes", "given classes", "device", "seed", "motion", "motion of plus"],
 )
 def test_a_job_that_cannot_be_done_claims_no_folder(
     tiny_data: Path, data: Path, tmp_path: Path, mistake: tuple[Any, type[Exception], str]

@@ -10,7 +10,7 @@ from warprefine.datasets.street import write_street
 from warprefine.io.atomic import writing_errors
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.finished import FinishedRun
-from warprefine.jobs.preflight import check_device
+from warprefine.jobs.preflight import check_device, check_seed
 from warprefine.propagation.methods import METHODS
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.optimisation import Optimisation
@@ -55,6 +55,7 @@ SMALL = Recipe(
 def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> FinishedRun:
     """Render the street into `out`/data if it is missing, keep one label map in 21, label the rest."""
     check_device(device)
+    check_seed(seed)
     root = out / "data"
     if not root.exists():
         unfinished = out / ".data"

@@ -17,6 +17,7 @@ from warprefine.jobs.preflight import (
     check_names,
     check_parts,
     check_reach,
+    check_seed,
     describe_job,
     sound_videos,
 )
@@ -62,6 +63,7 @@ def start(
         WarpRefineError: Nothing can be labelled; the message has the reason and the remedy.
     """
     recipe, parts = recipe or Recipe(), parts or GivenParts()
+    check_seed(seed)
     check_names(recipe)
     check_parts(parts, dataset)
     check_reach(dataset, horizon)
