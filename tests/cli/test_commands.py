@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from warprefine import Dataset, Recipe, open_dataset
 from warprefine.cli import commands, main
+from warprefine.core.errors import TrainingStopped
 from warprefine.core.progress import Progress
 from warprefine.io.run import RunFolder
 from warprefine.jobs.finished import FinishedRun
@@ -324,6 +326,28 @@ def test_ctrl_c_says_how_to_go_on(
 
     assert result.exit_code == 130
     assert result.stderr == "error: stopped; run the same command again, it continues where it stopped\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_training_says_what_was_saved(
+    warprefine: Any,
+    tiny_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    number: int,
+    code: int,
+) -> None:
+    """The line is the training's own, and the exit code is that of the signal."""
+    saved = "stopped training segmenter after step 7 of 20; state saved in segmenter.state; run it again"
+
+    def stopped(*_: object) -> None:
+        raise TrainingStopped(saved, signal=number)
+
+    monkeypatch.setattr(commands, "label", stopped)
+    result = warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3")
+
+    assert (result.exit_code, result.stderr) == (code, f"error: {saved}\n")
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(

@@ -195,6 +195,12 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
         r"other has the classes heaven, .*, but .*data has sky, .*; further training data needs the same",
     ),
     "device": (options("--device=quantum"), r"device 'quantum' cannot be used here; expected cpu, or cuda"),
+    "device without numbers": (options("--device=meta"), r"device 'meta' cannot be used here; expected cpu"),
+    "seed": (
+        options("--seed=100000000000000"),
+        r"seed 100000000000000 cannot be used; expected a whole number",
+    ),
+    "negative seed": (options("--seed=-3"), r"seed -3 cannot be used; expected a whole number from 0 to"),
 }
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -16,16 +17,19 @@ from warprefine import Recipe, open_dataset
 from warprefine.core.errors import DeviceError, FrameError, KeyFrameError, LabelError, RecipeError
 from warprefine.jobs.context import GivenParts
 from warprefine.jobs.preflight import (
+    LARGEST_SEED,
     check_device,
     check_further,
     check_names,
     check_parts,
     check_reach,
+    check_seed,
     describe_job,
     sound_videos,
     without,
 )
 from warprefine.motion import MOTIONS
+from warprefine.training.engine import loop
 
 MOTION = MOTIONS["dis-ultrafast"]()
 
@@ -104,6 +108,10 @@ def test_a_device_is_tried_before_it_is_used() -> None:
     "device",
     [
         "quantum",
+        "meta",
+        "vulkan",
+        "hpu",
+        "privateuseone",
         pytest.param("cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")),
     ],
 )
@@ -113,6 +121,24 @@ def test_a_device_that_is_not_there_is_refused(device: str) -> None:
         DeviceError, match=f"device '{device}' cannot be used here; expected cpu, or cuda where"
     ):
         check_device(device)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**14, -(10**5000)], ids=["-1", "2^32", "10^14", "-10^5000"])
+def test_a_seed_that_numbers_cannot_be_drawn_from_is_refused(seed: int) -> None:
+    """The same line, whether the seed comes from the command line or from Python."""
+    with pytest.raises(
+        RecipeError, match=r"seed .*cannot be used; expected a whole number from 0 to 4294967295$"
+    ):
+        check_seed(seed)
+
+
+def test_the_largest_seed_is_one_for_torch_and_numpy(tmp_path: Path) -> None:
+    """A training draws from the seed times a million and more, on many ranks."""
+    check_seed(LARGEST_SEED)
+    rank, step = 1023, 10**12
+
+    torch.manual_seed(LARGEST_SEED * 1_000_003 + step + rank * loop._RANK_STRIDE)
+    np.random.default_rng((LARGEST_SEED, step, 0))
 
 
 def test_a_data_set_without_key_frames_cannot_be_labelled(data: Path) -> None:

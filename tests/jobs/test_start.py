@@ -105,6 +105,7 @@ def other_classes(data: Path) -> dict[str, Any]:
             "the segmenter 'blind' scores 3 classes, but .*data has 11; supply one whose class_count is 11",
         ),
         (lambda _: {"device": "quantum"}, DeviceError, "device 'quantum' cannot be used"),
+        (lambda _: {"seed": -1}, RecipeError, "seed -1 cannot be used"),
         (
             lambda _: {"recipe": Recipe().changed(("propagation", "motion"), "rigit")},
             RecipeError,
@@ -116,7 +117,7 @@ def other_classes(data: Path) -> dict[str, Any]:
             "no motion estimator is called 'rigit'",
         ),
     ],
-    ids=["network", "horizon", "classes", "given classes", "device", "motion", "motion of plus"],
+    ids=["network", "horizon", "classes", "given classes", "device", "seed", "motion", "motion of plus"],
 )
 def test_a_job_that_cannot_be_done_claims_no_folder(
     tiny_data: Path, data: Path, tmp_path: Path, mistake: tuple[Any, type[Exception], str]
@@ -228,3 +229,14 @@ def test_supplied_motion_is_that_of_all_methods(tiny_data: Path, tmp_path: Path)
     networks = Networks(context)
 
     assert networks.motion("stepwise") is networks.motion("two-sided") is motion
+
+
+def test_one_class_is_refused_before_anything_is_written(data: Path, tmp_path: Path) -> None:
+    """A segmenter of one class cannot be trained, and no label map need be read to know it."""
+    (data / "classes.toml").write_text('[[class]]\nname = "car"\ncolor = [0, 0, 142]\n')
+    dataset = open_dataset(data)
+
+    with pytest.raises(LabelError, match=r"'car' is the only class, so a segmenter would give it to every"):
+        start(dataset, tmp_path / "run", horizon=3)
+
+    assert not (tmp_path / "run/job.json").exists()

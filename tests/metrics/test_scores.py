@@ -17,6 +17,7 @@ from warprefine.metrics.scores import (
     hardest_classes,
     in_order,
     leading,
+    remarks,
     spread,
     write_metrics,
 )
@@ -178,6 +179,23 @@ def test_a_table_of_a_long_horizon_fits_into_a_terminal():
         "mean",
     ]
     assert max(len(header), len(row)) <= 80
+
+
+def test_a_score_that_cannot_fail_is_remarked_on():
+    """Flooding a frame with the only class is a perfect score, unless VOID counts."""
+    flooded = MethodScores.of(
+        np.array([[[2, 0], [90, 0]]]),
+        classes=ClassSet(names=("car",), colors=((0, 0, 142),)),
+        frames_by_distance=[1],
+    )
+
+    assert flooded.miou == 100
+    note = (
+        "note: 'car' is the only class that occurs, so labels of it cannot be wrong where the truth is VOID; "
+        "score VOID too (--void-as-class)"
+    )
+    assert format_table({"mine": flooded}).splitlines()[2:] == [note]
+    assert remarks({"mine": scores_of([6, 2, 2])}) == []
 
 
 def test_what_was_not_measured_is_a_dash_in_the_table():

@@ -24,15 +24,16 @@ from warprefine.recipe.recipe import (
     shipped_recipes,
 )
 from warprefine.recipe.settings_file import settings_to_toml
+from warprefine.recipe.student import StudentRecipe
 from warprefine.refinement import REFINERS
 from warprefine.segmentation import SEGMENTERS
 
 SHARES = st.floats(0, 1)
-POSITIVE = st.floats(1e-9, 1e9)
+POSITIVE = st.floats(1e-9, 1e3)
 OPTIMISATIONS = st.builds(
     Optimisation,
-    steps=st.integers(1, 10**9),
-    learning_rate=POSITIVE,
+    steps=st.integers(1, 10**8),
+    learning_rate=st.floats(1e-9, 100),
     optimiser=st.sampled_from(["sgd", "adamw"]),
     momentum=st.floats(0, 1, exclude_max=True),
     mixed_precision=st.booleans(),
@@ -48,7 +49,7 @@ RECIPES = st.builds(
         augmentation=st.builds(
             Augmentation,
             crop=st.tuples(st.integers(1, 999), st.integers(1, 999)),
-            scale=st.tuples(POSITIVE, POSITIVE).map(sorted).map(tuple),
+            scale=st.tuples(st.floats(0.05, 20), st.floats(0.05, 20)).map(sorted).map(tuple),
             flip=SHARES,
         ),
     ),
@@ -117,10 +118,29 @@ def test_a_partly_given_table_keeps_its_own_defaults(tmp_path: Path) -> None:
         ("[segmenter]\nwidths = [4, 8, 8, 8, 1]", r"segmenter\.widths\.4 = 1: .* greater than or equal to 4"),
         (
             "[segmenter.augmentation]\ncrop = [0, 9]",
-            r"augmentation\.crop\.0 = 0: input should be greater than 0",
+            r"augmentation\.crop\.0 = 0: input should be greater than or equal to 1",
         ),
         ("[segmenter.augmentation]\nscale = [2.0, 0.5]", r"scale = \[2\.0, 0\.5\]: the smaller comes first"),
-        ("[segmenter.augmentation]\nscale = [0.0, 0.5]", r"scale\.0 = 0\.0: input should be greater than 0"),
+        (
+            "[segmenter.augmentation]\nscale = [0.0, 0.5]",
+            r"scale\.0 = 0\.0: .* greater than or equal to 0\.05",
+        ),
+        (
+            "[segmenter.optimisation]\nlearning_rate = 1e300",
+            r"learning_rate = 1e\+300: .* less than or equal to",
+        ),
+        (
+            "[segmenter]\nwidths = [4, 8, 8, 8, 1000000]",
+            r"widths\.4 = 1000000: .* less than or equal to 2048",
+        ),
+        (
+            "[refiner]\ncrop = [2048, 2048]\n[refiner.optimisation]\nbatch = 1000",
+            r"refiner\.crop = .*: a batch of 1000 crops of 2048 x 2048 pixels has more than 107374",
+        ),
+        (
+            "[segmenter.augmentation]\ncrop = [8192, 8192]\n[segmenter.adaptation]\nbatch = 20",
+            r"segmenter\.augmentation = .*a batch of 20 crops of 8192 x 8192 pixels has more than",
+        ),
         ("[refiner]\ncrop = [100, 64]", r"refiner\.crop\.0 = 100: input should be a multiple of 16"),
         ("[propagation]\ntau = 0.0", r"propagation\.tau = 0\.0: input should be greater than 0"),
         ("[propagation]\ntau = inf", r"propagation\.tau = inf: input should be a finite number"),
@@ -135,6 +155,49 @@ def test_a_wrong_value_is_told_by_its_place(tmp_path: Path, content: str, messag
 
     assert str(caught.value).startswith(f"{tmp_path / 'recipe.toml'}: ")
     assert "\n" not in str(caught.value)
+
+
+UNLIMITED = {
+    *(
+        "checkpoint_every",
+        "validate_every",
+        "holdout_every",
+        "key_frames",
+        "clip_norm",
+        "tile",
+    ),  # as good as never
+    *("offsets", "joint_offsets"),  # distances that no frame has
+}
+
+
+def numbers_below(model: BaseModel, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the place and value of every number, and of the last of every list of numbers."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from numbers_below(value, (*place, name))
+        elif type(value[-1] if isinstance(value, tuple) else value) in {int, float}:
+            yield (*place, name), value
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe().changed(("propagation", "tau"), 0.1), StudentRecipe()], ids=["run", "student"]
+)
+def test_absurd_numbers_are_refused(recipe: BaseModel) -> None:
+    """Every number that work or memory grows with has a limit, so that a slip is found at once."""
+    checked = 0
+    for place, value in numbers_below(recipe):
+        absurd = type(value[-1] if isinstance(value, tuple) else value)(10**15)
+        table: dict[str, Any] = {place[-1]: [*value[:-1], absurd] if isinstance(value, tuple) else absurd}
+        for name in reversed(place[:-1]):
+            table = {name: table}
+        if place[-1] in UNLIMITED:
+            type(recipe).model_validate(table)
+            continue
+        with pytest.raises(ValidationError, match=r"less than|2 or 3|1 or 2"):
+            type(recipe).model_validate(table)
+        checked += 1
+    assert checked > 20
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:

@@ -36,12 +36,21 @@ QUICK = Optimisation(
 )
 
 
-def write_video(folder: Path, name: str, *, key_frames: Sequence[int], length: int, seed: int) -> Video:
+def write_video(
+    folder: Path,
+    name: str,
+    *,
+    key_frames: Sequence[int],
+    length: int,
+    seed: int,
+    size: tuple[int, int] = SIZE,
+) -> Video:
     """Film a wall of soft blocks that moves left by 2 pixels a frame; one block is left VOID."""
     rng = np.random.default_rng((seed, len(name)))
-    blocks = rng.integers(0, len(COLOURS), (SIZE[0] // 12, (SIZE[1] + 2 * length) // 12 + 1), dtype=np.uint8)
+    h, w = size
+    blocks = rng.integers(0, len(COLOURS), (-(-h // 12), (w + 2 * length) // 12 + 1), dtype=np.uint8)
     blocks[0, 0], blocks[1, :3], blocks[2, 1] = VOID, (0, 1, 2), VOID
-    wall = blocks.repeat(12, 0).repeat(12, 1)
+    wall = blocks.repeat(12, 0).repeat(12, 1)[:h]
     paint = COLOURS[np.where(wall == VOID, 0, wall)].astype(np.float32)
     paint += cv2.GaussianBlur(rng.normal(0, 60, paint.shape).astype(np.float32), (0, 0), 1.5)
     stems = [f"{number:06d}" for number in range(length)]
@@ -52,10 +61,10 @@ def write_video(folder: Path, name: str, *, key_frames: Sequence[int], length: i
         labels={k: folder / name / "labels" / f"{stems[k]}.png" for k in key_frames},
     )
     for number, path in enumerate(video.frame_paths):
-        shown = paint[:, 2 * number : 2 * number + SIZE[1]].clip(0, 255).astype(np.uint8)
+        shown = paint[:, 2 * number : 2 * number + w].clip(0, 255).astype(np.uint8)
         write_frame(path, torch.from_numpy(shown).permute(2, 0, 1)[None].contiguous())
     for number, path in video.labels.items():
-        labels = torch.from_numpy(wall[:, 2 * number : 2 * number + SIZE[1]].copy())[None]
+        labels = torch.from_numpy(wall[:, 2 * number : 2 * number + w].copy())[None]
         write_labels(path, labels, CLASSES)
     return video
 
@@ -65,10 +74,22 @@ def make_dataset(tmp_path: Path) -> Callable[..., Dataset]:
     """Write data sets below the folder of the test."""
 
     def make(
-        name: str = "data", *, videos: Sequence[Sequence[int]] = ((1, 4),), length: int = 6, seed: int = 0
+        name: str = "data",
+        *,
+        videos: Sequence[Sequence[int]] = ((1, 4),),
+        sizes: Sequence[tuple[int, int]] = (SIZE,),
+        length: int = 6,
+        seed: int = 0,
     ) -> Dataset:
         written = tuple(
-            write_video(tmp_path / name, f"video{i}", key_frames=keys, length=length, seed=seed + i)
+            write_video(
+                tmp_path / name,
+                f"video{i}",
+                key_frames=keys,
+                length=length,
+                seed=seed + i,
+                size=sizes[i % len(sizes)],
+            )
             for i, keys in enumerate(videos)
         )
         return Dataset(root=tmp_path / name, classes=CLASSES, videos=written)

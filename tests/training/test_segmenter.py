@@ -30,6 +30,7 @@ from warprefine.segmentation.dilated import DilatedSegmenter
 from warprefine.segmentation.lite0 import Lite0Segmenter
 from warprefine.segmentation.mirrored import mirrored_segmenter
 from warprefine.segmentation.resnext import ResNetSize
+from warprefine.training.data.batch import Batch
 from warprefine.training.data.samples import Samples, labelled_frames
 from warprefine.training.losses import cross_entropy, rmi
 from warprefine.training.segmenter import (
@@ -37,6 +38,7 @@ from warprefine.training.segmenter import (
     build_segmenter,
     hold_out,
     load_segmenter,
+    loss_and_card,
     predict,
     score,
     segmentation_loss,
@@ -80,6 +82,42 @@ def test_a_batch_follows_from_seed_and_step(dataset: Dataset, segmenter_recipe: 
     assert not torch.equal(first[0].frames, first[1].frames)
     assert not torch.equal(first[0].frames, other(0).frames)
     assert not torch.equal(first[0].frames[0], first[0].frames[1])
+
+
+def test_frames_of_any_sizes_make_a_batch(
+    make_dataset: Callable[..., Dataset], segmenter_recipe: SegmenterRecipe
+) -> None:
+    """Crops have the recipe's size, whether frames are larger, smaller along one side, or along both."""
+    samples = samples_of(make_dataset(videos=[[0], [0], [0]], sizes=[(90, 130), (40, 20), (25, 15)]))
+
+    batch = BatchMaker([(samples, 1.0)], segmenter_recipe, batch=12, seed=0)(0)
+
+    assert batch.frames.shape == (12, 3, 32, 32)
+    assert bool((batch.labels != VOID).flatten(1).any(dim=1).all())
+
+
+def test_batches_of_a_step_weigh_as_their_labels_do(segmenter_recipe: SegmenterRecipe) -> None:
+    """A batch with few labels adds what its pixels add to one large batch, and no more."""
+    segmenter: Any = build_segmenter(segmenter_recipe, 3, seed=0)
+    together, loss_of, _ = loss_and_card(
+        segmenter.eval(),
+        segmenter_recipe,
+        pixels=np.bincount([0, 0, 0, 1, 2], minlength=256),
+        optimisation=segmenter_recipe.optimisation,
+        class_names=("road", "tree", "car"),
+        seed=0,
+    )
+    frames = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 3, (4, 32, 32), dtype=torch.uint8)
+    labels[2:, 3:] = VOID
+    halves = [Batch(frames=frames[part], labels=labels[part]) for part in (slice(2), slice(2, 4))]
+
+    with torch.no_grad():
+        parts = [float(loss_of(batch)) for batch in together(halves)]
+        whole = float(loss_of(Batch(frames=frames, labels=labels)))
+
+    assert sum(parts) / 2 == pytest.approx(whole, rel=1e-5)
+    assert parts[1] < parts[0] / 2
 
 
 def test_colours_and_labels_of_a_batch_belong_together(

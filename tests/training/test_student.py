@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from warprefine.core.errors import LabelError
 from warprefine.core.video import Dataset
 from warprefine.io.checkpoints import read_card
 from warprefine.metrics import confusion
@@ -63,6 +65,12 @@ def test_a_student_learns(plan: StudentPlan) -> None:
     assert confusion.mean_iou(matrix) > 0.5
     assert read_card(plan.path).facts["seed"] == 0
     assert not plan.path.with_suffix(".state").exists()
+
+
+def test_a_student_of_one_class_is_refused(plan: StudentPlan) -> None:
+    """As for the segmenters of a run, there is nothing to tell apart."""
+    with pytest.raises(LabelError, match="'road' is the only class"):
+        train_student(replace(plan, class_names=("road",)))
 
 
 def test_a_trained_student_is_left_alone(plan: StudentPlan) -> None:

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.errors import LabelError
+from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
 from warprefine.io.checkpoints import read_card
+from warprefine.io.images import read_labels, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.training.data.samples import Samples, labelled_frames
@@ -269,3 +272,57 @@ def test_progress_names_the_checkpoint(
     teachers.train_held_out(1)
 
     assert list(dict.fromkeys(reported)) == ["training segmenter", "training segmenter-fold1"]
+
+
+def one_class_labels(dataset: Dataset, only: int) -> None:
+    """Make VOID of all classes but one in the label maps of a data set."""
+    for video in dataset.videos:
+        for path in video.labels.values():
+            labels = read_labels(path, dataset.classes)
+            write_labels(path, labels.masked_fill(labels != only, VOID), dataset.classes)
+
+
+def test_one_class_and_void_is_not_trained_on(
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset]
+) -> None:
+    """A segmenter of one class would label every pixel with it; the message has the lines that mend it."""
+    dataset = replace(make_dataset(), classes=ClassSet(names=("car",), colors=((0, 0, 142),)))
+
+    with pytest.raises(
+        LabelError,
+        match=r"'car' is the only class, so a segmenter would give it to every pixel; expected a class for "
+        r"the rest too, .* say so in classes\.toml: void_ids = \[254\] at the top, a \[\[class\]\] with "
+        r'name = "background" and id = 255, and an id for the other class',
+    ):
+        make_teachers(dataset).train_labeller()
+
+
+@pytest.mark.parametrize(("only", "found"), [(1, "only 'tree'"), (VOID, "none")])
+def test_labels_that_show_one_class_are_not_trained_on(
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset], only: int, found: str
+) -> None:
+    """Whatever the class table says: where key frames show one class or none, there is nothing to learn."""
+    dataset = make_dataset()
+    one_class_labels(dataset, only)
+    teachers = make_teachers(dataset)
+
+    with pytest.raises(
+        LabelError,
+        match=rf"of the 3 classes \(road, tree, car\) the label maps of the key frames show {found}, so a "
+        r"segmenter has nothing to tell apart; expected two classes at least; label pixels of others, or "
+        r"check that the numbers in the label maps are those of the classes",
+    ):
+        teachers.train_held_out(0)
+
+    assert not list(teachers.run.root.rglob("*.safetensors"))
+
+
+def test_further_data_may_show_the_other_classes(
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset]
+) -> None:
+    """What matters is all that is learned from; a fold that shows one class alone is trained on, too."""
+    dataset = make_dataset()
+    one_class_labels(dataset, 1)
+    further = make_dataset("further", seed=7)
+
+    assert make_teachers(dataset, further).train_labeller().exists()

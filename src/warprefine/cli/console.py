@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import time
 from collections import Counter
@@ -91,9 +92,9 @@ class Commands(TyperGroup):
         except WarpRefineError as error:
             print_error(str(error))
             sys.exit(2)
-        except KeyboardInterrupt:
-            print_error("stopped; run the same command again, it continues where it stopped")
-            sys.exit(130)
+        except KeyboardInterrupt as stop:
+            print_error(str(stop) or "stopped; run the same command again, it continues where it stopped")
+            sys.exit(128 + getattr(stop, "signal", signal.SIGINT))
 
 
 def print_error(message: str) -> None:

@@ -66,7 +66,7 @@ Motion = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]
 Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda:1.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers, from 0 to 4294967295.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads, at most one per core; 0 means one per core.")]
 
 Retrain = Annotated[

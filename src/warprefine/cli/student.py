@@ -11,6 +11,7 @@ import typer
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console, log_to
 from warprefine.io.locks import locked
+from warprefine.jobs.preflight import check_device, check_seed
 from warprefine.jobs.student import StudentJob, train_on_run, usual_method
 from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.recipe.student import StudentRecipe, load_student_recipe, shipped_student_recipes
@@ -60,6 +61,8 @@ def student(
     --test cityscapes:val:data/cityscapes --out runs/student`
     """
     options.use_threads(threads)
+    for number in (seed, seed + seeds - 1):
+        check_seed(number)
     settings = load_student_recipe(recipe) if recipe else StudentRecipe()
     if weights:
         settings = settings.model_copy(update={"weights": weights})
@@ -70,6 +73,7 @@ def student(
         if world.is_first:
             stack.enter_context(locked(out))
         stack.enter_context(log_to(out))
+        own_device = check_device(str(place))
         found = []
         for number in range(seed, seed + seeds):
             job = StudentJob(
@@ -79,7 +83,7 @@ def student(
                 recipe=settings,
                 test=tested,
                 coarse=further,
-                device=place,
+                device=own_device,
                 seed=number,
                 world=world,
             )

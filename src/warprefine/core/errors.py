@@ -45,6 +45,18 @@ class TrainingError(WarpRefineError):
     """A training that cannot continue, such as one whose loss is no longer finite."""
 
 
+class TrainingStopped(KeyboardInterrupt):
+    """A training that Ctrl-C or SIGTERM has stopped, after its state was saved; the message says where.
+
+    Attributes:
+        signal: The number of the signal.
+    """
+
+    def __init__(self, message: str, *, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 def shorten(items: Iterable[object], most: int = 5) -> str:
     """Join the first `most` items with commas and append how many were left out.
 

@@ -11,7 +11,7 @@ from warprefine.io.atomic import writing_errors
 from warprefine.io.locks import locked
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.finished import FinishedRun
-from warprefine.jobs.preflight import check_device
+from warprefine.jobs.preflight import check_device, check_seed
 from warprefine.propagation.methods import METHODS
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.optimisation import Optimisation
@@ -56,6 +56,7 @@ SMALL = Recipe(
 def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> FinishedRun:
     """Render the street into `out`/data if it is missing, keep one label map in 21, label the rest."""
     check_device(device)
+    check_seed(seed)
     with locked(out):
         root = out / "data"
         if not root.exists():

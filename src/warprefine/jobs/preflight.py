@@ -13,6 +13,7 @@ from warprefine.core.errors import (
     FrameError,
     KeyFrameError,
     LabelError,
+    RecipeError,
     WarpRefineError,
     shorten,
 )
@@ -28,6 +29,9 @@ from warprefine.recipe.recipe import Recipe
 from warprefine.refinement import REFINERS, TWO_SIDED_REFINERS
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.losses import LOSSES
+
+LARGEST_SEED = 2**32 - 1
+"""A training's own seeds are this times a million and more, which 64 bits have to hold."""
 
 
 def describe_job(
@@ -82,17 +86,33 @@ def check_parts(parts: GivenParts, dataset: Dataset) -> None:
 
 
 def check_device(device: str) -> torch.device:
-    """Return the device if it can be used.
+    """Return the device if it can compute.
 
     Raises:
-        DeviceError: There is no such device here.
+        DeviceError: There is no such device here, or only the shapes of tensors exist on it (meta).
     """
     try:
-        return torch.empty(1, device=device).device
-    except (RuntimeError, AssertionError) as error:
+        probe = torch.ones(1, device=device)
+        float(probe + 1)
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise DeviceError(
-            f"device {device!r} cannot be used here; expected cpu, or cuda where there is a GPU"
+            f"device {device[:40]!r} cannot be used here; expected cpu, or cuda where there is a GPU"
         ) from error
+    return probe.device
+
+
+def check_seed(seed: int) -> None:
+    """Check that random numbers can be drawn from a seed, by numpy and torch alike.
+
+    Raises:
+        RecipeError: It is negative, or has more than 32 bits.
+
+    Example:
+        >>> check_seed(2**32 - 1)
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        found = f"seed {seed}" if -(10**20) < seed < 10**20 else "a seed of more than 20 digits"
+        raise RecipeError(f"{found} cannot be used; expected a whole number from 0 to {LARGEST_SEED}")
 
 
 def check_reach(dataset: Dataset, horizon: int) -> None:

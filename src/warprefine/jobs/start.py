@@ -23,12 +23,14 @@ from warprefine.jobs.preflight import (
     check_names,
     check_parts,
     check_reach,
+    check_seed,
     describe_job,
     sound_videos,
 )
 from warprefine.jobs.training_data import check_networks
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
+from warprefine.training.data.samples import check_learnable
 from warprefine.training.segmenter import build_segmenter
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ def start(
         WarpRefineError: Nothing can be labelled; the message has the reason and the remedy.
     """
     recipe, parts = recipe or Recipe(), parts or GivenParts()
+    check_seed(seed)
     check_names(recipe)
     check_parts(parts, dataset)
     check_reach(dataset, horizon)
@@ -80,6 +83,8 @@ def start(
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
     run.check(job)
     if training and parts.segmenter is None and not run.checkpoint_path("segmenter").exists():
+        if len(dataset.classes) == 1:
+            check_learnable((), dataset.classes.names)
         build_segmenter(recipe.segmenter, len(dataset.classes), seed=seed)  # its weights may be missing
     context = RunContext(
         dataset=dataset,

@@ -17,7 +17,7 @@ from warprefine.io.claims import claim
 from warprefine.io.curves import Curves
 from warprefine.io.locks import locked
 from warprefine.jobs.finished import JOINT_METHOD, FinishedRun, methods_of
-from warprefine.jobs.preflight import check_device
+from warprefine.jobs.preflight import check_device, check_seed
 from warprefine.metrics.network_scores import NetworkScores
 from warprefine.metrics.scores import leading
 from warprefine.recipe.settings_file import settings_to_toml
@@ -133,6 +133,7 @@ def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScor
         RunFolderError: The folder is no run, or lacks labels that the recipe needs.
         LabelError: Test or coarse data have other classes than the run.
     """
+    check_seed(job.seed)
     finished = FinishedRun.open(job.run, labelled=job.method is not None)
     if job.world.is_first:
         job.claim()

@@ -230,7 +230,24 @@ def format_table(scores: Mapping[str, MethodScores]) -> str:
             for title, values in columns.items()
         )
         lines.append("".join([f"{method:<{width}}", *cells]))
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip() for line in (*lines, *remarks(scores)))
+
+
+def remarks(scores: Mapping[str, MethodScores]) -> list[str]:
+    """Return what limits the meaning of the scores, a line each; empty where nothing does.
+
+    Example:
+        >>> classes = ClassSet(names=("car",), colors=((0, 0, 142),))
+        >>> scores = MethodScores.of(np.array([[[2, 0], [9, 0]]]), classes=classes, frames_by_distance=[1])
+        >>> scores.miou, len(remarks({"motion-only": scores}))
+        (100.0, 1)
+    """
+    occurring = {name for one in scores.values() for name, iou in one.iou_by_class.items() if iou is not None}
+    if len(occurring) != 1:
+        return []
+    (only,) = occurring
+    where = "so labels of it cannot be wrong where the truth is VOID"
+    return [f"note: {only!r} is the only class that occurs, {where}; score VOID too (--void-as-class)"]
 
 
 def spread(horizon: int, *, most: int) -> list[int]:

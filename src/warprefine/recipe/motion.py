@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from warprefine.recipe.network import LARGEST_CROP, check_crop
 from warprefine.recipe.optimisation import Optimisation, Settings
 
 
@@ -15,7 +16,7 @@ def _with_a_middle(taps: int) -> int:
     return taps
 
 
-CropSide = Annotated[int, Field(ge=64, multiple_of=64)]
+CropSide = Annotated[int, Field(ge=64, le=LARGEST_CROP, multiple_of=64)]
 """The network halves a crop six times."""
 
 
@@ -24,7 +25,7 @@ class MotionRecipe(Settings):
 
     frames: Literal[2, 3] = 2
     """Input frames of the network: 2 to carry labels, or 3 as published, to compare."""
-    width: float = Field(0.25, gt=0)
+    width: float = Field(0.25, gt=0, le=8)
     """Channels of the network, as a multiple of the published one's."""
     kernel_taps: Annotated[int, Field(ge=0, le=101), AfterValidator(_with_a_middle)] = 0
     """Length of the kernels that filter each displaced pixel, such as 11 or 51; 0 for flow alone."""
@@ -32,7 +33,7 @@ class MotionRecipe(Settings):
     """Correct the input flow, instead of predicting a flow from scratch as published."""
     input_motion: str = "dis-medium"
     """Motion estimator of the input flow: a name in `motion.MOTIONS`, or a checkpoint."""
-    kernel_weight: float = Field(0.01, ge=0)
+    kernel_weight: float = Field(0.01, ge=0, le=1000)
     """Weight of the loss that keeps kernels near the identity: one in the middle, zero elsewhere."""
     optimisation: Optimisation = Optimisation(
         steps=1000,
@@ -42,7 +43,7 @@ class MotionRecipe(Settings):
         mixed_precision=False,
     )
     """The training; half precision would round the flow of fast objects to whole pixels."""
-    crop: tuple[CropSide, CropSide] = (256, 320)
+    crop: Annotated[tuple[CropSide, CropSide], AfterValidator(check_crop)] = (256, 320)
     """Height and width of a training crop, in pixels, multiples of 64; smaller frames are mirror-padded."""
     flip: float = Field(0.5, ge=0, le=1)
     """Share of the samples that is mirrored."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field
 
 from warprefine.recipe.optimisation import Settings
 
@@ -17,18 +17,23 @@ def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
 
 SEGMENTER_WIDTHS = (24, 64, 128, 192, 256)
 """Channels at strides 2, 4, 8, 16 and 32 of the small segmenters and of decoders on small trunks."""
-Channels = Annotated[int, Field(ge=4)]
+Channels = Annotated[int, Field(ge=4, le=2048)]
 """At least 4: pyramid pooling reduces its features to a quarter of the channels."""
-Gridded = Annotated[int, Field(ge=16, multiple_of=16)]
+LARGEST_CROP = 8192
+"""Sides of crops, in pixels, are at most those of 8K frames."""
+CropSide = Annotated[int, Field(ge=1, le=LARGEST_CROP)]
+Zoom = Annotated[float, Field(ge=0.05, le=20)]
+"""Of an image: a zoom of 0.05 makes crops of windows that are 20 times as high and wide."""
+Gridded = Annotated[int, Field(ge=16, le=LARGEST_CROP, multiple_of=16)]
 """Crops that end on multiples of 16 pixels cut through no cell of features at stride 16 or less."""
 
 
 class Augmentation(Settings):
     """Augmentation of training images: the paper's scale, flip, blur and colour jitter."""
 
-    crop: tuple[PositiveInt, PositiveInt] = (288, 352)
+    crop: tuple[CropSide, CropSide] = (288, 352)
     """Height and width of a training crop, in pixels."""
-    scale: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)] = (0.5, 2.0)
+    scale: Annotated[tuple[Zoom, Zoom], AfterValidator(_ascending)] = (0.5, 2.0)
     """Smallest and largest zoom."""
     zooms: Literal["log", "linear"] = "log"
     """Draw zooms uniformly in their logarithm, or uniformly as the paper's code does."""
@@ -44,6 +49,35 @@ class Augmentation(Settings):
     """Share of the crops that is placed on a class drawn uniformly."""
 
 
+MOST_PIXELS = 1 << 30
+"""Pixels of all crops of a batch. Their images alone take 3 GiB then, and what networks compute far more."""
+
+
+def check_crop(crop: tuple[int, int], fields: Any) -> tuple[int, int]:
+    """Check that the batches of a recipe's trainings can be held in memory; a validator.
+
+    Args:
+        fields: pydantic's `ValidationInfo` (no type that can be checked at run time), with the trainings.
+    """
+    for name in ("optimisation", "adaptation"):
+        training = fields.data.get(name)
+        if training is not None and training.batch * crop[0] * crop[1] > MOST_PIXELS:
+            raise ValueError(
+                f"a batch of {training.batch} crops of {crop[0]} x {crop[1]} pixels has more than "
+                f"{MOST_PIXELS} pixels; lower batch or crop"
+            )
+    return crop
+
+
+def _check_augmentation(augmentation: Augmentation, fields: Any) -> Augmentation:
+    check_crop(augmentation.crop, fields)
+    return augmentation
+
+
+GriddedCrop = Annotated[tuple[Gridded, Gridded], AfterValidator(check_crop)]
+BatchAugmentation = Annotated[Augmentation, AfterValidator(_check_augmentation)]
+
+
 class NetworkRecipe(Settings):
     """The network, its initial weights and its loss."""
 
@@ -57,11 +91,11 @@ class NetworkRecipe(Settings):
     """For the network huggingface: a folder, or a name on its hub; for timm: the name of a trunk."""
     widths: tuple[Channels, ...] = Field(SEGMENTER_WIDTHS, min_length=5, max_length=5)
     """Channels at strides 2, 4, 8, 16 and 32 (compact, lite0, lite0-ocr and timm)."""
-    scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    scales: tuple[Zoom, ...] = Field((0.5, 1.0, 2.0), min_length=1)
     """Scales at which hrnet-ocr segments a frame once it is trained; it is trained at 0.5 and 1."""
     loss: str = "cross-entropy"
     """Which loss: a name in `training.losses.LOSSES`."""
-    first_guess_weight: float = Field(0.4, ge=0)
+    first_guess_weight: float = Field(0.4, ge=0, le=1000)
     """Weight of the loss of auxiliary scores, where the network has them (the paper's OCR: 0.4)."""
-    scale_weight: float = Field(0.05, ge=0)
+    scale_weight: float = Field(0.05, ge=0, le=1000)
     """Weight of the loss of each scale's own scores, where the network has several (the paper: 0.05)."""

@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
 
+MOST_STEPS = 100_000_000
+"""Like all upper limits of recipes far beyond what is of use: they catch slips before work begins."""
+
+
 class Settings(BaseModel):
     """A table of a recipe: immutable, and without any fields but the declared ones."""
 
@@ -51,35 +55,35 @@ class Settings(BaseModel):
 class Optimisation(Settings):
     """How a network is trained; the defaults are for few steps from random weights."""
 
-    steps: int = Field(2000, ge=1)
+    steps: int = Field(2000, ge=1, le=MOST_STEPS)
     """Number of optimiser steps."""
-    batch: int = Field(8, ge=1)
+    batch: int = Field(8, ge=1, le=10_000)
     """Samples per batch, over all processes."""
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1, le=10_000)
     """Batches whose gradients are added up for one step."""
     optimiser: Literal["adamw", "sgd"] = "adamw"
     """AdamW, which gets further in few steps, or the paper's SGD."""
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0, le=100)
     """Learning rate after the warm-up; for SGD about 0.05."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of SGD."""
-    weight_decay: float = Field(0.03, ge=0)
+    weight_decay: float = Field(0.03, ge=0, le=100)
     """Weight decay; decoupled with AdamW; for SGD about 1e-4."""
     decayed: Literal["kernels", "all"] = "kernels"
     """Which weights decay: kernels alone, or biases and norms too, as in the paper's code."""
     schedule: Literal["poly", "poly2", "scaled-poly"] = "poly"
     """How the learning rate falls; poly2 doubles the power at its turn, scaled-poly restarts there."""
-    poly_power: float = Field(0.9, gt=0)
+    poly_power: float = Field(0.9, gt=0, le=100)
     """The learning rate falls as (1 - step / steps) to this power."""
     turn: float = Field(0.6, gt=0, lt=1)
     """Share of the steps after which poly2 and scaled-poly turn."""
-    second_power: float = Field(1.5, gt=0)
+    second_power: float = Field(1.5, gt=0, le=100)
     """The power of scaled-poly after its turn."""
-    second_scale: float = Field(1.0, gt=0)
+    second_scale: float = Field(1.0, gt=0, le=1000)
     """Learning rate at the restart of scaled-poly, as a multiple of the first."""
-    steps_per_drop: int = Field(1, ge=1)
+    steps_per_drop: int = Field(1, ge=1, le=MOST_STEPS)
     """Steps between changes of the learning rate; those of an epoch for the paper's schedule by epoch."""
-    warmup: int = Field(50, ge=0)
+    warmup: int = Field(50, ge=0, le=MOST_STEPS)
     """Steps over which the learning rate rises from zero."""
     average_decay: float = Field(0.99, ge=0, lt=1)
     """Decay of the running average of the weights that is kept in the end; 0 keeps the last weights."""

@@ -26,9 +26,9 @@ class CarrySettings(Settings):
     """A name in `motion.MOTIONS`, or a checkpoint."""
     trust: Trust = "agreement"
     """Trust of a step: forward-backward consistency of flow, colours as in the paper, both, or 1 (none)."""
-    slack: float = Field(1.0, gt=0)
+    slack: float = Field(1.0, gt=0, le=10_000)
     """Forward-backward error of the flow, in pixels, at which trust has fallen to 0.61."""
-    tau: float = Field(0.12, gt=0)
+    tau: float = Field(0.12, gt=0, le=1000)
     """Largest RGB distance (images in 0..1) at which the photometric test gives trust 1."""
     hard_trust: bool = False
     """Threshold the trust of each step at 0.5."""
@@ -54,14 +54,14 @@ class SmoothSettings(Settings):
 
     decay: float = Field(0.7, ge=0, le=1)
     """The weight of a frame at distance k is this to the power of k; 0: no average."""
-    frames: int = Field(2, ge=1)
+    frames: int = Field(2, ge=1, le=100)
     """Frames before and after a frame that take part in the average."""
 
 
 class RoundsSettings(Settings):
     """How often everything is repeated; in each further round the segmenter is trained on pseudo-labels."""
 
-    count: int = Field(1, ge=1)
+    count: int = Field(1, ge=1, le=100)
     """Number of rounds."""
     confident: float = Field(0.9, ge=0, le=1)
     """Least confidence of the pseudo-labels that are trained on; the others are VOID."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from warprefine.recipe.motion import MotionRecipe
-from warprefine.recipe.network import Augmentation, Channels, Gridded, NetworkRecipe
+from warprefine.recipe.network import Augmentation, BatchAugmentation, Channels, GriddedCrop, NetworkRecipe
 from warprefine.recipe.optimisation import Optimisation, Settings
 from warprefine.recipe.plus import PlusRecipe
 from warprefine.recipe.settings_file import read_settings
@@ -16,6 +16,8 @@ from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
 
 BEST_MOTION, DEFAULT_MOTION = "best", "dis-medium"
 """`best` stands for the motion that was trained in the run, else for the default (docs/networks.md)."""
+
+Tau = Annotated[float, Field(gt=0, le=1000)]
 
 
 class SegmenterRecipe(NetworkRecipe):
@@ -27,13 +29,13 @@ class SegmenterRecipe(NetworkRecipe):
         steps=400, learning_rate=1e-3, warmup=20, average_decay=0.98, class_balance=0.3
     )
     """The second training, on the key frames, of a network trained on further data before."""
-    augmentation: Augmentation = Augmentation()
+    augmentation: BatchAugmentation = Augmentation()
     """Augmentation of the training images, in both trainings."""
     key_frame_share: float = Field(0.5, ge=0, le=1)
     """Share of the samples drawn from key frames in the adaptation; the rest is further data."""
     holdout_every: int = Field(20, ge=2)
     """One labelled frame in so many is held out to choose the checkpoint, if that makes at least three."""
-    folds: int = Field(2, ge=1)
+    folds: int = Field(2, ge=1, le=1000)
     """Parts of the key frames, each with a segmenter held out from it, which the refiner's cycles use."""
     mirrored: bool = True
     """Average the output over a frame and its mirror image; better, and twice the time."""
@@ -46,9 +48,9 @@ class RefinerRecipe(Settings):
     """Which network: a name in `refinement.REFINERS`."""
     widths: tuple[Channels, ...] = Field(REFINER_WIDTHS, min_length=4, max_length=4)
     """Channels at strides 1, 2, 4 and 8 of the network compact."""
-    width: int = Field(64, ge=4)
+    width: int = Field(64, ge=4, le=512)
     """Channels at stride 1 of the network pix2pix; each of two halvings doubles them."""
-    blocks: int = Field(9, ge=1)
+    blocks: int = Field(9, ge=1, le=1000)
     """Residual blocks of the network pix2pix."""
     votes: bool = True
     """Start the training of pix2pix near the identity, which leaves labels as they are; not in the paper."""
@@ -58,13 +60,13 @@ class RefinerRecipe(Settings):
     """Segmenters used in cycles: held out from the key frame, trained on it, or both."""
     loss: str = "cross-entropy"
     """Which loss: a name in `training.losses.LOSSES`."""
-    longest_cycle: int = Field(6, ge=1)
+    longest_cycle: int = Field(6, ge=1, le=1000)
     """Cycles t -> t + l -> t are run for l = 1 to this, in both directions (the paper: 6)."""
     optimisation: Optimisation = Optimisation(
         steps=800, batch=4, learning_rate=1e-3, average_decay=0.98, class_balance=0.2
     )
     """Its training."""
-    crop: tuple[Gridded, Gridded] = (256, 320)
+    crop: GriddedCrop = (256, 320)
     """Height and width of a training crop, in pixels, multiples of 16."""
     jitter: float = Field(0.2, ge=0, lt=1)
     """Largest relative change of brightness, contrast and saturation, the same for both images."""
@@ -79,11 +81,11 @@ class PropagationRecipe(Settings):
     """A name in `motion.MOTIONS`, a checkpoint, or best: what was trained in this run, else dis-medium."""
     keep: Literal["all", "flow", "nothing"] = "all"
     """What is cached on disk: flow and segmentations, flow alone, or nothing (segmentations are large)."""
-    motion_iterations: int = Field(12, ge=1)
+    motion_iterations: int = Field(12, ge=1, le=1000)
     """Iterations of RAFT."""
-    tau: float | None = Field(None, gt=0)
+    tau: Tau | None = None
     """Largest RGB distance (images in 0..1) at which motion is trusted; none: chosen from the key frames."""
-    tau_candidates: tuple[PositiveFloat, ...] = Field((0.12, 0.18, 0.25, 0.35, 0.5), min_length=1)
+    tau_candidates: tuple[Tau, ...] = Field((0.12, 0.18, 0.25, 0.35, 0.5), min_length=1)
     """Candidates for tau."""
     semantic_threshold: float = Field(0.9, ge=0, le=1)
     """Probability up to which semantic-only labels are VOID (the paper: 0.9)."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, PositiveInt
 
-from warprefine.recipe.network import Augmentation, NetworkRecipe
+from warprefine.recipe.network import Augmentation, BatchAugmentation, NetworkRecipe
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.settings_file import read_settings
 
@@ -27,15 +27,15 @@ class StudentRecipe(NetworkRecipe):
     """Share of coarse labels among those made by hand, where there are such (not given in the paper)."""
     even: bool = True
     """Where only some labelled images have neighbours with pseudo-labels, reduce the share accordingly."""
-    epoch_factor: float = Field(3.0, gt=0)
+    epoch_factor: float = Field(3.0, gt=0, le=1000)
     """Samples of an epoch per image labelled by hand, however many pseudo-labels there are (the paper: 3)."""
-    epochs: float = Field(0.0, ge=0)
+    epochs: float = Field(0.0, ge=0, le=100_000)
     """Length of the training (the paper: 175); 0 leaves it to the steps of the optimisation."""
     tile: int = Field(0, ge=0)
     """Side in pixels of the tiles whose class centroids crops are placed on; 0: half the shorter side."""
     optimisation: Optimisation = Optimisation()
     """The training; class weights come from the images labelled by hand alone."""
-    augmentation: Augmentation = Augmentation()
+    augmentation: BatchAugmentation = Augmentation()
     """Augmentation of the training images."""
 
     def epoch_length(self, manual_count: int) -> int:

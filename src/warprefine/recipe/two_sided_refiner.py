@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from warprefine.recipe.network import Channels, Gridded
+from warprefine.recipe.network import Channels, GriddedCrop
 from warprefine.recipe.optimisation import Optimisation, Settings
 from warprefine.recipe.synthetic import SyntheticMotion
 
@@ -19,9 +19,9 @@ class SyntheticClips(Settings):
 
     share: float = Field(0.0, ge=0, le=1)
     """Share of the samples that come from such clips; more was not better."""
-    stills: int = Field(32, ge=0)
+    stills: int = Field(32, ge=0, le=1_000_000)
     """Most images that clips are rendered from."""
-    variants: int = Field(4, ge=2)
+    variants: int = Field(4, ge=2, le=1000)
     """Clips rendered from each image."""
     motion: SyntheticMotion = SyntheticMotion()
     """How things and the camera move in them."""
@@ -47,7 +47,7 @@ class TwoSidedTraining(TwoSidedNetwork):
     """Which loss: a name in `training.losses.LOSSES`."""
     key_frames: int = Field(100, ge=1)
     """Key frames used as targets at most, evenly spread over all."""
-    longest_cycle: int = Field(10, ge=1)
+    longest_cycle: int = Field(10, ge=1, le=1000)
     """Cycles t -> t + l -> t are run for l = 1 to this, in both directions."""
     real_share: float = Field(0.6, ge=0, le=1)
     """Share of the samples with labels of another key frame on one side, where there is one; else cycles."""
@@ -61,7 +61,7 @@ class TwoSidedTraining(TwoSidedNetwork):
         steps=200, batch=4, learning_rate=1e-3, average_decay=0.98, class_balance=0.2
     )
     """Its training."""
-    crop: tuple[Gridded, Gridded] = (256, 320)
+    crop: GriddedCrop = (256, 320)
     """Height and width of a training crop, in pixels, multiples of 16."""
     jitter: float = Field(0.2, ge=0, lt=1)
     """Largest relative change of brightness and colours, the same for all images of a sample."""

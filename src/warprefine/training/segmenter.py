@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ from warprefine.training.data.augment import augment
 from warprefine.training.data.batch import Batch, Picture
 from warprefine.training.data.samples import Samples, members_by_class
 from warprefine.training.engine.checkpoint import train_to_checkpoint
-from warprefine.training.losses import BESIDE, LOSSES, balanced_weights
+from warprefine.training.engine.distributed import ALONE, World
+from warprefine.training.losses import BESIDE, COUNTS, LOSSES, balanced_weights
+from warprefine.training.losses.counted import Counted, counted
 
 PART = "segmenter"
 """The part that a checkpoint's card names."""
@@ -116,8 +119,11 @@ def loss_and_card(
     optimisation: Optimisation,
     class_names: tuple[str, ...],
     seed: int,
-) -> tuple[Callable[[Batch], Tensor], Callable[[dict[str, Any]], Card]]:
-    """Return the loss of a batch and the card of a trained segmenter, teacher or student.
+    world: World = ALONE,
+) -> tuple[
+    Callable[[Sequence[Batch]], list[Batch]], Callable[[Batch], Tensor], Callable[[dict[str, Any]], Card]
+]:
+    """Return the count of a step's batches, the loss of a batch and the card of a segmenter or student.
 
     Args:
         segmenter: The network, on its device.
@@ -126,13 +132,20 @@ def loss_and_card(
         optimisation: The training.
         class_names: The classes that it scores.
         seed: Recorded in the card.
+        world: The ranks that share the work.
     """
     device = device_of(segmenter)
     weights = balanced_weights(pixels[: len(class_names)].tolist(), optimisation.class_balance).to(device)
 
+    count = look_up(COUNTS, recipe.loss, what="loss")
+
+    def together(batches: Sequence[Batch]) -> list[Batch]:
+        step = counted([count(batch.labels.to(device), weights) for batch in batches], world)
+        return [replace(batch, step=step) for batch in batches]
+
     def loss_of(batch: Batch) -> Tensor:
         output = segmenter(batch.frames.to(device))
-        return segmentation_loss(output, batch.labels.to(device), recipe, weights)
+        return segmentation_loss(output, batch.labels.to(device), recipe, weights, step=batch.step)
 
     def card(history: dict[str, Any]) -> Card:
         settings = SEGMENTERS[recipe.network].describe(
@@ -147,7 +160,7 @@ def loss_and_card(
             facts={"seed": seed, "history": history},
         )
 
-    return loss_of, card
+    return together, loss_of, card
 
 
 def hold_out(samples: Samples, every: int) -> tuple[Samples, Samples]:
@@ -189,7 +202,7 @@ def train_segmenter(
         task: Name of the training in `progress`.
     """
     batches = BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
-    loss_of, card = loss_and_card(
+    together, loss_of, card = loss_and_card(
         segmenter,
         recipe,
         pixels=batches.pixels,
@@ -202,6 +215,7 @@ def train_segmenter(
         module_of(segmenter),
         optimisation,
         batch_at=batches,
+        together=together,
         loss_of=loss_of,
         card=card,
         seed=seed,
@@ -233,7 +247,12 @@ def load_segmenter(
 
 
 def segmentation_loss(
-    output: Segmentation, labels: LabelMaps, recipe: NetworkRecipe, weights: Tensor | None
+    output: Segmentation,
+    labels: LabelMaps,
+    recipe: NetworkRecipe,
+    weights: Tensor | None,
+    *,
+    step: Counted | None = None,
 ) -> Tensor:
     """Return the loss of all outputs that a network has in training, each at the labels' size.
 
@@ -246,11 +265,13 @@ def segmentation_loss(
         return to_size(exact, size_of(labels))
 
     loss, beside = look_up(LOSSES, recipe.loss, what="loss"), BESIDE[recipe.loss]
-    total = loss(full_size(output.logits), labels, weights)
+    total = loss(full_size(output.logits), labels, weights, step)
     if output.first_guess is not None:
-        total = total + recipe.first_guess_weight * beside(full_size(output.first_guess), labels, weights)
+        total = total + recipe.first_guess_weight * beside(
+            full_size(output.first_guess), labels, weights, step
+        )
     for scores in output.by_scale:
-        total = total + recipe.scale_weight * beside(full_size(scores), labels, weights)
+        total = total + recipe.scale_weight * beside(full_size(scores), labels, weights, step)
     return total
 
 

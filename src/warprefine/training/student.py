@@ -15,7 +15,7 @@ from warprefine.io.checkpoints import load_network
 from warprefine.metrics.confusion import Confusion
 from warprefine.recipe.student import StudentRecipe
 from warprefine.segmentation import SEGMENTERS
-from warprefine.training.data.samples import Samples
+from warprefine.training.data.samples import Samples, check_learnable
 from warprefine.training.data.student_samples import Source, StudentBatches
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World, shard
@@ -45,6 +45,7 @@ def train_student(plan: StudentPlan, *, progress: Progress = silent, task: str =
     if plan.path.exists():
         return
     manual = plan.sources[0].samples
+    check_learnable(manual.members, plan.class_names)
     recipe = plan.recipe.resolved(len(manual))
     optimisation = recipe.optimisation
     segmenter = build_segmenter(recipe, len(plan.class_names), seed=plan.seed)
@@ -58,19 +59,21 @@ def train_student(plan: StudentPlan, *, progress: Progress = silent, task: str =
         seed=plan.seed,
     )
 
-    loss_of, card = loss_and_card(
+    together, loss_of, card = loss_and_card(
         segmenter,
         recipe,
         pixels=np.sum(manual.count_classes(), axis=0),
         optimisation=optimisation,
         class_names=plan.class_names,
         seed=plan.seed,
+        world=plan.world,
     )
     train_to_checkpoint(
         plan.path,
         network,
         optimisation,
         batch_at=batches,
+        together=together,
         loss_of=loss_of,
         card=card,
         seed=plan.seed,

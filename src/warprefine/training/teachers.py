@@ -21,7 +21,7 @@ from warprefine.io.checkpoints import load_weights
 from warprefine.io.run import RunFolder
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.recipe import SegmenterRecipe
-from warprefine.training.data.samples import LabelledFrame, Samples
+from warprefine.training.data.samples import LabelledFrame, Samples, check_learnable
 from warprefine.training.segmenter import build_segmenter, hold_out, train_segmenter
 
 LABELLER, BASE = "segmenter", "segmenter-base"
@@ -111,6 +111,7 @@ class Teachers:
         path = self.run.checkpoint_path(name)
         if path.exists():
             return path
+        check_learnable([*self.key_frames, *self.further], self.class_names)  # a fold may show less
         if not self.further:
             return self._train(path, [(Samples(key_frames), 1.0)], self.recipe.optimisation)
         base = self.run.checkpoint_path(BASE)

@@ -177,3 +177,20 @@ def test_batches_are_a_function_of_seed_and_step(
     assert torch.equal(batch.flows, again.flows)
     expected = both[order == "backwards"][0].flows[0, 0, 0, 0, 0]
     assert set(batch.flows[:, 0, 0, 0, 0].tolist()) == {float(expected)}
+
+
+def test_videos_of_any_sizes_make_a_batch(tmp_path: Path, make_dataset: Callable[..., Dataset]) -> None:
+    """Excerpts of a large video, of one smaller than the crop and of a tiny one lie in the same batches."""
+    dataset = make_dataset(videos=[[], [], []], sizes=[(90, 130), (48, 64), (33, 40)])
+    members, _ = hold_out(dataset, length=2, every=5)
+    forwards, backwards = (
+        Excerpts(chosen, motion=Truth(), cache=ArrayCache(tmp_path / "cache"))
+        for chosen in (members, [member.backwards() for member in members])
+    )
+
+    make = BatchMaker(forwards, backwards, MotionRecipe(crop=(64, 64)), seed=0)
+
+    for step in range(4):
+        batch = make(step)
+        assert batch.frames.shape == (4, 2, 3, 64, 64)
+        assert batch.flows.shape == (4, 1, 2, 64, 64)

@@ -59,6 +59,15 @@ def test_without_torchrun_a_process_is_alone() -> None:
     assert world.agrees(0.1)
 
 
+def test_a_device_that_does_not_exist_is_told() -> None:
+    """A slip in the name of a device is no matter for a traceback."""
+    with (
+        pytest.raises(DeviceError, match="device 'quantum' does not exist; expected cpu or cuda"),
+        joined("quantum"),
+    ):
+        pass
+
+
 def test_torchrun_gives_each_process_its_place(environment: Callable[..., None]) -> None:
     """The world follows from the variables of torchrun, and ends with the block."""
     environment(rank=0, size=1)

@@ -28,6 +28,17 @@ def test_two_halves_are_one_batch(two_ranks: Ranks) -> None:
     assert same(first, second)
 
 
+@pytest.mark.parametrize("way", ["together", "parts together", "parts alone"])
+def test_every_labelled_pixel_weighs_the_same(two_ranks: Ranks, way: str) -> None:
+    """Labels unevenly spread over ranks, or over batches of a step, train as one batch does."""
+    for rank in two_ranks:
+        found, alone = rank["unevenly_labelled"][way], rank["unevenly_labelled"]["alone"]
+        losses, expected = found["history"]["loss"], alone["history"]["loss"]
+        assert losses[0] == pytest.approx(expected[0], abs=2e-5)
+        for key, value in found["weights"].items():
+            torch.testing.assert_close(value, alone["weights"][key], rtol=0, atol=1e-5)
+
+
 def test_ranks_that_were_killed_end_in_the_same_bits(two_ranks: Ranks) -> None:
     """Killed between two states and started again, two ranks end as if nothing had happened."""
     for rank in two_ranks:
@@ -35,6 +46,15 @@ def test_ranks_that_were_killed_end_in_the_same_bits(two_ranks: Ranks) -> None:
         assert found["batches"] == 4
         assert same(found["resumed"]["weights"], found["calm"]["weights"])
         assert found["resumed"]["history"] == found["calm"]["history"]
+
+
+def test_ctrl_c_on_one_rank_stops_all_after_the_same_step(two_ranks: Ranks) -> None:
+    """Whichever rank the signal reaches, all save the step that they are in, and end as if undisturbed."""
+    for rank in two_ranks:
+        found, calm = rank["stopped_on_one_rank"], rank["killed_and_resumed"]["calm"]
+        assert "stopped training after step 5 of 7" in found["message"]
+        assert found["batches"] == 2
+        assert same(found["resumed"]["weights"], calm["weights"])
 
 
 def test_ranks_drop_out_different_channels(two_ranks: Ranks) -> None:

@@ -5,10 +5,12 @@ The fixture `two_ranks` returns their results to the tests. Without a folder, on
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from warprefine.core.errors import CheckpointError, FrameError, TrainingError
+from warprefine.core.errors import CheckpointError, FrameError, TrainingError, TrainingStopped
+from warprefine.core.tensors import VOID
 from warprefine.io.checkpoints import Card
 from warprefine.recipe.optimisation import Optimisation
+from warprefine.training.data.batch import Batch
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import (
     ALONE,
@@ -30,6 +34,8 @@ from warprefine.training.engine.distributed import (
 )
 from warprefine.training.engine.loop import train
 from warprefine.training.engine.sync_norm import synchronise_norms
+from warprefine.training.losses.counted import counted, labelled_weight
+from warprefine.training.losses.cross_entropy import cross_entropy
 
 RECIPE = Optimisation(
     steps=7,
@@ -98,6 +104,52 @@ def a_batch_in_two_halves(world: World, folder: Path) -> dict[str, Any]:
     return {"together": together, "alone": alone, "saved": state.exists()}
 
 
+def unevenly_labelled(world: World, folder: Path) -> dict[str, Any]:
+    """Train where the samples of the second rank have few labels, with both ranks or alone; parts, too."""
+
+    def labels(number: int) -> Tensor:
+        drawn = np.random.default_rng(number).integers(0, 2, (4, 4, 4)).astype(np.uint8)
+        drawn[1, 1:] = drawn[3] = VOID
+        return torch.from_numpy(drawn)
+
+    def run(name: str, world: World, *, accumulate: int = 1) -> dict[str, Any]:
+        made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))
+        torch.manual_seed(5)
+        for parameter in made.parameters():
+            nn.init.normal_(parameter, std=0.2)
+        batch = 4 // accumulate
+        recipe = RECIPE.model_copy(update={"batch": batch, "accumulate": accumulate})
+
+        def batch_at(number: int) -> Batch:
+            step, part = divmod(number, accumulate)
+            own = [part * batch + slot for slot in world.slots(batch)]
+            return Batch(frames=samples(step)[own].mul(20).add(128).to(torch.uint8), labels=labels(step)[own])
+
+        def together(batches: Sequence[Batch]) -> list[Batch]:
+            step = counted([labelled_weight(batch.labels) for batch in batches], world)
+            return [replace(batch, step=step) for batch in batches]
+
+        history = train(
+            made,
+            recipe,
+            batch_at=batch_at,
+            loss_of=lambda batch: cross_entropy(
+                made(batch.frames.float() / 255), batch.labels, step=batch.step
+            ),
+            together=together,
+            state_path=folder / name,
+            world=world,
+        )
+        return {"history": history, "weights": made.state_dict()}
+
+    return {
+        "together": run("uneven", world),
+        "parts together": run("uneven parts", world, accumulate=2),
+        "alone": run(f"uneven{world.rank}", ALONE),
+        "parts alone": run(f"uneven parts{world.rank}", ALONE, accumulate=2),
+    }
+
+
 def different_beginnings(world: World, folder: Path) -> dict[str, Any]:
     made = network(seed=world.rank).to(memory_format=torch.channels_last)
     own = made[0].weight.detach().clone()
@@ -116,6 +168,23 @@ def killed_and_resumed(world: World, folder: Path) -> dict[str, Any]:
     used: list[int] = []
     resumed = trained(world, folder / "killed", made=network(dropout=0.3), before=used.append)
     return {"calm": calm, "resumed": resumed, "batches": len(used)}
+
+
+def stopped_on_one_rank(world: World, folder: Path) -> dict[str, Any]:
+    """Send Ctrl-C to the second rank alone, in its fifth step, and go on."""
+
+    def stop(batch: int) -> None:
+        if batch == 4 and not world.is_first:
+            signal.raise_signal(signal.SIGINT)
+
+    message = ""
+    try:
+        trained(world, folder / "stopped", made=network(dropout=0.3), before=stop)
+    except TrainingStopped as stopped:
+        message = str(stopped)
+    used: list[int] = []
+    resumed = trained(world, folder / "stopped", made=network(dropout=0.3), before=used.append)
+    return {"message": message, "resumed": resumed, "batches": len(used)}
 
 
 def not_a_number_on_one_rank(world: World, folder: Path) -> dict[str, Any]:
@@ -221,8 +290,10 @@ NORMS: dict[str, dict[str, Any]] = {
 }
 SCENARIOS = (
     a_batch_in_two_halves,
+    unevenly_labelled,
     different_beginnings,
     killed_and_resumed,
+    stopped_on_one_rank,
     not_a_number_on_one_rank,
     a_state_that_one_rank_does_not_see,
     scores_of_their_own,

@@ -18,12 +18,13 @@ from warprefine.io.array_cache import ArrayCache
 from warprefine.io.images import read_frame, read_labels, write_labels
 from warprefine.motion.dis import DISFlow
 from warprefine.propagation.evidence import Models
+from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.plus import CarrySettings
 from warprefine.recipe.synthetic import SyntheticMotion
 from warprefine.recipe.two_sided_refiner import SyntheticClips, TwoSidedRefinerRecipe
 from warprefine.training.data.samples import labelled_frames
 from warprefine.training.refiners.sample_store import SampleSettings
-from warprefine.training.refiners.samples import Sample, SamplePool
+from warprefine.training.refiners.samples import BatchMaker, Sample, SamplePool
 from warprefine.training.refiners.still_pool import StillPool
 
 AT_REST = SyntheticMotion(zoom=0, shift=0, rotation=0, own_shift=0, jitter=0, gain=0, noise=0, blur=0)
@@ -42,7 +43,7 @@ class Constant:
 
     def __call__(self, frames: Tensor) -> Segmentation:
         b, _, h, w = frames.shape
-        logits = torch.full((b, 3, h // 4, w // 4), float(self._number))
+        logits = torch.full((b, 3, -(-h // 4), -(-w // 4)), float(self._number))
         return Segmentation(logits=logits, features=logits[:, :1])
 
 
@@ -251,3 +252,16 @@ def test_pixels_of_the_pictures_are_counted(dataset: Dataset, make_pool: Pools) 
     assert [int(pixels[label]) for label in (0, 1, 2, VOID)] == [
         int((labels == label).sum()) for label in (0, 1, 2, VOID)
     ]
+
+
+def test_pictures_and_videos_of_any_sizes_are_drawn_together(
+    make_dataset: Callable[..., Dataset], make_pool: Pools
+) -> None:
+    """Samples of large and of small pictures, with sides of their own, make one batch."""
+    pool = make_pool(make_dataset(videos=[[1], [1], [1]], sizes=[(96, 128), (48, 64), (33, 41)]))
+    recipe = TwoSidedRefinerRecipe(crop=(64, 96), optimisation=Optimisation(batch=8))
+
+    batch = BatchMaker(pool.draw, recipe, seed=0)(0)
+
+    assert batch.inputs.frame.shape == (8, 3, 64, 96)
+    assert batch.target.shape == (8, 64, 96)

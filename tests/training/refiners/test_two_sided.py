@@ -27,7 +27,8 @@ from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.refinement.mirrored import mirrored_two_sided
 from warprefine.training.losses import balanced_weights
-from warprefine.training.refiners.samples import Sample, SamplePool, augment
+from warprefine.training.refiners import kind
+from warprefine.training.refiners.samples import Sample, SamplePool, augment, stacked
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER, _class_weights
 
 NAMES = ("road", "tree", "car")
@@ -336,3 +337,20 @@ def test_a_recipe_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     """Crops lie on multiples of 16, widths are four, shares are at most 1, and there are no other fields."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         TwoSidedRefinerRecipe(**wrong)
+
+
+def test_batches_of_a_step_weigh_as_their_pixels_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes have weights, so batches in which other classes occur do not count alike."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(kind, "train_to_checkpoint", lambda *_, **further: given.update(further))
+    trained(tmp_path / "refiner", RECIPE.changed(("optimisation", "class_balance"), 1.0)).eval()
+    first, second = (given["batch_at"](step) for step in (0, 1))
+    first = replace(first, target=first.target.masked_fill(first.target != VOID, 2))
+
+    with torch.no_grad():
+        parts = [float(given["loss_of"](batch)) for batch in given["together"]([first, second])]
+        alone = [float(given["loss_of"](batch)) for batch in (first, second)]
+        whole = float(given["loss_of"](stacked([first, second])))
+
+    assert sum(parts) / 2 == pytest.approx(whole, rel=1e-5)
+    assert sum(alone) / 2 != pytest.approx(whole, rel=1e-3)

@@ -23,7 +23,7 @@ from warprefine.jobs.experiments.gaps import with_gaps
 from warprefine.jobs.experiments.recipe import ExperimentRecipe
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
-from warprefine.jobs.preflight import check_device
+from warprefine.jobs.preflight import check_device, check_seed
 from warprefine.jobs.rounds import first_round
 from warprefine.jobs.start import start
 from warprefine.recipe.recipe import Recipe
@@ -62,7 +62,12 @@ class ExperimentContext:
 
         Raises:
             RunFolderError: The folder holds another experiment.
+            DeviceError: The device cannot be used.
+            RecipeError: A seed cannot be used.
         """
+        check_device(self.device)
+        for seed in (self.seeds[0], self.seeds[-1]):
+            check_seed(seed)
         claim(self.out / "experiment.json", self._described(), what="job")
         write_text(self.out / "recipe.toml", settings_to_toml(self.recipe))
 

@@ -10,16 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from warprefine.core.tensors import Frames, LabelMaps
+from warprefine.training.losses.counted import Counted
 
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """Crops and their labels."""
+    """Crops and their labels, and what all batches of a step hold together, if it has several."""
 
     frames: Frames
     labels: LabelMaps
+    step: Counted | None = None
 
     @classmethod
     def of(cls, crops: Sequence[tuple[Picture, Picture]]) -> Batch:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warprefine.core.tensors import Frames
+from warprefine.core.tensors import Frames, size_of
 from warprefine.ops.resize import stride_of
 
 GRID = 16
@@ -21,7 +21,7 @@ GRID = 16
 class Window:
     """A window of frames of `size` = (h, w), mirrored or not.
 
-    `top`, `left` and `shape` = (height, width) are in pixels, multiples of GRID.
+    `top`, `left` and `shape` = (height, width) are in pixels, multiples of GRID, unless the frame is smaller.
 
     Example:
         >>> window = Window(size=(32, 48), top=16, left=0, shape=(16, 32), mirrored=True)
@@ -37,8 +37,13 @@ class Window:
 
     @classmethod
     def drawn(cls, size: tuple[int, int], crop: tuple[int, int], rng: np.random.Generator) -> Window:
-        """Draw a window of shape `crop`, or as much of it as fits; half of the windows are mirrored."""
-        height, width = (min(wanted, have // GRID * GRID) for wanted, have in zip(crop, size, strict=True))
+        """Draw a window of shape `crop`, or as much of it as fits; half of the windows are mirrored.
+
+        A side of a frame that is shorter than GRID is kept whole.
+        """
+        height, width = (
+            min(wanted, have // GRID * GRID or have) for wanted, have in zip(crop, size, strict=True)
+        )
         top = GRID * int(rng.integers((size[0] - height) // GRID + 1))
         left = GRID * int(rng.integers((size[1] - width) // GRID + 1))
         mirrored = bool(rng.random() < 0.5)
@@ -47,10 +52,38 @@ class Window:
     def cut(self, values: Tensor) -> Tensor:
         """Cut the window out of values (..., h / s, w / s) at any stride s that divides GRID."""
         stride = stride_of(values, self.size)
-        rows = slice(self.top // stride, (self.top + self.shape[0]) // stride)
-        columns = slice(self.left // stride, (self.left + self.shape[1]) // stride)
+        rows, columns = (
+            # A frame smaller than GRID is taken whole, with a last cell that extends beyond it.
+            slice(first // stride, (first + length) // stride if length >= GRID else None)
+            for first, length in zip((self.top, self.left), self.shape, strict=True)
+        )
         window = values[..., rows, columns]
         return window.flip(-1) if self.mirrored else window
+
+
+def extended(values: Tensor, size: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
+    """Extend values of a crop of `size` to a crop of `wanted` (h, w), by reflection at its lower right edges.
+
+    Values (..., h / s, w / s) may have any stride s; those of a crop of the wanted size are returned as they
+    are. The pixels at an edge are repeated, so that cells of any stride are reflected alike.
+
+    Example:
+        >>> extended(torch.tensor([[1, 2, 3]]), (1, 3), (1, 8))
+        tensor([[1, 2, 3, 3, 2, 1, 1, 2]])
+    """
+    if size == wanted:
+        return values
+    stride = stride_of(values, size)
+    rows, columns = (
+        _reflected(have, -(-length // stride)) for have, length in zip(size_of(values), wanted, strict=True)
+    )
+    return values[..., rows[:, None], columns]
+
+
+def _reflected(length: int, wanted: int) -> Tensor:
+    """Return the source of each of `wanted` positions along a line of `length` between two mirrors."""
+    position = torch.arange(wanted) % (2 * length)
+    return torch.minimum(position, 2 * length - 1 - position)
 
 
 def jitter(images: Sequence[Frames], amount: float, rng: np.random.Generator) -> list[Frames]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.errors import LabelError, shorten
 from warprefine.core.lru_cache import LRUCache
 from warprefine.core.tensors import VOID, Frames, size_of
 from warprefine.core.video import Dataset, Video
@@ -112,6 +113,35 @@ def count_pixels(paths: Iterable[Path], classes: ClassSet) -> Int64[Tensor, " 25
     for path in paths:
         pixels += torch.bincount(read_labels(path, classes).flatten().long(), minlength=VOID + 1)
     return pixels
+
+
+def check_learnable(members: Iterable[LabelledFrame], class_names: Sequence[str]) -> None:
+    """Check that labels show two classes at least: a segmenter learns to tell classes from one another.
+
+    VOID means "no label" and is not learned, so a segmenter of one class gives that class to every pixel.
+    Label maps are read until two classes are found.
+
+    Raises:
+        LabelError: Fewer than two classes occur; the message says how to mend it.
+    """
+    shown: set[int] = set()
+    for member in members if len(class_names) > 1 else ():
+        shown |= set(torch.unique(read_labels(member.label_path, member.classes)).tolist()) - {VOID}
+        if len(shown) > 1:
+            return
+    if len(class_names) == 1:
+        raise LabelError(
+            f"{class_names[0]!r} is the only class, so a segmenter would give it to every pixel; expected a "
+            "class for the rest too, because VOID (255) means that there is no label; where 255 in the label "
+            "maps stands for the rest, say so in classes.toml: void_ids = [254] at the top, a [[class]] with "
+            'name = "background" and id = 255, and an id for the other class'
+        )
+    found = f"only {class_names[min(shown)]!r}" if shown else "none"
+    raise LabelError(
+        f"of the {len(class_names)} classes ({shorten(class_names)}) the label maps of the key frames show "
+        f"{found}, so a segmenter has nothing to tell apart; expected two classes at least; label pixels of "
+        "others, or check that the numbers in the label maps are those of the classes"
+    )
 
 
 def members_by_class(counts: Sequence[NDArray[np.int64]]) -> dict[int, list[int]]:

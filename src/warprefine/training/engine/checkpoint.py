@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ def train_to_checkpoint(
     *,
     batch_at: Callable[[int], BatchT],
     loss_of: Callable[[BatchT], Tensor],
+    together: Callable[[Sequence[BatchT]], Sequence[BatchT]] = tuple,
     card: Callable[[dict[str, Any]], Card],
     seed: int = 0,
     validate: Callable[[nn.Module], float] | None = None,
@@ -43,6 +44,7 @@ def train_to_checkpoint(
         network: In eval mode afterwards, with its best (or averaged) weights.
         batch_at: Returns the batch of a number, or this rank's slots of it; see `train`.
         loss_of: Returns the loss of the network on a batch; see `train`.
+        together: Prepares the batches of a step for `loss_of`; see `train`.
         card: Returns the card of the trained network from the history that `train` returns; called once
             the network is trained, on the first rank only, so it must not communicate with other ranks.
         seed: Seed of dropout; the order of batches is up to the caller.
@@ -62,6 +64,7 @@ def train_to_checkpoint(
         optimisation,
         batch_at=batch_at,
         loss_of=loss_of,
+        together=together,
         state_path=state_path,
         seed=seed,
         validate=validate,

@@ -108,9 +108,13 @@ def joined(
         The world, and the device of this rank.
 
     Raises:
-        DeviceError: The processes cannot reach each other, or there are fewer GPUs than processes.
+        DeviceError: The device does not exist, the processes cannot reach each other, or there are fewer
+            GPUs than processes.
     """
-    own_device = torch.device(device)
+    try:
+        own_device = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f"device {str(device)[:40]!r} does not exist; expected cpu or cuda") from error
     place = _place(os.environ)
     if place is None:
         yield ALONE, own_device

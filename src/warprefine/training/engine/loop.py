@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from warprefine.core.errors import TrainingError
+from warprefine.core.errors import TrainingError, TrainingStopped
 from warprefine.core.progress import Progress, silent
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import ALONE, World, average_gradients, broadcast_weights
 from warprefine.training.engine.schedules import learning_rate_at
 from warprefine.training.engine.state import TrainingState
+from warprefine.training.engine.stopping import deferred_stop
 from warprefine.training.engine.sync_norm import synchronise_norms
 
 BatchT = TypeVar("BatchT")
@@ -51,6 +52,7 @@ def train(
     *,
     batch_at: Callable[[int], BatchT],
     loss_of: Callable[[BatchT], Tensor],
+    together: Callable[[Sequence[BatchT]], Sequence[BatchT]] = tuple,
     state_path: Path,
     seed: int = 0,
     validate: Callable[[nn.Module], float] | None = None,
@@ -63,9 +65,11 @@ def train(
 
     Args:
         batch_at: Returns the batch of a number, or this rank's slots of it. Called in another thread, one
-            batch ahead, so it must not communicate with other ranks. A step takes `recipe.accumulate`
+            step ahead, so it must not communicate with other ranks. A step takes `recipe.accumulate`
             batches.
-        loss_of: Returns the network's loss on a batch, to be minimised.
+        loss_of: Returns the network's loss on a batch; the mean over all batches of a step is minimised.
+        together: Receives this rank's batches of a step, and returns them for `loss_of`, with what a loss
+            has to know of all of them, such as how many pixels have labels. It may communicate.
         state_path: File of the state while the training runs, the same for all ranks.
         seed: Seed of dropout; batches are up to the caller.
         validate: Scores a network, higher is better; the best weights are kept. All ranks call it with the
@@ -81,6 +85,8 @@ def train(
 
     Raises:
         TrainingError: The loss or its gradient is not finite on some rank; all ranks raise.
+        TrainingStopped: Ctrl-C or SIGTERM came on some rank; the state was saved after the step, and all
+            ranks raise. A second signal stops at once.
         CheckpointError: `state_path` does not hold the state of this training.
     """
     if not world.is_first:
@@ -98,19 +104,29 @@ def train(
     )
     state.load()
     network.train()
-    batches = _prefetched(batch_at, state.step * recipe.accumulate, recipe.steps * recipe.accumulate)
-    for step in range(state.step, recipe.steps):
-        loss = update(step, batches, loss_of)
-        state.advance(loss, recipe)
-        progress(task, state.step, recipe.steps, f"loss {loss:.3f}")
-        if state.is_logged:
-            watch("loss", state.step, loss)
-            watch("learning rate", state.step, learning_rate_at(step, recipe))
-        last = state.step == recipe.steps
-        if validate is not None and (state.step % recipe.validate_every == 0 or last):
-            watch("validation", state.step, state.keep_if_best(validate))
-        if state.step % recipe.checkpoint_every == 0 or last:
-            state.save()
+    batches = _prefetched(batch_at, range(state.step, recipe.steps), recipe.accumulate)
+    with deferred_stop() as request:
+        for step, of_step in zip(range(state.step, recipe.steps), batches, strict=True):
+            loss = update(step, together(of_step), loss_of)
+            state.advance(loss, recipe)
+            progress(task, state.step, recipe.steps, f"loss {loss:.3f}")
+            if state.is_logged:
+                watch("loss", state.step, loss)
+                watch("learning rate", state.step, learning_rate_at(step, recipe))
+            last = state.step == recipe.steps
+            if validate is not None and (state.step % recipe.validate_every == 0 or last):
+                watch("validation", state.step, state.keep_if_best(validate))
+            stops = world.mean(float(request.signal is not None)) > 0  # all ranks, or none
+            if state.step % recipe.checkpoint_every == 0 or last or stops:
+                state.save()
+            if stops:
+                saved = (
+                    f"stopped {task} after step {state.step} of {recipe.steps}; state saved in {state_path}"
+                )
+                raise TrainingStopped(
+                    f"{saved}; run the same command again, it continues from there",
+                    signal=request.signal or signal.SIGINT,
+                )
     state.finish()
     return state.history
 
@@ -168,8 +184,8 @@ class _Update:
             ),
         )
 
-    def __call__(self, step: int, batches: Iterator[BatchT], loss_of: Callable[[BatchT], Tensor]) -> float:
-        """Take one step with the next batches; return the mean loss over them and over all ranks."""
+    def __call__(self, step: int, batches: Sequence[BatchT], loss_of: Callable[[BatchT], Tensor]) -> float:
+        """Take one step with these batches; return the mean loss over them and over all ranks."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(step, self.recipe)
         self.optimiser.zero_grad(set_to_none=True)
@@ -185,12 +201,12 @@ class _Update:
         self.scaler.update()
         return loss
 
-    def _backward(self, step: int, batches: Iterator[BatchT], loss_of: Callable[[BatchT], Tensor]) -> float:
+    def _backward(self, step: int, batches: Sequence[BatchT], loss_of: Callable[[BatchT], Tensor]) -> float:
         """Accumulate the gradients of this rank's share of a step; return the mean loss."""
         device = next(self.network.parameters()).device
         parts = self.recipe.accumulate
         losses = []
-        for part, batch in enumerate(islice(batches, parts)):
+        for part, batch in enumerate(batches):
             # Dropout is a function of seed and step, too, and differs between ranks.
             torch.manual_seed(self.seed * 1_000_003 + step * parts + part + self.world.rank * _RANK_STRIDE)
             with torch.autocast(device.type, self.precision, enabled=self.recipe.mixed_precision):
@@ -214,15 +230,19 @@ def _half_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16
 
 
-def _prefetched(batch_at: Callable[[int], BatchT], first: int, end: int) -> Iterator[BatchT]:
-    """Yield batches, each prepared in another thread while the one before it is used."""
+def _prefetched(batch_at: Callable[[int], BatchT], steps: range, parts: int) -> Iterator[list[BatchT]]:
+    """Yield the batches of each step, prepared in another thread while those of the one before are used."""
+
+    def of_step(step: int) -> list[BatchT]:
+        return [batch_at(step * parts + part) for part in range(parts)]
+
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-        upcoming = pool.submit(batch_at, first) if first < end else None
-        for number in range(first, end):
+        upcoming = pool.submit(of_step, steps.start) if steps else None
+        for step in steps:
             assert upcoming is not None
-            batch = upcoming.result()
-            upcoming = pool.submit(batch_at, number + 1) if number + 1 < end else None
-            yield batch
+            batches = upcoming.result()
+            upcoming = pool.submit(of_step, step + 1) if step + 1 in steps else None
+            yield batches
 
 
 def _describe(network: nn.Module, recipe: Optimisation, seed: int) -> str:

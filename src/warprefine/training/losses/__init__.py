@@ -8,12 +8,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from warprefine.training.losses.counted import Counted, labelled_pixels, labelled_weight
 from warprefine.training.losses.cross_entropy import cross_entropy
 from warprefine.training.losses.relaxed import relaxed
 from warprefine.training.losses.rmi import rmi
 
-Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""Function of logits (b, c, h, w), labels (b, h, w) uint8 in which VOID is ignored, and class weights (c)."""
+Loss = Callable[[Tensor, Tensor, Tensor | None, Counted | None], Tensor]
+"""Function of logits (b, c, h, w), labels (b, h, w) uint8 in which VOID is ignored, class weights (c), and
+what the batches of a step hold together, where there are several."""
 
 LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "rmi": rmi, "relaxed": relaxed}
 BESIDE: dict[str, Loss] = {
@@ -21,6 +23,13 @@ BESIDE: dict[str, Loss] = {
     "rmi": partial(rmi, cross_entropy_share=1.0, rmi_share=0.0),
 }
 """For each loss, the loss of auxiliary outputs beside it: with RMI, binary cross entropy alone."""
+
+COUNTS: dict[str, Callable[[Tensor, Tensor | None], float]] = {
+    "cross-entropy": labelled_weight,
+    "rmi": labelled_pixels,
+    "relaxed": labelled_pixels,
+}
+"""For each loss and that beside it, what it counts of labels and class weights, for `Counted`."""
 
 
 def balanced_weights(pixels: Sequence[int], balance: float) -> Tensor:

@@ -6,15 +6,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from warprefine.core.tensors import VOID, LabelMaps, Logits
+from warprefine.training.losses.counted import Counted, labelled_weight
 
 
-def cross_entropy(logits: Logits, labels: LabelMaps, weights: Tensor | None = None) -> Tensor:
+def cross_entropy(
+    logits: Logits, labels: LabelMaps, weights: Tensor | None = None, step: Counted | None = None
+) -> Tensor:
     """Return the weighted mean of -log p(label) over the pixels whose label is not VOID.
 
     A batch without any label but VOID has loss 0, not the 0/0 of an empty mean.
 
     Args:
         weights: One per channel; None weights all equally.
+        step: What the batches of a step hold together, to divide by; None: these labels alone.
 
     Example:
         >>> import torch
@@ -25,6 +29,5 @@ def cross_entropy(logits: Logits, labels: LabelMaps, weights: Tensor | None = No
     scores = logits.float()
     targets = labels.long()
     total = functional.cross_entropy(scores, targets, weight=weights, ignore_index=VOID, reduction="sum")
-    counted = targets[targets != VOID]
-    norm = counted.numel() if weights is None else weights[counted].sum()
-    return total / (float(norm) or 1.0)
+    pixels = labelled_weight(labels, weights) if step is None else step.pixels
+    return total / (pixels or 1.0)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from warprefine.core.tensors import LabelMaps, Logits
+from warprefine.training.losses.counted import Counted
 
 
 def relaxed_targets(
@@ -115,11 +116,14 @@ def relaxed_label_loss(
         return per_image.sum() if broadcast else per_image.mean()
 
 
-def relaxed(logits: Logits, labels: LabelMaps, weights: Tensor | None = None) -> Tensor:
+def relaxed(
+    logits: Logits, labels: LabelMaps, weights: Tensor | None = None, step: Counted | None = None
+) -> Tensor:
     """Return the label relaxation loss of a label map, with the published window and weights.
 
     Args:
         weights: Not used: this loss weights classes by their share of each image.
+        step: Not used: this loss is a mean over images, each a mean over its own pixels.
 
     Example:
         >>> labels = torch.zeros(1, 3, 3, dtype=torch.uint8)

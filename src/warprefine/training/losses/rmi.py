@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from warprefine.core.tensors import LabelMaps, Logits
+from warprefine.training.losses.counted import Counted
 
 _RIDGE = 5e-4
 """Added to the diagonal of matrices before they are inverted and before their determinant is taken."""
@@ -24,6 +25,7 @@ def rmi(
     logits: Logits,
     labels: LabelMaps,
     weights: Tensor | None = None,
+    step: Counted | None = None,
     *,
     radius: int = 3,
     pool: int = 4,
@@ -38,6 +40,7 @@ def rmi(
     Args:
         labels: Any label that is no channel (VOID) is ignored.
         weights: One per channel; None weights all equally.
+        step: What the batches of a step hold together, for the mean over pixels; None: these labels alone.
         radius: Side of the neighbourhoods, in pooled pixels.
         pool: Stride of the average pooling of labels and probabilities; 1 is none.
 
@@ -52,7 +55,7 @@ def rmi(
         scores = logits if logits.dtype == torch.float64 else logits.float()
         valid, truth = _one_hot(labels, scores)
         class_weights = torch.ones_like(scores[0, :, 0, 0]) if weights is None else weights.to(scores)
-        total = cross_entropy_share * _binary_cross_entropy(scores, truth, valid, class_weights)
+        total = cross_entropy_share * _binary_cross_entropy(scores, truth, valid, class_weights, step)
         if rmi_share:
             probabilities = scores.sigmoid() * valid + _LEAST_PROBABILITY
             bounds = _lower_bounds(truth, probabilities, radius=radius, pool=pool)
@@ -72,10 +75,13 @@ def _one_hot(labels: LabelMaps, scores: Tensor) -> tuple[Tensor, Tensor]:
     return mask, planes.to(scores.dtype) * mask
 
 
-def _binary_cross_entropy(scores: Tensor, truth: Tensor, valid: Tensor, weights: Tensor) -> Tensor:
-    """Return the sum over classes of the mean over valid pixels."""
+def _binary_cross_entropy(
+    scores: Tensor, truth: Tensor, valid: Tensor, weights: Tensor, step: Counted | None
+) -> Tensor:
+    """Return the sum over classes of the mean over valid pixels, and one more in a step."""
     losses = functional.binary_cross_entropy_with_logits(scores, truth, reduction="none")
-    return (losses * valid * weights.view(1, -1, 1, 1)).sum() / (valid.sum() + 1)
+    pixels = valid.sum() + 1 if step is None else step.pixels + 1 / step.batches
+    return (losses * valid * weights.view(1, -1, 1, 1)).sum() / pixels
 
 
 def _lower_bounds(truth: Tensor, probabilities: Tensor, *, radius: int, pool: int) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -25,7 +25,9 @@ from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import InputT, TwoSidedRefiner
 from warprefine.training.engine.checkpoint import train_to_checkpoint
-from warprefine.training.losses import LOSSES, balanced_weights
+from warprefine.training.engine.distributed import ALONE
+from warprefine.training.losses import COUNTS, LOSSES, balanced_weights
+from warprefine.training.losses.counted import counted
 from warprefine.training.refiners.samples import BatchMaker, Sample
 
 RefinerT = TypeVar("RefinerT", Refiner, TwoSidedRefiner)
@@ -98,12 +100,18 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
         device, loss = device_of(refiner), look_up(LOSSES, recipe.loss, what="loss")
         weights = self.class_weights(pools, recipe, len(class_names)).to(device)
 
+        def together(batches: Sequence[Sample[InputT]]) -> list[Sample[InputT]]:
+            step = counted([COUNTS[recipe.loss](target_of(batch), weights) for batch in batches], ALONE)
+            return [replace(batch, step=step) for batch in batches]
+
         def loss_of(batch: Sample[InputT]) -> Tensor:
+            inputs: Any = batch.inputs.to(device)  # which of the two follows from the kind of refiner
+            return loss(refiner(inputs), target_of(batch), weights, batch.step)
+
+        def target_of(batch: Sample[InputT]) -> Tensor:
             target = batch.target.to(device)
             # VOID is the last class: it is learned like any other.
-            target = target.masked_fill(target == VOID, len(class_names))
-            inputs: Any = batch.inputs.to(device)  # which of the two follows from the kind of refiner
-            return loss(refiner(inputs), target, weights)
+            return target.masked_fill(target == VOID, len(class_names))
 
         def card(history: dict[str, Any]) -> Card:
             settings = self.specs[recipe.network].describe(refiner, recipe)
@@ -121,6 +129,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
             module_of(refiner),
             recipe.optimisation,
             batch_at=self.batches(pools, recipe, seed=seed),
+            together=together,
             loss_of=loss_of,
             card=card,
             seed=seed,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,15 +16,17 @@ from warprefine.core.tensors import LabelMaps, size_of
 from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedTraining
 from warprefine.refinement.interface import InputT, TwoSidedInput
-from warprefine.training.data.crops import Window, jitter
+from warprefine.training.data.crops import Window, extended, jitter
+from warprefine.training.losses.counted import Counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample(Generic[InputT]):
-    """The input of a refiner for frames b, and their labels."""
+    """The input of a refiner for frames b, their labels, and what all batches of a step hold together."""
 
     inputs: InputT
     target: LabelMaps
+    step: Counted | None = None
 
 
 @runtime_checkable
@@ -64,8 +67,25 @@ class BatchMaker(Generic[InputT]):
         for slot in range(self._recipe.optimisation.batch):
             rng = np.random.default_rng((self._seed, step, slot))
             samples.append(augment(self._draw(rng), self._recipe, rng))
-        inputs = samples[0].inputs.stacked([sample.inputs for sample in samples])
-        return Sample(inputs=inputs, target=torch.cat([sample.target for sample in samples]))
+        return stacked(samples)
+
+
+def stacked(samples: Sequence[Sample[InputT]]) -> Sample[InputT]:
+    """Concatenate samples into a batch, in order, each extended to the largest height and width of all.
+
+    Frames smaller than the crop, as of videos of different sizes, give smaller samples. They are reflected,
+    target and all: every pixel keeps a label that is right. VOID beyond their edges would be learned,
+    because refiners predict VOID like a class.
+    """
+    heights, widths = zip(*(size_of(sample.target) for sample in samples), strict=True)
+    parts = [_extended(sample, (max(heights), max(widths))) for sample in samples]
+    inputs = parts[0].inputs.stacked([part.inputs for part in parts])
+    return Sample(inputs=inputs, target=torch.cat([part.target for part in parts]))
+
+
+def _extended(sample: Sample[InputT], wanted: tuple[int, int]) -> Sample[InputT]:
+    extend = partial(extended, size=size_of(sample.target), wanted=wanted)
+    return Sample(inputs=sample.inputs.mapped(extend), target=extend(sample.target))
 
 
 def augment(
