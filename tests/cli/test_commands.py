@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from warprefine import Dataset, Recipe, open_dataset
 from warprefine.cli import commands, main
@@ -117,6 +119,28 @@ def test_a_video_that_cannot_be_opened_joins_once_it_is_mended(
     assert warprefine(*words).exit_code == 0
     assert len(list(tmp_path.glob("run/labels/motion-only/*/*.png"))) == 14
     assert not (tmp_path / "run/left_out.json").exists()
+
+
+def test_what_is_not_labelled_is_said_and_recorded(warprefine: Any, data: Path, tmp_path: Path) -> None:
+    """Screen, log, report and left_out.json name a clip without labels and a blank key frame."""
+    shutil.rmtree(data / "videos/street-000/labels")
+    Image.new("L", (64, 48), 255).save(data / "videos/street-001/labels/000001.png")
+    (data / "videos/street-001/truth/000001.png").unlink()
+    run = tmp_path / "run"
+
+    result = warprefine("autolabel", data, "--out", run, "--horizon=1", "--method=motion-only")
+
+    assert result.exit_code == 0, result.output
+    for text in (result.stdout, (run / "log.txt").read_text(), (run / "report.html").read_text()):
+        assert "1 of 2 videos have no key frame and are not labelled: street-000" in text
+        assert "1 of 2 label maps of key frames hold no labelled pixel" in text
+    assert list(json.loads((run / "left_out.json").read_text())) == ["street-000", "street-001/000001"]
+    assert sorted(path.stem for path in (run / "labels/motion-only/street-001").iterdir()) == [
+        "000002", "000003", "000004",
+    ]  # fmt: skip
+    finished = FinishedRun.open(run)
+    assert [frame.frame for frame in finished.labels("street-001")] == [2, 3, 4]
+    assert warprefine("evaluate", run).exit_code == 0
 
 
 # train and propagate

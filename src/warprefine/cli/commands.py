@@ -14,7 +14,7 @@ from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
 from warprefine.cli import options, weights
 from warprefine.cli import student as students
-from warprefine.cli.console import Bars, Commands, console, log_to, print_error, print_summary
+from warprefine.cli.console import Bars, Commands, console, log_to, print_error, print_notes, print_summary
 from warprefine.datasets import open_dataset
 from warprefine.datasets.summary import summarise
 from warprefine.io.checkpoints import read_card
@@ -23,7 +23,7 @@ from warprefine.jobs.demo import run_demo
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.reuse import use_checkpoints
-from warprefine.jobs.start import start
+from warprefine.jobs.start import announce, start
 from warprefine.metrics.scores import format_table
 from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
 
@@ -164,6 +164,7 @@ def train(
             Part.TWO_SIDED_REFINER: lambda: networks.refiner("two-sided"),
             Part.MOTION: networks.trained_motion,
         }
+        announce(networks.context)
         train_part[part]()
     context = networks.context
     path = context.run.checkpoint_path(part)
@@ -248,6 +249,7 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         training=training,
         progress=bars,
     )
+    print_notes(context.notes)
     with log_to(arguments["out"]):
         yield Networks(context)
 

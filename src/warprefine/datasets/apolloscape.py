@@ -49,6 +49,9 @@ KEY_FRAME = LENGTH // 2
 
 _LABEL_ENDING = "_bin.png"
 
+_WITHOUT_SKY = ("road02", "road03", "road04")
+"""Roads in whose published label maps the sky is 255, as is reported of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drive:
@@ -58,6 +61,11 @@ class Drive:
     record: str
     frames: tuple[Path, ...]
     labels: Mapping[str, Path]
+
+    @property
+    def road(self) -> str:
+        """The road, without the kind of its labels."""
+        return self.record.rpartition("/")[0]
 
 
 def read_apolloscape(root: Path, split: str) -> Dataset:
@@ -191,6 +199,12 @@ def _single_frames(name: str, frames: Sequence[Path], labels: Mapping[int, Path]
 
 
 def _notes(drives: Sequence[Drive]) -> Iterator[str]:
+    without_sky = sorted({drive.road for drive in drives} & {*_WITHOUT_SKY})
+    if without_sky:
+        yield (
+            f"in the published label maps of {', '.join(without_sky)} the sky is 255, which is void: there "
+            "it is neither learned nor scored"
+        )
     frames = [frame for drive in drives for frame in drive.frames]
     left_over = sum(len(drive.frames) % LENGTH for drive in drives)
     if left_over:

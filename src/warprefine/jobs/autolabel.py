@@ -5,11 +5,11 @@ Running it again on the same folder continues where it stopped; a finished run i
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from warprefine.core.errors import shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.video import Dataset
@@ -21,7 +21,7 @@ from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.preflight import without
 from warprefine.jobs.rounds import train_in_rounds
-from warprefine.jobs.start import start
+from warprefine.jobs.start import announce, start
 from warprefine.metrics.label_quality import evaluate, has_truth
 from warprefine.metrics.scores import MethodScores, write_metrics
 from warprefine.propagation.methods import DEFAULT_METHODS, check_methods, needs_of
@@ -35,8 +35,6 @@ from warprefine.report.report import write_report
 from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.teachers import BASE, LABELLER
-
-log = logging.getLogger(__name__)
 
 
 def autolabel(
@@ -124,13 +122,12 @@ def with_networks(recipe: Recipe, names: Mapping[str, str]) -> Recipe:
 def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
     """Train missing networks, propagate with `methods`, evaluate and report."""
     context = networks.context
-    for message in context.left_out.values():
-        log.error("left out: %s", message)
+    announce(context)
     if "rounds" in needs_of(methods):
         train_in_rounds(context)
     job = make_job(networks, methods)
     failures = {**context.left_out, **propagate(job, context.run, progress=context.progress)}
-    write_left_out(context.run, failures)
+    write_left_out(context.run, {**context.set_aside, **failures})
     scores = measure(job, context.run, failures)
     methods = check_methods(job.methods)
     finished = FinishedRun(
@@ -202,6 +199,10 @@ def _facts(networks: Networks, finished: FinishedRun) -> dict[str, str]:
         facts["Segmenter"] = f"{name}, weights {networks.segmenter()[1]}"
     if finished.tau is not None:
         facts["tau"] = f"{finished.tau:g} (RGB distance, images in 0..1)"
+    unused = networks.context.set_aside
+    if unused:
+        facts["Not used"] = f"{len(unused)}: {shorten(unused.values())}"
+    facts |= {f"Note {place}": note for place, note in enumerate(networks.context.notes, start=1)}
     return facts | {f"Left out: {name}": message for name, message in finished.failures.items()}
 
 

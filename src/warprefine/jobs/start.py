@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
+from warprefine.datasets.label_notes import review_labels
 from warprefine.io.atomic import write_text
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts, RunContext
@@ -18,11 +20,15 @@ from warprefine.jobs.preflight import (
     check_parts,
     check_reach,
     describe_job,
+    set_aside,
     sound_videos,
+    without,
 )
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.training.segmenter import build_segmenter
+
+log = logging.getLogger(__name__)
 
 
 def start(
@@ -83,9 +89,20 @@ def start(
     )
     networks = Networks(context)
     networks.motion("two-sided")
+    review = review_labels(dataset)
+    unused = set_aside(dataset, review.empty)
     sound, left_out = sound_videos(
-        dataset, horizon=horizon, motion=networks.motion("stepwise"), progress=progress
+        without(dataset, unused), horizon=horizon, motion=networks.motion("stepwise"), progress=progress
     )
     run.claim(job)
     write_text(out / "recipe.toml", settings_to_toml(recipe))
-    return RunContext(**{**vars(context), "dataset": sound, "left_out": left_out})
+    found = {"left_out": left_out, "set_aside": unused, "notes": (*dataset.notes, *review.notes)}
+    return RunContext(**{**vars(context), "dataset": sound, **found})
+
+
+def announce(context: RunContext) -> None:
+    """Log the videos that are left out, and what label maps and folders show that may not be meant."""
+    for message in context.left_out.values():
+        log.error("left out: %s", message)
+    for note in context.notes:
+        log.warning("%s", note)
