@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -141,6 +143,25 @@ def test_what_is_not_labelled_is_said_and_recorded(warprefine: Any, data: Path, 
     finished = FinishedRun.open(run)
     assert [frame.frame for frame in finished.labels("street-001")] == [2, 3, 4]
     assert warprefine("evaluate", run).exit_code == 0
+
+
+def test_frames_are_extracted_under_their_numbers(warprefine: Any, tmp_path: Path) -> None:
+    """A label map that is drawn on one of them keeps its name."""
+    with av.open(str(tmp_path / "drive.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        for _ in range(5):
+            picture = np.zeros((32, 48, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+    result = warprefine("frames", tmp_path / "drive.mp4", "--out", tmp_path / "out", "--every=2")
+
+    assert result.exit_code == 0, result.output
+    assert f"frames: {tmp_path / 'out'}, 3 of them, numbered from 0" in result.stdout
+    assert sorted(path.name for path in tmp_path.glob("out/*.png")) == [
+        "000000.png", "000002.png", "000004.png",
+    ]  # fmt: skip
 
 
 # train and propagate

@@ -20,6 +20,7 @@ from warprefine.datasets.summary import summarise
 from warprefine.io.checkpoints import read_card
 from warprefine.jobs.autolabel import label
 from warprefine.jobs.demo import run_demo
+from warprefine.jobs.extract_frames import extract_frames
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.reuse import use_checkpoints
@@ -87,6 +88,26 @@ def inspect(
     print_summary(summary)
     if summary.problems:
         raise typer.Exit(1)
+
+
+@app.command("frames")
+def frames(
+    video: Annotated[Path, typer.Argument(help="Video file.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the frames; give it again to resume.", show_default=False)
+    ],
+    every: Annotated[int, typer.Option(min=1, help="Extract every N-th frame, from frame 0 on.")] = 1,
+) -> None:
+    """Extract the frames of a video file as PNG, under the numbers that label maps are matched by.
+
+    Frames are numbered from 0: 000000.png is the first. (`ffmpeg -i VIDEO %06d.png` counts from 1.) A label
+    map that is drawn on 000012.png belongs into DATA/videos/NAME/labels/000012.png.
+
+    Example: `warprefine frames data/mine/videos/drive.mp4 --out to_label --every 10`
+    """
+    with Bars() as bars:
+        count = extract_frames(video, out, every=every, progress=bars)
+    console.print(f"frames: {out}, {count} of them, numbered from 0")
 
 
 @app.command("autolabel")

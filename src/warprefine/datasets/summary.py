@@ -11,9 +11,13 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import WarpRefineError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset, Video
+from warprefine.datasets.edge_fit import find_misfit, misfit_notes
 from warprefine.datasets.label_notes import SAMPLE, LabelCount, count_labels, label_notes, spread
 from warprefine.io.frames import frame_size, open_frames
 from warprefine.io.images import read_labels
+
+MOST_FITTED = 50
+"""Videos whose label maps are compared with the frames around them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +60,9 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
     headers of other files.
 
     Args:
-        check: Read every frame and every label map, and collect errors instead of raising. Without it,
-            `problems` has only the videos that the reader left out.
+        check: Read every frame and every label map, collect errors instead of raising, and compare edges of
+            label maps with the frames around them. Without it, `problems` has only the videos that the
+            reader left out.
 
     Raises:
         FrameError: Frame 0 of a video cannot be read; only without `check`.
@@ -83,13 +88,19 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
         videos.append(_summary(video, size))
         progress("Inspecting videos", len(videos), len(dataset.videos))
     pixels = [sum(of_class) for of_class in zip(*(count.pixels for count in keys), strict=True)]
+    compared = spread(dataset.videos, most=MOST_FITTED) if check else ()
+    misfits = [misfit for video in compared if (misfit := find_misfit(video, dataset.classes))]
     return DatasetSummary(
         classes=dataset.classes,
         videos=tuple(videos),
         pixels=tuple(pixels or [0] * (len(dataset.classes) + 1)),
         counted=len(keys),
         problems=tuple(dict.fromkeys([*map(str, dataset.broken.values()), *(problems or ())])),
-        notes=(*dataset.notes, *label_notes(dataset, keys, truth)),
+        notes=(
+            *dataset.notes,
+            *label_notes(dataset, keys, truth),
+            *misfit_notes(misfits),
+        ),
     )
 
 
