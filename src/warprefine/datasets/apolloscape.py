@@ -21,7 +21,7 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, KeyFrameError, WarpRefineError, shorten
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.apolloscape_split import RecordSplit, choose_part, divide_records, write_record_split
-from warprefine.datasets.files import existing_folder, frames_in, visible
+from warprefine.datasets.files import existing_folder, frames_in, is_litter, visible
 
 APOLLOSCAPE_CLASSES = ClassSet(
     names=(
@@ -130,7 +130,7 @@ def find_drives(root: Path) -> list[Drive]:
         for pictures in root.glob(f"{depth}ColorImage")
         for inside in ("Record*/Camera*", "*/Record*/Camera*")
         for camera in pictures.glob(inside)
-        if camera.is_dir()
+        if camera.is_dir() and not any(map(is_litter, camera.relative_to(root).parts))
     ]
     if not cameras:
         raise DatasetError(
