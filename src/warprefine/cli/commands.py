@@ -18,6 +18,7 @@ from warprefine.cli.console import Bars, Commands, console, log_to, print_error,
 from warprefine.datasets import open_dataset
 from warprefine.datasets.summary import summarise
 from warprefine.io.checkpoints import read_card
+from warprefine.io.claims import check_apart
 from warprefine.jobs.autolabel import label
 from warprefine.jobs.demo import run_demo
 from warprefine.jobs.extract_frames import extract_frames
@@ -259,11 +260,13 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         split=arguments["split"],
         key_frames=arguments["keyframes"],
     )
+    further = options.open_further(arguments["also_train"])
+    check_apart(arguments["out"], dataset.root, *(one.root for one in further))
     context = start(
         dataset,
         arguments["out"],
         horizon=arguments["horizon"],
-        also_train=options.open_further(arguments["also_train"]),
+        also_train=further,
         recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
         device=arguments["device"],
         seed=arguments["seed"],

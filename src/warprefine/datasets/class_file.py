@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from warprefine.core.classes import ClassSet
+from warprefine.core.classes import ClassSet, Color
 from warprefine.core.errors import DatasetError, LabelError
 from warprefine.core.names import nearest_name
 from warprefine.io.atomic import write_text
@@ -18,30 +19,37 @@ _CLASS_KEYS = ("name", "color", "id", "merged_ids", "category")
 
 
 def read_classes(path: Path) -> ClassSet:
-    """Read a class set from a TOML file.
+    r"""Read a class set from a TOML file.
 
-    The file holds one `[[class]]` table for each class, in order, with `name`, `color` = [r, g, b]
-    and, where wanted, `id` (the number in label files, else the position), `merged_ids` (further
-    numbers that mean this class) and `category`; `void_ids` stands above them.
+    The file holds one `[[class]]` table for each class, in order, with `name` and, where wanted, `color`
+    ([r, g, b] or "#rrggbb", else one is chosen), `id` (the number in label files, else the position),
+    `merged_ids` (further numbers that mean this class) and `category`; `void_ids` stands above them.
 
     Raises:
         DatasetError: The file is missing or no TOML; a key is unknown, missing or of the wrong
             kind; names or ids occur twice.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "classes.toml"
+        ...     text = '[[class]]\nname = "road"\ncolor = "#804080"\n[[class]]\nname = "car"\n'
+        ...     _ = path.write_text(text)
+        ...     read_classes(path).colors
+        ((128, 64, 128), (128, 0, 0))
     """
     content = _parsed(path)
     _check_keys(path, content, _TOP_KEYS, where="at the top")
     tables = content.get("class")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
-        raise DatasetError(
-            f"{path} holds no classes; expected a [[class]] table with name and color for each"
-        )
+        raise DatasetError(f"{path} holds no classes; expected a [[class]] table with a name for each")
     for number, table in enumerate(tables):
         _check_class(path, table, where=f"in class {table.get('name', number)!r}")
     void_ids = _numbers(path, content.get("void_ids", []), where="void_ids")
     try:
         return ClassSet(
             names=tuple(table["name"] for table in tables),
-            colors=tuple(tuple(table["color"]) for table in tables),
+            colors=_colors(path, tables),
             file_ids=tuple(_of_all(path, tables, "id")),
             merged_ids=_merged(tables),
             void_ids=tuple(void_ids),
@@ -71,8 +79,8 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DatasetError(
-            f"there is no {path}; expected a file that lists the classes, a [[class]] table with name and "
-            f"color for each"
+            f"there is no {path}; expected a file that lists the classes, a [[class]] table with a name for "
+            f"each"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} is no TOML file: {error}; correct it there") from error
@@ -86,17 +94,47 @@ def _check_keys(path: Path, table: Mapping[str, Any], allowed: Iterable[str], *,
 
 def _check_class(path: Path, table: Mapping[str, Any], *, where: str) -> None:
     _check_keys(path, table, _CLASS_KEYS, where=where)
-    for key in ("name", "color"):
-        if key not in table:
-            raise DatasetError(f"{path} has no {key} {where}; expected name and color for each class")
+    if "name" not in table:
+        raise DatasetError(f"{path} has no name {where}; expected one for each class")
     for key in ("name", "category"):
         if not isinstance(table.get(key, ""), str):
             raise DatasetError(f"{path} has {key} = {table[key]!r} {where}; expected a text in quotes")
-    color = _numbers(path, table["color"], where=f"color {where}")
-    if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
-        raise DatasetError(f"{path} has color = {color} {where}; expected [red, green, blue], each 0 to 255")
     _numbers(path, [table.get("id", 0)], where=f"id {where}")
     _numbers(path, table.get("merged_ids", []), where=f"merged_ids {where}")
+
+
+def _colors(path: Path, tables: list[dict[str, Any]]) -> tuple[Color, ...]:
+    """Return the colour of every class; those without one get the next of a palette that no other has."""
+    given = [_color(path, table) for table in tables]
+    unused = (color for color in map(_palette_color, range(1, 256)) if color not in given)
+    return tuple(color or next(unused) for color in given)
+
+
+def _color(path: Path, table: Mapping[str, Any]) -> Color | None:
+    value, where = table.get("color"), f"in class {table['name']!r}"
+    if value is None:
+        return None
+    if isinstance(value, str):
+        channels = [*bytes.fromhex(value[1:])] if re.fullmatch("#[0-9a-fA-F]{6}", value) else []
+    else:
+        channels = _numbers(path, value, where=f"color {where}")
+    if len(channels) != 3 or not all(0 <= channel <= 255 for channel in channels):
+        raise DatasetError(
+            f"{path} has color = {value!r} {where}; expected [red, green, blue], each 0 to 255, or a text "
+            'such as "#ff8000"'
+        )
+    red, green, blue = channels
+    return red, green, blue
+
+
+def _palette_color(number: int) -> Color:
+    """Return a colour of PASCAL VOC's palette, in which neighbours are far apart; 0 is black."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
+    red, green, blue = channels
+    return red, green, blue
 
 
 def _numbers(path: Path, values: object, *, where: str) -> list[int]:

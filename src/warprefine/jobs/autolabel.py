@@ -14,6 +14,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.video import Dataset
 from warprefine.io.checkpoints import read_card
+from warprefine.io.claims import check_apart
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts
 from warprefine.jobs.finished import FinishedRun, write_left_out
@@ -83,6 +84,7 @@ def autolabel(
         ...     print(frame.frame, frame.labels.shape, frame.confidence.mean(), frame.key_frames)
     """
     methods = check_methods(methods)
+    check_apart(Path(out), dataset.root, *(further.root for further in also_train))
     given: dict[str, Any] = {
         "motion": str(motion) if isinstance(motion, Path) else motion,
         "segmenter": segmenter,

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 
+from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, LabelError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.pseudolabel import Provenance
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file
-from warprefine.io.images import read_labels, write_gray, write_labels
+from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.propagation.evidence import open_evidence
 from warprefine.propagation.labeller import Labeller
@@ -109,13 +112,50 @@ def _files_exist(run: RunFolder, video: Video, frames: Sequence[int], method: st
 
 
 def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
-    """Copy the labels of key frames beside the pseudo-labels, byte for byte, with confidence 1."""
-    for method in job.methods:
-        for frame, source in video.labels.items():
+    """Put the labels of key frames beside the pseudo-labels, with confidence 1.
+
+    Files are copied byte for byte, unless they hold other numbers than a run writes for the same labels, or
+    colours: then the labels are written as those of all other frames are.
+    """
+    classes = job.dataset.classes
+    for frame, source in video.labels.items():
+        written: list[Path] = []  # the first target that holds the labels as a run writes them
+        for method in job.methods:
             target = run.labels_path(method, video.name, video.stems[frame])
-            if not target.exists() or target.read_bytes() != source.read_bytes():
-                labels = read_labels(source, job.dataset.classes)
-                write_gray(
-                    run.confidence_path(method, video.name, video.stems[frame]), torch.ones(labels.shape)
-                )
-                copy_file(source, target)  # last: its presence shows that both are there
+            if _is_copy(target, (source, *written)):
+                continue
+            if not written and _is_written_like(target, source, classes):
+                written.append(target)
+                continue
+            labels = read_labels(source, classes)
+            write_gray(run.confidence_path(method, video.name, video.stems[frame]), torch.ones(labels.shape))
+            # Last: its presence shows that both are there.
+            if _is_coded_as_written(source, classes):
+                copy_file(source, target)
+            else:
+                write_labels(target, labels, classes)
+
+
+def _is_copy(target: Path, sources: Sequence[Path]) -> bool:
+    """Return whether a file is there and holds the bytes of one of some others."""
+    if not target.exists():
+        return False
+    content = target.read_bytes()
+    return any(content == source.read_bytes() for source in sources)
+
+
+def _is_written_like(target: Path, source: Path, classes: ClassSet) -> bool:
+    """Return whether a run wrote the labels of a key frame whose file holds other numbers or colours."""
+    if not target.exists() or _is_coded_as_written(source, classes):
+        return False
+    same = torch.equal(read_labels(target, classes), read_labels(source, classes))
+    return same and _is_coded_as_written(target, classes)
+
+
+def _is_coded_as_written(path: Path, classes: ClassSet) -> bool:
+    """Return whether a label map holds the one number for each class and for VOID that a run writes."""
+    try:
+        numbers = {*np.unique(read_ids(path)).tolist()}
+    except LabelError:
+        return False  # its colours are the classes
+    return numbers <= {*classes.ids, classes.void_id}
