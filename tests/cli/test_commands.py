@@ -440,3 +440,23 @@ def test_a_copy_of_the_data_elsewhere_is_another_job(
     moved = shutil.copytree(tiny_data, tmp_path / "moved")
 
     assert "holds a run with data.root = " in warprefine("autolabel", moved, *words).stderr
+
+
+def test_a_score_does_not_stand_alone_where_void_hides_a_class(
+    warprefine: Any, data: Path, tmp_path: Path
+) -> None:
+    """The table of scores is followed by what no truth shows."""
+    words = ("autolabel", data, "--out", tmp_path / "run", "--horizon=1", "--method=motion-only")
+    for path in data.glob("videos/*/truth/*.png"):
+        with Image.open(path) as picture:
+            numbers = np.array(picture)
+        Image.fromarray(np.where(numbers == 3, 255, numbers).astype(np.uint8)).save(path)
+    name = open_dataset(data).classes.names[3]
+
+    labelled, evaluated = warprefine(*words), warprefine("evaluate", tmp_path / "run")
+
+    for result in (labelled, evaluated):
+        assert result.exit_code == 0, result.output
+        assert re.search(
+            rf"note: no truth shows {name}, and .* % of it is void: the scores leave", result.stdout
+        )

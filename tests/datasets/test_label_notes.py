@@ -131,11 +131,31 @@ def test_numbers_from_one_are_noted(tmp_path: Path) -> None:
     assert "now 1 is 'car'" in found
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+def test_palettes_that_name_other_classes_are_noted(tmp_path: Path, shift: int) -> None:
+    """Numbers that are shifted against the colours that a tool wrote mean other classes."""
+    dataset = data(tmp_path, THREE, [0, 1, 2, 2] * 2 + [255] * 2)
+    with Image.open(dataset.videos[0].labels[0]) as picture:
+        indices = np.array(picture)
+    colored = Image.fromarray(indices)
+    colors = [(0, 0, 0)] * 256
+    for number in range(3):
+        colors[number] = THREE.colors[(number + shift) % 3]
+    colored.putpalette([channel for color in colors for channel in color])
+    colored.save(dataset.videos[0].labels[0])
+
+    found = notes(dataset)
+
+    assert ("palettes of label maps name other classes" in found) is bool(shift)
+    assert ("0 is 'road', but has the colour of 'car', 1 is 'car', but has" in found) is bool(shift)
+
+
 def test_classes_that_void_truth_hides_are_noted(tmp_path: Path) -> None:
     """A score says nothing of what the truth does not show."""
     found = notes(data(tmp_path, TWO, [0, 1] * 5, truth=[0] * 9 + [255]))
 
     assert "no truth shows thing, and 10.0 % of it is void: the scores leave out these classes" in found
+    assert review_labels(read_folder(tmp_path, "train")).score_notes[0] in found
 
 
 def test_a_video_without_a_key_frame_is_noted(tmp_path: Path) -> None:

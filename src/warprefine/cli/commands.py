@@ -16,6 +16,7 @@ from warprefine.cli import options, weights
 from warprefine.cli import student as students
 from warprefine.cli.console import Bars, Commands, console, log_to, print_error, print_notes, print_summary
 from warprefine.datasets import open_dataset
+from warprefine.datasets.label_notes import review_labels
 from warprefine.datasets.summary import summarise
 from warprefine.io.checkpoints import read_card
 from warprefine.io.claims import check_apart
@@ -247,7 +248,9 @@ def evaluate(
 
     Example: `warprefine evaluate runs/clip`
     """
-    console.print(format_table(FinishedRun.open(run).evaluate(void_as_class=void_as_class)))
+    finished = FinishedRun.open(run)
+    console.print(format_table(finished.evaluate(void_as_class=void_as_class)))
+    print_notes(review_labels(finished.dataset).score_notes)
 
 
 @contextmanager
@@ -260,6 +263,7 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         split=arguments["split"],
         key_frames=arguments["keyframes"],
     )
+    print_notes(dataset.notes)  # before anything is refused: they may say why
     further = options.open_further(arguments["also_train"])
     check_apart(arguments["out"], dataset.root, *(one.root for one in further))
     context = start(
@@ -273,7 +277,7 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         training=training,
         progress=bars,
     )
-    print_notes(context.notes)
+    print_notes(context.notes[len(dataset.notes) :])
     with log_to(arguments["out"]):
         yield Networks(context)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from warprefine.core.classes import ClassSet, Color
+from warprefine.core.classes import VOID_COLOR, ClassSet, Color
 from warprefine.core.errors import DatasetError, LabelError
 from warprefine.core.names import nearest_name
 from warprefine.io.atomic import write_text
@@ -104,10 +104,17 @@ def _check_class(path: Path, table: Mapping[str, Any], *, where: str) -> None:
 
 
 def _colors(path: Path, tables: list[dict[str, Any]]) -> tuple[Color, ...]:
-    """Return the colour of every class; those without one get the next of a palette that no other has."""
-    given = [_color(path, table) for table in tables]
-    unused = (color for color in map(_palette_color, range(1, 256)) if color not in given)
-    return tuple(color or next(unused) for color in given)
+    """Return the colour of every class; those without one get that of their number in PASCAL VOC's palette.
+
+    Many annotation tools show it. Where it is black, which is VOID's, or taken, an unused one is chosen.
+    """
+    colors = [_color(path, table) for table in tables]
+    for position, table in enumerate(tables):
+        own = _palette_color(table.get("id", position))
+        if colors[position] is None and own not in (VOID_COLOR, *colors):
+            colors[position] = own
+    unused = (color for color in map(_palette_color, range(255, 0, -1)) if color not in colors)
+    return tuple(color or next(unused) for color in colors)
 
 
 def _color(path: Path, table: Mapping[str, Any]) -> Color | None:
@@ -128,7 +135,7 @@ def _color(path: Path, table: Mapping[str, Any]) -> Color | None:
 
 
 def _palette_color(number: int) -> Color:
-    """Return a colour of PASCAL VOC's palette, in which neighbours are far apart; 0 is black."""
+    """Return the colour of a number in PASCAL VOC's palette: neighbours are far apart, and 0 is black."""
     channels = [0, 0, 0]
     for bit in range(8):
         for channel in range(3):

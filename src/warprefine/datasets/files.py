@@ -73,7 +73,10 @@ def frames_in(folder: Path) -> list[Path]:
     twice = [stem for stem, count in Counter(stems).items() if count > 1]
     if twice:
         same = shorten(frame.name for frame, stem in zip(frames, stems, strict=True) if stem == twice[0])
-        raise DatasetError(f"two frames of {folder} have the same name: {same}; keep one of them")
+        raise DatasetError(
+            f"two frames of {folder} have the same name: {same}; keep one of them, label maps in a folder "
+            "of their own"
+        )
     if pairs := twins(frames):
         (frame, second), count = pairs[0], len(pairs)
         raise DatasetError(

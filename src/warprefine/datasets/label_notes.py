@@ -11,12 +11,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from warprefine.core.classes import ClassSet
+from warprefine.core.classes import ClassSet, Color
 from warprefine.core.errors import WarpRefineError, shorten
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import frame_size
-from warprefine.io.images import read_ids, read_labels
+from warprefine.io.images import read_frame, read_ids, read_labels
 
 T = TypeVar("T")
 
@@ -54,10 +54,12 @@ class LabelReview:
 
     Attributes:
         notes: What they may not be meant to show, a line each, with the cure.
+        score_notes: Those of the notes that are about scores: what no truth shows.
         empty: Label maps of key frames without one labelled pixel, by video and frame.
     """
 
     notes: tuple[str, ...] = ()
+    score_notes: tuple[str, ...] = ()
     empty: Mapping[str, Mapping[int, Path]]
 
 
@@ -93,7 +95,12 @@ def review_labels(dataset: Dataset) -> LabelReview:
     for (name, number), count in keys.items():
         if count.is_empty:
             empty.setdefault(name, {})[number] = count.path
-    return LabelReview(notes=label_notes(dataset, list(keys.values()), truth), empty=empty)
+    counts = list(keys.values())
+    return LabelReview(
+        notes=label_notes(dataset, counts, truth),
+        score_notes=tuple(_truth_notes(dataset.classes, counts, truth)),
+        empty=empty,
+    )
 
 
 def label_notes(
@@ -114,7 +121,11 @@ def label_notes(
             f"{len(keys)} label maps): what is never shown is never labelled; check the numbers in the label "
             "maps, or label a frame that shows it"
         )
-    notes += [*_number_notes(dataset, keys, absent=absent), *_truth_notes(dataset.classes, keys, truth)]
+    notes += [
+        *_number_notes(dataset, keys, absent=absent),
+        *_palette_notes(dataset.classes, [count.path for count in keys]),
+        *_truth_notes(dataset.classes, keys, truth),
+    ]
     return tuple(notes)
 
 
@@ -204,6 +215,41 @@ def _numbers(paths: Sequence[Path]) -> Counter[int]:
             continue
         found.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
     return found
+
+
+def _palette_notes(classes: ClassSet, paths: Sequence[Path]) -> Iterable[str]:
+    """Note numbers that have the colour of another class in the palettes of label files."""
+    by_color = {color: name for name, color in zip(classes.names, classes.colors, strict=True)}
+    found: dict[int, tuple[str, str]] = {}
+    for path in spread(paths, most=_OPENED):
+        for number, color in _colors_of_numbers(path).items():
+            own = [c for c, file_ids in enumerate(classes.all_ids) if number in file_ids]
+            name = classes.names[own[0]] if own else "void"
+            if by_color.get(color, name) != name and color not in (classes.colors[c] for c in own):
+                found[number] = (name, by_color[color])
+    if found:
+        listed = shorten(
+            f"{n} is {name!r}, but has the colour of {other!r}" for n, (name, other) in found.items()
+        )
+        yield (
+            f"palettes of label maps name other classes than classes.toml: {listed}; check the numbers and "
+            "colours there"
+        )
+
+
+def _colors_of_numbers(path: Path) -> dict[int, Color]:
+    """Return the colour of each number that a label file holds; none if all are grey, without a palette."""
+    try:
+        ids, picture = read_ids(path), read_frame(path)[0].permute(1, 2, 0).numpy()
+    except WarpRefineError:
+        return {}
+    if picture.shape[:2] != ids.shape:
+        return {}  # turned by EXIF data
+    numbers, places = np.unique(ids, return_index=True)
+    colors = picture.reshape(-1, 3)[places].tolist()
+    if all(red == green == blue for red, green, blue in colors):
+        return {}
+    return {int(n): (red, green, blue) for n, (red, green, blue) in zip(numbers, colors, strict=True)}
 
 
 def _named(classes: ClassSet) -> set[int]:
