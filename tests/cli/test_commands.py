@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
+from PIL import Image
 
 from warprefine import Dataset, Recipe, open_dataset
 from warprefine.cli import commands, main
@@ -119,6 +123,47 @@ def test_a_video_that_cannot_be_opened_joins_once_it_is_mended(
     assert warprefine(*words).exit_code == 0
     assert len(list(tmp_path.glob("run/labels/motion-only/*/*.png"))) == 14
     assert not (tmp_path / "run/left_out.json").exists()
+
+
+def test_what_is_not_labelled_is_said_and_recorded(warprefine: Any, data: Path, tmp_path: Path) -> None:
+    """Screen, log, report and left_out.json name a clip without labels and a blank key frame."""
+    shutil.rmtree(data / "videos/street-000/labels")
+    Image.new("L", (64, 48), 255).save(data / "videos/street-001/labels/000001.png")
+    (data / "videos/street-001/truth/000001.png").unlink()
+    run = tmp_path / "run"
+
+    result = warprefine("autolabel", data, "--out", run, "--horizon=1", "--method=motion-only")
+
+    assert result.exit_code == 0, result.output
+    for text in (result.stdout, (run / "log.txt").read_text(), (run / "report.html").read_text()):
+        assert "1 of 2 videos have no key frame and are not labelled: street-000" in text
+        assert "1 of 2 label maps of key frames hold no labelled pixel" in text
+    assert list(json.loads((run / "left_out.json").read_text())) == ["street-000", "street-001/000001"]
+    assert sorted(path.stem for path in (run / "labels/motion-only/street-001").iterdir()) == [
+        "000002", "000003", "000004",
+    ]  # fmt: skip
+    finished = FinishedRun.open(run)
+    assert [frame.frame for frame in finished.labels("street-001")] == [2, 3, 4]
+    assert warprefine("evaluate", run).exit_code == 0
+
+
+def test_frames_are_extracted_under_their_numbers(warprefine: Any, tmp_path: Path) -> None:
+    """A label map that is drawn on one of them keeps its name."""
+    with av.open(str(tmp_path / "drive.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        for _ in range(5):
+            picture = np.zeros((32, 48, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+    result = warprefine("frames", tmp_path / "drive.mp4", "--out", tmp_path / "out", "--every=2")
+
+    assert result.exit_code == 0, result.output
+    assert f"frames: {tmp_path / 'out'}, 3 of them, numbered from 0" in result.stdout
+    assert sorted(path.name for path in tmp_path.glob("out/*.png")) == [
+        "000000.png", "000002.png", "000004.png",
+    ]  # fmt: skip
 
 
 # train and propagate
@@ -419,3 +464,23 @@ def test_a_copy_of_the_data_elsewhere_is_another_job(
     moved = shutil.copytree(tiny_data, tmp_path / "moved")
 
     assert "holds a run with data.root = " in warprefine("autolabel", moved, *words).stderr
+
+
+def test_a_score_does_not_stand_alone_where_void_hides_a_class(
+    warprefine: Any, data: Path, tmp_path: Path
+) -> None:
+    """The table of scores is followed by what no truth shows."""
+    words = ("autolabel", data, "--out", tmp_path / "run", "--horizon=1", "--method=motion-only")
+    for path in data.glob("videos/*/truth/*.png"):
+        with Image.open(path) as picture:
+            numbers = np.array(picture)
+        Image.fromarray(np.where(numbers == 3, 255, numbers).astype(np.uint8)).save(path)
+    name = open_dataset(data).classes.names[3]
+
+    labelled, evaluated = warprefine(*words), warprefine("evaluate", tmp_path / "run")
+
+    for result in (labelled, evaluated):
+        assert result.exit_code == 0, result.output
+        assert re.search(
+            rf"note: no truth shows {name}, and .* % of it is void: the scores leave", result.stdout
+        )

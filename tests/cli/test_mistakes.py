@@ -392,3 +392,43 @@ def test_the_program_itself_ends_in_one_line(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert re.fullmatch(r"error: .*none does not exist, expected .*\n", done.stderr)
+
+
+# folders that hurt one another
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("autolabel", "DATA", "--out", "DATA/videos/new"),
+        ("autolabel", "DATA", "--out", "."),
+        ("autolabel", "other", "--also-train", "folder:train:DATA", "--out", "DATA/run"),
+        ("train", "segmenter", "DATA", "--out", "DATA"),
+        ("propagate", "DATA", "--out", "DATA/videos/street-000", "--method=motion-only"),
+        ("experiment", "quality", "--recipe=small", "--data", "DATA", "--out", "DATA/new"),
+        ("convert", "camvid32", "DATA", "--out", "DATA/new"),
+        ("convert", "nyuv2", "DATA", "--out", "DATA/new"),
+        ("convert", "nyuv2", "other", "--raw", "DATA", "--out", "DATA/new"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_written_may_not_lie_in_the_data(
+    warprefine: Any,
+    data: Path,
+    content: Callable[[Path], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    """A run there would be read as a video, and its labels as made by hand; nothing is written."""
+    monkeypatch.chdir(data.parent)
+    shutil.copytree(data, data.parent / "other")
+    before = content(data.parent)
+
+    refused = warprefine(*(word.replace("DATA", "data") for word in words))
+
+    assert refused.exit_code == 2
+    assert re.search(
+        r"to be written, (lies in|holds) .*data, which is read; .*outside the data", refused.stderr
+    )
+    assert content(data.parent) == before
+    assert not (data / "videos/new").exists()

@@ -87,3 +87,12 @@ def test_a_data_set_hands_out_key_frames_in_every_video() -> None:
     )
 
     assert [v.key_frames for v in dataset.with_key_frames(1, 2).videos] == [(1,), (1, 3)]
+
+
+def test_a_video_without_labels_does_not_stand_in_the_way_of_others() -> None:
+    """It has nothing to choose from, and the key frames of the others are chosen."""
+    videos = (video(name="a", labels=(0, 1, 2)), video(name="b", labels=()))
+
+    chosen = Dataset(root=Path("data"), classes=CLASSES, videos=videos).with_key_frames(1, 2)
+
+    assert [v.key_frames for v in chosen.videos] == [(1,), ()]

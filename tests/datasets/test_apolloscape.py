@@ -185,3 +185,13 @@ def test_ids_become_classes(tmp_path: Path) -> None:
     assert APOLLOSCAPE_CLASSES.ids[APOLLOSCAPE_CLASSES.position("traffic sign")] == 83
     assert len(APOLLOSCAPE_CLASSES) == 22
     assert len(set(APOLLOSCAPE_CLASSES.colors)) == 22
+
+
+def test_roads_whose_sky_is_void_are_noted(tmp_path: Path) -> None:
+    """The gap is in the published label maps of some roads, however their folders are named."""
+    add_drive(tmp_path / "road02_seg/ColorImage", "Record001", 21)
+    add_drive(tmp_path / "road01_seg/ColorImage", "Record001", 21)
+
+    (note,) = read_apolloscape(tmp_path, "all").notes
+
+    assert note.startswith("in the published label maps of road02 the sky is 255, which is void: there it is")

@@ -342,6 +342,17 @@ def test_a_split_without_label_maps_is_refused(tmp_path: Path) -> None:
         read_cityscapes(tmp_path, "train")
 
 
+def test_train_ids_alone_are_named(tmp_path: Path) -> None:
+    """Converters write them beside the ids; alone they are not what is read."""
+    touch(tmp_path / "gtFine/train/ulm/ulm_000000_000019_gtFine_labelTrainIds.png")
+
+    with pytest.raises(
+        DatasetError,
+        match=r"no label maps in train.ulm, only train ids \(STEM_gtFine_labelTrainIds\.png\)",
+    ):
+        read_cityscapes(tmp_path, "train")
+
+
 def test_a_split_without_cities_is_refused(tmp_path: Path) -> None:
     """An empty folder is what an archive leaves that was never unpacked."""
     (tmp_path / "gtFine/train").mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from warprefine.core.classes import ClassSet
+from warprefine.core.classes import VOID_COLOR, ClassSet
 from warprefine.core.errors import DatasetError
 from warprefine.datasets.class_file import read_classes, write_classes
 
@@ -64,6 +65,40 @@ def test_a_file_written_by_hand_is_read(tmp_path: Path) -> None:
     assert classes.categories == ("flat", "vehicle")
 
 
+def test_colors_are_written_as_texts_too_or_chosen(tmp_path: Path) -> None:
+    """Those that are missing are those of VOC's palette: each its own, none black, which is void."""
+    (tmp_path / "classes.toml").write_text(
+        '[[class]]\nname = "a"\n[[class]]\nname = "b"\ncolor = "#FF8000"\n'
+        '[[class]]\nname = "c"\ncolor = [128, 0, 0]\n[[class]]\nname = "d"\n'
+    )
+
+    colors = read_classes(tmp_path / "classes.toml").colors
+
+    assert colors == ((224, 224, 192), (255, 128, 0), (128, 0, 0), (128, 128, 0))
+
+
+def test_every_class_of_the_largest_set_gets_a_color_of_its_own(tmp_path: Path) -> None:
+    """There are as many as numbers in a label file."""
+    (tmp_path / "classes.toml").write_text("".join(f'[[class]]\nname = "{n}"\n' for n in range(255)))
+
+    colors = read_classes(tmp_path / "classes.toml").colors
+
+    assert len({*colors, VOID_COLOR}) == 256
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/datasets.md"])
+def test_the_file_that_documents_show_is_read(tmp_path: Path, document: str) -> None:
+    """Every key occurs in an example that works as it stands."""
+    text = (Path(__file__).parents[2] / document).read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "classes.toml").write_text(example)
+
+    classes = read_classes(tmp_path / "classes.toml")
+
+    assert len(classes) > 1
+    assert all(key in example for key in ("name", "color", "#"))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -74,16 +109,17 @@ def test_a_file_written_by_hand_is_read(tmp_path: Path) -> None:
         ("[[class]\n", "is no TOML file: .*line 1"),
         ("clas = 1\n" + ROAD, "unknown key 'clas' at the top; did you mean 'class'"),
         (ROAD + "colour = [1, 2, 3]\n", "unknown key 'colour' in class 'road'; did you mean 'color'"),
-        ("[[class]]\ncolor = [1, 2, 3]\n", "has no name in class 0; expected name and color"),
-        ('[[class]]\nname = "road"\n', "has no color in class 'road'; expected name and color"),
+        ("[[class]]\ncolor = [1, 2, 3]\n", "has no name in class 0; expected one for each class"),
         ("[[class]]\nname = 4\ncolor = [1, 2, 3]\n", "has name = 4 in class 4; expected a text in quotes"),
         (ROAD + "category = 4\n", "has category = 4 in class 'road'; expected a text in quotes"),
         ('[[class]]\nname = "road"\ncolor = [1, 2]\n', r"color = \[1, 2\] in class 'road'; expected \[red"),
         ('[[class]]\nname = "road"\ncolor = [1, 2, 256]\n', r"color = \[1, 2, 256\] .* each 0 to 255"),
         (
             '[[class]]\nname = "road"\ncolor = "red"\n',
-            "'red' for color in class 'road'; expected whole numbers",
+            r"color = 'red' in class 'road'; expected \[red, green, blue\], each 0 to 255, or a text such as",
         ),
+        ('[[class]]\nname = "road"\ncolor = "#12345"\n', "color = '#12345' in class 'road'; expected"),
+        ('[[class]]\nname = "road"\ncolor = 3\n', "3 for color in class 'road'; expected whole numbers"),
         (ROAD + "id = true\n", r"\[True\] for id in class 'road'; expected whole numbers"),
         (ROAD + "merged_ids = [1.5]\n", r"\[1.5\] for merged_ids in class 'road'; expected whole numbers"),
         ("void_ids = 3\n" + ROAD, "3 for void_ids; expected whole numbers"),

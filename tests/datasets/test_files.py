@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from warprefine.core.errors import DatasetError, KeyFrameError, LabelError
-from warprefine.datasets.files import existing_folder, frames_in, labels_in, natural_order
+from warprefine.datasets.files import existing_folder, frames_in, labels_in, unread, visible
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -24,16 +23,6 @@ def test_frames_are_ordered_by_the_numbers_in_their_names(tmp_path: Path) -> Non
     folder = touch(tmp_path, "f_10.jpg", "f_9.jpg", "f_011.jpg", "f_1.jpg")
 
     assert [path.name for path in frames_in(folder)] == ["f_1.jpg", "f_9.jpg", "f_10.jpg", "f_011.jpg"]
-
-
-@given(st.lists(st.tuples(st.integers(0, 9999), st.integers(0, 3)), unique_by=lambda named: named[0]))
-def test_padding_does_not_change_the_order(named: list[tuple[int, int]]) -> None:
-    """However many zeros stand in front, names are in the order of their numbers."""
-    paths = [Path(f"cam2_{'0' * zeros}{number}_left.png") for number, zeros in named]
-
-    order = [int(path.stem.split("_")[1]) for path in sorted(paths, key=natural_order)]
-
-    assert order == sorted(number for number, _ in named)
 
 
 def test_only_pictures_count_as_frames(tmp_path: Path) -> None:
@@ -76,16 +65,85 @@ def test_no_labels_folder_means_no_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["key frame", "truth"])
 def test_a_label_map_without_a_frame_is_refused(tmp_path: Path, what: str) -> None:
-    """A label map of no frame is a slip of the pen; the nearest names show which."""
-    folder = touch(tmp_path, "12.png")
+    """A label map of no frame is a slip of the pen; the nearest names show which, its number first."""
+    folder = touch(tmp_path, "frame_12.png")
     stems = [f"{number:06d}" for number in range(30)]
 
     with pytest.raises(
-        KeyFrameError, match=rf"{what} without a frame: .*12\.png has .* none of 30 frames"
-    ) as caught:
+        KeyFrameError,
+        match=rf"{what} without a frame: .*12\.png has .* none of 30 frames; the nearest are 000012,",
+    ):
         labels_in(folder, stems, what=what)
 
-    assert "000012" in str(caught.value)
+
+@pytest.mark.parametrize(
+    ("label", "frame"),
+    [
+        ("00000", "000000"),
+        ("12", "000012"),
+        ("cam_007", "cam_7"),
+        ("IMG_7", "img_7"),
+        (unicodedata.normalize("NFD", "Straße_é_1"), unicodedata.normalize("NFC", "Straße_é_1")),
+        (unicodedata.normalize("NFC", "é1"), unicodedata.normalize("NFD", "é1")),
+    ],
+)
+def test_names_match_in_other_padding_case_and_unicode_form(tmp_path: Path, label: str, frame: str) -> None:
+    """What tools and systems change of a name is not what sets frames apart."""
+    folder = touch(tmp_path, f"{label}.png")
+
+    assert labels_in(folder, ["before", frame, "x"], what="key frame") == {1: folder / f"{label}.png"}
+
+
+def test_exact_names_come_first_and_others_must_leave_one_frame(tmp_path: Path) -> None:
+    """With frames 1 and 01 the label map 1 is clear, and 001 is not; decimal places are no padding."""
+    assert list(labels_in(touch(tmp_path / "a", "1.png"), ["01", "1"], what="key frame")) == [1]
+    for name, stems in (("001", ["01", "1"]), ("7.5", ["7.05"])):
+        with pytest.raises(KeyFrameError, match="has the name of none"):
+            labels_in(touch(tmp_path / name, f"{name}.png"), stems, what="key frame")
+
+
+@pytest.mark.parametrize("names", [("000003.png", "3.png"), ("000003.png", "000003.PNG")])
+def test_two_label_maps_of_one_frame_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Neither is known to be the right one."""
+    with pytest.raises(KeyFrameError, match=r"two label maps of frame 000003: .* and .*; keep one of them"):
+        labels_in(touch(tmp_path, *names), ["000003"], what="key frame")
+
+
+@pytest.mark.parametrize("tail", ["_mask.png", "_gt.png", "-labels.png", ".seg.png", " copy.jpg"])
+def test_masks_among_frames_are_refused(tmp_path: Path, tail: str) -> None:
+    """They would be frames between the frames."""
+    folder = touch(tmp_path, "a1.jpg", "a2.jpg", f"a1{tail}", f"a2{tail}")
+
+    with pytest.raises(DatasetError, match=rf"two pictures of a frame: a1\.jpg and a1{tail} \(2 such\)"):
+        frames_in(folder)
+
+
+def test_frames_whose_names_differ_in_form_alone_are_refused(tmp_path: Path) -> None:
+    """A label map would belong to both."""
+    names = [unicodedata.normalize(form, "é1.png") for form in ("NFC", "NFD")]
+
+    with pytest.raises(DatasetError, match=r"two frames of .* have the same name"):
+        frames_in(touch(tmp_path, *names))
+
+
+def test_litter_of_operating_systems_is_not_listed(tmp_path: Path) -> None:
+    """Macs, Windows and network storage leave files and folders everywhere."""
+    litter = ("._a.png", ".DS_Store", "Thumbs.db", "desktop.ini")
+    for folder in ("__MACOSX", "@eaDir", "a"):
+        touch(tmp_path / folder, "x.png")
+    touch(tmp_path, *litter)
+
+    assert [path.name for path in visible(tmp_path)] == ["a"]
+
+
+def test_what_is_passed_over_is_listed(tmp_path: Path) -> None:
+    """Folders and files of unknown endings; lists and notes are no data."""
+    folder = touch(tmp_path, "a.PNG", "b.heic", "notes.txt", "Thumbs.db")
+    (folder / "masks").mkdir()
+    (folder / "labels").mkdir()
+
+    assert [path.name for path in unread(folder, (".png",), known=("labels",))] == ["b.heic", "masks"]
+    assert unread(tmp_path / "gone", ()) == []
 
 
 def test_label_maps_are_png_files(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import av
@@ -86,6 +87,53 @@ def test_clutter_is_passed_over(root: Path) -> None:
     assert [video.name for video in read_folder(root, "train").videos] == ["drive"]
 
 
+def test_what_is_passed_over_is_noted(root: Path) -> None:
+    """Unknown endings, pictures beside videos, folders of other names: nothing is dropped in silence."""
+    touch(root / "videos/b.xyz", root / "videos/0001.png", root / "videos/__MACOSX/drive/1.jpg")
+    touch(root / "videos/drive/masks/1.png", root / "videos/drive/frames/3.heic")
+    touch(root / "videos/drive/labels/1.json", root / "videos/drive/@eaDir/1.jpg")
+
+    dataset = read_folder(root, "train")
+
+    assert [video.name for video in dataset.videos] == ["drive"]
+    (note,) = dataset.notes
+    assert note.startswith(f"not read, 5 in {root / 'videos'}: ")
+    for name in ("0001.png", "b.xyz", "drive/masks", "drive/frames/3.heic", "drive/labels/1.json"):
+        assert name in note
+    assert "and label maps as PNG in NAME/labels" in note
+
+
+def test_an_order_that_names_do_not_settle_is_noted(root: Path) -> None:
+    """The first names of each kind are shown."""
+    touch(root / "videos/drive/frames/take2_1.jpg")
+
+    (note,) = read_folder(root, "train").notes
+
+    assert "the order of frames is not certain: drive (names of 2 kinds, such as 1 and take2_1); exp" in note
+
+
+@pytest.mark.parametrize("ending", [".mxf", ".vob", ".dav", ".MTS"])
+def test_video_files_of_recorders_are_videos(root: Path, ending: str) -> None:
+    """What a file is, its content says; the ending only has to be one of a video."""
+    write_video(root / "videos/robot.mp4", frames=2)
+    (root / "videos/robot.mp4").rename(root / f"videos/robot{ending}")
+
+    assert [video.name for video in read_folder(root, "train").videos] == ["drive", "robot"]
+
+
+def test_a_video_file_and_its_labels_match_in_any_unicode_form(root: Path) -> None:
+    """A folder that went through a Mac has another spelling of é than the file beside it."""
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    write_video(root / f"videos/{composed}.mp4", frames=2)
+    touch(root / f"videos/{decomposed}/labels/000001.png")
+
+    videos = {video.name: video for video in read_folder(root, "train").videos}
+
+    assert len(videos) == 2
+    (robot,) = (video for name, video in videos.items() if name != "drive")
+    assert robot.key_frames == (1,)
+
+
 def test_videos_come_in_natural_order(root: Path) -> None:
     """Video 9 comes before video 10, be they folders or files."""
     touch(root / "videos/v10/frames/1.png", root / "videos/v9/frames/1.png")
@@ -139,7 +187,8 @@ def test_a_video_without_frames_is_refused(root: Path) -> None:
 
     assert [video.name for video in dataset.videos] == ["drive"]
     with pytest.raises(
-        DatasetError, match=r"robot has no frames; expected pictures in .*frames, or a video file"
+        DatasetError,
+        match=r"robot has no frames; expected pictures in .*frames, or a video .*; found labels",
     ):
         raise dataset.broken["robot"]
 

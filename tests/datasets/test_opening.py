@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,22 @@ def test_a_split_from_a_file_is_found_from_every_folder(
 
     assert dataset.origin["split"] == f"val@{tmp_path.resolve() / 'split.json'}[:1]"
     assert len(dataset.videos) == 1
+
+
+def test_a_video_whose_name_is_not_utf8_is_broken(tiny_data: Path, tmp_path: Path) -> None:
+    """No record could hold its name; the others are opened."""
+    root = shutil.copytree(tiny_data, tmp_path / "data")
+    try:
+        (root / "videos/street-000").rename(root / "videos" / os.fsdecode(b"Stra\xdfe"))
+    except OSError:
+        pytest.skip("this file system holds no such names")
+
+    dataset = open_dataset(root)
+
+    assert [video.name for video in dataset.videos] == ["street-001"]
+    assert (
+        str(dataset.broken["Stra\\xdfe"]) == f"the name of video Stra\\xdfe in {root} is not UTF-8; rename it"
+    )
+    shutil.rmtree(root / "videos/street-001")
+    with pytest.raises(DatasetError, match="is not UTF-8; rename it"):
+        open_dataset(root)

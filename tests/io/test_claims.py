@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from warprefine.core.errors import RunFolderError
-from warprefine.io.claims import claim
+from warprefine.io.claims import check_apart, claim
 
 
 def test_a_folder_may_be_claimed_again_for_the_same(tmp_path: Path) -> None:
@@ -38,3 +38,34 @@ def test_a_damaged_claim(tmp_path: Path) -> None:
 
     with pytest.raises(RunFolderError, match="is damaged"):
         claim(tmp_path / "job.json", {}, what="run")
+
+
+@pytest.mark.parametrize(
+    ("out", "data", "words"),
+    [
+        ("data/videos/new", "data", "lies in"),
+        ("data", "data", "lies in"),
+        ("data/../data/new", "data", "lies in"),
+        (".", "data", "holds"),
+        ("link/new", "data", "lies in"),
+    ],
+)
+def test_what_is_written_lies_apart_from_what_is_read(
+    tmp_path: Path, out: str, data: str, words: str
+) -> None:
+    """A run in its own data would be read as a video by the next one; links lead there too."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+
+    with pytest.raises(
+        RunFolderError, match=rf"to be written, {words} .*data, which is read; .*another --out"
+    ):
+        check_apart(tmp_path / out, tmp_path.parent / "other", tmp_path / data)
+
+
+def test_neighbours_are_apart(tmp_path: Path) -> None:
+    """A folder beside the data is a folder of its own, also one that begins with the same letters."""
+    (tmp_path / "data").mkdir()
+
+    check_apart(tmp_path / "run", tmp_path / "data")
+    check_apart(tmp_path / "data2/run", tmp_path / "data")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from warprefine import Recipe, load_recipe, open_dataset
 from warprefine.core.errors import (
@@ -20,11 +24,11 @@ from warprefine.core.errors import (
     RunFolderError,
 )
 from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import Flow, Frames
+from warprefine.core.tensors import VOID, Flow, Frames
 from warprefine.datasets.class_file import read_classes, write_classes
 from warprefine.jobs.context import GivenParts
 from warprefine.jobs.networks import Networks
-from warprefine.jobs.start import start
+from warprefine.jobs.start import announce, start
 from warprefine.motion import MOTIONS
 from warprefine.propagation.two_sided.direct_flow import RefinesFlow
 
@@ -77,6 +81,77 @@ def test_broken_videos_are_left_out_of_the_context(data: Path, tmp_path: Path) -
     assert [video.name for video in context.dataset.videos] == ["street-001"]
     assert list(context.left_out) == ["street-000"]
     assert "000005.jpg" in context.left_out["street-000"]
+
+
+# what label maps do not show
+
+
+def blank(path: Path) -> None:
+    """Write a label map without one labelled pixel."""
+    Image.new("L", (64, 48), VOID).save(path)
+
+
+def test_a_video_without_a_key_frame_is_set_aside_with_its_reason(data: Path, tmp_path: Path) -> None:
+    """It is not dropped without a word: context and notes name it, and the others go on."""
+    shutil.rmtree(data / "videos/street-000/labels")
+
+    context = start(open_dataset(data), tmp_path / "run", horizon=3)
+
+    assert [video.name for video in context.dataset.videos] == ["street-001"]
+    assert context.left_out == {}
+    assert context.set_aside == {
+        "street-000": "video 'street-000' has no key frame: no label map has a frame's name"
+    }
+    assert "1 of 2 videos have no key frame and are not labelled: street-000" in context.notes[0]
+
+
+def test_a_key_frame_without_a_labelled_pixel_is_none(data: Path, tmp_path: Path) -> None:
+    """The others of its video are used, as far as they reach."""
+    blank(data / "videos/street-000/labels/000001.png")
+    (data / "videos/street-000/truth/000001.png").unlink()
+
+    context = start(open_dataset(data), tmp_path / "run", horizon=3)
+
+    assert [video.key_frames for video in context.dataset.videos] == [(3,), (3,)]
+    assert list(context.set_aside) == ["street-000/000001"]
+    assert re.search("000001.png holds no labelled pixel and makes no key", *context.set_aside.values())
+
+
+def test_a_video_of_blank_key_frames_alone_is_set_aside(data: Path, tmp_path: Path) -> None:
+    """Networks that were trained on it would invent labels."""
+    blank(data / "videos/street-000/labels/000003.png")
+
+    context = start(open_dataset(data), tmp_path / "run", horizon=3)
+
+    assert [video.name for video in context.dataset.videos] == ["street-001"]
+    assert list(context.set_aside) == ["street-000"]
+
+
+def test_a_data_set_of_blank_key_frames_alone_is_refused(data: Path, tmp_path: Path) -> None:
+    """The message names them, and where void is defined."""
+    for number in (0, 1):
+        blank(data / f"videos/street-00{number}/labels/000003.png")
+
+    with pytest.raises(KeyFrameError, match=r"no label map of .* holds a labelled pixel: .*000003\.png, "):
+        start(open_dataset(data), tmp_path / "run", horizon=3)
+    assert not (tmp_path / "run/job.json").exists()
+
+
+def test_what_label_maps_may_not_mean_is_logged_before_the_work(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every job logs the notes of its context, the reader's among them."""
+    for number in (0, 1):
+        Image.new("L", (64, 48), 0).save(data / f"videos/street-00{number}/labels/000003.png")
+    dataset = replace(open_dataset(data), notes=("a folder is missing",))
+    context = start(dataset, tmp_path / "run", horizon=3)
+
+    announce(context)
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * len(context.notes)
+    assert caplog.messages == list(context.notes)
+    assert context.notes[0] == "a folder is missing"
+    assert "no key frame shows" in context.notes[1]
 
 
 # what is refused before anything is written

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from warprefine.core.classes import ClassSet
 from warprefine.core.errors import RunFolderError
 from warprefine.core.tensors import VOID
-from warprefine.io.images import read_gray, read_labels, write_labels
+from warprefine.io.images import read_gray, read_ids, read_labels, write_ids, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.methods import ORACLE, PAPER_METHODS, PLUS
@@ -85,6 +87,48 @@ def test_key_frames_are_never_altered(drive: Any, run: RunFolder) -> None:
         copy = run.labels_path(method, "drive", "000001")
         assert copy.read_bytes() == video.labels[1].read_bytes()
         assert read_gray(run.confidence_path(method, "drive", "000001")).unique().tolist() == [1]
+
+
+def recoded(drive: Any) -> ClassSet:
+    """The classes of the wall, with further numbers for VOID and for the first class."""
+    merged = ((77,), *((),) * (len(drive.classes) - 1))
+    return replace(drive.classes, void_ids=(99,), merged_ids=merged)
+
+
+def test_key_frames_hold_the_numbers_of_all_other_frames(drive: Any, run: RunFolder) -> None:
+    """Where files have further numbers, a run writes one for each class and 255 for VOID, and files stay."""
+    video = drive.video([1])
+    labels = drive.hand_labels(1).clone()
+    numbers = labels[0].numpy().copy()
+    numbers[0], numbers[1] = 99, 77
+    write_ids(video.labels[1], numbers)
+    before = video.labels[1].read_bytes()
+    work = job(drive, video, methods=("motion-only", "warp-inpaint"))
+    work = replace(work, dataset=replace(work.dataset, classes=recoded(drive)))
+
+    propagate(work, run)
+
+    assert video.labels[1].read_bytes() == before
+    for method in work.methods:
+        written = read_ids(run.labels_path(method, "drive", "000001"))
+        assert (written[0] == VOID).all()
+        assert (written[1] == 0).all()
+        assert (written[2:] == numbers[2:]).all()
+        assert read_gray(run.confidence_path(method, "drive", "000001")).unique().tolist() == [1]
+    done = {method: times(run, method) for method in work.methods}
+    propagate(work, run)
+    assert {method: times(run, method) for method in work.methods} == done
+
+
+def test_key_frames_that_hold_the_numbers_of_a_run_are_copied(drive: Any, run: RunFolder) -> None:
+    """Further numbers that do not occur in a file change nothing."""
+    video = drive.video([1])
+    work = job(drive, video, methods=("motion-only",))
+
+    propagate(replace(work, dataset=replace(work.dataset, classes=recoded(drive))), run)
+
+    copy = run.labels_path("motion-only", "drive", "000001")
+    assert copy.read_bytes() == video.labels[1].read_bytes()
 
 
 def test_what_is_done_is_not_done_again(drive: Any, run: RunFolder) -> None:

@@ -14,17 +14,20 @@ from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
 from warprefine.cli import options, weights
 from warprefine.cli import student as students
-from warprefine.cli.console import Bars, Commands, console, log_to, print_error, print_summary
+from warprefine.cli.console import Bars, Commands, console, log_to, print_error, print_notes, print_summary
 from warprefine.datasets import open_dataset
+from warprefine.datasets.label_notes import review_labels
 from warprefine.datasets.summary import summarise
 from warprefine.io.checkpoints import read_card
+from warprefine.io.claims import check_apart
 from warprefine.io.locks import locked
 from warprefine.jobs.autolabel import label
 from warprefine.jobs.demo import run_demo
+from warprefine.jobs.extract_frames import extract_frames
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.reuse import use_checkpoints
-from warprefine.jobs.start import start
+from warprefine.jobs.start import announce, start
 from warprefine.metrics.scores import format_table
 from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
 
@@ -88,6 +91,26 @@ def inspect(
     print_summary(summary)
     if summary.problems:
         raise typer.Exit(1)
+
+
+@app.command("frames")
+def frames(
+    video: Annotated[Path, typer.Argument(help="Video file.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the frames; give it again to resume.", show_default=False)
+    ],
+    every: Annotated[int, typer.Option(min=1, help="Extract every N-th frame, from frame 0 on.")] = 1,
+) -> None:
+    """Extract the frames of a video file as PNG, under the numbers that label maps are matched by.
+
+    Frames are numbered from 0: 000000.png is the first. (`ffmpeg -i VIDEO %06d.png` counts from 1.) A label
+    map that is drawn on 000012.png belongs into DATA/videos/NAME/labels/000012.png.
+
+    Example: `warprefine frames data/mine/videos/drive.mp4 --out to_label --every 10`
+    """
+    with Bars() as bars:
+        count = extract_frames(video, out, every=every, progress=bars)
+    console.print(f"frames: {out}, {count} of them, numbered from 0")
 
 
 @app.command("autolabel")
@@ -167,6 +190,7 @@ def train(
             Part.TWO_SIDED_REFINER: lambda: networks.refiner("two-sided"),
             Part.MOTION: networks.trained_motion,
         }
+        announce(networks.context)
         train_part[part]()
     context = networks.context
     path = context.run.checkpoint_path(part)
@@ -227,7 +251,9 @@ def evaluate(
 
     Example: `warprefine evaluate runs/clip`
     """
-    console.print(format_table(FinishedRun.open(run).evaluate(void_as_class=void_as_class)))
+    finished = FinishedRun.open(run)
+    console.print(format_table(finished.evaluate(void_as_class=void_as_class)))
+    print_notes(review_labels(finished.dataset).score_notes)
 
 
 @contextmanager
@@ -240,12 +266,15 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         split=arguments["split"],
         key_frames=arguments["keyframes"],
     )
+    print_notes(dataset.notes)  # before anything is refused: they may say why
+    further = options.open_further(arguments["also_train"])
+    check_apart(arguments["out"], dataset.root, *(one.root for one in further))
     with locked(arguments["out"]):
         context = start(
             dataset,
             arguments["out"],
             horizon=arguments["horizon"],
-            also_train=options.open_further(arguments["also_train"]),
+            also_train=further,
             recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
             device=arguments["device"],
             seed=arguments["seed"],
@@ -253,6 +282,7 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
             retrain=arguments.get("retrain", False),
             progress=bars,
         )
+        print_notes(context.notes[len(dataset.notes) :])
         with log_to(arguments["out"]):
             yield Networks(context)
 

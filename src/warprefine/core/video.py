@@ -86,5 +86,6 @@ class Dataset:
             raise ValueError(f"video names occur twice in {self.root}: {names}")
 
     def with_key_frames(self, start: int, step: int) -> Dataset:
-        """Apply `Video.with_key_frames` to every video."""
-        return replace(self, videos=tuple(video.with_key_frames(start, step) for video in self.videos))
+        """Apply `Video.with_key_frames` to every video; those without one label map stay without."""
+        videos = (v.with_key_frames(start, step) if v.labels or v.truth else v for v in self.videos)
+        return replace(self, videos=tuple(videos))

@@ -21,7 +21,7 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, KeyFrameError, WarpRefineError, shorten
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.apolloscape_split import RecordSplit, choose_part, divide_records, write_record_split
-from warprefine.datasets.files import existing_folder, frames_in, visible
+from warprefine.datasets.files import existing_folder, frames_in, is_litter, visible
 
 APOLLOSCAPE_CLASSES = ClassSet(
     names=(
@@ -49,6 +49,9 @@ KEY_FRAME = LENGTH // 2
 
 _LABEL_ENDING = "_bin.png"
 
+_WITHOUT_SKY = ("road02", "road03", "road04")
+"""Roads in whose published label maps the sky is 255, as is reported of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drive:
@@ -58,6 +61,11 @@ class Drive:
     record: str
     frames: tuple[Path, ...]
     labels: Mapping[str, Path]
+
+    @property
+    def road(self) -> str:
+        """The road, without the kind of its labels."""
+        return self.record.rpartition("/")[0]
 
 
 def read_apolloscape(root: Path, split: str) -> Dataset:
@@ -122,7 +130,7 @@ def find_drives(root: Path) -> list[Drive]:
         for pictures in root.glob(f"{depth}ColorImage")
         for inside in ("Record*/Camera*", "*/Record*/Camera*")
         for camera in pictures.glob(inside)
-        if camera.is_dir()
+        if camera.is_dir() and not any(map(is_litter, camera.relative_to(root).parts))
     ]
     if not cameras:
         raise DatasetError(
@@ -191,6 +199,12 @@ def _single_frames(name: str, frames: Sequence[Path], labels: Mapping[int, Path]
 
 
 def _notes(drives: Sequence[Drive]) -> Iterator[str]:
+    without_sky = sorted({drive.road for drive in drives} & {*_WITHOUT_SKY})
+    if without_sky:
+        yield (
+            f"in the published label maps of {', '.join(without_sky)} the sky is 255, which is void: there "
+            "it is neither learned nor scored"
+        )
     frames = [frame for drive in drives for frame in drive.frames]
     left_over = sum(len(drive.frames) % LENGTH for drive in drives)
     if left_over:

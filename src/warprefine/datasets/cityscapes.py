@@ -130,8 +130,8 @@ def _read(root: Path, labels: _Labels, *, only: Collection[str] | None = None) -
     )
     if not maps:
         raise DatasetError(
-            f"{root / labels.folder} holds no label maps in {shorten(cities) or 'any city'}; "
-            f"expected files such as STEM{labels.tail}.png"
+            f"{root / labels.folder} holds no label maps in {shorten(cities) or 'any city'}"
+            f"{_train_ids(root, labels, cities)}; expected files such as STEM{labels.tail}.png"
         )
     reach, before, after = (REACH, _BEFORE, _AFTER) if labels.have_neighbours else (0, 0, 0)
     pictures = _pictures(root / _PICTURES, cities)
@@ -147,6 +147,13 @@ def _read(root: Path, labels: _Labels, *, only: Collection[str] | None = None) -
         broken=clips.broken,
         notes=(*clips.notes, *unlabelled),
     )
+
+
+def _train_ids(root: Path, labels: _Labels, cities: Iterable[Path]) -> str:
+    """Name the label maps of train ids that lie in the place of those of ids, for the message."""
+    tail = labels.tail.replace("labelIds", "labelTrainIds")
+    found = pictures_by_name((root / labels.folder / city for city in cities), tail=tail)
+    return f", only train ids (STEM{tail}.png), which are not read" if found else ""
 
 
 def _read_test(root: Path) -> Dataset:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
 
-from warprefine.core.classes import ClassSet
+from warprefine.core.classes import VOID_COLOR, ClassSet, Color
 from warprefine.core.errors import DatasetError, LabelError
 from warprefine.core.names import nearest_name
 from warprefine.io.atomic import write_text
@@ -20,30 +21,37 @@ _EXPECTED = "a file that lists the classes, a [[class]] table with name and colo
 
 
 def read_classes(path: Path) -> ClassSet:
-    """Read a class set from a TOML file.
+    r"""Read a class set from a TOML file.
 
-    The file holds one `[[class]]` table for each class, in order, with `name`, `color` = [r, g, b]
-    and, where wanted, `id` (the number in label files, else the position), `merged_ids` (further
-    numbers that mean this class) and `category`; `void_ids` stands above them.
+    The file holds one `[[class]]` table for each class, in order, with `name` and, where wanted, `color`
+    ([r, g, b] or "#rrggbb", else one is chosen), `id` (the number in label files, else the position),
+    `merged_ids` (further numbers that mean this class) and `category`; `void_ids` stands above them.
 
     Raises:
         DatasetError: The file is missing or no TOML; a key is unknown, missing or of the wrong
             kind; names or ids occur twice.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "classes.toml"
+        ...     text = '[[class]]\nname = "road"\ncolor = "#804080"\n[[class]]\nname = "car"\n'
+        ...     _ = path.write_text(text)
+        ...     read_classes(path).colors
+        ((128, 64, 128), (128, 0, 0))
     """
     content = read_toml(path, expected=_EXPECTED, error_class=DatasetError)
     _check_keys(path, content, _TOP_KEYS, where="at the top")
     tables = content.get("class")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
-        raise DatasetError(
-            f"{path} holds no classes; expected a [[class]] table with name and color for each"
-        )
+        raise DatasetError(f"{path} holds no classes; expected a [[class]] table with a name for each")
     for number, table in enumerate(tables):
         _check_class(path, table, where=f"in class {table.get('name', number)!r}")
     void_ids = _numbers(path, content.get("void_ids", []), where="void_ids")
     try:
         return ClassSet(
             names=tuple(table["name"] for table in tables),
-            colors=tuple(tuple(table["color"]) for table in tables),
+            colors=_colors(path, tables),
             file_ids=tuple(_of_all(path, tables, "id")),
             merged_ids=_merged(tables),
             void_ids=tuple(void_ids),
@@ -76,21 +84,56 @@ def _check_keys(path: Path, table: Mapping[str, Any], allowed: Iterable[str], *,
 
 def _check_class(path: Path, table: Mapping[str, Any], *, where: str) -> None:
     _check_keys(path, table, _CLASS_KEYS, where=where)
-    for key in ("name", "color"):
-        if key not in table:
-            raise DatasetError(f"{path} has no {key} {where}; expected name and color for each class")
+    if "name" not in table:
+        raise DatasetError(f"{path} has no name {where}; expected one for each class")
     for key in ("name", "category"):
         if not isinstance(table.get(key, ""), str):
             raise DatasetError(
                 f"{path} has {key} = {short_repr(table[key])} {where}; expected a text in quotes"
             )
-    color = _numbers(path, table["color"], where=f"color {where}")
-    if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
-        raise DatasetError(
-            f"{path} has color = {short_repr(color)} {where}; expected [red, green, blue], each 0 to 255"
-        )
     _numbers(path, [table.get("id", 0)], where=f"id {where}")
     _numbers(path, table.get("merged_ids", []), where=f"merged_ids {where}")
+
+
+def _colors(path: Path, tables: list[dict[str, Any]]) -> tuple[Color, ...]:
+    """Return the colour of every class; those without one get that of their number in PASCAL VOC's palette.
+
+    Many annotation tools show it. Where it is black, which is VOID's, or taken, an unused one is chosen.
+    """
+    colors = [_color(path, table) for table in tables]
+    for position, table in enumerate(tables):
+        own = _palette_color(table.get("id", position))
+        if colors[position] is None and own not in (VOID_COLOR, *colors):
+            colors[position] = own
+    unused = (color for color in map(_palette_color, range(255, 0, -1)) if color not in colors)
+    return tuple(color or next(unused) for color in colors)
+
+
+def _color(path: Path, table: Mapping[str, Any]) -> Color | None:
+    value, where = table.get("color"), f"in class {table['name']!r}"
+    if value is None:
+        return None
+    if isinstance(value, str):
+        channels = [*bytes.fromhex(value[1:])] if re.fullmatch("#[0-9a-fA-F]{6}", value) else []
+    else:
+        channels = _numbers(path, value, where=f"color {where}")
+    if len(channels) != 3 or not all(0 <= channel <= 255 for channel in channels):
+        raise DatasetError(
+            f"{path} has color = {value!r} {where}; expected [red, green, blue], each 0 to 255, or a text "
+            'such as "#ff8000"'
+        )
+    red, green, blue = channels
+    return red, green, blue
+
+
+def _palette_color(number: int) -> Color:
+    """Return the colour of a number in PASCAL VOC's palette: neighbours are far apart, and 0 is black."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
+    red, green, blue = channels
+    return red, green, blue
 
 
 def _numbers(path: Path, values: object, *, where: str) -> list[int]:

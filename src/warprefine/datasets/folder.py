@@ -8,16 +8,26 @@ ROOT/videos/NAME/truth/STEM.png     labels that only the evaluation may read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from warprefine.core.errors import DatasetError, WarpRefineError, shorten
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.class_file import read_classes
-from warprefine.datasets.files import VIDEO_ENDINGS, existing_folder, frames_in, labels_in, visible
+from warprefine.datasets.file_names import normal_form, order_doubt, readable
+from warprefine.datasets.files import (
+    PICTURE_ENDINGS,
+    VIDEO_ENDINGS,
+    existing_folder,
+    frames_in,
+    labels_in,
+    unread,
+    visible,
+)
 from warprefine.io.frames import frame_stems
 
 _EXPECTED = "a data set folder with classes.toml and videos"
+_PARTS = ("frames", "labels", "truth")
 
 
 def read_folder(root: Path, split: str) -> Dataset:
@@ -34,39 +44,49 @@ def read_folder(root: Path, split: str) -> Dataset:
     """
     existing_folder(root, expected=_EXPECTED)
     classes = read_classes(root / "classes.toml")
-    sources = _sources(existing_folder(root / "videos", expected="one folder or video file for each video"))
-    videos, broken = [], {}
-    for name, found in sources.items():
+    folder = existing_folder(root / "videos", expected="one folder or video file for each video")
+    videos: list[Video] = []
+    broken: dict[str, WarpRefineError] = {}
+    for entries in _entries(folder):
         try:
-            videos.append(_video(root / "videos" / name, found))
+            videos.append(_video(entries))
         except WarpRefineError as error:
-            broken[name] = error
+            broken[_name(entries[0])] = error
     if broken and not videos:
         raise next(iter(broken.values()))
-    return Dataset(root=root, classes=classes, videos=tuple(videos), broken=broken)
+    notes = tuple(_notes(folder, videos))
+    return Dataset(root=root, classes=classes, videos=tuple(videos), broken=broken, notes=notes)
 
 
-def _sources(folder: Path) -> dict[str, list[Path]]:
-    """Find the source of frames of each video, a folder of pictures or a video file; one is expected."""
-    sources: dict[str, list[Path]] = {}
+def _entries(folder: Path) -> list[list[Path]]:
+    """Group the folders and video files of each video, in natural order; names match in any Unicode form."""
+    found: dict[str, list[Path]] = {}
     for entry in visible(folder):
-        if entry.is_dir():
-            frames = entry / "frames"
-            sources.setdefault(entry.name, []).extend([frames] if frames.is_dir() else [])
-        elif entry.suffix.lower() in VIDEO_ENDINGS:
-            sources.setdefault(entry.stem, []).append(entry)
-    if not sources:
+        if entry.is_dir() or entry.suffix.lower() in VIDEO_ENDINGS:
+            found.setdefault(normal_form(_name(entry)), []).append(entry)
+    if not found:
         raise DatasetError(
             f"{folder} holds no videos; expected NAME/frames with pictures, or video files such as NAME.mp4"
         )
-    return sources
+    return list(found.values())
 
 
-def _video(folder: Path, sources: Sequence[Path]) -> Video:
+def _name(entry: Path) -> str:
+    return entry.name if entry.is_dir() else entry.stem
+
+
+def _video(entries: Sequence[Path]) -> Video:
+    """Read a video from its folder, its video file, or both; one of them has the frames."""
+    folders = [entry for entry in entries if entry.is_dir()]
+    folder = folders[0] if folders else entries[0].with_suffix("")
+    containers = [entry for entry in entries if not entry.is_dir()]
+    sources = [*(entry / "frames" for entry in folders if (entry / "frames").is_dir()), *containers]
     if not sources:
+        beside = [entry for entry in visible(folder.parent) if entry.stem == folder.name and entry.is_file()]
+        found = shorten(entry.name for entry in [*visible(folder), *beside]) or "nothing"
         raise DatasetError(
             f"video {folder} has no frames; expected pictures in {folder / 'frames'}, "
-            f"or a video file such as {folder}.mp4"
+            f"or a video file such as {folder}.mp4; found {found}"
         )
     if len(sources) > 1:
         raise DatasetError(f"video {folder} has its frames twice: {shorten(sources)}; keep one of them")
@@ -74,10 +94,34 @@ def _video(folder: Path, sources: Sequence[Path]) -> Video:
     frames = () if container else tuple(frames_in(sources[0]))
     stems = frame_stems(container) if container else tuple(frame.stem for frame in frames)
     return Video(
-        name=folder.name,
+        name=_name(entries[0]),
         stems=stems,
         frame_paths=frames,
         container=container,
         labels=labels_in(folder / "labels", stems, what="key frame"),
         truth=labels_in(folder / "truth", stems, what="truth"),
     )
+
+
+def _notes(folder: Path, videos: Sequence[Video]) -> Iterator[str]:
+    """Note what is passed over, and frames whose order is not certain."""
+    passed_over = [entry for entry in unread(folder, VIDEO_ENDINGS) if not entry.is_dir()]
+    for inside in (entry for entry in visible(folder) if entry.is_dir()):
+        passed_over += unread(inside, (), known=_PARTS)
+        passed_over += unread(inside / "frames", PICTURE_ENDINGS)
+        for part in (inside / name for name in _PARTS[1:]):
+            maps = visible(part) if part.is_dir() else []
+            passed_over += [entry for entry in maps if entry.suffix.lower() != ".png"]
+    if passed_over:
+        listed = shorten(readable(str(entry.relative_to(folder))) for entry in passed_over)
+        yield (
+            f"not read, {len(passed_over)} in {folder}: {listed}; expected NAME/frames with pictures or a "
+            f"video file ({', '.join(VIDEO_ENDINGS[:6])}, ...), and label maps as PNG in NAME/labels"
+        )
+    doubts = [(video.name, doubt) for video in videos if (doubt := order_doubt(video.frame_paths))]
+    if doubts:
+        listed = shorten(f"{readable(name)} ({doubt})" for name, doubt in doubts)
+        yield (
+            f"the order of frames is not certain: {listed}; expected one kind of name, numbered with leading "
+            "zeros"
+        )

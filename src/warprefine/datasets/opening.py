@@ -6,9 +6,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from warprefine.core.errors import DatasetError, KeyFrameError
+from warprefine.core.errors import DatasetError, KeyFrameError, WarpRefineError
 from warprefine.core.names import look_up
 from warprefine.core.video import Dataset
+from warprefine.datasets.file_names import readable
 from warprefine.datasets.readers import READERS
 
 
@@ -44,10 +45,25 @@ def open_dataset(
         dataset = replace(dataset, videos=dataset.videos[chosen])
     if key_frames is not None:
         dataset = dataset.with_key_frames(*parse_key_frames(key_frames))
+    dataset = _without_odd_names(dataset)
     if not dataset.videos:
         raise DatasetError(f"{root} holds no video of split {split!r}; see `warprefine inspect --help`")
     origin = {"root": str(root.resolve()), "reader": reader, "split": split, "key_frames": key_frames}
     return replace(dataset, origin=origin)
+
+
+def _without_odd_names(dataset: Dataset) -> Dataset:
+    """Move videos whose name is not UTF-8 to the broken ones: no record of a run could hold their name."""
+    odd = {video.name: readable(video.name) for video in dataset.videos}
+    odd = {name: shown for name, shown in odd.items() if name != shown}
+    broken: dict[str, WarpRefineError] = {
+        shown: DatasetError(f"the name of video {shown} in {dataset.root} is not UTF-8; rename it")
+        for shown in odd.values()
+    }
+    videos = tuple(video for video in dataset.videos if video.name not in odd)
+    if broken and not videos:
+        raise next(iter(broken.values()))
+    return replace(dataset, videos=videos, broken={**dataset.broken, **broken}) if odd else dataset
 
 
 def _absolute(split: str) -> str:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 
-import torch
-
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import WarpRefineError
 from warprefine.core.progress import Progress, silent
-from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
+from warprefine.datasets.edge_fit import find_misfit, misfit_notes
+from warprefine.datasets.label_notes import SAMPLE, LabelCount, count_labels, label_notes, spread
 from warprefine.io.frames import frame_size, open_frames
 from warprefine.io.images import read_labels
 
-SAMPLE = 200
-"""Number of key frames whose label maps suffice to estimate the class frequencies."""
+MOST_FITTED = 50
+"""Videos whose label maps are compared with the frames around them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class DatasetSummary:
     """Videos, class frequencies and problems of a data set.
 
     `pixels` counts the pixels of each class in `counted` label maps of key frames, and of VOID last.
-    `problems` has one line for each file that cannot be used, `notes` one for what else is missing.
+    `problems` has one line for each file that cannot be used, `notes` one for what else is missing or odd.
     """
 
     classes: ClassSet
@@ -61,39 +60,47 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
     headers of other files.
 
     Args:
-        check: Read every frame and every label map, and collect errors instead of raising. Without it,
-            `problems` has only the videos that the reader left out.
+        check: Read every frame and every label map, collect errors instead of raising, and compare edges of
+            label maps with the frames around them. Without it, `problems` has only the videos that the
+            reader left out.
 
     Raises:
         FrameError: Frame 0 of a video cannot be read; only without `check`.
         LabelError: A label map does not fit its frame or the class set; only without `check`.
     """
     problems: list[str] | None = [] if check else None
-    pixels = torch.zeros(VOID + 1, dtype=torch.int64)
-    counted = 0
-    chosen = _spread(dataset.videos, most=None if check else SAMPLE)
+    keys: list[LabelCount] = []
+    truth: list[LabelCount] = []
+    chosen = _chosen(dataset, most=None if check else SAMPLE)
     videos = []
-    for position, video in enumerate(dataset.videos):
+    for video in dataset.videos:
         size = None
         with _collected(problems):
             size = frame_size(video, 0)
-        for number in chosen.get(position, ()):
+        for number in chosen[video.name]:
             with _collected(problems):
-                labels = read_labels(video.labels[number], dataset.classes, size=frame_size(video, number))
-                pixels += torch.bincount(labels.flatten(), minlength=VOID + 1)
-                counted += 1
+                keys.append(count_labels(video, number, video.labels[number], dataset.classes))
         if problems is not None:
-            _check_truth(video, dataset.classes, problems)
+            for number, path in video.truth.items():
+                with _collected(problems):
+                    truth.append(count_labels(video, number, path, dataset.classes))
             _check_frames(video, problems)
         videos.append(_summary(video, size))
         progress("Inspecting videos", len(videos), len(dataset.videos))
+    pixels = [sum(of_class) for of_class in zip(*(count.pixels for count in keys), strict=True)]
+    compared = spread(dataset.videos, most=MOST_FITTED) if check else ()
+    misfits = [misfit for video in compared if (misfit := find_misfit(video, dataset.classes))]
     return DatasetSummary(
         classes=dataset.classes,
         videos=tuple(videos),
-        pixels=(*pixels[: len(dataset.classes)].tolist(), int(pixels[VOID])),
-        counted=counted,
+        pixels=tuple(pixels or [0] * (len(dataset.classes) + 1)),
+        counted=len(keys),
         problems=tuple(dict.fromkeys([*map(str, dataset.broken.values()), *(problems or ())])),
-        notes=dataset.notes,
+        notes=(
+            *dataset.notes,
+            *label_notes(dataset, keys, truth),
+            *misfit_notes(misfits),
+        ),
     )
 
 
@@ -110,14 +117,12 @@ def check_video(video: Video, classes: ClassSet) -> None:
         read_labels(path, classes, size=frame_size(video, number))
 
 
-def _spread(videos: Sequence[Video], *, most: int | None) -> dict[int, list[int]]:
-    """Choose key frames at equal distances, at most `most`: position of a video -> frame numbers."""
-    labelled = [(position, number) for position, video in enumerate(videos) for number in video.labels]
-    count = len(labelled) if most is None else min(most, len(labelled))
-    chosen: dict[int, list[int]] = {}
-    for index in range(count):
-        position, number = labelled[index * len(labelled) // count]
-        chosen.setdefault(position, []).append(number)
+def _chosen(dataset: Dataset, *, most: int | None) -> dict[str, list[int]]:
+    """Choose key frames at equal distances, at most `most`: frame numbers of each video, by name."""
+    chosen: dict[str, list[int]] = {video.name: [] for video in dataset.videos}
+    labelled = [(video.name, number) for video in dataset.videos for number in video.labels]
+    for name, number in spread(labelled, most=most):
+        chosen[name].append(number)
     return chosen
 
 
@@ -140,12 +145,6 @@ def _collected(problems: list[str] | None) -> Iterator[None]:
         if problems is None:
             raise
         problems.append(str(error))
-
-
-def _check_truth(video: Video, classes: ClassSet, problems: list[str]) -> None:
-    for number, path in video.truth.items():
-        with _collected(problems):
-            read_labels(path, classes, size=frame_size(video, number))
 
 
 def _check_frames(video: Video, problems: list[str]) -> None:

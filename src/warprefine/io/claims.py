@@ -45,6 +45,35 @@ def check_claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
         )
 
 
+def check_apart(out: Path, *inputs: Path) -> None:
+    """Raise if a folder to be written lies in a folder that is read, or around one.
+
+    What is written there would be read as data by the next call, and the data could be deleted with it.
+
+    Raises:
+        RunFolderError: It does.
+
+    Example:
+        >>> check_apart(Path("runs/new"), Path("data/mine"))
+    """
+    for data in inputs:
+        if _lies_in(out, data) or _lies_in(data, out):
+            where = "lies in" if _lies_in(out, data) else "holds"
+            raise RunFolderError(
+                f"{out}, to be written, {where} {data}, which is read; expected a folder of its own, outside "
+                "the data; choose another --out"
+            )
+
+
+def _lies_in(inner: Path, outer: Path) -> bool:
+    # By identity where both exist, for links and for file systems that ignore letter case.
+    inner, outer = inner.resolve(), outer.resolve()
+    return any(
+        folder == outer or (folder.exists() and outer.exists() and folder.samefile(outer))
+        for folder in (inner, *inner.parents)
+    )
+
+
 def read_claim(path: Path) -> dict[str, Any]:
     """Return what `claim` recorded.
 

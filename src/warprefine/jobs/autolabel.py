@@ -5,15 +5,16 @@ Running it again on the same folder continues where it stopped; a finished run i
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from warprefine.core.errors import shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.video import Dataset
 from warprefine.io.checkpoints import read_card
+from warprefine.io.claims import check_apart
 from warprefine.io.locks import locked
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts
@@ -22,7 +23,7 @@ from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.preflight import without
 from warprefine.jobs.rounds import train_in_rounds
-from warprefine.jobs.start import start
+from warprefine.jobs.start import announce, start
 from warprefine.metrics.label_quality import evaluate, has_truth
 from warprefine.metrics.scores import MethodScores, write_metrics
 from warprefine.propagation.methods import DEFAULT_METHODS, check_methods, needs_of
@@ -36,8 +37,6 @@ from warprefine.report.report import write_report
 from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.teachers import BASE, LABELLER
-
-log = logging.getLogger(__name__)
 
 
 def autolabel(
@@ -88,6 +87,7 @@ def autolabel(
         ...     print(frame.frame, frame.labels.shape, frame.confidence.mean(), frame.key_frames)
     """
     methods = check_methods(methods)
+    check_apart(Path(out), dataset.root, *(further.root for further in also_train))
     given: dict[str, Any] = {
         "motion": str(motion) if isinstance(motion, Path) else motion,
         "segmenter": segmenter,
@@ -129,13 +129,12 @@ def with_networks(recipe: Recipe, names: Mapping[str, str]) -> Recipe:
 def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
     """Train missing networks, propagate with `methods`, evaluate and report."""
     context = networks.context
-    for message in context.left_out.values():
-        log.error("left out: %s", message)
+    announce(context)
     if "rounds" in needs_of(methods):
         train_in_rounds(context)
     job = make_job(networks, methods)
     failures = {**context.left_out, **propagate(job, context.run, progress=context.progress)}
-    write_left_out(context.run, failures)
+    write_left_out(context.run, {**context.set_aside, **failures})
     scores = measure(job, context.run, failures)
     methods = check_methods(job.methods)
     finished = FinishedRun(
@@ -209,6 +208,10 @@ def _facts(networks: Networks, finished: FinishedRun) -> dict[str, str]:
         facts["tau"] = f"{finished.tau:g} (RGB distance, images in 0..1)"
     if networks.context.stale:
         facts["Networks"] = networks.context.stale
+    unused = networks.context.set_aside
+    if unused:
+        facts["Not used"] = f"{len(unused)}: {shorten(unused.values())}"
+    facts |= {f"Note {place}": note for place, note in enumerate(networks.context.notes, start=1)}
     return facts | {f"Left out: {name}": message for name, message in finished.failures.items()}
 
 

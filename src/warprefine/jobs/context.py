@@ -52,6 +52,9 @@ class RunContext:
         progress: Called as work proceeds.
         also_train: Further labelled data of the same classes for the segmenter.
         left_out: The videos that cannot be labelled, by name, and why.
+        set_aside: What is intact but not used, and why: videos without key frames, by name, and key frames
+            without a labelled pixel, by VIDEO/STEM.
+        notes: What label maps and folders show that may not be meant, a line each, for people.
         parts: Parts that the user supplies as objects.
         stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
     """
@@ -65,6 +68,8 @@ class RunContext:
     progress: Progress = silent
     also_train: tuple[Dataset, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     parts: GivenParts = field(default_factory=GivenParts)
     stale: str = ""
 

@@ -17,6 +17,7 @@ from warprefine.datasets.camvid32 import CAMVID32_CLASSES, SPLITS, read_label_co
 from warprefine.datasets.class_file import write_classes
 from warprefine.datasets.files import existing_folder, frames_in, visible
 from warprefine.io.atomic import copy_file
+from warprefine.io.claims import check_apart
 from warprefine.io.images import read_frame, write_labels
 from warprefine.io.label_pixels import NO_CLASS, color_table, packed, shown_colors
 from warprefine.io.text import read_text
@@ -42,8 +43,9 @@ def convert_camvid32(
         DatasetError: A folder or list is missing, or pictures, labels and lists do not match.
         FrameError: A label picture cannot be read.
         LabelError: It holds a colour of no label.
-        RunFolderError: `out` cannot be written, or holds another conversion.
+        RunFolderError: `out` cannot be written, holds another conversion, or lies in `source`.
     """
+    check_apart(out, source)
     pairs = _pairs(source)
     chosen = _listed(lists, pairs) if lists else {stem: split_of(stem) for stem in pairs}
     colors = source / "label_colors.txt"

@@ -17,6 +17,7 @@ from warprefine.datasets.files import existing_folder
 from warprefine.datasets.nyuv2 import NYUV2_CLASSES, SPLITS
 from warprefine.datasets.nyuv2_mat import LabelledFrames, open_labelled_frames
 from warprefine.datasets.nyuv2_raw import RawScene, list_raw_scene, raw_stamp, undistorted
+from warprefine.io.claims import check_apart
 from warprefine.io.images import read_frame, write_frame, write_labels
 from warprefine.jobs.convert import claimed, filling
 
@@ -78,9 +79,10 @@ def convert_nyuv2(
     Raises:
         DatasetError: A package, a file or `raw` is missing, or a file is invalid.
         FrameError: A raw frame has another size than the labelled one, or the border leaves nothing.
-        RunFolderError: `out` cannot be written, or holds a conversion with other settings.
+        RunFolderError: `out` cannot be written, or holds another conversion, or lies in the data.
     """
     clips = clips or ClipSettings()
+    check_apart(out, source, *([raw] if raw else []))
     if raw is not None:
         existing_folder(raw, expected="the raw videos of NYU-Depth V2, a folder for each scene")
     with open_labelled_frames(source) as pictures:

@@ -9,9 +9,11 @@ from warprefine.datasets import open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.atomic import writing_errors
 from warprefine.io.locks import locked
-from warprefine.jobs.autolabel import autolabel
+from warprefine.jobs.autolabel import label
 from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.networks import Networks
 from warprefine.jobs.preflight import check_device, check_seed
+from warprefine.jobs.start import start
 from warprefine.propagation.methods import METHODS
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.optimisation import Optimisation
@@ -74,13 +76,14 @@ def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progres
             )
             with writing_errors(root):
                 unfinished.rename(root)
-        return autolabel(
+        # Not `autolabel`, which refuses data in its run folder: these are the demo's own.
+        context = start(
             open_dataset(root),
             out,
             horizon=HORIZON,
-            methods=tuple(METHODS),
             recipe=SMALL,
             device=device,
             seed=seed,
             progress=progress,
         )
+        return label(Networks(context), tuple(METHODS))

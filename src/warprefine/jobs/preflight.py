@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -190,9 +191,52 @@ def sound_videos(
     return without(replace(dataset, videos=tuple(labelled)), failures), failures
 
 
+def set_aside(dataset: Dataset, empty: Mapping[str, Mapping[int, Path]]) -> dict[str, str]:
+    """Return why intact videos and key frames are not used: those without one hand-made label.
+
+    Args:
+        dataset: The videos.
+        empty: Label maps without one labelled pixel, by video and frame.
+
+    Returns:
+        Reasons by the name of the video; by VIDEO/STEM for a key frame whose video has others.
+
+    Raises:
+        KeyFrameError: No key frame is left.
+    """
+    reasons: dict[str, str] = {}
+    for video in dataset.videos:
+        blank = empty.get(video.name, {})
+        why = {
+            number: f"{path} holds no labelled pixel and makes no key frame" for number, path in blank.items()
+        }
+        if not video.labels:
+            reasons[video.name] = f"video {video.name!r} has no key frame: no label map has a frame's name"
+        elif len(blank) == len(video.labels):
+            reasons[video.name] = f"video {video.name!r} has no key frame: {shorten(why.values())}"
+        else:
+            reasons |= {_of_frame(video, number): reason for number, reason in why.items()}
+    if empty and all(video.name in reasons for video in dataset.videos):
+        paths = [path for blank in empty.values() for path in blank.values()]
+        raise KeyFrameError(
+            f"no label map of {dataset.root} holds a labelled pixel: {shorten(paths)}; draw labels, or check "
+            "in classes.toml which numbers are void (`warprefine inspect` shows what was found)"
+        )
+    return reasons
+
+
 def without(dataset: Dataset, failures: Container[str]) -> Dataset:
-    """Leave out the videos that failed."""
-    return replace(dataset, videos=tuple(v for v in dataset.videos if v.name not in failures))
+    """Leave out the videos that failed, by name, and key frames that are set aside, by VIDEO/STEM."""
+
+    def used(video: Video) -> Video:
+        labels = {k: path for k, path in video.labels.items() if _of_frame(video, k) not in failures}
+        return video if len(labels) == len(video.labels) else replace(video, labels=labels)
+
+    return replace(dataset, videos=tuple(used(v) for v in dataset.videos if v.name not in failures))
+
+
+def _of_frame(video: Video, number: int) -> str:
+    return f"{video.name}/{video.stems[number]}"
 
 
 def _origin(dataset: Dataset) -> dict[str, Any]:

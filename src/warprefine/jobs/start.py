@@ -12,6 +12,7 @@ import torch
 
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
+from warprefine.datasets.label_notes import review_labels
 from warprefine.io.atomic import write_text
 from warprefine.io.claims import read_claim
 from warprefine.io.run import RunFolder
@@ -25,7 +26,9 @@ from warprefine.jobs.preflight import (
     check_reach,
     check_seed,
     describe_job,
+    set_aside,
     sound_videos,
+    without,
 )
 from warprefine.jobs.training_data import check_networks
 from warprefine.recipe.recipe import Recipe
@@ -99,16 +102,23 @@ def start(
     )
     networks = Networks(context)
     networks.motion("two-sided")
+    review = review_labels(dataset)
+    unused = set_aside(dataset, review.empty)
     sound, left_out = sound_videos(
-        dataset, horizon=horizon, motion=networks.motion("stepwise"), progress=progress
+        without(dataset, unused), horizon=horizon, motion=networks.motion("stepwise"), progress=progress
     )
     run.claim(job)
     stale = check_networks(run, sound, also_train, horizon=horizon, retrain=retrain)
-    if stale:
-        log.warning("%s", stale)
     _note_machine(run, context.device)
     write_text(out / "recipe.toml", settings_to_toml(recipe))
-    return replace(context, dataset=sound, left_out=left_out, stale=stale)
+    return replace(
+        context,
+        dataset=sound,
+        left_out=left_out,
+        stale=stale,
+        set_aside=unused,
+        notes=(*dataset.notes, *review.notes),
+    )
 
 
 def _note_machine(run: RunFolder, device: torch.device) -> None:
@@ -124,3 +134,13 @@ def _note_machine(run: RunFolder, device: torch.device) -> None:
             "; ".join(differing),
         )
     write_text(path, json.dumps(now) + "\n")
+
+
+def announce(context: RunContext) -> None:
+    """Log the videos that are left out, and what label maps and folders show that may not be meant."""
+    for message in context.left_out.values():
+        log.error("left out: %s", message)
+    for note in context.notes:
+        log.warning("%s", note)
+    if context.stale:
+        log.warning("%s", context.stale)

@@ -13,7 +13,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.io.atomic import write_text
-from warprefine.io.claims import claim
+from warprefine.io.claims import check_apart, claim
 from warprefine.io.curves import Curves
 from warprefine.io.locks import locked
 from warprefine.jobs.finished import JOINT_METHOD, FinishedRun, methods_of
@@ -130,11 +130,13 @@ def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScor
     Every process of the job's world calls this; the first one writes.
 
     Raises:
-        RunFolderError: The folder is no run, or lacks labels that the recipe needs.
+        RunFolderError: The folder is no run, or lacks labels that the recipe needs; `out` lies in the data.
         LabelError: Test or coarse data have other classes than the run.
     """
     check_seed(job.seed)
     finished = FinishedRun.open(job.run, labelled=job.method is not None)
+    read = (finished.dataset, *(data for data in (job.test, job.coarse) if data is not None))
+    check_apart(job.out, *(data.root for data in read))
     if job.world.is_first:
         job.claim()
     dataset = finished.dataset

@@ -6,8 +6,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, LabelError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.pseudolabel import Provenance
@@ -15,7 +17,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
-from warprefine.io.images import read_labels, write_gray, write_labels
+from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.labeller import Labeller
@@ -110,14 +112,31 @@ def _remove_others(run: RunFolder, video: Video, labeller: Labeller, horizon: in
 
 
 def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
-    """Copy the labels of key frames beside the pseudo-labels, byte for byte, with confidence 1."""
+    """Put the labels of key frames beside the pseudo-labels, with confidence 1.
+
+    Files are copied byte for byte, unless they hold other numbers than a run writes for the same labels, or
+    colours: then the labels are written as those of all other frames are.
+    """
+    classes = job.dataset.classes
     for method in job.methods:
         for frame, source in video.labels.items():
-            fingerprint = fingerprint_of(fingerprint_of_file(source), job.dataset.classes.coding)
+            fingerprint = fingerprint_of(fingerprint_of_file(source), classes.coding)
             if not run.is_done(video.name, [frame], method, fingerprint):
                 target, confidence = files = _files(run, video, method, frame)
-                labels = read_labels(source, job.dataset.classes)
+                labels = read_labels(source, classes)
                 write_gray(confidence, torch.ones(labels.shape))
-                copy_file(source, target)
+                if _is_coded_as_written(source, classes):
+                    copy_file(source, target)
+                else:
+                    write_labels(target, labels, classes)
                 by_hand = Provenance(method=method, key_frames=(frame,), distance=0)
                 run.mark_done(video.name, {frame: by_hand}, method, fingerprint, files={frame: files})
+
+
+def _is_coded_as_written(path: Path, classes: ClassSet) -> bool:
+    """Return whether a label map holds the one number for each class and for VOID that a run writes."""
+    try:
+        numbers = {*np.unique(read_ids(path)).tolist()}
+    except LabelError:
+        return False  # its colours are the classes
+    return numbers <= {*classes.ids, classes.void_id}

@@ -16,7 +16,7 @@ from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.atomic import copy_file, write_text, writing_errors
-from warprefine.io.claims import claim
+from warprefine.io.claims import check_apart, claim
 from warprefine.jobs.autolabel import label
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.experiments.gaps import with_gaps
@@ -61,13 +61,14 @@ class ExperimentContext:
         """Record what the folder is for; a second call checks that it is still the same.
 
         Raises:
-            RunFolderError: The folder holds another experiment.
+            RunFolderError: The folder holds another experiment, or lies in the data.
             DeviceError: The device cannot be used.
             RecipeError: A seed cannot be used.
         """
         check_device(self.device)
         for seed in (self.seeds[0], self.seeds[-1]):
             check_seed(seed)
+        check_apart(self.out, *([self.root] if self.root else []))
         claim(self.out / "experiment.json", self._described(), what="job")
         write_text(self.out / "recipe.toml", settings_to_toml(self.recipe))
 
