@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import WarpRefineError
+from warprefine.core.progress import Progress, print_progress
 from warprefine.core.protocols import MotionEstimator, Refiner, RefinerInput, Segmentation, Segmenter
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
@@ -45,6 +46,7 @@ __all__ = [
     "FrameLabels",
     "Labeller",
     "MotionEstimator",
+    "Progress",
     "Recipe",
     "Refiner",
     "RefinerInput",
@@ -60,5 +62,6 @@ __all__ = [
     "load_recipe",
     "load_student_recipe",
     "open_dataset",
+    "print_progress",
     "train_student",
 ]

@@ -14,7 +14,16 @@ from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
 from warprefine.cli import options, weights
 from warprefine.cli import student as students
-from warprefine.cli.console import Bars, Commands, console, log_to, print_error, print_summary
+from warprefine.cli.console import (
+    Bars,
+    Commands,
+    console,
+    print_coverage,
+    print_error,
+    print_out_of_reach,
+    print_summary,
+)
+from warprefine.cli.log import log_to
 from warprefine.datasets import open_dataset
 from warprefine.datasets.summary import summarise
 from warprefine.io.checkpoints import read_card
@@ -25,6 +34,7 @@ from warprefine.jobs.networks import Networks
 from warprefine.jobs.reuse import use_checkpoints
 from warprefine.jobs.start import start
 from warprefine.metrics.scores import format_table
+from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
 
 app = typer.Typer(
@@ -248,6 +258,9 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         training=training,
         progress=bars,
     )
+    print_out_of_reach(
+        [coverage(video, context.horizon) for video in context.dataset.videos], horizon=context.horizon
+    )
     with log_to(arguments["out"]):
         yield Networks(context)
 
@@ -256,6 +269,7 @@ def show(finished: FinishedRun) -> None:
     """Print the scores and where the results are; exit with 1 if videos were left out."""
     if finished.scores:
         console.print(format_table(finished.scores))
+    print_coverage(finished.coverage)
     console.print(f"labels: {finished.run.root / 'labels'}")
     console.print(f"report: {finished.run.report_path}")
     _end(finished.failures)

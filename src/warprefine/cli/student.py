@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from warprefine.cli import options
-from warprefine.cli.console import Bars, console, log_to
+from warprefine.cli.console import Bars, console
+from warprefine.cli.log import log_to
 from warprefine.jobs.student import StudentJob, train_on_run, usual_method
 from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.recipe.student import StudentRecipe, load_student_recipe, shipped_student_recipes

@@ -24,6 +24,7 @@ from warprefine.jobs.rounds import train_in_rounds
 from warprefine.jobs.start import start
 from warprefine.metrics.label_quality import evaluate, has_truth
 from warprefine.metrics.scores import MethodScores, write_metrics
+from warprefine.propagation.coverage import Horizon
 from warprefine.propagation.methods import DEFAULT_METHODS, check_methods, needs_of
 from warprefine.propagation.run import Job, propagate
 from warprefine.recipe.recipe import Recipe
@@ -43,7 +44,7 @@ def autolabel(
     dataset: Dataset,
     out: Path | str,
     *,
-    horizon: int = 10,
+    horizon: Horizon = 10,
     also_train: Sequence[Dataset] = (),
     methods: Sequence[str] = DEFAULT_METHODS,
     recipe: Recipe | None = None,
@@ -60,7 +61,7 @@ def autolabel(
     Args:
         dataset: The videos, as `open_dataset` returns them.
         out: The run folder; an unfinished run in it is continued.
-        horizon: Frames are labelled up to this far from a key frame.
+        horizon: Frames are labelled up to this far from a key frame; "all" labels every frame.
         also_train: Further labelled data of the same classes for the segmenter.
         methods: Names in `METHODS`. The default excludes the paper's warp-refine, which needs a refiner of
             its own.
@@ -145,6 +146,8 @@ def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
         motion=context.parts.motion,
     )
     report(finished, facts=_facts(networks, finished))
+    for one in finished.coverage:
+        log.info("%s: %s by %s", one.video, one, ", ".join(methods))
     return finished
 
 

@@ -20,6 +20,7 @@ from warprefine.jobs.preflight import (
     describe_job,
     sound_videos,
 )
+from warprefine.propagation.coverage import Horizon
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.training.segmenter import build_segmenter
@@ -29,7 +30,7 @@ def start(
     dataset: Dataset,
     out: Path,
     *,
-    horizon: int = 10,
+    horizon: Horizon = 10,
     also_train: Sequence[Dataset] = (),
     recipe: Recipe | None = None,
     parts: GivenParts | None = None,
@@ -47,7 +48,7 @@ def start(
     Args:
         dataset: The videos.
         out: The run folder.
-        horizon: Frames are labelled up to this far from a key frame.
+        horizon: Frames are labelled up to this far from a key frame; "all" labels every frame.
         also_train: Further labelled data of the same classes.
         recipe: All hyper-parameters; None means the defaults.
         parts: Parts that are supplied as objects.
@@ -63,7 +64,7 @@ def start(
     recipe, parts = recipe or Recipe(), parts or GivenParts()
     check_names(recipe)
     check_parts(parts, dataset)
-    check_reach(dataset, horizon)
+    reach = check_reach(dataset, horizon)
     check_further(dataset, also_train)
     run = RunFolder(out, cache=cache)
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
@@ -72,7 +73,7 @@ def start(
         build_segmenter(recipe.segmenter, len(dataset.classes), seed=seed)  # its weights may be missing
     context = RunContext(
         dataset=dataset,
-        horizon=horizon,
+        horizon=reach,
         run=run,
         recipe=recipe,
         device=check_device(device),
@@ -84,7 +85,7 @@ def start(
     networks = Networks(context)
     networks.motion("two-sided")
     sound, left_out = sound_videos(
-        dataset, horizon=horizon, motion=networks.motion("stepwise"), progress=progress
+        dataset, horizon=reach, motion=networks.motion("stepwise"), progress=progress
     )
     run.claim(job)
     write_text(out / "recipe.toml", settings_to_toml(recipe))
