@@ -18,6 +18,7 @@ from warprefine.datasets import READERS, open_dataset
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.finished import FinishedRun, FrameLabels
 from warprefine.jobs.finished import evaluate_run as evaluate
+from warprefine.jobs.predict import PredictedFrame, Prediction, predict
 from warprefine.jobs.student import train_student_on_run as train_student
 from warprefine.motion import MOTIONS
 from warprefine.propagation.labeller import Labeller
@@ -46,6 +47,8 @@ __all__ = [
     "FrameLabels",
     "Labeller",
     "MotionEstimator",
+    "PredictedFrame",
+    "Prediction",
     "Progress",
     "Recipe",
     "Refiner",
@@ -62,6 +65,7 @@ __all__ = [
     "load_recipe",
     "load_student_recipe",
     "open_dataset",
+    "predict",
     "print_progress",
     "train_student",
 ]

@@ -13,6 +13,7 @@ import typer
 from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
 from warprefine.cli import options, weights
+from warprefine.cli import predict as predictions
 from warprefine.cli import student as students
 from warprefine.cli.console import (
     Bars,
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 app.add_typer(weights.app, name="weights")
 app.command("student")(students.student)
+app.command("predict")(predictions.predict)
 app.command("experiment")(experiments.experiment)
 app.add_typer(data_sets.convert, name="convert")
 app.add_typer(data_sets.split, name="split")
