@@ -14,6 +14,9 @@ T = TypeVar("T")
 # surrogates, which stand for the bytes of file names that are not UTF-8.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""What formulas begin with in spreadsheets."""
+
 
 def look_up(table: Mapping[str, T], name: str, *, what: str) -> T:
     """Return the entry called `name`.
@@ -55,6 +58,16 @@ def printable(text: str) -> str:
         clip\xff
     """
     return _OBEYED.sub(lambda found: _escaped(ord(found[0])), text)
+
+
+def inert(text: str) -> str:
+    """Return a text that a spreadsheet shows and does not compute, for a cell of a CSV file.
+
+    Example:
+        >>> inert("=HYPERLINK(A1)"), inert("road")
+        ("'=HYPERLINK(A1)", 'road')
+    """
+    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def _escaped(code: int) -> str:

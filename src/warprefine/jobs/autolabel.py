@@ -25,7 +25,14 @@ from warprefine.jobs.start import start
 from warprefine.metrics.label_quality import evaluate, has_truth
 from warprefine.metrics.scores import MethodScores, write_metrics
 from warprefine.propagation.coverage import Horizon
-from warprefine.propagation.methods import DEFAULT_METHODS, check_methods, needs_of
+from warprefine.propagation.methods import (
+    DEFAULT_METHODS,
+    METHODS,
+    ORACLE,
+    SEMANTIC_ONLY,
+    check_methods,
+    needs_of,
+)
 from warprefine.propagation.run import Job, propagate
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
@@ -129,6 +136,8 @@ def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
         log.error("left out: %s", message)
     if "rounds" in needs_of(methods):
         train_in_rounds(context)
+    if not has_truth(context.dataset, context.horizon):
+        methods = [method for method in methods if method != ORACLE] or methods
     job = make_job(networks, methods)
     failures = {**context.left_out, **propagate(job, context.run, progress=context.progress)}
     write_left_out(context.run, failures)
@@ -195,10 +204,9 @@ def report(finished: FinishedRun, *, facts: Mapping[str, str]) -> None:
 def _facts(networks: Networks, finished: FinishedRun) -> dict[str, str]:
     """Return the report's facts about the data and the networks."""
     videos, needs = finished.dataset.videos, needs_of(finished.methods)
-    facts = {
-        "Videos": f"{len(videos)}, with {sum(len(video.labels) for video in videos)} key frames",
-        "Motion": networks.motion("stepwise").name,
-    }
+    facts = {"Videos": f"{len(videos)}, with {sum(len(video.labels) for video in videos)} key frames"}
+    if motion := _motion(networks, finished.methods):
+        facts["Motion"] = motion
     if "segmenter" in needs:
         given = networks.context.parts.segmenter
         name = finished.recipe.segmenter.network if given is None else given.name
@@ -206,6 +214,18 @@ def _facts(networks: Networks, finished: FinishedRun) -> dict[str, str]:
     if finished.tau is not None:
         facts["tau"] = f"{finished.tau:g} (RGB distance, images in 0..1)"
     return facts | {f"Left out: {name}": message for name, message in finished.failures.items()}
+
+
+def _motion(networks: Networks, methods: Sequence[str]) -> str:
+    """Return the motion estimators that labels were propagated with, each with its methods."""
+    users: dict[str, list[str]] = {}
+    for method in methods:
+        kind = METHODS[method].labeller
+        if kind != "oracle" and method != SEMANTIC_ONLY:
+            users.setdefault(networks.motion(kind).name, []).append(method)
+    if len(users) == 1:
+        return next(iter(users))
+    return "; ".join(f"{name} ({', '.join(of_name)})" for name, of_name in users.items())
 
 
 def _curves(run: RunFolder) -> dict[str, Curve]:

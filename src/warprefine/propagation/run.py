@@ -18,6 +18,7 @@ from warprefine.io.images import read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.propagation.evidence import open_evidence
 from warprefine.propagation.labeller import Labeller
+from warprefine.propagation.methods import ORACLE
 from warprefine.propagation.units import Unit
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,8 @@ def _files_exist(run: RunFolder, video: Video, frames: Sequence[int], method: st
 def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     """Copy the labels of key frames beside the pseudo-labels, byte for byte, with confidence 1."""
     for method in job.methods:
+        if method == ORACLE and not video.truth:
+            continue  # it labels nothing here
         for frame, source in video.labels.items():
             target = run.labels_path(method, video.name, video.stems[frame])
             if not target.exists() or target.read_bytes() != source.read_bytes():

@@ -139,7 +139,6 @@ def _draw_clip(
         context.data,
         video,
         frames=milestones(video, unit, horizon),
-        key_frame=unit.key_frames[0],
         methods=methods,
         most_w=_WIDEST,
     )
