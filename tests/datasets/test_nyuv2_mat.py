@@ -119,6 +119,6 @@ def test_without_the_packages_the_extra_is_named(
     monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]
 
     with pytest.raises(
-        DatasetError, match=rf"'{package}', which reads .*; pip install 'warprefine\[nyuv2\]'"
+        DatasetError, match=rf"'{package}', which reads .*; pip install '\.\[nyuv2\]' in the rep"
     ):
         open_labelled_frames(root).__enter__()

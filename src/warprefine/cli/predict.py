@@ -12,7 +12,7 @@ from warprefine.cli.console import Bars, console, print_error
 from warprefine.cli.log import log_to
 from warprefine.core.errors import shorten
 from warprefine.datasets.class_file import read_classes
-from warprefine.jobs import predict as job
+from warprefine.jobs.predict import label_clip, start_prediction
 
 
 def predict(
@@ -48,19 +48,15 @@ def predict(
     --classes data/mine/classes.toml`
     """
     options.use_threads(threads)
+    job = start_prediction(
+        model, video, out, classes=read_classes(classes) if classes else None, device=device
+    )
     with Bars() as bars, log_to(out):
-        done = job.predict(
-            model,
-            video,
-            out,
-            classes=read_classes(classes) if classes else None,
-            device=device,
-            progress=bars,
-        )
+        done = label_clip(job, progress=bars)
     failures = [f"frame {number}: {problem}" for number, problem in done.failures.items()]
     console.print(f"{len(done.video) - len(failures)} of {len(done.video)} frames labelled")
     for kind in ("labels", "confidence", "overlay"):
         console.print(f"{kind}: {done.out / kind}")
     if failures:
-        print_error(f"{len(failures)} frames are not labelled: {shorten(failures, most=3)}")
+        print_error(f"{len(failures)} of the frames cannot be read: {shorten(failures, most=3)}")
         raise typer.Exit(1)

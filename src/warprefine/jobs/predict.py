@@ -123,18 +123,41 @@ def predict(
         >>> for frame in clip.frames():  # doctest: +SKIP
         ...     print(frame.stem, frame.labels.shape, float(frame.confidence.mean()))
     """
-    model, out = Path(model), Path(out)
+    job = start_prediction(Path(model), Path(video), Path(out), classes=classes, device=device)
+    return label_clip(job, progress=progress)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PredictionJob:
+    """A clip to label and the network to label it with, all checked.
+
+    Attributes:
+        plan: The clip, its classes and the folder.
+        segmenter: The network.
+        network: A fingerprint of the network and of how its labels are written.
+    """
+
+    plan: Prediction
+    segmenter: Segmenter
+    network: str
+
+
+def start_prediction(
+    model: Path, video: Path, out: Path, *, classes: ClassSet | None = None, device: str = "cpu"
+) -> PredictionJob:
+    """Check everything and claim the folder; the arguments are those of `predict`, as are the errors."""
     place = check_device(device)
     card = read_card(model)
     check_part(model, card, PART)
     if classes is None:
         classes = numbered_classes(card.class_names)
     check_classes(model, card, classes)
-    clip = open_clip(Path(video))
+    plan = Prediction(out=out, video=open_clip(video), classes=classes)
     segmenter = load_student(model, place)
-    plan = Prediction(out=out, video=clip, classes=classes)
-    _claim(plan, model, Path(video))
-    return _label(plan, segmenter, fingerprint_of(fingerprint_of_file(model), classes), progress)
+    _claim(plan, model, video)
+    return PredictionJob(
+        plan=plan, segmenter=segmenter, network=fingerprint_of(fingerprint_of_file(model), classes)
+    )
 
 
 def open_clip(source: Path) -> Video:
@@ -193,17 +216,22 @@ def _claim(plan: Prediction, model: Path, source: Path) -> None:
     write_classes(plan.out / "classes.toml", plan.classes)
 
 
-def _label(plan: Prediction, segmenter: Segmenter, network: str, progress: Progress) -> Prediction:
-    """Label the frames that are not done; return the plan with those that cannot be read."""
+def label_clip(job: PredictionJob, *, progress: Progress = silent) -> Prediction:
+    """Label the frames that are not done; return the plan with those that cannot be read.
+
+    Raises:
+        FrameError: No frame can be read.
+    """
+    plan = job.plan
     done, failures, video = _DoneFrames(plan.out / "done.jsonl"), dict[int, str](), plan.video
     last: FrameError | None = None
     with open_frames(video) as source:
         for number in range(len(video)):
             path = video.container or video.frame_paths[number]
             try:
-                made_from = fingerprint_of(network, number, _content(path))
+                made_from = fingerprint_of(job.network, number, _content(path))
                 if not done.has(number, made_from, plan.files(number)):
-                    _write(plan, number, source[number], segmenter)
+                    _write(plan, number, source[number], job.segmenter)
                     done.add(number, made_from, plan.files(number))
             except FrameError as error:
                 failures[number], last = str(error), error
