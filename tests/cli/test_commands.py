@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import re
 import shutil
 import sqlite3
@@ -360,6 +361,25 @@ def test_ctrl_c_says_how_to_go_on(
     assert result.stderr == "error: stopped; run the same command again, it continues where it stopped\n"
 
 
+def test_warnings_are_notes_on_the_screen(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors are not printed twice, and what is only of interest later stays in the log."""
+
+    def warning(networks: Networks, methods: Any) -> FinishedRun:
+        for level in (logging.INFO, logging.WARNING, logging.ERROR):
+            logging.getLogger("warprefine.somewhere").log(level, "level %d\x1b[31m", level)
+        return finished_in(networks.context.run, networks.context.dataset)
+
+    monkeypatch.setattr(commands, "label", warning)
+    for _ in range(2):
+        result = warprefine("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3")
+
+        assert result.stdout.count("note: level 30\\x1b[31m\n") == 1
+        assert "level 20" not in result.output
+        assert "level 40" not in result.output
+
+
 def test_a_mistake_of_ours_keeps_its_traceback(
     warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,15 +398,16 @@ def test_a_mistake_of_ours_keeps_its_traceback(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.EIO, "x", "run/labels/a.png"), "refused run/labels/a.png: Input/output error; see to"),
-        (OSError(errno.EROFS, "x", b"run/\xff"), r"refused run/\xff: Read-only file system; see to that"),
-        (OSError(errno.ENAMETOOLONG, "x"), "refused: File name too long; see to that, and run the same"),
-        (PermissionError(errno.EACCES, "x", "job.json"), "refused job.json: Permission denied; see to that"),
+        (OSError(errno.EIO, "x", "run/labels/a.png"), "refused: Input/output error (run/labels/a.png); see"),
+        (OSError(errno.EROFS, "x", b"run/\xff"), r"refused: Read-only file system (run/\xff); see to"),
+        (OSError(errno.ENAMETOOLONG, "x"), "refused: File name too long; see to that and run the same"),
+        (OSError(errno.ENAMETOOLONG, "x", "a" * 999), f"({'a' * 100}...{'a' * 100}); see to that and run"),
+        (PermissionError(errno.EACCES, "x", "job.json"), "refused: Permission denied (job.json); see"),
         (OSError("image file is truncated"), "refused: image file is truncated; see to that"),
         (UnicodeEncodeError("utf-8", "v\udcff", 1, 2, "surrogates not allowed"), "is not UTF-8"),
         (sqlite3.OperationalError("unable to open database file"), "manifest of the run: unable to open"),
     ],
-    ids=["EIO", "EROFS", "ENAMETOOLONG", "EACCES", "no number", "no UTF-8", "manifest"],
+    ids=["EIO", "EROFS", "ENAMETOOLONG", "which name", "EACCES", "no number", "no UTF-8", "manifest"],
 )  # fmt: skip
 def test_what_the_operating_system_refuses_is_one_line(
     warprefine: Any, data: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import sys
@@ -29,6 +30,9 @@ LONGEST_LIST = 40
 
 GROUPED_FROM = 100
 """Videos from which on `inspect` does not list them at all: it counts those that are alike."""
+
+_LONGEST_PATH = 200
+"""Letters of a path in a message; a longer one is cut in the middle."""
 
 
 class _Words:
@@ -92,9 +96,14 @@ class Commands(TyperGroup):
     """
 
     def main(self, *args: Any, **settings: Any) -> Any:
-        """Run the program; no letter that the terminal lacks can end it."""
+        """Run the program; warnings are printed as notes, and the terminal may have any encoding."""
         replace_what_cannot_be_shown()
-        return super().main(*args, **settings)
+        logger, notes = logging.getLogger("warprefine"), _Notes(logging.WARNING)
+        logger.addHandler(notes)
+        try:
+            return super().main(*args, **settings)
+        finally:
+            logger.removeHandler(notes)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -119,6 +128,14 @@ class Commands(TyperGroup):
         sys.exit(2)
 
 
+class _Notes(logging.Handler):
+    """Prints what the library warns of, a line each; errors are printed when the work is done."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            print_notes([" ".join(record.getMessage().split())])
+
+
 def print_error(message: str) -> None:
     """Print one line to the error stream."""
     _errors.print(f"error: {' '.join(message.split())}")
@@ -127,10 +144,12 @@ def print_error(message: str) -> None:
 def _refusal(error: OSError) -> str:
     """Return what the operating system refused, with a remedy."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    where = f" {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    if len(where) > _LONGEST_PATH:
+        where = f"{where[: _LONGEST_PATH // 2]}...{where[-_LONGEST_PATH // 2 :]}"
     return (
-        f"the operating system refused{where}: {reason}; see to that, and run the same command again, "
-        "it continues where it stopped"
+        f"the operating system refused: {reason}{where and f' ({where})'}; see to that and run the same "
+        "command again, it continues where it stopped"
     )
 
 
