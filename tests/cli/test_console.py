@@ -9,11 +9,20 @@ from types import SimpleNamespace
 import pytest
 
 from warprefine.cli import console as module
-from warprefine.cli.console import GROUPED_FROM, LONGEST_LIST, Bars, print_error, print_summary
+from warprefine.cli.console import (
+    GROUPED_FROM,
+    LONGEST_LIST,
+    Bars,
+    print_coverage,
+    print_error,
+    print_out_of_reach,
+    print_summary,
+)
 from warprefine.cli.terminal import SafeConsole
 from warprefine.core import progress
 from warprefine.core.classes import ClassSet
 from warprefine.datasets.summary import DatasetSummary, VideoSummary
+from warprefine.propagation.coverage import Coverage
 
 CLASSES = ClassSet(names=("road", "[red]"), colors=((1, 2, 3), (4, 5, 6)))
 
@@ -108,6 +117,27 @@ def test_thousands_of_videos_that_are_alike_are_one_line(capsys: pytest.CaptureF
         f"{GROUPED_FROM + 4} videos, {21 * GROUPED_FROM + 6} frames, {GROUPED_FROM + 2} key frames",
     ]
     assert not any("clip-" in line for line in lines)
+
+
+def test_coverage_of_many_videos_is_cut_and_summed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the work the videos with gaps, after it all of them, forty at most; then the sum."""
+    videos = [Coverage(video=f"clip-{i}", frames=10, out_of_reach=(8, 9)) for i in range(LONGEST_LIST + 2)]
+    whole = Coverage(video="whole", frames=10)
+
+    print_out_of_reach([whole, *videos], horizon=3)
+    before = capsys.readouterr().out.splitlines()
+    print_coverage([whole, *videos])
+    after = capsys.readouterr().out.splitlines()
+    print_coverage([whole])
+
+    assert before[0].startswith("note: 2 of 10 frames of clip-0 are farther than 3 from every key frame")
+    assert (len(before), before[-1]) == (LONGEST_LIST + 1, "note: so are frames of 2 more videos")
+    assert after[:2] == [
+        "whole: 10 of 10 frames labelled",
+        "clip-0: 8 of 10 frames labelled, 2 out of reach (8 to 9)",
+    ]
+    assert after[-2:] == ["... and 3 more videos", "43 videos: 346 of 430 frames labelled"]
+    assert capsys.readouterr().out == "whole: 10 of 10 frames labelled\n"
 
 
 def test_kinds_of_videos_are_listed_up_to_forty(capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,12 +166,15 @@ def print_coverage(finished: Sequence[Coverage]) -> None:
 
 def print_out_of_reach(planned: Sequence[Coverage], *, horizon: int) -> None:
     """Print, before the work, for which frames it is in vain to wait."""
-    for one in [one for one in planned if one.out_of_reach][:LONGEST_LIST]:
+    gaps = [one for one in planned if one.out_of_reach]
+    for one in gaps[:LONGEST_LIST]:
         console.print(
             f"note: {len(one.out_of_reach)} of {one.frames} frames of {one.video} are farther than {horizon} "
             "from every key frame and get no labels; label more key frames, or raise --horizon ('all': every "
             "frame)"
         )
+    if left_out := gaps[LONGEST_LIST:]:
+        console.print(f"note: so are frames of {_count(len(left_out), 'more video')}")
 
 
 def print_notes(notes: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from warprefine.core.errors import RunFolderError
-from warprefine.core.names import look_up
+from warprefine.core.names import look_up, printable
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Confidence, LabelMaps
@@ -82,13 +82,13 @@ class FinishedRun:
     motion: MotionEstimator | None = None
 
     def __repr__(self) -> str:
-        return f"<FinishedRun {self._summary()}>"
+        return printable(f"<FinishedRun {self._summary()}>")
 
     def __str__(self) -> str:
         lines = [f"{one.video}: {one}" for one in self.coverage if self.methods]
         lines += [f"{name}: left out, {problem}" for name, problem in self.failures.items()]
         scores = [format_table(self.scores)] if self.scores else []
-        return "\n".join([f"run {self._summary()}", *lines, *scores])
+        return printable("\n".join([f"run {self._summary()}", *lines, *scores]))
 
     def _summary(self) -> str:
         """Return folder, methods, number of labelled frames and the score of the best method in a line."""
