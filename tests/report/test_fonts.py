@@ -49,13 +49,13 @@ def test_a_font_that_has_the_letters_is_chosen() -> None:
 @pytest.mark.usefixtures("_two_fonts")
 def test_a_name_that_no_font_can_draw_is_a_number(caplog: pytest.LogCaptureFixture) -> None:
     """That of label files, and the log says once what could be installed."""
-    classes = classes_of("road", f"{NOBODYS}{NOBODYS}", f"a{IN_STIX_ALONE}")
+    classes = classes_of("road", f"{NOBODYS}{NOBODYS}", f"a{IN_STIX_ALONE}", f"b{NOBODYS}")
     for _ in range(2):
-        assert list(legible_names(classes).values()) == ["road", "class 8", f"a{IN_STIX_ALONE}"]
+        shown = list(legible_names(classes).values())
+        assert shown == ["road", "class 8", f"a{IN_STIX_ALONE}", "class 10"]
 
     (message,) = caplog.messages
-    assert "no installed font has the letters" in message
-    assert "charts show it as class 8" in message
+    assert f"class names {NOBODYS}{NOBODYS}, b{NOBODYS}: charts show the numbers of these" in message
     assert caplog.records[0].levelno == logging.WARNING
 
 

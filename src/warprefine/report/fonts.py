@@ -26,19 +26,17 @@ _NO_LETTERS = ("LastResort", "Emoji")
 def legible_names(classes: ClassSet) -> dict[str, str]:
     """Return the text that stands for each class in charts: its name, if a font has all of its letters.
 
-    Otherwise it is the number of the class in label files, and a warning is logged, once for each name.
+    Otherwise it is the number of the class in label files, and a warning is logged, once.
 
     Example:
         >>> legible_names(ClassSet(names=("road", "Straße"), colors=((1, 2, 3), (4, 5, 6))))
         {'road': 'road', 'Straße': 'Straße'}
     """
-    texts = {}
-    for name, number in zip(classes.names, classes.ids, strict=True):
-        illegible = any(font_with(letter) is None for letter in _letters(name))
-        texts[name] = f"class {number}" if illegible else name
-        if illegible:
-            _warn(name, number)
-    return texts
+    numbers = dict(zip(classes.names, classes.ids, strict=True))
+    illegible = [name for name in numbers if any(font_with(letter) is None for letter in _letters(name))]
+    if illegible:
+        _warn(tuple(illegible))
+    return {name: f"class {number}" if name in illegible else name for name, number in numbers.items()}
 
 
 def font_file(text: str, *, bold: bool = False) -> Path:
@@ -107,12 +105,9 @@ def _letters(text: str) -> Iterable[str]:
 
 
 @cache
-def _warn(name: str, number: int) -> None:
-    missing = [letter for letter in _letters(name) if font_with(letter) is None]
+def _warn(names: tuple[str, ...]) -> None:
     log.warning(
-        "no installed font has the letters %s of the class %r: charts show it as class %d; install a font "
-        "that has them, such as Noto Sans CJK",
-        shorten(missing),
-        name,
-        number,
+        "no installed font has all letters of the class names %s: charts show the numbers of these classes; "
+        "install a font that has the letters, such as Noto Sans CJK",
+        shorten(names),
     )
