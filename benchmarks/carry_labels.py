@@ -1,6 +1,6 @@
 """Compare motion-only propagation along flow and through SDC-Net's displaced kernels.
 
-    python benchmarks/carry_labels.py ../shared/data/camvid --reader camvid --split clip15hz \\
+    python benchmarks/carry_labels.py data/camvid --reader camvid --split clip15hz \\
         --keyframes 10::21 --motion dis-medium --motion runs/motion/checkpoints/motion.safetensors
 
 Labels are warped from each key frame step by step to all frames that are nearer to it than to any other,

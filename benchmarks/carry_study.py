@@ -1,6 +1,6 @@
 """Measure where labels are lost along flow: at boundaries, in occluded pixels, or by resampling.
 
-    python benchmarks/carry_study.py ../shared/data/camvid --reader camvid --split clip15hz \\
+    python benchmarks/carry_study.py data/camvid --reader camvid --split clip15hz \\
         --frames 25: --motion dis-medium --motion dis-fine --class Pole
 
 The labels of every frame are warped over one frame and over five, forwards and backwards in time; over five

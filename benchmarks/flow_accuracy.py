@@ -1,6 +1,6 @@
 """Measure the end-point error of motion estimators on image pairs with ground-truth flow.
 
-Example: python benchmarks/flow_accuracy.py ../shared/data/flow --weights raft_weights --threads 2
+Example: python benchmarks/flow_accuracy.py data/flow --weights raft_weights --threads 2
 
 The folder holds two pairs of KITTI 2015 and one of Middlebury's stereo pairs. The folder or archive
 with RAFT's released weights may be left out; then DIS is measured alone.
@@ -94,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data/flow"))
+    parser.add_argument("data", type=Path, nargs="?", default=Path("data/flow"))
     parser.add_argument("--weights", type=Path, help="folder or archive with RAFT's .pth files")
     parser.add_argument("--iterations", type=int, default=12)
     parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=list(PAIRS))

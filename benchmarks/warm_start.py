@@ -1,6 +1,6 @@
 """Measure the gain of pretrained weights on CamVid, with equal training time for every network.
 
-    python benchmarks/warm_start.py ../shared/data/camvid --minutes 6
+    python benchmarks/warm_start.py data/camvid --minutes 6
 
 Each network is trained on the split `train`, one after the other, in as many steps as fit into the time
 (estimated over a few steps before), and scored on the split `test`. Needs the extra [pretrained].

@@ -127,6 +127,25 @@ def test_files_that_the_documents_link_to_exist(document):
     assert [target for target in targets if not (document.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize(
+    "document",
+    [path for path in DOCUMENTS if path.parent.name in (ROOT.name, "docs")],
+    ids=lambda path: path.name,
+)
+def test_commands_name_no_folder_that_a_reader_lacks(document):
+    """Data that are not part of the repository have a place in it that anybody can fill."""
+    assert [call for call in calls(code(document.read_text(encoding="utf-8"))) if "../" in call] == []
+
+
+def test_nobody_is_told_to_install_what_no_index_has():
+    """Extras are installed from the repository: the package is not published."""
+    texts = [*DOCUMENTS, *(path for ending in ("py", "toml") for path in (ROOT / "src").rglob(f"*.{ending}"))]
+
+    assert [
+        path for path in texts if re.search(r"install '?warprefine", path.read_text(encoding="utf-8"))
+    ] == []
+
+
 def test_readme_begins_with_the_two_commands():
     """The README tells a newcomer how to see it work and how to check it."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

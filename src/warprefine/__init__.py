@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import WarpRefineError
+from warprefine.core.progress import Progress, print_progress
 from warprefine.core.protocols import MotionEstimator, Refiner, RefinerInput, Segmentation, Segmenter
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
@@ -17,6 +18,7 @@ from warprefine.datasets import READERS, open_dataset
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.finished import FinishedRun, FrameLabels
 from warprefine.jobs.finished import evaluate_run as evaluate
+from warprefine.jobs.predict import PredictedFrame, Prediction, predict
 from warprefine.jobs.student import train_student_on_run as train_student
 from warprefine.motion import MOTIONS
 from warprefine.propagation.labeller import Labeller
@@ -45,6 +47,9 @@ __all__ = [
     "FrameLabels",
     "Labeller",
     "MotionEstimator",
+    "PredictedFrame",
+    "Prediction",
+    "Progress",
     "Recipe",
     "Refiner",
     "RefinerInput",
@@ -60,5 +65,7 @@ __all__ = [
     "load_recipe",
     "load_student_recipe",
     "open_dataset",
+    "predict",
+    "print_progress",
     "train_student",
 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import re
 import shutil
 import signal
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +167,38 @@ def test_frames_are_extracted_under_their_numbers(warprefine: Any, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.glob("out/*.png")) == [
         "000000.png", "000002.png", "000004.png",
     ]  # fmt: skip
+
+
+def test_frames_out_of_reach_are_announced_and_counted(warprefine: Any, data: Path, tmp_path: Path) -> None:
+    """Before the work as a note, at the end for each video."""
+    (data / "videos/street-000/labels/000003.png").rename(data / "videos/street-000/labels/000000.png")
+
+    result = warprefine("autolabel", data, "--out", tmp_path / "run", "--horizon=3", "--method=motion-only")
+
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines.index(
+        "note: 3 of 7 frames of street-000 are farther than 3 from every key frame and get no labels; label "
+        "more key frames, or raise --horizon ('all': every frame)"
+    ) < next(i for i, line in enumerate(lines) if line.startswith("propagating"))
+    assert "street-000: 4 of 7 frames labelled, 3 out of reach (4 to 6)" in lines
+    assert "street-001: 7 of 7 frames labelled" in lines
+    assert "2 videos: 11 of 14 frames labelled" in lines
+
+
+def test_a_clip_shorter_than_the_horizon_is_labelled_as_far_as_it_goes(
+    warprefine: Any, data: Path, tmp_path: Path
+) -> None:
+    """Nobody has to count frames before the first call; the run can be evaluated with the same distances."""
+    (data / "videos/street-000/labels/000003.png").rename(data / "videos/street-000/labels/000000.png")
+    words = ("--horizon=100", "--method=motion-only")
+
+    labelled = warprefine("autolabel", data, "--out", tmp_path / "run", *words)
+
+    assert labelled.exit_code == 0
+    assert len(list((tmp_path / "run/labels/motion-only/street-000").iterdir())) == 7
+    assert re.fullmatch(r"mIoU % +k=1 +k=2 +k=3 +k=4 +k=5 +k=6 +mean", table_in(labelled.stdout)[0])
+    assert table_in(warprefine("evaluate", tmp_path / "run").stdout) == table_in(labelled.stdout)
 
 
 # train and propagate
@@ -395,6 +430,25 @@ def test_a_stopped_training_says_what_was_saved(
     assert (result.exit_code, result.stderr) == (code, f"error: {saved}\n")
 
 
+def test_warnings_are_notes_on_the_screen(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors are not printed twice, and what is only of interest later stays in the log."""
+
+    def warning(networks: Networks, methods: Any) -> FinishedRun:
+        for level in (logging.INFO, logging.WARNING, logging.ERROR):
+            logging.getLogger("warprefine.somewhere").log(level, "level %d\x1b[31m", level)
+        return finished_in(networks.context.run, networks.context.dataset)
+
+    monkeypatch.setattr(commands, "label", warning)
+    for _ in range(2):
+        result = warprefine("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3")
+
+        assert result.stdout.count("note: level 30\\x1b[31m\n") == 1
+        assert "level 20" not in result.output
+        assert "level 40" not in result.output
+
+
 def test_a_mistake_of_ours_keeps_its_traceback(
     warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,6 +462,53 @@ def test_a_mistake_of_ours_keeps_its_traceback(
 
     assert isinstance(result.exception, ZeroDivisionError)
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EIO, "x", "run/labels/a.png"), "refused: Input/output error (run/labels/a.png); see"),
+        (OSError(errno.EROFS, "x", b"run/\xff"), r"refused: Read-only file system (run/\xff); see to"),
+        (OSError(errno.ENAMETOOLONG, "x"), "refused: File name too long; see to that and run the same"),
+        (OSError(errno.ENAMETOOLONG, "x", "a" * 999), f"({'a' * 100}...{'a' * 100}); see to that and run"),
+        (PermissionError(errno.EACCES, "x", "job.json"), "refused: Permission denied (job.json); see"),
+        (OSError("image file is truncated"), "refused: image file is truncated; see to that"),
+        (UnicodeEncodeError("utf-8", "v\udcff", 1, 2, "surrogates not allowed"), "is not UTF-8"),
+        (sqlite3.OperationalError("unable to open database file"), "manifest of the run: unable to open"),
+    ],
+    ids=["EIO", "EROFS", "ENAMETOOLONG", "which name", "EACCES", "no number", "no UTF-8", "manifest"],
+)  # fmt: skip
+def test_what_the_operating_system_refuses_is_one_line(
+    warprefine: Any, data: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    """Wherever it is refused, nobody has to read a traceback, which is in the log."""
+
+    def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "label", refused)
+    result = warprefine("autolabel", data, "--out", data.parent / "run", "--horizon=3")
+
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert "Traceback" in (data.parent / "run/log.txt").read_text()
+
+
+def test_another_error_of_encoding_is_ours(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only names that are not UTF-8 are their owner's to mend."""
+
+    def broken(*_: object) -> None:
+        raise UnicodeEncodeError("ascii", "ä", 0, 1, "ordinal not in range(128)")
+
+    monkeypatch.setattr(commands, "label", broken)
+
+    assert isinstance(
+        warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3").exception, UnicodeEncodeError
+    )
 
 
 @pytest.mark.parametrize(
@@ -440,7 +541,10 @@ def test_the_log_belongs_to_its_run(warprefine: Any, tiny_data: Path, data: Path
         warprefine("autolabel", folder, "--out", tmp_path / name, "--horizon=3", "--method=motion-only")
 
     assert "000005.jpg" in (tmp_path / "one/log.txt").read_text()
-    assert (tmp_path / "two/log.txt").read_text() == ""
+    two = (tmp_path / "two/log.txt").read_text()
+    assert "000005.jpg" not in two
+    assert "propagating: done, 12 of 12" in two
+    assert "street-001: 7 of 7 frames labelled by motion-only" in two
 
 
 def test_the_program_shows_its_help_when_called_alone(

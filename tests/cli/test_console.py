@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import io
-import logging
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from warprefine.cli import console as module
-from warprefine.cli.console import GROUPED_FROM, LONGEST_LIST, Bars, log_to, print_error, print_summary
+from warprefine.cli.console import (
+    GROUPED_FROM,
+    LONGEST_LIST,
+    Bars,
+    print_coverage,
+    print_error,
+    print_out_of_reach,
+    print_summary,
+)
+from warprefine.cli.terminal import SafeConsole
+from warprefine.core import progress
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import RunFolderError
 from warprefine.datasets.summary import DatasetSummary, VideoSummary
+from warprefine.propagation.coverage import Coverage
 
 CLASSES = ClassSet(names=("road", "[red]"), colors=((1, 2, 3), (4, 5, 6)))
 
@@ -24,8 +31,7 @@ CLASSES = ClassSet(names=("road", "[red]"), colors=((1, 2, 3), (4, 5, 6)))
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Let the console believe that it is a terminal; return what it draws."""
     drawn = io.StringIO()
-    settings = {"force_terminal": True, "width": 120, "highlight": False, "markup": False}
-    monkeypatch.setattr(module, "console", Console(file=drawn, **settings))
+    monkeypatch.setattr(module, "console", SafeConsole(file=drawn, force_terminal=True, width=120))
     return drawn
 
 
@@ -41,7 +47,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
 ) -> None:
     """The first, one every twenty seconds, and the last of each task: enough for a log."""
     clock = iter([100.0, 100.0, 101.0, 121.0, 121.0, 122.0, 122.0, 123.0])
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
 
     with Bars() as bars:
         for done in range(1, 4):
@@ -113,6 +119,27 @@ def test_thousands_of_videos_that_are_alike_are_one_line(capsys: pytest.CaptureF
     assert not any("clip-" in line for line in lines)
 
 
+def test_coverage_of_many_videos_is_cut_and_summed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the work the videos with gaps, after it all of them, forty at most; then the sum."""
+    videos = [Coverage(video=f"clip-{i}", frames=10, out_of_reach=(8, 9)) for i in range(LONGEST_LIST + 2)]
+    whole = Coverage(video="whole", frames=10)
+
+    print_out_of_reach([whole, *videos], horizon=3)
+    before = capsys.readouterr().out.splitlines()
+    print_coverage([whole, *videos])
+    after = capsys.readouterr().out.splitlines()
+    print_coverage([whole])
+
+    assert before[0].startswith("note: 2 of 10 frames of clip-0 are farther than 3 from every key frame")
+    assert (len(before), before[-1]) == (LONGEST_LIST + 1, "note: so are frames of 2 more videos")
+    assert after[:2] == [
+        "whole: 10 of 10 frames labelled",
+        "clip-0: 8 of 10 frames labelled, 2 out of reach (8 to 9)",
+    ]
+    assert after[-2:] == ["... and 3 more videos", "43 videos: 346 of 430 frames labelled"]
+    assert capsys.readouterr().out == "whole: 10 of 10 frames labelled\n"
+
+
 def test_kinds_of_videos_are_listed_up_to_forty(capsys: pytest.CaptureFixture[str]) -> None:
     """Pictures of many sizes do not run off the screen either."""
     one = VideoSummary(name="x", frames=1, key_frames=1, truth_frames=0, size=(24, 32))
@@ -149,26 +176,3 @@ def test_a_video_that_cannot_be_opened_has_no_size(capsys: pytest.CaptureFixture
     print_summary(DatasetSummary(classes=CLASSES, videos=(broken,), pixels=(0, 0, 0), counted=0))
 
     assert "unreadable" in capsys.readouterr().out
-
-
-def test_a_log_is_written_while_it_is_open(tmp_path: Path) -> None:
-    """What the library logs during a run is appended to the run's log, and nothing after it."""
-    logger = logging.getLogger("warprefine.somewhere")
-    for number in range(2):
-        with log_to(tmp_path / "run"):
-            logger.info("step %d", number)
-        logger.info("outside")
-
-    lines = (tmp_path / "run/log.txt").read_text().splitlines()
-    assert [line.split(" INFO ")[1] for line in lines] == [
-        "warprefine.somewhere: step 0",
-        "warprefine.somewhere: step 1",
-    ]
-
-
-def test_a_log_needs_a_place(tmp_path: Path) -> None:
-    """A run below a file has no log either."""
-    (tmp_path / "file").touch()
-
-    with pytest.raises(RunFolderError, match="a part of the path is a file"), log_to(tmp_path / "file/run"):
-        pass

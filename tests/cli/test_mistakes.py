@@ -149,10 +149,6 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
         r"data has no key frame at all; put label maps into videos/NAME/labels, or",
     ),
     "no classes": (no_classes, r"classes\.toml"),
-    "horizon": (
-        options("--horizon=7"),
-        r"horizon 7 lies beyond the longest clip of .*data \(7 frames\); choose a horizon from 1 to 6",
-    ),
     "recipe key": (
         recipe("[segmenter]\nfold = 3\n"),
         r"recipe\.toml: unknown key 'segmenter\.fold'; did you mean 'folds'\?",

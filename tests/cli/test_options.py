@@ -8,15 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numba
 import pytest
 import torch
 
+from warprefine.cli import commands
 from warprefine.cli.memory import keep_freed_memory
 from warprefine.cli.options import available_cores, chosen_methods, open_further, use_threads
-from warprefine.core.errors import DatasetError, RecipeError
+from warprefine.core.errors import DatasetError, RecipeError, RunFolderError
 from warprefine.propagation.methods import METHODS
 
 
@@ -117,3 +119,30 @@ def test_memory_is_kept_only_where_the_c_library_can(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "platform", "linux")
     keep_freed_memory()
     assert loaded == [None]
+
+
+@pytest.mark.parametrize(("word", "horizon"), [("1", 1), ("250", 250), ("all", "all")])
+def test_the_horizon_is_a_number_of_frames_or_all(
+    warprefine: Any, data: Path, monkeypatch: pytest.MonkeyPatch, word: str, horizon: Any
+) -> None:
+    """`--horizon all` labels every frame."""
+    found: list[Any] = []
+
+    def started(*_: object, **options: Any) -> None:
+        found.append(options["horizon"])
+        raise RunFolderError("enough")
+
+    monkeypatch.setattr(commands, "start", started)
+    warprefine("autolabel", data, "--out", data.parent / "run", "--horizon", word)
+
+    assert found == [horizon]
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "ten", "1.5", "²", "9" * 5000, "alle"])
+def test_any_other_horizon_is_refused(warprefine: Any, tiny_data: Path, tmp_path: Path, word: str) -> None:
+    """Exit code 2, before anything is written."""
+    result = warprefine("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon", word)
+
+    assert result.exit_code == 2
+    assert "neither a number" in result.stderr
+    assert not (tmp_path / "run").exists()

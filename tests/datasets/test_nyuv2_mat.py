@@ -115,7 +115,7 @@ def test_without_the_package_the_extra_is_named(root: Path, monkeypatch: pytest.
     """The error names the extra to install."""
     monkeypatch.setitem(sys.modules, "h5py", None)  # type: ignore[arg-type]
 
-    with pytest.raises(DatasetError, match=r"'h5py', which reads .*; pip install 'warprefine\[nyuv2\]'"):
+    with pytest.raises(DatasetError, match=r"'h5py', which reads .*; pip install '\.\[nyuv2\]' in the rep"):
         open_labelled_frames(root).__enter__()
 
 

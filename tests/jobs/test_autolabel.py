@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -30,13 +32,14 @@ from warprefine.core.tensors import VOID, Flow, Frames, Logits
 from warprefine.datasets.class_file import write_classes
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_gray, read_labels
+from warprefine.jobs.autolabel import _motion as motion_of_methods
 from warprefine.jobs.autolabel import autolabel, with_networks
 from warprefine.jobs.autolabel import label as propagate_and_report
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.start import start
 from warprefine.metrics.scores import MethodScores
 from warprefine.motion.loading import load_motion
-from warprefine.propagation.methods import METHODS
+from warprefine.propagation.methods import METHODS, PLUS
 from warprefine.segmentation.compact import CompactSegmenter
 
 STEMS = [f"{number:06d}" for number in range(7)]
@@ -209,7 +212,51 @@ def test_by_default_only_the_two_sided_refiner_is_trained(
     assert list(reported["curves"]) == ["segmenter: loss", "two-sided-refiner: loss"]
     assert "tau" not in reported["facts"]
     assert reported["facts"]["Segmenter"].startswith("compact, weights ")
+    assert reported["facts"]["Motion"] == "dis-medium (motion-only); dis-ultrafast (warp-refine-plus)"
     assert finished.tau is None
+
+
+@pytest.mark.parametrize(
+    ("methods", "said"),
+    [
+        (
+            ["motion-only", "warp-inpaint", PLUS],
+            "dis-fast (motion-only, warp-inpaint); still (" + PLUS + ")",
+        ),
+        (["motion-only", "semantic-only", "oracle"], "dis-fast"),
+        (["semantic-only", "oracle"], ""),
+    ],
+    ids=["two", "one", "none"],
+)
+def test_the_report_names_the_motion_of_each_method(methods: list[str], said: str) -> None:
+    """Methods that move nothing have none."""
+    names = {"stepwise": "dis-fast", "two-sided": "still"}
+    networks = Mock(spec=Networks)
+    networks.motion.side_effect = lambda kind: SimpleNamespace(name=names[kind])
+
+    assert motion_of_methods(networks, methods) == said
+
+
+def test_the_oracle_has_labels_only_where_there_is_truth(data: Path, tmp_path: Path) -> None:
+    """Copies of key frames alone would look like its work."""
+    shutil.rmtree(data / "videos/street-000/truth")
+    methods = ["motion-only", "oracle"]
+    some = label(open_dataset(data), tmp_path / "some", methods=methods)
+    shutil.rmtree(data / "videos/street-001/truth")
+    none = label(open_dataset(data), tmp_path / "none", methods=methods)
+
+    assert [path.name for path in (tmp_path / "some/labels/oracle").iterdir()] == ["street-001"]
+    assert some.methods == ("motion-only", "oracle")
+    assert not (tmp_path / "none/labels/oracle").exists()
+    assert none.methods == ("motion-only",)
+
+
+def test_the_oracle_alone_is_a_run_too(data: Path, tmp_path: Path) -> None:
+    """It has no pictures to compare with the truth that it is."""
+    finished = label(open_dataset(data), tmp_path / "run", methods=["oracle"])
+
+    assert finished.scores["oracle"].miou == 100
+    assert (tmp_path / "run/report.html").exists()
 
 
 def test_frames_of_a_video_file_are_labelled_by_their_number(data: Path, tmp_path: Path) -> None:
@@ -307,7 +354,7 @@ def with_other_classes(data: Path) -> Mapping[str, Any]:
             RecipeError,
             "no method is called 'warp-refin'; did you mean 'warp",
         ),
-        (lambda _: {"horizon": 7}, KeyFrameError, "horizon 7 lies beyond"),
+        (lambda _: {"horizon": 0}, KeyFrameError, "horizon 0 is no number"),
         (lambda _: {"device": "quantum"}, DeviceError, "device 'quantum' cannot be used"),
         (
             with_other_classes,

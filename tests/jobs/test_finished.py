@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,33 @@ def test_a_run_opened_again_is_the_one_that_ended(tiny_data: Path, tmp_path: Pat
     assert again.methods == finished.methods == METHODS
     assert again.failures == finished.failures == {}
     assert again.evaluate() == finished.scores
+
+
+def test_a_run_shows_what_it_holds(run: Path) -> None:
+    """Folder, methods, frames and scores: in a line as an object, in full when it is printed."""
+    finished = FinishedRun.open(run)
+    scored = replace(finished, scores=finished.evaluate(), failures={"clip": "it is broken"})
+
+    assert repr(finished) == f"<FinishedRun {run}: motion-only, oracle; 10 of 14 frames labelled>"
+    assert re.fullmatch(r"<FinishedRun .*; 10 of 14 frames labelled, mIoU \d+\.\d %>", repr(scored))
+    lines = str(scored).splitlines()
+    assert lines[:4] == [
+        f"run {repr(scored)[len('<FinishedRun ') : -1]}",
+        "street-000: 5 of 7 frames labelled, 2 out of reach (0, 6)",
+        "street-001: 5 of 7 frames labelled, 2 out of reach (0, 6)",
+        "clip: left out, it is broken",
+    ]
+    assert [line.split()[0] for line in lines[4:]] == ["mIoU", "motion-only", "oracle"]
+
+
+def test_a_run_without_labels_shows_so(tiny_data: Path, tmp_path: Path) -> None:
+    """It can be printed too."""
+    start(open_dataset(tiny_data), tmp_path / "run", horizon="all")
+
+    finished = FinishedRun.open(tmp_path / "run", labelled=False)
+
+    assert repr(finished).endswith("run: no labels>")
+    assert str(finished).endswith("run: no labels")
 
 
 def test_a_video_that_was_left_out_is_left_out_again(data: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -150,24 +150,37 @@ def test_a_data_set_without_key_frames_cannot_be_labelled(data: Path) -> None:
         check_reach(open_dataset(data), 3)
 
 
-@pytest.mark.parametrize("horizon", [-1, 0, 7])
-def test_a_horizon_that_no_clip_reaches_is_refused(tiny_data: Path, horizon: int) -> None:
-    """Of seven frames, none is seven away from another."""
-    message = rf"horizon {horizon} lies beyond .*data \(7 frames\); choose a horizon from 1 to 6"
-    with pytest.raises(KeyFrameError, match=message):
+@pytest.mark.parametrize("horizon", [-1, 0])
+def test_a_horizon_is_a_number_of_frames(tiny_data: Path, horizon: int) -> None:
+    """At least the neighbours of key frames are labelled."""
+    with pytest.raises(KeyFrameError, match=rf"horizon {horizon} is no number of frames; choose 1 or more, "):
         check_reach(open_dataset(tiny_data), horizon)
 
 
-def test_the_horizon_may_be_as_long_as_the_longest_clip(data: Path) -> None:
-    """It need not fit into the others, of which those without labels do not count."""
-    for number in (5, 6):
-        (data / f"videos/street-000/frames/00000{number}.jpg").unlink()
-        (data / f"videos/street-000/truth/00000{number}.png").unlink()
+@pytest.mark.parametrize(("horizon", "reached"), [(1, 1), (6, 6), (7, 3), (10**8, 3), ("all", 3)], ids=str)
+def test_clips_are_labelled_as_far_as_they_go(
+    tiny_data: Path, horizon: int | Literal["all"], reached: int
+) -> None:
+    """Of seven frames with the middle one labelled, none is farther than three from it."""
+    assert check_reach(open_dataset(tiny_data), horizon) == reached
 
-    check_reach(open_dataset(data), 6)
-    shutil.rmtree(data / "videos/street-001/labels")
-    with pytest.raises(KeyFrameError, match=r"\(5 frames\); choose a horizon from 1 to 4"):
-        check_reach(open_dataset(data), 6)
+
+def test_the_longest_clip_decides_how_far_the_horizon_reaches(data: Path) -> None:
+    """Clips without labels do not count."""
+    (data / "videos/street-000/labels/000003.png").rename(data / "videos/street-000/labels/000000.png")
+    assert check_reach(open_dataset(data), "all") == 6
+
+    shutil.rmtree(data / "videos/street-000/labels")
+    assert check_reach(open_dataset(data), "all") == 3
+
+
+def test_where_all_frames_are_labelled_the_horizon_is_still_a_number(data: Path) -> None:
+    """There is nothing to do, which is no mistake."""
+    for name in ("street-000", "street-001"):
+        for path in (data / "videos" / name / "truth").iterdir():
+            path.rename(data / "videos" / name / "labels" / path.name)
+
+    assert check_reach(open_dataset(data), "all") == 1
 
 
 def test_a_broken_video_is_not_taken_for_one_without_labels(data: Path) -> None:

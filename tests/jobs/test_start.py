@@ -172,7 +172,7 @@ def other_classes(data: Path) -> dict[str, Any]:
             RecipeError,
             "no refiner is called 'compakt'",
         ),
-        (lambda _: {"horizon": 7}, KeyFrameError, "horizon 7 lies beyond"),
+        (lambda _: {"horizon": 0}, KeyFrameError, "horizon 0 is no number of frames"),
         (other_classes, LabelError, "has the classes heaven, .* needs the same classes in the same order"),
         (
             lambda _: {"parts": GivenParts(segmenter=Blind(3))},
@@ -315,3 +315,14 @@ def test_one_class_is_refused_before_anything_is_written(data: Path, tmp_path: P
         start(dataset, tmp_path / "run", horizon=3)
 
     assert not (tmp_path / "run/job.json").exists()
+
+
+@pytest.mark.parametrize("horizon", [3, 10, "all"])
+def test_a_run_remembers_the_horizon_that_was_asked_for(
+    tiny_data: Path, tmp_path: Path, horizon: int | str
+) -> None:
+    """It labels as far as the clips go; frames that are added later are within reach of the same command."""
+    context = start(open_dataset(tiny_data), tmp_path / "run", horizon=horizon)  # type: ignore[arg-type]
+
+    assert context.horizon == 3
+    assert json.loads((tmp_path / "run/job.json").read_text())["horizon"] == horizon

@@ -13,7 +13,7 @@ from warprefine.io.images import read_labels, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.metrics.boundaries import count_boundaries, mean_boundary_f_score
 from warprefine.metrics.confusion import count, mean_iou
-from warprefine.metrics.label_quality import evaluate, has_truth, mean_confidence, predicted_labels
+from warprefine.metrics.label_quality import evaluate, has_truth, predicted_labels
 
 
 def test_each_distance_has_a_matrix_of_its_own_over_all_videos(run, dataset, world):
@@ -141,11 +141,3 @@ def test_predicted_labels_are_read_back_as_they_were_written(run, dataset, world
     labels = predicted_labels(run, world.classes, method="motion-only", video=dataset.videos[0], frame=4)
 
     assert labels.equal(world.motion_only(4, 2))
-
-
-def test_confidence_is_averaged_by_distance_and_needs_no_truth(run, blind, world):
-    """How sure a method is can be shown for any data; a method without confidence has none to show."""
-    found = mean_confidence(run, blind, methods=world.methods, horizon=world.horizon)
-
-    assert found["warp-refine"] == pytest.approx([90, 80, 70, 60], abs=0.2)
-    assert found["motion-only"] == [None] * 4

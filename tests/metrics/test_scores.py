@@ -143,6 +143,27 @@ def test_metrics_csv_has_a_line_for_each_class_at_each_distance(tmp_path):
     assert rows[3]["iou"] == ""
 
 
+def test_names_are_no_formulas_in_metrics_csv(tmp_path):
+    """A class that is called like a formula is only shown by a spreadsheet."""
+    scores = scores_of([6, 2, 1])
+    scores = replace(scores, iou_by_class_and_distance={"=HYPERLINK(A1)": [1.0], "@x": [2.0], "a=b": [3.0]})
+    write_metrics(tmp_path / "metrics.json", {"+mine": scores})
+
+    rows = (tmp_path / "metrics.csv").read_text().splitlines()[1:]
+    assert rows == ["'+mine,1,'=HYPERLINK(A1),1.0", "'+mine,1,'@x,2.0", "'+mine,1,a=b,3.0"]
+
+
+def test_columns_of_a_long_horizon_stand_below_each_other():
+    """Also where the distance has four digits."""
+    scores = replace(scores_of([6, 2, 1]), miou_by_distance=[50.0] * 1499)
+
+    head, line = format_table({"motion-only": scores}).splitlines()
+    assert head.endswith("k=1499  mean")
+    assert [end for end, letter in enumerate(head + " ") if letter == " " and head[end - 1] != " "][2:] == [
+        end for end, letter in enumerate(line) if letter == "*"
+    ]
+
+
 def test_the_table_marks_the_best_of_each_column():
     """A star marks the best; equal when printed is equally good, and the oracle does not compete."""
     table = format_table(

@@ -12,7 +12,7 @@ from warprefine.core.errors import RunFolderError
 from warprefine.core.video import Video
 from warprefine.io.images import read_frame
 from warprefine.propagation.units import stepwise_units
-from warprefine.report.gallery import View, milestones, neighbourhood, read_views, showcase
+from warprefine.report.gallery import View, milestones, read_views, showcase, surroundings
 
 
 def video_of(length: int, *, keys: list[int], truth: list[int]) -> Video:
@@ -72,25 +72,38 @@ def test_milestones_walk_away_from_the_key_frame():
     assert milestones(video, stepwise_units(video, 8)[0], 8) == [10, 7, 3]
 
 
-def test_the_neighbourhood_is_what_one_key_frame_labels():
-    """Frames before and after it, itself included, thinned evenly when there are many."""
+def test_the_surroundings_are_those_of_every_key_frame():
+    """All that is labelled, by hand and not; what is out of reach has nothing to show."""
     video = video_of(40, keys=[10, 31], truth=[])
 
-    assert neighbourhood(video, 3, key_frame=10, most=99) == [7, 8, 9, 10, 11, 12, 13]
-    thinned = neighbourhood(video, 10, key_frame=31, most=5)
-    assert thinned[0] == 21
-    assert thinned[-1] == 39
-    assert 31 in thinned
-    assert len(thinned) <= 6
+    assert surroundings(video, 2, most=99) == [8, 9, 10, 11, 12, 29, 30, 31, 32, 33]
+
+
+def test_many_frames_are_thinned_evenly_and_key_frames_stay():
+    """A third are key frames, and both ends of the video are among the others."""
+    video = video_of(400, keys=list(range(5, 400, 10)), truth=[])
+
+    shown = surroundings(video, 10, most=24)
+
+    keys = [frame for frame in shown if frame % 10 == 5]
+    assert (len(shown), len(keys)) == (24, 8)
+    assert (shown[0], shown[-1]) == (0, 399)
+    assert (keys[0], keys[-1]) == (5, 395)
+    assert shown == sorted(set(shown))
+
+
+def test_distances_are_those_to_the_nearest_key_frame(run, dataset, world):
+    """Whichever key frame that is."""
+    views = read_views(run, dataset, dataset.videos[0], frames=[0, 2, 6], methods=world.methods, most_w=100)
+
+    assert [view.distance for view in views] == [2, 0, 4]
 
 
 def test_views_hold_what_lies_on_disk(run, dataset, world):
     """Frame, truth, labels and confidence of the frames asked for, untouched when they fit."""
     video = dataset.videos[1]
 
-    first, second = read_views(
-        run, dataset, video, frames=[4, 5], key_frame=2, methods=world.methods, most_w=100
-    )
+    first, second = read_views(run, dataset, video, frames=[4, 5], methods=world.methods, most_w=100)
 
     assert (first.stem, first.number, first.distance) == ("004", 4, 2)
     assert first.frame.equal(read_frame(video.frame_paths[4]))
@@ -102,9 +115,7 @@ def test_views_hold_what_lies_on_disk(run, dataset, world):
 
 def test_a_key_frame_shows_the_labels_made_by_hand(run, dataset, world):
     """No method labels it, so there is nothing else to show."""
-    (view,) = read_views(
-        run, dataset, dataset.videos[0], frames=[2], key_frame=2, methods=world.methods, most_w=100
-    )
+    (view,) = read_views(run, dataset, dataset.videos[0], frames=[2], methods=world.methods, most_w=100)
 
     assert view.distance == 0
     assert view.truth.equal(world.truth(2))
@@ -116,9 +127,7 @@ def test_a_frame_that_is_not_labelled_yet_is_named(run, dataset, world):
     run.labels_path("motion-only", "near", "003").unlink()
 
     with pytest.raises(RunFolderError, match=r"no label map .*motion-only/near/003\.png"):
-        read_views(
-            run, dataset, dataset.videos[0], frames=[3], key_frame=2, methods=world.methods, most_w=100
-        )
+        read_views(run, dataset, dataset.videos[0], frames=[3], methods=world.methods, most_w=100)
 
 
 def test_a_large_view_is_divided_by_a_whole_number():
@@ -149,9 +158,7 @@ def test_a_large_view_is_divided_by_a_whole_number():
 
 def test_views_are_read_no_wider_than_asked(run, dataset, world):
     """A report of large video stays small."""
-    (view,) = read_views(
-        run, dataset, dataset.videos[0], frames=[3], key_frame=2, methods=world.methods, most_w=10
-    )
+    (view,) = read_views(run, dataset, dataset.videos[0], frames=[3], methods=world.methods, most_w=10)
 
     shapes = {view.frame.shape[2:], view.truth.shape[1:], view.predictions["warp-refine"].shape[1:]}
     assert shapes == {(6, 10)}

@@ -15,9 +15,7 @@ from warprefine.report.panel import draw_panel
 
 @pytest.fixture
 def views(run, dataset, world):
-    return read_views(
-        run, dataset, dataset.videos[0], frames=[3, 4], key_frame=2, methods=world.methods, most_w=100
-    )
+    return read_views(run, dataset, dataset.videos[0], frames=[3, 4], methods=world.methods, most_w=100)
 
 
 def places(picture: np.ndarray, panel: np.ndarray, *, enlarge: int) -> list[tuple[int, int]]:

@@ -9,8 +9,11 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+import torch
 
 from warprefine.core.errors import RunFolderError
+from warprefine.io.images import write_labels
+from warprefine.metrics.confidences import measure_confidence
 from warprefine.metrics.label_quality import evaluate
 from warprefine.report.chart import DARK, LIGHT
 from warprefine.report.report import write_report
@@ -102,13 +105,39 @@ def test_without_truth_the_report_shows_confidence_and_no_scores(report, blind, 
 
     page = report(blind)
 
-    assert "75.0 %confidence of warp-refine" in page.text
+    found = measure_confidence(run, blind, methods=["warp-refine"], horizon=4)["warp-refine"]
+    by_class = {name: value for name, value in found.by_class.items() if value is not None}
+    worst, common = min(by_class, key=by_class.get), max(found.shares, key=found.shares.get)
+    assert f"{found.mean_of_classes:.1f} %confidence of warp-refine, mean over the classes" in page.text
+    assert f"75.0 %mean over the pixels, of which {found.shares[common]:.0f} % are {common}" in page.text
+    assert f"{by_class[worst]:.1f} %on {worst}, the least confident class" in page.text
+    assert "in no label" not in page.text  # birds are not in the key labels either
+    assert "classmotion-onlywarp-refineshare by handshare in warp-refine" in page.text
     assert "the labels cannot be scored" in page.text
     assert "mIoU" not in page.text
     assert "compared with" not in page.text
     assert '<td class="best' not in page.source
     (frame, *_) = page.viewer()["clips"][0]["frames"]
     assert frame["errors"] == {}
+
+
+def test_classes_that_the_labels_miss_are_in_the_headline(report, blind, run, world):
+    """Labels that are certain of everything but show no car at all are not praised."""
+    for path in (run.root / "labels" / "warp-refine").rglob("*.png"):
+        write_labels(path, torch.zeros((1, world.h, world.w), dtype=torch.uint8), world.classes)
+
+    page = report(blind)
+
+    assert "1 classin no label: car" in page.text
+    assert "mean over the pixels, of which 100 % are road" in page.text
+
+
+def test_frames_out_of_reach_are_counted_for_each_video(report, dataset):
+    """In the first sentence together, in the settings one by one."""
+    page = report(dataset)
+
+    assert "at most 4 frames from a key frame. 2 frames out of reach." in page.text
+    assert "Out of reach in near7 of 8 frames labelled, 1 out of reach (7)" in page.text
 
 
 def test_without_truth_and_confidence_pictures_remain(report, blind, run):

@@ -100,6 +100,13 @@ def test_csv_has_every_digit_and_a_column_for_each_part_of_a_spread(table):
     assert (last["mIoU deviation"], last["mIoU count"], last["seconds"]) == ("", "1", "")
 
 
+def test_names_are_no_formulas_in_csv():
+    """Neither in cells nor in titles; numbers stay numbers, whatever their sign."""
+    table = ResultTable(title="t", columns=("x", "=1+1"), rows=(("-a", -1.5), ("\t=b", 2)))
+
+    assert to_csv(table).splitlines() == ["x,'=1+1", "'-a,-1.5", "'\t=b,2"]
+
+
 def test_a_spread_that_is_missing_leaves_its_columns_empty():
     """The columns of a line do not move."""
     rows = (("a", Spread(mean=1.0, deviation=0.5, count=2), 7.0), ("b", None, 8.0))

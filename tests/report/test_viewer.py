@@ -12,9 +12,7 @@ from warprefine.report.viewer import viewer_data
 
 @pytest.fixture
 def views(run, dataset, world):
-    return read_views(
-        run, dataset, dataset.videos[0], frames=[2, 4, 5], key_frame=2, methods=world.methods, most_w=100
-    )
+    return read_views(run, dataset, dataset.videos[0], frames=[2, 4, 5], methods=world.methods, most_w=100)
 
 
 def test_every_frame_comes_with_every_layer(views, world):

@@ -514,7 +514,7 @@ def test_without_transformers_the_recipe_is_told_what_to_do(
     """A package that is not installed is an error of one line."""
     monkeypatch.setitem(sys.modules, "transformers", None)
 
-    with pytest.raises(RecipeError, match=r"not installed; pip install 'warprefine\[hf\]'"):
+    with pytest.raises(RecipeError, match=r"not installed; pip install '\.\[hf\]' in the repository"):
         HuggingFaceSegmenter(3, source=str(folder))
 
 

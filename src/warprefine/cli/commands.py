@@ -13,8 +13,20 @@ import typer
 from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
 from warprefine.cli import options, weights
+from warprefine.cli import predict as predictions
 from warprefine.cli import student as students
-from warprefine.cli.console import Bars, Commands, console, log_to, print_error, print_notes, print_summary
+from warprefine.cli.console import (
+    Bars,
+    Commands,
+    console,
+    print_coverage,
+    print_error,
+    print_notes,
+    print_out_of_reach,
+    print_summary,
+)
+from warprefine.cli.log import log_to
+from warprefine.core.errors import WarpRefineError
 from warprefine.datasets import open_dataset
 from warprefine.datasets.label_notes import review_labels
 from warprefine.datasets.summary import summarise
@@ -29,6 +41,7 @@ from warprefine.jobs.networks import Networks
 from warprefine.jobs.reuse import use_checkpoints
 from warprefine.jobs.start import announce, start
 from warprefine.metrics.scores import format_table
+from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
 
 app = typer.Typer(
@@ -41,6 +54,7 @@ app = typer.Typer(
 )
 app.add_typer(weights.app, name="weights")
 app.command("student")(students.student)
+app.command("predict")(predictions.predict)
 app.command("experiment")(experiments.experiment)
 app.add_typer(data_sets.convert, name="convert")
 app.add_typer(data_sets.split, name="split")
@@ -266,23 +280,28 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         split=arguments["split"],
         key_frames=arguments["keyframes"],
     )
-    print_notes(dataset.notes)  # before anything is refused: they may say why
     further = options.open_further(arguments["also_train"])
     check_apart(arguments["out"], dataset.root, *(one.root for one in further))
     with locked(arguments["out"]):
-        context = start(
-            dataset,
-            arguments["out"],
-            horizon=arguments["horizon"],
-            also_train=further,
-            recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
-            device=arguments["device"],
-            seed=arguments["seed"],
-            training=training,
-            retrain=arguments.get("retrain", False),
-            progress=bars,
+        try:
+            context = start(
+                dataset,
+                arguments["out"],
+                horizon=arguments["horizon"],
+                also_train=further,
+                recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
+                device=arguments["device"],
+                seed=arguments["seed"],
+                training=training,
+                retrain=arguments.get("retrain", False),
+                progress=bars,
+            )
+        except WarpRefineError:
+            print_notes(dataset.notes)  # they may say why
+            raise
+        print_out_of_reach(
+            [coverage(video, context.horizon) for video in context.dataset.videos], horizon=context.horizon
         )
-        print_notes(context.notes[len(dataset.notes) :])
         with log_to(arguments["out"]):
             yield Networks(context)
 
@@ -291,6 +310,7 @@ def show(finished: FinishedRun) -> None:
     """Print the scores and where the results are; exit with 1 if videos were left out."""
     if finished.scores:
         console.print(format_table(finished.scores))
+    print_coverage(finished.coverage)
     console.print(f"labels: {finished.run.root / 'labels'}")
     console.print(f"report: {finished.run.report_path}")
     _end(finished.failures)

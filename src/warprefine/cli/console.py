@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sqlite3
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from typer import rich_utils
 from typer.core import TyperGroup
 
+from warprefine.cli.log import TaskLog
+from warprefine.cli.terminal import SafeConsole, replace_what_cannot_be_shown, shown
 from warprefine.core.errors import WarpRefineError
+from warprefine.core.progress import ProgressLines
 from warprefine.datasets.summary import DatasetSummary, VideoSummary
-from warprefine.io.atomic import make_folder, writing_errors
+from warprefine.propagation.coverage import Coverage
 
 QUIET_INTERVAL = 20.0
 """Seconds between lines of progress where there is no terminal to draw bars on."""
@@ -30,6 +31,9 @@ LONGEST_LIST = 40
 
 GROUPED_FROM = 100
 """Videos from which on `inspect` does not list them at all: it counts those that are alike."""
+
+_LONGEST_PATH = 200
+"""Letters of a path in a message; a longer one is cut in the middle."""
 
 
 class _Words:
@@ -42,13 +46,12 @@ class _Words:
 
 rich_utils.Emoji = _Words  # type: ignore[attr-defined, assignment]
 
-# File names are printed as they are: no markup, no emoji.
-console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-_errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+console = SafeConsole()
+_errors = SafeConsole(stderr=True)
 
 
 class Bars:
-    """Progress: a bar per task on a terminal, elsewhere a line every 20 seconds."""
+    """Progress: a bar per task on a terminal, elsewhere a line every 20 seconds; logged in both cases."""
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -60,7 +63,8 @@ class Bars:
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._last_line = 0.0
+        self._lines = ProgressLines(console.print, interval=QUIET_INTERVAL)
+        self._log = TaskLog()
 
     def __enter__(self) -> Bars:
         if console.is_terminal:
@@ -73,17 +77,34 @@ class Bars:
 
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` parts of a task are finished."""
+        self._log(task, done, total, note)
         if console.is_terminal:
             if task not in self._tasks:
-                self._tasks[task] = self._bars.add_task(task, total=total, note="")
-            self._bars.update(self._tasks[task], completed=done, total=total, note=note)
-        elif done == total or time.monotonic() - self._last_line > QUIET_INTERVAL:
-            self._last_line = time.monotonic()
-            console.print(f"{task}: {done} of {total} {note}".rstrip())
+                self._tasks[task] = self._bars.add_task(self._shown(task), total=total, note="")
+            self._bars.update(self._tasks[task], completed=done, total=total, note=self._shown(note))
+        else:
+            self._lines(task, done, total, note)
+
+    @staticmethod
+    def _shown(text: str) -> str:
+        return shown(text, console.encoding)
 
 
 class Commands(TyperGroup):
-    """Group of commands: a user's mistake ends in one line and exit code 2, a bug keeps its traceback."""
+    """Group of commands: a user's mistake ends in one line and exit code 2, a bug keeps its traceback.
+
+    What the operating system refuses (a full disk, a name that is too long, no permission) is no bug either.
+    """
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the program; warnings are printed as notes, and the terminal may have any encoding."""
+        replace_what_cannot_be_shown()
+        logger, notes = logging.getLogger("warprefine"), _Notes(logging.WARNING)
+        logger.addHandler(notes)
+        try:
+            return super().main(*args, **settings)
+        finally:
+            logger.removeHandler(notes)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -91,10 +112,29 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except WarpRefineError as error:
             print_error(str(error))
-            sys.exit(2)
+        except BrokenPipeError:
+            raise  # whoever reads the output has seen enough
+        except OSError as error:
+            print_error(_refusal(error))
+        except UnicodeEncodeError as error:
+            if error.reason != "surrogates not allowed":
+                raise
+            name = error.object[max(0, error.start - 40) : error.end + 40]
+            print_error(f"the name {name!r} is not UTF-8, expected names in UTF-8; rename the file")
+        except sqlite3.OperationalError as error:
+            print_error(f"cannot use the manifest of the run: {error}; check the folder and its disk")
         except KeyboardInterrupt as stop:
             print_error(str(stop) or "stopped; run the same command again, it continues where it stopped")
             sys.exit(128 + getattr(stop, "signal", signal.SIGINT))
+        sys.exit(2)
+
+
+class _Notes(logging.Handler):
+    """Prints what the library warns of, a line each; errors are printed when the work is done."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.WARNING:
+            print_notes([" ".join(record.getMessage().split())])
 
 
 def print_error(message: str) -> None:
@@ -102,22 +142,40 @@ def print_error(message: str) -> None:
     _errors.print(f"error: {' '.join(message.split())}")
 
 
-@contextmanager
-def log_to(run: Path) -> Iterator[None]:
-    """Append log messages to the log of a run, inside the context."""
-    path = make_folder(run) / "log.txt"
-    with writing_errors(path):
-        handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.raiseExceptions = False  # a full disk is reported by the job, not by its log
-    logger = logging.getLogger("warprefine")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
+def _refusal(error: OSError) -> str:
+    """Return what the operating system refused, with a remedy."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    if len(where) > _LONGEST_PATH:
+        where = f"{where[: _LONGEST_PATH // 2]}...{where[-_LONGEST_PATH // 2 :]}"
+    return (
+        f"the operating system refused: {reason}{where and f' ({where})'}; see to that and run the same "
+        "command again, it continues where it stopped"
+    )
+
+
+def print_coverage(finished: Sequence[Coverage]) -> None:
+    """Print how many frames of each video have labels, and which are out of reach."""
+    for one in finished[:LONGEST_LIST]:
+        console.print(f"{one.video}: {one}")
+    if left_out := finished[LONGEST_LIST:]:
+        console.print(f"... and {_count(len(left_out), 'more video')}")
+    if len(finished) > 1:
+        labelled, frames = (sum(one.labelled for one in finished), sum(one.frames for one in finished))
+        console.print(f"{len(finished)} videos: {labelled} of {frames} frames labelled")
+
+
+def print_out_of_reach(planned: Sequence[Coverage], *, horizon: int) -> None:
+    """Print, before the work, for which frames it is in vain to wait."""
+    gaps = [one for one in planned if one.out_of_reach]
+    for one in gaps[:LONGEST_LIST]:
+        console.print(
+            f"note: {len(one.out_of_reach)} of {one.frames} frames of {one.video} are farther than {horizon} "
+            "from every key frame and get no labels; label more key frames, or raise --horizon ('all': every "
+            "frame)"
+        )
+    if left_out := gaps[LONGEST_LIST:]:
+        console.print(f"note: so are frames of {_count(len(left_out), 'more video')}")
 
 
 def print_notes(notes: Iterable[str]) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from warprefine.cli import options
-from warprefine.cli.console import Bars, console, log_to
+from warprefine.cli.console import Bars, console
+from warprefine.cli.log import log_to
 from warprefine.core.names import look_up
 from warprefine.io.locks import locked
 from warprefine.jobs.experiments import EXPERIMENTS

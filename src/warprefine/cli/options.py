@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numba
@@ -23,6 +23,20 @@ from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.recipe.recipe import Recipe, load_recipe, shipped_recipes
 
 log = logging.getLogger(__name__)
+ALL = "all"
+_MOST_DIGITS = 9  # no video has more frames
+
+
+def _horizon(word: object) -> int | str:
+    """Return the horizon that --horizon names, in frames or "all"."""
+    text = str(word)
+    if text == ALL:
+        return text
+    if not (text.isascii() and text.isdecimal()) or len(text) > _MOST_DIGITS or int(text) < 1:
+        raise typer.BadParameter(f"{text[:20]!r} is neither a number of frames (1 or more) nor {ALL!r}")
+    return int(text)
+
+
 Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Run folder; give it again to resume.", show_default=False)]
 Reader = Annotated[str, typer.Option(help=f"Layout of the data set: {', '.join(sorted(READERS))}.")]
@@ -35,7 +49,14 @@ KeyFrames = Annotated[
         "hold all other labels back as truth.",
     ),
 ]
-Horizon = Annotated[int, typer.Option(min=1, help="Label frames up to this far from a key frame.")]
+Horizon = Annotated[
+    Any,
+    typer.Option(
+        parser=_horizon,
+        metavar="FRAMES|all",
+        help="Label frames up to this far from a key frame; all labels every frame.",
+    ),
+]
 AlsoTrain = Annotated[
     list[str],
     typer.Option(
@@ -43,7 +64,6 @@ AlsoTrain = Annotated[
         help="Further labelled data of the same classes for the segmenter; repeatable.",
     ),
 ]
-ALL = "all"
 Method = Annotated[
     list[str],
     typer.Option(help=f"Method to run; repeatable. One of: {', '.join(METHODS)}, or {ALL} for every one."),

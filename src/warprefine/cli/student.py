@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from warprefine.cli import options
-from warprefine.cli.console import Bars, console, log_to
+from warprefine.cli.console import Bars, console
+from warprefine.cli.log import log_to
 from warprefine.io.locks import locked
 from warprefine.jobs.preflight import check_device, check_seed
 from warprefine.jobs.student import StudentJob, train_on_run, usual_method

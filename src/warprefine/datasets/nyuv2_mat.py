@@ -4,7 +4,7 @@
     ROOT/splits.mat                  which of them are for training and which for testing
     ROOT/classMapping40.mat          894 raw labels -> 40 classes (Gupta et al., CVPR 2013)
 
-Needs the extra packages of `pip install 'warprefine[nyuv2]'`.
+Needs the extra packages of `pip install '.[nyuv2]'`.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def _package(name: str) -> Any:
     except ImportError:
         raise DatasetError(
             f"NYU-Depth V2 is stored in MATLAB files, and {name!r}, which reads them, is not installed; "
-            "pip install 'warprefine[nyuv2]'"
+            "pip install '.[nyuv2]' in the repository"
         ) from None
 
 

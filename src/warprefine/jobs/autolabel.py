@@ -5,6 +5,7 @@ Running it again on the same folder continues where it stopped; a finished run i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,15 @@ from warprefine.jobs.rounds import train_in_rounds
 from warprefine.jobs.start import announce, start
 from warprefine.metrics.label_quality import evaluate, has_truth
 from warprefine.metrics.scores import MethodScores, write_metrics
-from warprefine.propagation.methods import DEFAULT_METHODS, check_methods, needs_of
+from warprefine.propagation.coverage import Horizon
+from warprefine.propagation.methods import (
+    DEFAULT_METHODS,
+    METHODS,
+    ORACLE,
+    SEMANTIC_ONLY,
+    check_methods,
+    needs_of,
+)
 from warprefine.propagation.run import Job, propagate
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
@@ -38,12 +47,14 @@ from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.teachers import BASE, LABELLER
 
+log = logging.getLogger(__name__)
+
 
 def autolabel(
     dataset: Dataset,
     out: Path | str,
     *,
-    horizon: int = 10,
+    horizon: Horizon = 10,
     also_train: Sequence[Dataset] = (),
     methods: Sequence[str] = DEFAULT_METHODS,
     recipe: Recipe | None = None,
@@ -61,7 +72,7 @@ def autolabel(
     Args:
         dataset: The videos, as `open_dataset` returns them.
         out: The run folder; an unfinished run in it is continued.
-        horizon: Frames are labelled up to this far from a key frame.
+        horizon: Frames are labelled up to this far from a key frame; "all" labels every frame.
         also_train: Further labelled data of the same classes for the segmenter.
         methods: Names in `METHODS`. The default excludes the paper's warp-refine, which needs a refiner of
             its own.
@@ -132,6 +143,8 @@ def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
     announce(context)
     if "rounds" in needs_of(methods):
         train_in_rounds(context)
+    if not has_truth(context.dataset, context.horizon):
+        methods = [method for method in methods if method != ORACLE] or methods
     job = make_job(networks, methods)
     failures = {**context.left_out, **propagate(job, context.run, progress=context.progress)}
     write_left_out(context.run, {**context.set_aside, **failures})
@@ -149,6 +162,8 @@ def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
         motion=context.parts.motion,
     )
     report(finished, facts=_facts(networks, finished))
+    for one in finished.coverage:
+        log.info("%s: %s by %s", one.video, one, ", ".join(methods))
     return finished
 
 
@@ -196,10 +211,9 @@ def report(finished: FinishedRun, *, facts: Mapping[str, str]) -> None:
 def _facts(networks: Networks, finished: FinishedRun) -> dict[str, str]:
     """Return the report's facts about the data and the networks."""
     videos, needs = finished.dataset.videos, needs_of(finished.methods)
-    facts = {
-        "Videos": f"{len(videos)}, with {sum(len(video.labels) for video in videos)} key frames",
-        "Motion": networks.motion("stepwise").name,
-    }
+    facts = {"Videos": f"{len(videos)}, with {sum(len(video.labels) for video in videos)} key frames"}
+    if motion := _motion(networks, finished.methods):
+        facts["Motion"] = motion
     if "segmenter" in needs:
         given = networks.context.parts.segmenter
         name = finished.recipe.segmenter.network if given is None else given.name
@@ -213,6 +227,18 @@ def _facts(networks: Networks, finished: FinishedRun) -> dict[str, str]:
         facts["Not used"] = f"{len(unused)}: {shorten(unused.values())}"
     facts |= {f"Note {place}": note for place, note in enumerate(networks.context.notes, start=1)}
     return facts | {f"Left out: {name}": message for name, message in finished.failures.items()}
+
+
+def _motion(networks: Networks, methods: Sequence[str]) -> str:
+    """Return the motion estimators that labels were propagated with, each with its methods."""
+    users: dict[str, list[str]] = {}
+    for method in methods:
+        kind = METHODS[method].labeller
+        if kind != "oracle" and method != SEMANTIC_ONLY:
+            users.setdefault(networks.motion(kind).name, []).append(method)
+    if len(users) == 1:
+        return next(iter(users))
+    return "; ".join(f"{name} ({', '.join(of_name)})" for name, of_name in users.items())
 
 
 def _curves(run: RunFolder) -> dict[str, Curve]:

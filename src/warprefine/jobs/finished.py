@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from warprefine.core.errors import RunFolderError
-from warprefine.core.names import look_up
+from warprefine.core.names import look_up, printable
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Confidence, LabelMaps
@@ -21,9 +21,10 @@ from warprefine.io.atomic import write_text
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.networks import motion_of_run
-from warprefine.jobs.preflight import without
+from warprefine.jobs.preflight import reached_horizon, without
 from warprefine.metrics.label_quality import evaluate
-from warprefine.metrics.scores import MethodScores, leading
+from warprefine.metrics.scores import MethodScores, format_percent, format_table, leading
+from warprefine.propagation.coverage import Coverage, coverage
 from warprefine.propagation.evidence import Models
 from warprefine.propagation.joint import joint_path, propagate_images
 from warprefine.propagation.methods import ORACLE
@@ -55,9 +56,9 @@ class FrameLabels:
     key_frames: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FinishedRun:
-    """A run that has labelled its videos.
+    """A run that has labelled its videos; printed, it lists them with their scores.
 
     Attributes:
         run: The run folder.
@@ -80,6 +81,30 @@ class FinishedRun:
     failures: Mapping[str, str] = field(default_factory=dict)
     tau: float | None = None
     motion: MotionEstimator | None = None
+
+    def __repr__(self) -> str:
+        return printable(f"<FinishedRun {self._summary()}>")
+
+    def __str__(self) -> str:
+        lines = [f"{one.video}: {one}" for one in self.coverage if self.methods]
+        lines += [f"{name}: left out, {problem}" for name, problem in self.failures.items()]
+        scores = [format_table(self.scores)] if self.scores else []
+        return printable("\n".join([f"run {self._summary()}", *lines, *scores]))
+
+    def _summary(self) -> str:
+        """Return folder, methods, number of labelled frames and the score of the best method in a line."""
+        if not self.methods:
+            return f"{self.run.root}: no labels"
+        frames = sum(one.frames for one in self.coverage)
+        labelled = sum(one.labelled for one in self.coverage)
+        score = self.scores[leading(self.scores)].miou if self.scores else None
+        scored = "" if score is None else f", mIoU {format_percent(score)} %"
+        return f"{self.run.root}: {', '.join(self.methods)}; {labelled} of {frames} frames labelled{scored}"
+
+    @property
+    def coverage(self) -> tuple[Coverage, ...]:
+        """Which frames of each video are labelled, and which are out of reach of all key frames."""
+        return tuple(coverage(video, self.horizon) for video in self.dataset.videos)
 
     @classmethod
     def open(cls, folder: Path | str, *, labelled: bool = True) -> FinishedRun:
@@ -107,11 +132,11 @@ class FinishedRun:
                 f"{root} was made from a data set in memory, expected one opened by `open_dataset`; "
                 "take the scores from what `autolabel` returned, or from metrics.json"
             )
-        failures = left_out(run)
+        dataset, failures = open_dataset(**job["data"]), left_out(run)
         return cls(
             run=run,
-            dataset=without(open_dataset(**job["data"]), failures),
-            horizon=job["horizon"],
+            dataset=without(dataset, failures),
+            horizon=reached_horizon(dataset, job["horizon"]),
             recipe=Recipe(**job["recipe"]),
             methods=methods_of(root) if labelled else (),
             failures=failures,

@@ -25,6 +25,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.datasets.summary import check_video
 from warprefine.io.frames import open_frames
 from warprefine.jobs.context import GivenParts
+from warprefine.propagation.coverage import Horizon, farthest
 from warprefine.propagation.units import frames_in_reach
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement import REFINERS, TWO_SIDED_REFINERS
@@ -38,7 +39,7 @@ LARGEST_SEED = 2**32 - 1
 def describe_job(
     dataset: Dataset,
     *,
-    horizon: int,
+    horizon: Horizon,
     also_train: Sequence[Dataset],
     seed: int,
     recipe: Recipe,
@@ -116,11 +117,14 @@ def check_seed(seed: int) -> None:
         raise RecipeError(f"{found} cannot be used; expected a whole number from 0 to {LARGEST_SEED}")
 
 
-def check_reach(dataset: Dataset, horizon: int) -> None:
+def check_reach(dataset: Dataset, horizon: Horizon) -> int:
     """Check that there is a key frame, and a frame that can be labelled from it.
 
+    Returns:
+        The horizon in frames, see `reached_horizon`.
+
     Raises:
-        KeyFrameError: No video has a key frame, or the horizon reaches beyond every clip.
+        KeyFrameError: No video has a key frame, or the horizon is no number of frames.
         WarpRefineError: No video has a key frame, but one is broken: its problem.
     """
     lengths = [len(video) for video in dataset.videos if video.labels]
@@ -131,17 +135,32 @@ def check_reach(dataset: Dataset, horizon: int) -> None:
             f"{dataset.root} has no key frame at all; put label maps into videos/NAME/labels, "
             "or choose labelled frames with --keyframes START::STEP"
         )
-    longest = max(lengths)
-    if longest == 1:
+    if max(lengths) == 1:
         raise KeyFrameError(
             f"no video of {dataset.root} has more than one frame; expected key frames in a video whose other "
             "frames can be labelled; single pictures can be trained on with --also-train"
         )
-    if not 1 <= horizon < longest:
+    return reached_horizon(dataset, horizon)
+
+
+def reached_horizon(dataset: Dataset, horizon: Horizon) -> int:
+    """Return the horizon in frames.
+
+    "all", and a number that lies beyond every clip, become the largest distance of a frame from its nearest
+    key frame: clips are labelled as far as they go.
+
+    Raises:
+        KeyFrameError: It is neither "all" nor a number of at least 1.
+    """
+    asked: object = horizon  # whatever a caller without a type checker passes
+    if asked != "all" and not (isinstance(asked, int) and asked >= 1):
         raise KeyFrameError(
-            f"horizon {horizon} lies beyond the longest clip of {dataset.root} ({longest} frames); "
-            f"choose a horizon from 1 to {longest - 1}"
+            f"horizon {asked} is no number of frames; choose 1 or more, or 'all' to label every frame"
         )
+    labelled = [video for video in dataset.videos if video.labels]
+    if horizon != "all" and horizon < max(map(len, labelled), default=0):
+        return horizon
+    return max(1, farthest(labelled))
 
 
 def check_further(dataset: Dataset, also_train: Sequence[Dataset]) -> None:

@@ -31,6 +31,7 @@ from warprefine.jobs.preflight import (
     without,
 )
 from warprefine.jobs.training_data import check_networks
+from warprefine.propagation.coverage import Horizon
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.training.data.samples import check_learnable
@@ -43,7 +44,7 @@ def start(
     dataset: Dataset,
     out: Path,
     *,
-    horizon: int = 10,
+    horizon: Horizon = 10,
     also_train: Sequence[Dataset] = (),
     recipe: Recipe | None = None,
     parts: GivenParts | None = None,
@@ -62,7 +63,7 @@ def start(
     Args:
         dataset: The videos.
         out: The run folder.
-        horizon: Frames are labelled up to this far from a key frame.
+        horizon: Frames are labelled up to this far from a key frame; "all" labels every frame.
         also_train: Further labelled data of the same classes.
         recipe: All hyper-parameters; None means the defaults.
         parts: Parts that are supplied as objects.
@@ -80,7 +81,7 @@ def start(
     check_seed(seed)
     check_names(recipe)
     check_parts(parts, dataset)
-    check_reach(dataset, horizon)
+    reach = check_reach(dataset, horizon)
     check_further(dataset, also_train)
     run = RunFolder(out, cache=cache)
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
@@ -91,7 +92,7 @@ def start(
         build_segmenter(recipe.segmenter, len(dataset.classes), seed=seed)  # its weights may be missing
     context = RunContext(
         dataset=dataset,
-        horizon=horizon,
+        horizon=reach,
         run=run,
         recipe=recipe,
         device=check_device(device),
@@ -105,10 +106,10 @@ def start(
     review = review_labels(dataset)
     unused = set_aside(dataset, review.empty)
     sound, left_out = sound_videos(
-        without(dataset, unused), horizon=horizon, motion=networks.motion("stepwise"), progress=progress
+        without(dataset, unused), horizon=reach, motion=networks.motion("stepwise"), progress=progress
     )
     run.claim(job)
-    stale = check_networks(run, sound, also_train, horizon=horizon, retrain=retrain)
+    stale = check_networks(run, sound, also_train, horizon=reach, retrain=retrain)
     _note_machine(run, context.device)
     write_text(out / "recipe.toml", settings_to_toml(recipe))
     return replace(

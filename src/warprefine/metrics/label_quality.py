@@ -12,18 +12,18 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, RunFolderError
 from warprefine.core.tensors import LabelMaps, size_of
 from warprefine.core.video import Dataset, Video
-from warprefine.io.images import read_gray, read_labels
+from warprefine.io.images import read_labels
 from warprefine.io.run import RunFolder
 from warprefine.metrics import confusion
 from warprefine.metrics.boundaries import count_boundaries
 from warprefine.metrics.consistency import measure_agreement
-from warprefine.metrics.scores import MethodScores, in_order, mean
+from warprefine.metrics.scores import MethodScores, in_order
 from warprefine.propagation.units import stepwise_units
 
 
 def has_truth(dataset: Dataset, horizon: int) -> bool:
     """Return whether any frame within the horizon has truth."""
-    return any(frame in video.truth for video, frame, _ in _labelled_frames(dataset, horizon))
+    return any(frame in video.truth for video, frame, _ in labelled_frames(dataset, horizon))
 
 
 def evaluate(
@@ -62,22 +62,6 @@ def evaluate(
         )
         for method, tally in tallies.items()
     }
-
-
-def mean_confidence(
-    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
-) -> dict[str, list[float | None]]:
-    """Return the mean confidence of each method at each distance, in percent; it needs no truth.
-
-    None where a method wrote no confidence.
-    """
-    found: dict[str, list[list[float]]] = {m: [[] for _ in range(horizon)] for m in in_order(methods)}
-    for video, frame, distance in _labelled_frames(dataset, horizon):
-        for method, values in found.items():
-            path = run.confidence_path(method, video.name, video.stems[frame])
-            if path.exists():
-                values[distance - 1].append(100 * float(read_gray(path).mean()))
-    return {method: [mean(values) for values in by_distance] for method, by_distance in found.items()}
 
 
 def predicted_labels(
@@ -120,7 +104,7 @@ def _compare(
     classes, class_count = dataset.classes, len(dataset.classes)
     tallies = {method: _Tally.empty(horizon, class_count) for method in methods}
     frames_by_distance = [0] * horizon
-    for video, frame, distance in _labelled_frames(dataset, horizon):
+    for video, frame, distance in labelled_frames(dataset, horizon):
         if frame not in video.truth:
             continue
         k = distance - 1
@@ -133,7 +117,7 @@ def _compare(
     return tallies, frames_by_distance
 
 
-def _labelled_frames(dataset: Dataset, horizon: int) -> Iterator[tuple[Video, int, int]]:
+def labelled_frames(dataset: Dataset, horizon: int) -> Iterator[tuple[Video, int, int]]:
     """Yield every propagated frame with its distance to the key frame."""
     for video in dataset.videos:
         for unit in stepwise_units(video, horizon):

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.names import inert
 from warprefine.io.atomic import write_text
 from warprefine.metrics import boundaries, confusion
 from warprefine.metrics.confusion import Confusion
@@ -198,7 +199,10 @@ def write_metrics(path: Path, scores: Mapping[str, MethodScores]) -> None:
     rows.writerow(("method", "distance", "class", "iou"))
     for method, of_method in scores.items():
         for name, by_distance in of_method.iou_by_class_and_distance.items():
-            rows.writerows((method, k, name, _rounded(value)) for k, value in enumerate(by_distance, start=1))
+            cells = inert(method), inert(name)
+            rows.writerows(
+                (cells[0], k, cells[1], _rounded(value)) for k, value in enumerate(by_distance, start=1)
+            )
     write_text(path.with_suffix(".csv"), table.getvalue())
 
 
@@ -222,11 +226,12 @@ def format_table(scores: Mapping[str, MethodScores]) -> str:
     }
     columns["mean"] = {m: s.miou for m, s in scores.items()}
     width = 1 + max(map(len, ("mIoU %", *scores)))
-    lines = ["".join([f"{'mIoU %':<{width}}", *(f"{title:>5} " for title in columns)])]
+    cell_w = {title: max(5, len(title)) for title in columns}
+    lines = ["".join([f"{'mIoU %':<{width}}", *(f"{title:>{cell_w[title]}} " for title in columns)])]
     winners = {title: best(values) for title, values in columns.items()}
     for method in scores:
         cells = (
-            f"{format_percent(values[method]):>5}{'*' if method in winners[title] else ' '}"
+            f"{format_percent(values[method]):>{cell_w[title]}}{'*' if method in winners[title] else ' '}"
             for title, values in columns.items()
         )
         lines.append("".join([f"{method:<{width}}", *cells]))

@@ -33,12 +33,13 @@ class Method:
 
 
 PLUS = "warp-refine-plus"
+SEMANTIC_ONLY = "semantic-only"
 ORACLE = "oracle"
 METHODS: dict[str, Method] = {
     "motion-only": Method(
         summary="Warp labels along the flow, step by step (Zhu et al., CVPR 2019).", labeller="stepwise"
     ),
-    "semantic-only": Method(
+    SEMANTIC_ONLY: Method(
         summary="Take the segmenter's labels where it is confident, VOID elsewhere (Tao et al., 2020).",
         labeller="stepwise",
         needs=frozenset({"segmenter"}),

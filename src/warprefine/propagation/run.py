@@ -21,6 +21,7 @@ from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.labeller import Labeller
+from warprefine.propagation.methods import ORACLE
 from warprefine.propagation.units import Unit
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,8 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     """
     classes = job.dataset.classes
     for method in job.methods:
+        if method == ORACLE and not video.truth:
+            continue  # it labels nothing here
         for frame, source in video.labels.items():
             fingerprint = fingerprint_of(fingerprint_of_file(source), classes.coding)
             if not run.is_done(video.name, [frame], method, fingerprint):

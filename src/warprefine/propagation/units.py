@@ -46,17 +46,16 @@ def stepwise_units(video: Video, horizon: int) -> list[Unit]:
         >>> [unit.frames for unit in stepwise_units(video, horizon=3)]
         [(2, 3, 4), (0,)]
     """
-    units = []
-    for key in video.key_frames:
-        for direction in (1, -1):
-            frames = tuple(
-                k
-                for k in range(key + direction, key + direction * (horizon + 1), direction)
-                if 0 <= k < len(video) and k not in video.labels and nearest_key_frame(video, k) == key
-            )
-            if frames:
-                units.append(Unit(video=video.name, frames=frames, key_frames=(key,)))
-    return units
+    walks: list[tuple[int, tuple[int, ...]]] = []
+    keys = video.key_frames
+    for i, key in enumerate(keys):
+        # Half of the frames up to the next key frame belong to each; the middle one to the earlier.
+        first = (keys[i - 1] + key) // 2 + 1 if i else 0
+        last = (key + keys[i + 1]) // 2 if i + 1 < len(keys) else len(video) - 1
+        ahead = range(key + 1, min(key + horizon, last) + 1)
+        back = range(key - 1, max(key - horizon, first) - 1, -1)
+        walks += [(key, tuple(frames)) for frames in (ahead, back) if frames]
+    return [Unit(video=video.name, frames=frames, key_frames=(key,)) for key, frames in walks]
 
 
 def frames_in_reach(video: Video, horizon: int) -> list[int]:

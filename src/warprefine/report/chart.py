@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from warprefine.metrics.scores import in_order
 from warprefine.propagation.methods import ORACLE, PLUS
+from warprefine.report.fonts import choose_fonts
 
 ChartKind: TypeAlias = Literal["png", "svg"]
 """PNG looks the same everywhere; SVG stays sharp and its text can be searched and edited."""
@@ -36,6 +37,7 @@ _METHOD_STYLES = {
 }
 _FURTHER_STYLES = (("#882255", "v"), ("#7A5FD0", "X"), ("#999933", "<"))
 _DPI = 200
+_MOST_MARKERS = 60  # on a line; more would touch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +104,14 @@ def draw_line(
 ) -> None:
     """Draw a line through points (x, y) in the style of the method `name`, one of `names`."""
     color, marker = method_style(name, names)
+    every = -(-len(points) // _MOST_MARKERS)
     axes.plot(
         *zip(*points, strict=True),
         color=color,
         marker=marker,
         markersize=5.5,
-        linewidth=2,
+        markevery=every if every > 1 else None,
+        linewidth=2 if every == 1 else 1,
         linestyle="--" if name == ORACLE else "-",
         markeredgecolor=theme.paper,
         markeredgewidth=0.7,
@@ -186,6 +190,7 @@ def move_apart(values: Sequence[float], *, gap: float, low: float, high: float) 
 
 def render(figure: Figure, kind: ChartKind) -> bytes:
     """Return a figure as a file's bytes, equal for equal figures; text in SVG stays text."""
+    choose_fonts(figure)
     content = io.BytesIO()
     # By default matplotlib adds its version, the time and random ids.
     metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}[kind]

@@ -35,6 +35,8 @@ def write_figures(
     its figure 6, as PNG. The oracle is left out: it is right by definition.
     """
     shown = [method for method in in_order(methods) if method != ORACLE]
+    if not shown:
+        return
     measured = {method: scores[method] for method in shown if method in scores}
     for kind in CHART_KINDS if measured else ():
         write_bytes(folder / f"miou-by-distance.{kind}", plot_horizon(measured, kind=kind))
@@ -48,7 +50,6 @@ def write_figures(
             dataset,
             video,
             frames=milestones(video, unit, horizon),
-            key_frame=unit.key_frames[0],
             methods=shown,
             most_w=_WIDEST,
         )

@@ -17,7 +17,7 @@ from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.metrics.label_quality import predicted_labels
 from warprefine.metrics.scores import in_order, spread
-from warprefine.propagation.units import Unit, stepwise_units
+from warprefine.propagation.units import Unit, nearest_key_frame, stepwise_units
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,14 +72,16 @@ def milestones(video: Video, unit: Unit, horizon: int) -> list[int]:
     return sorted(chosen, key=unit.distance)
 
 
-def neighbourhood(video: Video, horizon: int, *, key_frame: int, most: int) -> list[int]:
-    """Return the frames labelled from a key frame and itself, ascending; `most` of them, spread evenly."""
-    labelled = (
-        k for unit in stepwise_units(video, horizon) if unit.key_frames[0] == key_frame for k in unit.frames
-    )
-    around = sorted({key_frame, *labelled})
-    chosen = {around[position - 1] for position in spread(len(around), most=most)}
-    return sorted(chosen | {key_frame})
+def surroundings(video: Video, horizon: int, *, most: int) -> list[int]:
+    """Return the key frames of a video and the frames labelled from them, ascending.
+
+    Of more than `most` a third are key frames; both kinds are spread evenly over the video.
+    """
+    labelled = sorted(k for unit in stepwise_units(video, horizon) for k in unit.frames)
+    if len(labelled) + len(video.key_frames) <= most:
+        return sorted([*labelled, *video.key_frames])
+    keys = _evenly(video.key_frames, most=max(1, most // 3))
+    return sorted([*keys, *_evenly(labelled, most=most - len(keys))])
 
 
 def read_views(
@@ -88,7 +90,6 @@ def read_views(
     video: Video,
     *,
     frames: Sequence[int],
-    key_frame: int,
     methods: Sequence[str],
     most_w: int,
 ) -> list[View]:
@@ -106,7 +107,7 @@ def read_views(
             view = View(
                 stem=video.stems[number],
                 number=number,
-                distance=abs(number - key_frame),
+                distance=abs(number - nearest_key_frame(video, number)),
                 frame=frame,
                 truth=None if truth is None else read_labels(truth, dataset.classes, size=size_of(frame)),
                 predictions={} if is_key else _predictions(run, dataset, video, number, methods),
@@ -128,6 +129,10 @@ def _predictions(
 def _confidences(run: RunFolder, video: Video, frame: int, methods: Sequence[str]) -> dict[str, Confidence]:
     paths = {m: run.confidence_path(m, video.name, video.stems[frame]) for m in in_order(methods)}
     return {method: read_gray(path) for method, path in paths.items() if path.exists()}
+
+
+def _evenly(numbers: Sequence[int], *, most: int) -> list[int]:
+    return [numbers[position - 1] for position in spread(len(numbers), most=most)]
 
 
 def _subsampled(labels: LabelMaps, factor: int) -> UInt8[Tensor, "b small_h small_w"]:

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
-import matplotlib
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -16,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from warprefine.core.classes import ClassSet, Color
 from warprefine.core.errors import FrameError
 from warprefine.report.chart import Theme
+from warprefine.report.fonts import font_file, legible_names
 
 AnyPicture: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
 """RGB pixels; `draw_grid` checks that all of them have one size."""
@@ -81,7 +81,7 @@ def draw_grid(
     for j, (row, font) in enumerate(zip(rows, fonts, strict=True)):
         y = top + j * (h + _GAP)
         draw.text((0, y), row.text, font=font, fill=theme.ink)
-        draw.text((0, y + 1.5 * pt), row.note, font=_font(round(0.75 * pt)), fill=theme.muted)
+        draw.text((0, y + 1.5 * pt), row.note, font=_font(round(0.75 * pt), row.note), fill=theme.muted)
     if key:
         grid.paste(key, (left, grid.height - key.height))
     return grid
@@ -89,7 +89,8 @@ def draw_grid(
 
 def class_legend(classes: ClassSet) -> list[LegendEntry]:
     """Return an entry for each class."""
-    return [([color], name) for name, color in zip(classes.names, classes.colors, strict=True)]
+    shown = legible_names(classes)
+    return [([color], shown[name]) for name, color in zip(classes.names, classes.colors, strict=True)]
 
 
 def _common_size(columns: Sequence[Column]) -> tuple[int, int]:
@@ -106,25 +107,25 @@ def _common_size(columns: Sequence[Column]) -> tuple[int, int]:
 
 def _title_width(rows: Sequence[RowTitle], fonts: Sequence[ImageFont.FreeTypeFont], pt: int) -> int:
     """Return the width of the row titles, left of the pictures."""
-    note_font = _font(round(0.75 * pt))
+    size = round(0.75 * pt)
     widths = [font.getlength(row.text) for row, font in zip(rows, fonts, strict=True)]
-    widest = max(*widths, *(note_font.getlength(row.note) for row in rows))
+    widest = max(*widths, *(_font(size, row.note).getlength(row.note) for row in rows))
     return round(widest) + pt if widest else 0
 
 
 def _fitting_font(text: str, pt: int, *, width: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Return a font of size `pt`, or smaller, in which the text fits into a width."""
-    longest = max(width, _font(pt, bold=bold).getlength(text))
-    return _font(max(1, int(pt * width / longest)), bold=bold)
+    longest = max(width, _font(pt, text, bold=bold).getlength(text))
+    return _font(max(1, int(pt * width / longest)), text, bold=bold)
 
 
 def _draw_legend(entries: Sequence[LegendEntry], *, width: int, pt: int, theme: Theme) -> Image.Image:
     """Draw the entries one after the other, in as many lines as they need."""
-    font, line, side = _font(round(0.85 * pt)), 2 * pt, round(0.7 * pt)
+    size, line, side = round(0.85 * pt), 2 * pt, round(0.7 * pt)
     placed, x, y = [], 0, 0
     for colors, name in entries:
         box_w = side if len(colors) == 1 else 6 * side
-        entry_w = box_w + pt // 2 + round(font.getlength(name))
+        entry_w = box_w + pt // 2 + round(_font(size, name).getlength(name))
         if x and x + entry_w > width:
             x, y = 0, y + line
         row = Image.fromarray(np.array([colors], np.uint8))
@@ -135,12 +136,15 @@ def _draw_legend(entries: Sequence[LegendEntry], *, width: int, pt: int, theme: 
     for left, top, box, name in placed:
         legend.paste(box, (left, top + (line - side) // 2))
         middle = (left + box.width + pt // 2, top + line // 2)
-        draw.text(middle, name, font=font, fill=theme.muted, anchor="lm")
+        draw.text(middle, name, font=_font(size, name), fill=theme.muted, anchor="lm")
     return legend
 
 
+def _font(size: int, text: str, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Load a font for a text: the one that comes with matplotlib, unless it lacks letters."""
+    return _loaded(font_file(text, bold=bold), size)
+
+
 @cache
-def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Load a font that comes with matplotlib, so that pictures look the same everywhere."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+def _loaded(file: Path, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(file), size)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from PIL import Image
 
-from warprefine.core.classes import ClassSet
+from warprefine.core.classes import VOID_COLOR, ClassSet
+from warprefine.core.tensors import VOID
 from warprefine.metrics.scores import in_order, leading
 from warprefine.report import paint
 from warprefine.report.chart import LIGHT, Theme
@@ -67,6 +68,8 @@ def _legend(views: Sequence[View], classes: ClassSet) -> list[LegendEntry]:
     maps = [labels for v in views for labels in (v.truth, *v.predictions.values()) if labels is not None]
     present = {int(position) for labels in maps for position in torch.unique(labels)}
     entries = [entry for position, entry in enumerate(class_legend(classes)) if position in present]
+    if VOID in present:
+        entries.append(([VOID_COLOR], "void"))
     if any(view.truth is not None for view in views):
         entries += [([paint.RIGHT], "right"), ([paint.WRONG], "wrong"), ([paint.UNKNOWN], "no truth")]
     if any(view.confidences for view in views):

@@ -23,6 +23,7 @@ from warprefine.report.chart import (
     method_color,
     render,
 )
+from warprefine.report.fonts import legible_names
 
 Curve: TypeAlias = Sequence[tuple[int | float, float]]
 """Points (step, value) of a training curve."""
@@ -57,8 +58,9 @@ def plot_hard_classes(
     nor predictions are left out.
     """
     methods = in_order(scores)
+    shown = legible_names(classes)
     groups = {
-        name: [scores[m].iou_by_class[name] for m in methods]
+        shown[name]: [scores[m].iou_by_class[name] for m in methods]
         for name in hardest_classes(scores, classes, most=hardest)
     }
     if any(scores[m].ignore_iou is not None for m in methods):
@@ -74,7 +76,8 @@ def plot_hard_classes(
         _draw_bars(
             axes, bars, width=0.9 * width, label=method, color=method_color(method, methods), theme=theme
         )
-    axes.set_xticks(lefts, [fill(name, 14) for name in groups])
+    # A dollar sign would begin a formula.
+    axes.set_xticks(lefts, [fill(name, 14).replace("$", r"\$") for name in groups])
     axes.tick_params(axis="x", labelcolor=theme.ink)
     axes.set_ylabel("IoU (%)")
     axes.set_ylim(0, 105)

@@ -11,19 +11,21 @@ from string import Template
 from warprefine.core.video import Dataset, Video
 from warprefine.io.atomic import write_text
 from warprefine.io.run import RunFolder
-from warprefine.metrics.label_quality import mean_confidence
+from warprefine.metrics.confidences import key_frame_shares, measure_confidence
 from warprefine.metrics.scores import MethodScores, in_order
+from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import ORACLE
 from warprefine.propagation.units import Unit, stepwise_units
 from warprefine.report import sections
-from warprefine.report.gallery import milestones, neighbourhood, read_views, showcase
+from warprefine.report.gallery import milestones, read_views, showcase, surroundings
 from warprefine.report.plots import Curve
 from warprefine.report.sections import Clip, Extent
 from warprefine.report.viewer import viewer_data
 
 _MOST_CLIPS = 6
+_MOST_GAPS = 40  # videos with frames out of reach that are listed
 # Together these keep the report of large videos below 15 MB.
-_MOST_FRAMES = 24
+_MOST_FRAMES = 48
 _MOST_FRAME_W = 720
 
 
@@ -59,8 +61,8 @@ def write_report(
     if competing:
         quality = sections.quality(competing, dataset.classes, extent)
     else:
-        confidences = mean_confidence(run, dataset, methods=methods, horizon=horizon)
-        quality = sections.confidence(confidences, extent)
+        measured = measure_confidence(run, dataset, methods=methods, horizon=horizon)
+        quality = sections.confidence(measured, dataset.classes, extent, by_hand=key_frame_shares(dataset))
     units = [(video, unit) for video in dataset.videos if (unit := showcase(video, horizon)) is not None]
     clips = _clips(run, dataset, units[:_MOST_CLIPS], methods=methods, horizon=horizon) if methods else []
     left_out = len(units) - len(clips)
@@ -89,6 +91,7 @@ def _extent(dataset: Dataset, horizon: int) -> Extent:
         labelled=len(labelled),
         with_truth=sum(frame in video.truth for video, frame in labelled),
         horizon=horizon,
+        coverage=tuple(coverage(video, horizon) for video in dataset.videos),
     )
 
 
@@ -99,6 +102,7 @@ def _facts(dataset: Dataset, methods: Sequence[str], extent: Extent) -> dict[str
         "Horizon": f"{extent.horizon} frames before and after a key frame",
         "Frames with ground truth": str(extent.with_truth),
         "Methods": ", ".join(methods),
+        **{f"Out of reach in {one.video}": str(one) for one in extent.gaps[:_MOST_GAPS]},
     }
 
 
@@ -110,18 +114,17 @@ def _clips(
     methods: Sequence[str],
     horizon: int,
 ) -> list[Clip]:
-    """Read what the panels and the viewer show of each video: the frames around one key frame."""
+    """Read what is shown of each video: a walk from a key frame in its panel, all of it in the viewer."""
     clips = []
     for video, unit in units:
         marked = milestones(video, unit, horizon)
         share = _MOST_FRAMES // len(units)
-        around = neighbourhood(video, horizon, key_frame=unit.key_frames[0], most=share)
+        around = surroundings(video, horizon, most=share)
         views = read_views(
             run,
             dataset,
             video,
             frames=sorted({*around, *marked}),
-            key_frame=unit.key_frames[0],
             methods=methods,
             most_w=_MOST_FRAME_W,
         )

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from warprefine.core.names import inert
 from warprefine.io.atomic import write_text
 
 _TERMINAL_WIDTH = 100
@@ -140,10 +141,11 @@ def to_csv(table: ResultTable) -> str:
         [name, f"{name} deviation", f"{name} count"] if i in spreads else [name]
         for i, name in enumerate(table.columns)
     )
-    lines.writerow([name for names in head for name in names])
+    lines.writerow([inert(name) for names in head for name in names])
     for row in table.rows:
         values = (_spread_out(cell) if i in spreads else [cell] for i, cell in enumerate(row))
-        lines.writerow([value for several in values for value in several])
+        flat = (value for several in values for value in several)
+        lines.writerow([inert(value) if isinstance(value, str) else value for value in flat])
     return content.getvalue()
 
 

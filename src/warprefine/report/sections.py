@@ -10,8 +10,11 @@ from html import escape
 from PIL import Image
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.errors import shorten
 from warprefine.metrics.boundaries import BOUNDARY_TOLERANCE
-from warprefine.metrics.scores import MethodScores, format_percent, leading, mean
+from warprefine.metrics.confidences import ConfidenceStatistics
+from warprefine.metrics.scores import MethodScores, format_percent, leading
+from warprefine.propagation.coverage import Coverage
 from warprefine.report import embed, plots, tables
 from warprefine.report.chart import DARK, LIGHT, Theme
 from warprefine.report.gallery import View
@@ -32,6 +35,12 @@ class Extent:
     labelled: int
     with_truth: int
     horizon: int
+    coverage: Sequence[Coverage] = ()
+
+    @property
+    def gaps(self) -> list[Coverage]:
+        """The videos with frames out of reach of all key frames."""
+        return [one for one in self.coverage if one.out_of_reach]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,10 +54,12 @@ class Clip:
 
 def summary(extent: Extent) -> str:
     """Return the numbers of hand-labelled and automatically labelled frames as one sentence."""
+    left_out = sum(len(one.out_of_reach) for one in extent.gaps)
+    gaps = f" {_counted(left_out, 'frame')} out of reach." if left_out else ""
     return (
         f"{_counted(extent.key_frames, 'key frame')} in {_counted(extent.videos, 'video')}, "
         f"labelled by hand; {_counted(extent.labelled, 'frame')} labelled automatically, "
-        f"at most {_counted(extent.horizon, 'frame')} from a key frame."
+        f"at most {_counted(extent.horizon, 'frame')} from a key frame.{gaps}"
     )
 
 
@@ -60,7 +71,7 @@ def quality(scores: Mapping[str, MethodScores], classes: ClassSet, extent: Exten
     class_chart = _chart(
         lambda theme: plots.plot_hard_classes(scores, classes, theme=theme), "IoU of the hardest classes"
     )
-    return f"""{_headline(means, by_distance, extent, measure="mIoU", compare=True)}
+    return f"""{_headline(means, by_distance, extent)}
 <section>
 <h2>mIoU by distance</h2>
 <p>Mean intersection over union (mIoU) on {_counted(extent.with_truth, "frame")} with ground truth, which was
@@ -85,20 +96,42 @@ method's own labels of the previous frame, warped by optical flow.</p>
 </section>"""
 
 
-def confidence(confidences: Mapping[str, Sequence[float | None]], extent: Extent) -> str:
-    """Return the mean confidence of each method, for data without truth."""
-    means = {method: mean(values) for method, values in confidences.items()}
-    measured = {method: values for method, values in confidences.items() if means[method] is not None}
+def confidence(
+    measured: Mapping[str, ConfidenceStatistics],
+    classes: ClassSet,
+    extent: Extent,
+    *,
+    by_hand: Mapping[str, float],
+) -> str:
+    """Return the mean confidence of each method, for data without truth: headline, by distance, by class.
+
+    Args:
+        measured: By method; methods without confidence are left out.
+        by_hand: The share of each class in the key labels, in percent.
+    """
     if not measured:
         return ""
-    chart = _chart(lambda theme: plots.plot_confidence(measured, theme=theme), "mean confidence by distance")
-    return f"""{_headline(means, measured, extent, measure="confidence", compare=False)}
+    means = {method: of_method.mean for method, of_method in measured.items()}
+    by_distance = {method: of_method.by_distance for method, of_method in measured.items()}
+    chart = _chart(
+        lambda theme: plots.plot_confidence(by_distance, theme=theme), "mean confidence by distance"
+    )
+    return f"""{_confidence_headline(measured, extent, by_hand=by_hand)}
+<section>
+<h2>Confidence by class</h2>
+<p>No frame has ground truth, so the labels cannot be scored. Confidence is each method's own estimate for its
+labels; it does not measure their quality, and a mean over pixels is that of the most common classes. A class
+that has far fewer pixels in the labels than by hand is probably missed. To measure quality, hold back some
+labelled frames as ground truth.</p>
+{tables.confidence_table(measured, classes, by_hand=by_hand)}
+<p class="note">Mean confidence of the pixels that have the label of a class, and the shares of the class in
+all pixels of the key frames and of the labels, in percent.</p>
+</section>
 <section>
 <h2>Confidence by distance</h2>
-<p>No frame has ground truth, so the labels cannot be scored. Confidence is each method's own estimate for its
-labels; it does not measure their quality. To measure it, hold back some labelled frames as ground truth.</p>
+<p>Mean over all pixels, by distance to the key frame in frames.</p>
 {chart}
-{tables.distance_table(measured, {m: means[m] for m in measured}, mark_best=False)}
+{tables.distance_table(by_distance, means, mark_best=False)}
 </section>"""
 
 
@@ -118,7 +151,8 @@ def pictures(
     shown = "Errors and confidence are those" if scored else "Confidence is that"
     return f"""<section class="screen">
 <h2>Frame viewer</h2>
-<p>Labels, errors or confidence over the frame, pixel for pixel. Point at a pixel to read its class.</p>
+<p>Labels, errors or confidence over the frame, pixel for pixel. Point at a pixel to read its class.
+The frames are those around every key frame, spread over the video if there are many.</p>
 {viewer}
 {tables.legend(classes)}
 </section>
@@ -148,30 +182,57 @@ def settings(facts: Mapping[str, str], recipe_toml: str, curves: Mapping[str, Cu
 
 
 def _headline(
-    means: Mapping[str, float | None],
-    by_distance: Mapping[str, Sequence[float | None]],
-    extent: Extent,
-    *,
-    measure: str,
-    compare: bool,
+    means: Mapping[str, float | None], by_distance: Mapping[str, Sequence[float | None]], extent: Extent
 ) -> str:
-    """Return the most important numbers in large type; `compare` adds the lead over the best other method."""
+    """Return the most important scores in large type, with the lead over the best other method."""
     chosen = leading(by_distance)
     ends = [(k, value) for k, value in enumerate(by_distance[chosen], start=1) if value is not None]
-    figures = [(f"{format_percent(means[chosen])} %", f"{measure} of {chosen}, mean over all distances")]
+    figures = [(f"{format_percent(means[chosen])} %", f"mIoU of {chosen}, mean over all distances")]
     rivals = {m: v for m, v in means.items() if v is not None and m != chosen}
     own = means[chosen]
-    if compare and rivals and own is not None:
+    if rivals and own is not None:
         rival = max(rivals, key=lambda method: rivals[method])
         lead = f"{own - rivals[rival]:+.1f}".replace("-", "−")
         figures.append((lead, f"percentage points compared with {rival}, the best other method"))
     if ends:
         k, value = ends[-1]
         distance = f"{_counted(k, 'frame')} from the key frame, the farthest"
-        figures.append((f"{format_percent(value)} %", f"{measure} of {chosen} {distance}"))
-    if extent.key_frames:
-        times = f"× {extent.labelled / extent.key_frames:.0f}"
-        figures.append((times, "automatically labelled frames per key frame"))
+        figures.append((f"{format_percent(value)} %", f"mIoU of {chosen} {distance}"))
+    return _large([*figures, *_gain(extent)])
+
+
+def _confidence_headline(
+    measured: Mapping[str, ConfidenceStatistics], extent: Extent, *, by_hand: Mapping[str, float]
+) -> str:
+    """Return what the confidences are worth in large type: over pixels, over classes, the worst class."""
+    chosen = leading(measured)
+    found = measured[chosen]
+    common = max(found.shares, key=lambda name: found.shares[name])
+    figures = [
+        (f"{format_percent(found.mean_of_classes)} %", f"confidence of {chosen}, mean over the classes"),
+        (
+            f"{format_percent(found.mean)} %",
+            f"mean over the pixels, of which {found.shares[common]:.0f} % are {common}",
+        ),
+    ]
+    known = {name: value for name, value in found.by_class.items() if value is not None}
+    missed = [name for name, share in by_hand.items() if share and found.by_class[name] is None]
+    if missed:
+        figures.append((_counted(len(missed), "class", "classes"), f"in no label: {shorten(missed)}"))
+    elif known:
+        worst = min(known, key=lambda name: known[name])
+        figures.append((f"{format_percent(known[worst])} %", f"on {worst}, the least confident class"))
+    return _large([*figures, *_gain(extent)])
+
+
+def _gain(extent: Extent) -> list[tuple[str, str]]:
+    if not extent.key_frames:
+        return []
+    times = f"× {extent.labelled / extent.key_frames:.0f}"
+    return [(times, "automatically labelled frames per key frame")]
+
+
+def _large(figures: Sequence[tuple[str, str]]) -> str:
     entries = "".join(f"<div><b>{escape(b)}</b><span>{escape(text)}</span></div>" for b, text in figures)
     return f'<section class="headline">{entries}</section>'
 
@@ -199,5 +260,5 @@ def _image(uri: str, *, size: tuple[int, int], alt: str) -> str:
     return f'<img src="{uri}" width="{w}" height="{h}" alt="{alt}">'
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _counted(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"

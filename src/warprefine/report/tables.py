@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from warprefine.core.classes import VOID_COLOR, ClassSet, Color
-from warprefine.metrics.scores import MethodScores, best, format_percent, spread
+from warprefine.metrics.confidences import ConfidenceStatistics
+from warprefine.metrics.scores import MethodScores, best, format_percent, leading, spread
 from warprefine.report.chart import method_color
 
-_MOST_DISTANCES = 12
+_MOST_DISTANCES = 10
 
 
 def distance_table(
@@ -41,7 +42,7 @@ def totals_table(scores: Mapping[str, MethodScores]) -> str:
         "consistency": {m: s.consistency for m, s in scores.items()},
     }
     measured = {title: values for title, values in columns.items() if {*values.values()} != {None}}
-    return _method_rows(measured, mark_best=True)
+    return _method_rows(measured, mark_best=True, kind="totals")
 
 
 def class_table(scores: Mapping[str, MethodScores], classes: ClassSet) -> str:
@@ -62,13 +63,40 @@ def facts_list(facts: Mapping[str, str]) -> str:
     return f"<dl>{''.join(entries)}</dl>"
 
 
+def confidence_table(
+    measured: Mapping[str, ConfidenceStatistics], classes: ClassSet, *, by_hand: Mapping[str, float]
+) -> str:
+    """Return the mean confidence of each class, a column per method, and how often it occurs.
+
+    Args:
+        measured: By method.
+        by_hand: The share of each class in the key labels, in percent.
+    """
+    chosen = measured[leading(measured)]
+    rows = []
+    for name, color in zip(classes.names, classes.colors, strict=True):
+        values = {method: of_method.by_class[name] for method, of_method in measured.items()}
+        label = f"{swatch(color)}{escape(name)}"
+        shares = "".join(f"<td>{value:.2f}</td>" for value in (by_hand[name], chosen.shares[name]))
+        rows.append(f'<tr><th scope="row">{label}</th>{_bars(values, marked=False)}{shares}</tr>')
+    means = {method: of_method.mean_of_classes for method, of_method in measured.items()}
+    rows.append(
+        f'<tr class="total"><th scope="row">mean of the classes</th>{_bars(means, marked=False)}'
+        "<td></td><td></td></tr>"
+    )
+    heads = [*measured, "share by hand", f"share in {leading(measured)}"]
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    return _table(f'<th scope="col">class</th>{head}', rows, kind="classes")
+
+
 def legend(classes: ClassSet) -> str:
-    """Return the names of the classes beside their colours."""
+    """Return the names of the classes beside their colours, and VOID, which the viewer leaves clear."""
     entries = (
         f"<li>{swatch(color)}{escape(name)}</li>"
         for name, color in zip(classes.names, classes.colors, strict=True)
     )
-    return f'<ul class="legend">{"".join(entries)}</ul>'
+    void = '<li><span class="swatch clear"></span>void (no class)</li>'
+    return f'<ul class="legend">{"".join(entries)}{void}</ul>'
 
 
 def swatch(color: Color) -> str:
@@ -77,7 +105,7 @@ def swatch(color: Color) -> str:
 
 
 def _method_rows(
-    columns: Mapping[str, Mapping[str, float | None]], *, mark_best: bool, total: str = ""
+    columns: Mapping[str, Mapping[str, float | None]], *, mark_best: bool, total: str = "", kind: str = ""
 ) -> str:
     winners = {title: best(values) if mark_best else set() for title, values in columns.items()}
     kinds = {title: " total" if title == total else "" for title in columns}
@@ -93,18 +121,22 @@ def _method_rows(
         color = bytes.fromhex(method_color(method, methods)[1:])
         label = f"{swatch((color[0], color[1], color[2]))}{escape(method)}"
         rows.append(f'<tr><th scope="row">{label}</th>{cells}</tr>')
-    return _table(f'<th scope="col">method</th>{head}', rows)
+    return _table(f'<th scope="col">method</th>{head}', rows, kind=kind)
 
 
 def _class_row(label: str, values: Mapping[str, float | None], *, total: bool = False) -> str:
-    winners = best(values)
-    cells = "".join(
+    return f'<tr class="{"total" if total else ""}"><th scope="row">{label}</th>{_bars(values)}</tr>'
+
+
+def _bars(values: Mapping[str, float | None], *, marked: bool = True) -> str:
+    """Return a cell with a bar for each method; the best is bold if `marked`."""
+    winners = best(values) if marked else set()
+    return "".join(
         f'<td class="{"best" if method in winners else ""}">{format_percent(value)}'
         f'<span class="bar" style="--share:{value or 0:.1f};--color:{method_color(method, list(values))}">'
         "</span></td>"
         for method, value in values.items()
     )
-    return f'<tr class="{"total" if total else ""}"><th scope="row">{label}</th>{cells}</tr>'
 
 
 def _table(head: str, rows: Sequence[str], *, kind: str = "") -> str:

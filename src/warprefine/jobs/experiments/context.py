@@ -23,7 +23,7 @@ from warprefine.jobs.experiments.gaps import with_gaps
 from warprefine.jobs.experiments.recipe import ExperimentRecipe
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
-from warprefine.jobs.preflight import check_device, check_seed
+from warprefine.jobs.preflight import check_device, check_seed, reached_horizon
 from warprefine.jobs.rounds import first_round
 from warprefine.jobs.start import start
 from warprefine.recipe.recipe import Recipe
@@ -113,6 +113,11 @@ class ExperimentContext:
     def seeds(self) -> range:
         """The seeds of what is trained more than once."""
         return range(self.seed, self.seed + self.recipe.seeds)
+
+    @property
+    def horizon(self) -> int:
+        """The largest distance from a key frame at which frames are labelled: no longer than the clips."""
+        return reached_horizon(self.data, self.recipe.data.horizon)
 
     @property
     def torch_device(self) -> torch.device:

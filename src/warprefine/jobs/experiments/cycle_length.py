@@ -42,7 +42,7 @@ def cycle_length(context: ExperimentContext) -> Findings:
         rows.append((f"l ≤ {longest}", *by_distance, average))
         if average is not None:
             points.append((float(longest), average))
-    reach = context.recipe.data.horizon
+    reach = context.horizon
     table = ResultTable(
         title="mIoU (%) of warp-refine labels by the longest cycle that its refiner learned from",
         columns=("cycles", *(f"k={k}" for k in range(1, reach + 1)), "mean"),

@@ -16,7 +16,7 @@ def horizon(context: ExperimentContext) -> Findings:
     Raises:
         RecipeError: A distance lies beyond the horizon of the labels.
     """
-    recipe, reach = context.recipe, context.recipe.data.horizon
+    recipe, reach = context.recipe, context.horizon
     if max(recipe.ranges) > reach:
         raise RecipeError(
             f"ranges reach to {max(recipe.ranges)} frames, but labels only to {reach}; lower them, or raise "

@@ -130,7 +130,7 @@ def _draw_clip(
     context: ExperimentContext, run: RunFolder, video: Video, methods: Sequence[str]
 ) -> Image.Image | None:
     """Draw a clip from near to far of its key frame, as figure 6; None if nothing of it was labelled."""
-    horizon = context.recipe.data.horizon
+    horizon = context.horizon
     unit = showcase(video, horizon)
     if unit is None:
         return None
@@ -139,7 +139,6 @@ def _draw_clip(
         context.data,
         video,
         frames=milestones(video, unit, horizon),
-        key_frame=unit.key_frames[0],
         methods=methods,
         most_w=_WIDEST,
     )

@@ -28,7 +28,7 @@ def findings_of(scores: dict[str, MethodScores], context: ExperimentContext) -> 
     hard = hardest_classes(scores, classes, most=_HARDEST)
     distances = ResultTable(
         title=f"mIoU (%) of labels at k frames from the key frame, {context.recipe.data.reader}",
-        columns=("method", *(f"k={k}" for k in range(1, context.recipe.data.horizon + 1)), "mean"),
+        columns=("method", *(f"k={k}" for k in range(1, context.horizon + 1)), "mean"),
         rows=tuple((method, *s.miou_by_distance, s.miou) for method, s in scores.items()),
     )
     measures: dict[str, list[Cell]] = {name: [s.iou_by_class[name] for s in scores.values()] for name in hard}
