@@ -397,12 +397,14 @@ def test_void_of_the_key_frame_is_propagated(data: Path, tmp_path: Path) -> None
     dataset = open_dataset(data)
     path = data / "videos/street-000/labels/000003.png"
     with Image.open(path) as picture:
-        picture.point(lambda index: VOID).save(path)
+        bare = picture.point(lambda index: VOID)
+        bare.putpixel((0, 0), 0)  # a key frame has a labelled pixel
+        bare.save(path)
 
     label(dataset, tmp_path / "run")
 
     propagated = read_labels(tmp_path / "run/labels/motion-only/street-000/000005.png", dataset.classes)
-    assert bool((propagated == VOID).all())
+    assert bool((propagated[:, 8:] == VOID).all())
 
 
 # parts of one's own

@@ -34,11 +34,16 @@ def labelled(monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
     """Collect what would be labelled, and label nothing."""
     datasets: list[Dataset] = []
 
-    def pretend(dataset: Dataset, out: Path, **_: Any) -> FinishedRun:
+    def start(dataset: Dataset, out: Path, **_: Any) -> Path:
         datasets.append(dataset)
-        return FinishedRun(run=RunFolder(out), dataset=dataset, horizon=2, recipe=Recipe(), methods=())
+        return out
 
-    monkeypatch.setattr(demo, "autolabel", pretend)
+    def pretend(out: Path, methods: Any) -> FinishedRun:
+        return FinishedRun(run=RunFolder(out), dataset=datasets[-1], horizon=2, recipe=Recipe(), methods=())
+
+    monkeypatch.setattr(demo, "start", start)
+    monkeypatch.setattr(demo, "Networks", lambda out: out)
+    monkeypatch.setattr(demo, "label", pretend)
     return datasets
 
 
