@@ -28,14 +28,7 @@ from warprefine.jobs.start import announce, start
 from warprefine.metrics.label_quality import evaluate, has_truth
 from warprefine.metrics.scores import MethodScores, write_metrics
 from warprefine.propagation.coverage import Horizon
-from warprefine.propagation.methods import (
-    DEFAULT_METHODS,
-    METHODS,
-    ORACLE,
-    SEMANTIC_ONLY,
-    check_methods,
-    needs_of,
-)
+from warprefine.propagation.methods import DEFAULT_METHODS, METHODS, SEMANTIC_ONLY, check_methods, needs_of
 from warprefine.propagation.run import Job, propagate
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
@@ -144,7 +137,7 @@ def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
     if "rounds" in needs_of(methods):
         train_in_rounds(context)
     if not has_truth(context.dataset, context.horizon):
-        methods = [method for method in methods if method != ORACLE] or methods
+        methods = [name for name in methods if "truth" not in METHODS[name].needs] or methods
     job = make_job(networks, methods)
     failures = {**context.left_out, **propagate(job, context.run, progress=context.progress)}
     write_left_out(context.run, {**context.set_aside, **failures})

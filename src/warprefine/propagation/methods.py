@@ -10,7 +10,7 @@ from warprefine.core.errors import RecipeError
 from warprefine.core.names import nearest_name
 
 LabellerKind: TypeAlias = Literal["two-sided", "stepwise", "oracle"]
-Need: TypeAlias = Literal["segmenter", "tau", "refiner", "two-sided-refiner", "rounds"]
+Need: TypeAlias = Literal["segmenter", "tau", "refiner", "two-sided-refiner", "rounds", "truth"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,8 @@ class Method:
     Attributes:
         summary: What it does, in a line.
         labeller: Which labeller implements it.
-        needs: The trained networks and chosen settings that it uses; "rounds" if a recipe may repeat it.
+        needs: The trained networks and chosen settings that it uses; "rounds" if a recipe may repeat it,
+            "truth" if it labels nothing without.
 
     Example:
         >>> METHODS["motion-only"].labeller, sorted(METHODS["warp-refine"].needs)
@@ -59,7 +60,11 @@ METHODS: dict[str, Method] = {
         labeller="two-sided",
         needs=frozenset({"segmenter", "two-sided-refiner", "rounds"}),
     ),
-    ORACLE: Method(summary="The truth, where there is any: an upper bound.", labeller="oracle"),
+    ORACLE: Method(
+        summary="The truth, where there is any: an upper bound.",
+        labeller="oracle",
+        needs=frozenset({"truth"}),
+    ),
 }
 """All methods, in the order in which tables show them."""
 PAPER_METHODS = tuple(name for name, method in METHODS.items() if method.labeller == "stepwise")

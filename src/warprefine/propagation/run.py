@@ -21,8 +21,7 @@ from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.labeller import Labeller
-from warprefine.propagation.methods import ORACLE
-from warprefine.propagation.units import Unit
+from warprefine.propagation.units import Unit, stepwise_units
 
 log = logging.getLogger(__name__)
 
@@ -116,12 +115,13 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     """Put the labels of key frames beside the pseudo-labels, with confidence 1.
 
     Files are copied byte for byte, unless they hold other numbers than a run writes for the same labels, or
-    colours: then the labels are written as those of all other frames are.
+    colours: then the labels are written as those of all other frames are. A method that labels no frame of the
+    video, such as the oracle without truth, gets none of its key frames either.
     """
     classes = job.dataset.classes
-    for method in job.methods:
-        if method == ORACLE and not video.truth:
-            continue  # it labels nothing here
+    due = bool(stepwise_units(video, job.horizon))
+    labelling = [one for one in job.labellers if one.units(video, job.horizon) or not due]
+    for method in (method for labeller in labelling for method in labeller.methods):
         for frame, source in video.labels.items():
             fingerprint = fingerprint_of(fingerprint_of_file(source), classes.coding)
             if not run.is_done(video.name, [frame], method, fingerprint):
