@@ -48,9 +48,10 @@ def test_motion_alone_needs_no_training() -> None:
 
 def test_methods_together_need_what_any_of_them_needs() -> None:
     """The needs of several methods are those of each; no method needs nothing."""
-    assert needs_of([]) == needs_of(["motion-only", ORACLE]) == frozenset()
+    assert needs_of([]) == needs_of(["motion-only"]) == frozenset()
+    assert needs_of(["motion-only", ORACLE]) == {"truth"}
     assert needs_of(["semantic-only", "warp-inpaint"]) == {"segmenter", "tau"}
-    assert needs_of(METHODS) == {"segmenter", "tau", "refiner", "two-sided-refiner", "rounds"}
+    assert needs_of(METHODS) == {"segmenter", "tau", "refiner", "two-sided-refiner", "rounds", "truth"}
 
 
 def test_every_method_has_a_labeller_and_a_summary() -> None:

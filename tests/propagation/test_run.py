@@ -80,7 +80,7 @@ def test_every_frame_in_reach_gets_a_label_map_and_a_confidence(drive: Any, run:
 
 def test_key_frames_are_never_altered(drive: Any, run: RunFolder) -> None:
     """A hand-made label map is copied byte for byte, with confidence 1."""
-    video = drive.video([1])
+    video = drive.video([1], truth=[2])
     propagate(job(drive, video), run)
 
     for method in METHODS:

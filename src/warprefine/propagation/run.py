@@ -115,8 +115,8 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     """Put the labels of key frames beside the pseudo-labels, with confidence 1.
 
     Files are copied byte for byte, unless they hold other numbers than a run writes for the same labels, or
-    colours: then the labels are written as those of all other frames are. A method that labels no frame of the
-    video, such as the oracle without truth, gets none of its key frames either.
+    colours: then the labels are written as those of all other frames are. A method that labels no frame of
+    the video, such as the oracle without truth, gets none of its key frames either.
     """
     classes = job.dataset.classes
     due = bool(stepwise_units(video, job.horizon))
