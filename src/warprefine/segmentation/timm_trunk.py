@@ -16,10 +16,10 @@ from warprefine.core.errors import RecipeError, shorten
 from warprefine.core.names import nearest_name
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, size_of
+from warprefine.io.bounded_building import first_line
 from warprefine.ops.resize import pad_to_multiple
 from warprefine.recipe.network import SEGMENTER_WIDTHS
 from warprefine.segmentation.compact import PyramidPooling, ShuffleBlock, UpBlock, without_padding
-from warprefine.segmentation.huggingface_source import first_line
 
 _FINEST = 2
 _STRIDES = (4, 8, 16, 32)
