@@ -771,6 +771,22 @@ def test_a_source_that_is_not_there_is_said_to_be_missing(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("error", ["HTTPError", "RevisionNotFoundError", RuntimeError, OSError])
+def test_a_hub_that_fails_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    """Whatever ends a download, the message says what to do without the hub."""
+    kind = getattr(huggingface_hub.errors, error) if isinstance(error, str) else error
+
+    def fail(*_: object, **__: object) -> None:
+        raise kind.__new__(kind, "read timed out\nat byte 7")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+
+    with pytest.raises(RecipeError, match=r"'some/model' is neither a folder nor available") as raised:
+        HuggingFaceSegmenter(3, source="some/model")
+
+    assert "\n" not in str(raised.value)
+
+
 def test_without_transformers_the_recipe_is_told_what_to_do(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
