@@ -363,6 +363,22 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     """A name that stands for no file is said to."""
     with pytest.raises(CheckpointError, match=r"none\.pth does not exist; expected a published checkpoint"):
         read_published(tmp_path / "none.pth")
+    with pytest.raises(CheckpointError, match="does not exist"):
+        read_published(tmp_path / "no\0ne.pth")
+
+
+def test_a_name_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system refuses to look up, or to open, ends in one line."""
+    torch.save(WEIGHTS, tmp_path / "a.pth")
+
+    def deny(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", deny)
+    with pytest.raises(CheckpointError, match=r"a\.pth cannot be read \(Permission denied\); change"):
+        read_published(tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=r"cannot be read \(File name too long\)"):
+        read_published(tmp_path / ("a" * 300))
 
 
 @pytest.mark.parametrize(

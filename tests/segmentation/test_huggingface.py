@@ -756,6 +756,9 @@ def test_a_configuration_that_is_none_is_refused(folder: Path, content: str, mes
     [
         ("", r"network 'huggingface' needs a source; name a folder"),
         ("./no/such/folder", r"\./no/such/folder is no folder; expected one written by `save_pretrained`"),
+        ("a" * 5000 + ".", "is neither a folder nor available"),
+        ("~nobody-of-that-name/x", "is no folder; expected one written by"),
+        ("no\0thing", "is no folder; expected one written by"),
         ("nobody/nothing", r"'nobody/nothing' is neither a folder nor available .*; correct the name"),
     ],
 )

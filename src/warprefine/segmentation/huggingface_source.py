@@ -143,8 +143,12 @@ def _alone(transformers: Any) -> Iterator[None]:
 
 def _folder(source: str) -> Path:
     """Return the folder of that name, or a download of settings and safetensors from the hub."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(source).expanduser()
+        found = folder.is_dir()
+    except (OSError, RuntimeError):  # too long a name, or no home
+        found = False
+    if found:
         return folder
     if not _HUB_NAME.fullmatch(source):
         raise RecipeError(
