@@ -48,6 +48,14 @@ def test_a_network_takes_its_own_settings_from_the_recipe_and_nothing_else() -> 
     assert built.shape == (5, (4, 8))
 
 
+def test_names_of_classes_reach_the_networks_that_match_them() -> None:
+    """A network that is not said to take names is built without them."""
+    spec = NetworkSpec(make=lambda count, **given: (count, given), takes_names=True)
+
+    assert spec.from_recipe(Recipe(), 1, class_names=["road"]) == (1, {"class_names": ["road"]})
+    assert NetworkSpec(make=Plain).from_recipe(Recipe(), 1, class_names=["road"]).shape == (1, (1,))
+
+
 def test_a_card_brings_back_the_same_shape() -> None:
     """Recorded settings survive JSON, which has no tuples."""
     spec = NetworkSpec(make=Plain, settings=("widths",))

@@ -22,6 +22,7 @@ from warprefine.io.checkpoints import (
     begin_from,
     check_classes,
     check_part,
+    differing_shapes,
     fact_of,
     load_network,
     load_weights,
@@ -256,6 +257,38 @@ def test_a_training_may_begin_from_other_weights(tmp_path: Path, caplog: pytest.
     assert torch.equal(begun.trunk[0].weight, stored.trunk[0].weight)
     assert torch.equal(begun.classifier.weight, before)
     assert "has 2 classes; not loaded: classifier.bias, classifier.weight" in caplog.text
+
+
+def test_scores_of_the_same_classes_in_another_order_follow_their_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A head is no good for other classes than its own: it is matched by name, as the log tells."""
+    stored, begun = Scored(2), Scored(2)
+    before = begun.classifier.weight.detach().clone()
+    save_checkpoint(tmp_path / "a.safetensors", stored, CARD)
+
+    with caplog.at_level("INFO"):
+        begin_from(
+            tmp_path / "a.safetensors",
+            begun,
+            class_names=("sky", "car"),
+            head=lambda: differing_shapes(begun, Scored(3)),
+        )
+
+    assert torch.equal(begun.trunk[0].weight, stored.trunk[0].weight)
+    assert torch.equal(begun.classifier.weight[0], stored.classifier.weight[1])
+    assert torch.equal(begun.classifier.weight[1], before[1])
+    assert "the head keeps the scores of 1 classes by name; car begin anew" in caplog.text
+
+
+def test_scores_of_the_same_classes_are_kept(tmp_path: Path) -> None:
+    """Nothing is compared where the classes are those of the checkpoint."""
+    stored, begun = Scored(2), Scored(2)
+    save_checkpoint(tmp_path / "a.safetensors", stored, CARD)
+
+    begin_from(tmp_path / "a.safetensors", begun, class_names=["road", "sky"], head=lambda: set(1 / 0))  # type: ignore[arg-type]
+
+    assert torch.equal(begun.classifier.weight, stored.classifier.weight)
 
 
 def test_a_trunk_alone_is_enough_to_begin_from(tmp_path: Path) -> None:

@@ -176,3 +176,5 @@ def test_a_pickle_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_of_python_may_stand_beside_weights() -> None:
     """Fractions and the like are data, though they belong to Python's library."""
     assert read_pickle(pickle.dumps(fractions.Fraction(1, 3))).arguments == (1, 3)
+    for module in ("pathlib", "pathlib._local"):  # as Python 3.13 writes them
+        assert read_pickle(call(module, "PosixPath")).name == "pathlib.PosixPath"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.protocols import Segmenter, channels_last
+from warprefine.io.bounded_building import bounded_building
 from warprefine.ops.resize import pad_to_multiple, to_size
 from warprefine.segmentation import huggingface
 from warprefine.segmentation.huggingface import HuggingFaceSegmenter, mask_scores
@@ -24,6 +27,7 @@ from warprefine.segmentation.huggingface_source import PixelScaling
 from warprefine.training.losses.cross_entropy import cross_entropy
 
 transformers = pytest.importorskip("transformers", reason="not installed: extra [hf]")
+huggingface_hub = pytest.importorskip("huggingface_hub", reason="not installed: extra [hf]")
 pytest.importorskip("scipy", reason="not installed: extra [hf]")
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
@@ -346,6 +350,265 @@ def test_a_head_of_as_many_classes_is_kept(folder: Path) -> None:
     assert all(torch.equal(own[name], values) for name, values in published.items())
 
 
+NAMES = ("sky", "road", "car", "tree", "person")
+
+
+def named(folder: Path, names: tuple[str, ...] = NAMES) -> Path:
+    """Give the classes of a folder's network names."""
+    stored = json.loads((folder / "config.json").read_text())
+    stored["id2label"] = {str(place): name for place, name in enumerate(names)}
+    (folder / "config.json").write_text(json.dumps(stored))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["segformer", "upernet", "mask2former"])
+def test_classes_in_another_order_keep_their_scores(
+    folders: dict[str, Path], tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A head that scores the same classes is not taken as it is: each class is looked up by its name."""
+    folder = named(shutil.copytree(folders[kind], tmp_path / "network"))
+    order = (3, 0, 1, 4, 2)
+    published = HuggingFaceSegmenter(5, source=str(folder), class_names=NAMES).eval()
+
+    with caplog.at_level(logging.INFO, logger="warprefine"):
+        turned = HuggingFaceSegmenter(5, source=str(folder), class_names=[NAMES[place] for place in order])
+
+    frames = noise(64, 64)
+    with torch.inference_mode():
+        expected, found = published(frames).logits, turned.eval()(frames).logits
+    torch.testing.assert_close(found, expected[:, list(order)])
+    assert "the head keeps the scores of 5 classes by name" in caplog.text
+
+
+def test_other_classes_begin_with_a_new_head(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As many classes are not the same classes, and what has no name is not known to be."""
+    published = load_file(folder / "model.safetensors")["decode_head.classifier.weight"]
+
+    def head(names: tuple[str, ...]) -> Tensor:
+        network: Any = HuggingFaceSegmenter(len(names), source=str(folder), class_names=names).network
+        weight: Tensor = network.decode_head.classifier.weight
+        return weight
+
+    with caplog.at_level(logging.INFO, logger="warprefine"):
+        assert not torch.equal(head(("a", "b", "c", "d", "e")), published)
+        assert "the head begins anew, since the classes that it scores have no names" in caplog.text
+        named(folder)
+        assert not torch.equal(head(("a", "b", "c", "d", "e")), published)
+        assert "begins anew, since none of its classes (sky, road, car, tree, person) has" in caplog.text
+        partly = head(("a", "Road"))
+        assert torch.equal(partly[1], published[1])
+        assert "the head keeps the scores of 1 classes by name; a begin anew" in caplog.text
+        assert torch.equal(head(NAMES), published)
+        assert "the head is kept, whose classes are those of the data set" in caplog.text
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_trunk_alone_gets_a_new_head(folder: Path, caplog: pytest.LogCaptureFixture, *, bare: bool) -> None:
+    """Encoders trained on ImageNet are what published recipes begin from; the log says what is new."""
+    weights = load_file(folder / "model.safetensors")
+    trunk = {name: values for name, values in weights.items() if name.startswith("segformer.")}
+    trunk |= {} if bare else {"classifier.weight": torch.zeros(1000, 16)}
+    save_file(trunk, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with caplog.at_level(logging.INFO, logger="warprefine"):
+        own = HuggingFaceSegmenter(3, source=str(folder), class_names=NAMES[:3]).network.state_dict()
+
+    assert "holds the trunk of a segformer alone: all else begins anew" in caplog.text
+    assert all(torch.equal(own[name], values) for name, values in trunk.items() if name in own)
+    assert all(bool(values.isfinite().all()) for values in own.values())
+
+
+def test_a_head_under_other_names_is_not_kept_unseen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that are translated on the way hide nothing: what cannot be matched is refused."""
+    cls = transformers.SegformerForSemanticSegmentation
+    theirs = cls.from_pretrained.__func__
+
+    def translated(_: Any, path: None, *, state_dict: dict[str, Tensor], **given: Any) -> Any:
+        stored = load_file(folder / "model.safetensors")
+        head = {name: stored[name] for name in stored if "classifier" in name}
+        return theirs(cls, path, state_dict={**state_dict, **head}, **given)
+
+    monkeypatch.setattr(cls, "from_pretrained", classmethod(translated))
+
+    with pytest.raises(CheckpointError, match="stores its head under other names than decode_head"):
+        HuggingFaceSegmenter(5, source=str(folder), class_names=NAMES)
+
+
+def test_a_trunk_that_lacks_a_layer_is_refused(folder: Path) -> None:
+    """Half a trunk is none."""
+    weights = load_file(folder / "model.safetensors")
+    trunk = {name: values for name, values in weights.items() if name.startswith("segformer.")}
+    trunk.pop(min(trunk))
+    save_file(trunk, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(CheckpointError, match="that segments, or of its trunk alone; name a model"):
+        HuggingFaceSegmenter(3, source=str(folder))
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hosts whose addresses are asked for, none of which is there."""
+    hosts: list[str] = []
+
+    def deny(host: str, *_: object, **__: object) -> None:
+        hosts.append(host)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", deny)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return hosts
+
+
+REQUESTS = [
+    {"model_type": "upernet", "backbone": "evil/trunk", "use_pretrained_backbone": True},
+    {"model_type": "maskformer", "backbone": "evil/trunk", "use_timm_backbone": True, "backbone_kwargs": {}},
+    {"model_type": "segformer", "_attn_implementation": "kernels-community/evil"},
+    {"model_type": "segformer", "attn_implementation": "evil/kernel", "_name_or_path": "evil/model"},
+    {"model_type": "segformer", "quantization_config": {"quant_method": "gptq"}},
+    {"model_type": "segformer", "auto_map": {"AutoModelForSemanticSegmentation": "evil/code--m.M"}},
+    {"model_type": "segformer", "transformers_weights": "../../evil.safetensors"},
+    {
+        "model_type": "upernet",
+        "backbone_config": {
+            "model_type": "swin",
+            "_attn_implementation": "evil/k",
+            "_name_or_path": "evil/m",
+        },
+    },
+    {
+        "model_type": "upernet",
+        "backbone_config": {"model_type": "timm_backbone", "backbone": "hf-hub:evil/trunk"},
+    },
+]
+
+
+@pytest.mark.parametrize("described", REQUESTS, ids=str)
+@pytest.mark.parametrize("source", [True, False])
+def test_no_host_is_asked_for_what_a_file_names(
+    tmp_path: Path, asked: list[str], described: dict[str, Any], *, source: bool
+) -> None:
+    """Settings that name a repository, in a folder or in a checkpoint, are not followed."""
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
+
+    with contextlib.suppress(CheckpointError, RecipeError):
+        if source:
+            HuggingFaceSegmenter(3, source=str(tmp_path))
+        else:
+            with bounded_building(tmp_path, 0):
+                HuggingFaceSegmenter(3, config=described)
+
+    assert asked == []
+
+
+def test_an_adapter_beside_the_weights_is_not_followed(folder: Path, asked: list[str]) -> None:
+    """A file that names another model beside the weights changes nothing."""
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "evil/base"}')
+
+    HuggingFaceSegmenter(3, source=str(folder))
+
+    assert asked == []
+
+
+def test_the_hub_may_be_asked_again_afterwards(folder: Path, asked: list[str]) -> None:
+    """Only while a network is built nothing is fetched."""
+    HuggingFaceSegmenter(3, source=str(folder))
+
+    assert huggingface_hub.constants.HF_HUB_OFFLINE is False
+
+
+@pytest.mark.parametrize(
+    "names", [["../other.safetensors"], ["/etc/passwd"], ["a/b.safetensors"], ["no.safetensors"], []]
+)
+def test_an_index_names_files_of_its_folder_alone(folder: Path, names: list[str]) -> None:
+    """Weights in several files are read, and none from elsewhere."""
+    whole = HuggingFaceSegmenter(5, source=str(folder)).network.state_dict()
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    parts = ("model-1.safetensors", "model-2.safetensors")
+    halves = sorted(weights)[::2], sorted(weights)[1::2]
+    for part, half in zip(parts, halves, strict=True):
+        save_file({name: weights[name] for name in half}, folder / part, metadata={"format": "pt"})
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": parts[0], "b": parts[1]}}))
+    save_file(weights, folder.parent / "other.safetensors")
+
+    own = HuggingFaceSegmenter(5, source=str(folder)).network.state_dict()
+
+    assert all(torch.equal(own[name], values) for name, values in whole.items())
+    index.write_text(json.dumps({"weight_map": dict(enumerate(names))}))
+    with pytest.raises(CheckpointError, match="names files that are not in its folder; restore"):
+        HuggingFaceSegmenter(5, source=str(folder))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(folder: Path, bad: float) -> None:
+    """The tensor is named, and nothing is labelled with it."""
+    weights = load_file(folder / "model.safetensors")
+    weights["decode_head.linear_fuse.weight"][0] = bad
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(CheckpointError, match=r"not finite in decode_head\.linear_fuse\.weight"):
+        HuggingFaceSegmenter(3, source=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("model.safetensors", "version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
+        ("config.json", "<!DOCTYPE html>", r"config\.json is a web page"),
+        ("config.json", "[" * 100_000, r"config\.json is missing or no JSON"),
+        ("config.json", '{"a": ' + "9" * 5000 + "}", r"config\.json is missing or no JSON"),
+        ("config.json", '{"model_type": "swin"}', "type 'swin', a trunk without a head that segments"),
+        ("config.json", '{"model_type": ["segformer"]}', r"network of type .*segformer"),
+        ("config.json", '{"model_type": "segformer", "depths": [1000000000]}', r"\(depths is too large\)"),
+        (
+            "config.json",
+            '{"model_type": "segformer", "depths": 7}',
+            "describe no network that|no valid config",
+        ),
+        (
+            "config.json",
+            '{"model_type": "segformer", "hidden_sizes": [90000, 90000, 90000, 90000]}',
+            "far larger",
+        ),
+        (
+            "config.json",
+            '{"model_type": "upernet", "backbone_config": "x"}',
+            "no valid configuration of a upernet",
+        ),
+        (
+            "config.json",
+            '{"model_type": "upernet", "backbone_config": {"model_type": "x"}}',
+            "no valid config",
+        ),
+        ("preprocessor_config.json", '{"image_mean": 0.5}', "does not say how pixels are scaled"),
+        ("preprocessor_config.json", '{"image_mean": [0, 0, 0], "image_std": [1, 0, 1]}', "divided by zero"),
+        ("preprocessor_config.json", '{"image_mean": [NaN, 0, 0]}', "does not say how pixels are scaled"),
+        ("preprocessor_config.json", "[]", "holds no table of settings"),
+    ],
+)
+def test_files_of_a_folder_that_cannot_be_are_told(
+    folder: Path, file: str, content: str, message: str
+) -> None:
+    """Whatever is in the place of settings or weights ends in one line, without much memory."""
+    (folder / file).write_text(content)
+
+    with pytest.raises((CheckpointError, RecipeError), match=message) as raised:
+        HuggingFaceSegmenter(3, source=str(folder))
+
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("pixels", [{"mean": [1]}, {"deviation": [0, 1, 1]}, "x", {"factor": None}])
+def test_a_checkpoint_says_how_pixels_are_scaled(folder: Path, pixels: Any) -> None:
+    """What is no scaling is refused."""
+    config = HuggingFaceSegmenter(3, source=str(folder)).config
+
+    with pytest.raises(RecipeError, match="does not say how pixels are scaled"):
+        HuggingFaceSegmenter(3, config={**config, "pixels": pixels})
+
+
 def test_weights_in_half_precision_are_trained_in_single(folder: Path) -> None:
     """How weights are stored does not decide how they are trained."""
     weights = {name: values.half() for name, values in load_file(folder / "model.safetensors").items()}
@@ -493,6 +756,9 @@ def test_a_configuration_that_is_none_is_refused(folder: Path, content: str, mes
     [
         ("", r"network 'huggingface' needs a source; name a folder"),
         ("./no/such/folder", r"\./no/such/folder is no folder; expected one written by `save_pretrained`"),
+        ("a" * 5000 + ".", "is neither a folder nor available"),
+        ("~nobody-of-that-name/x", "is no folder; expected one written by"),
+        ("no\0thing", "is no folder; expected one written by"),
         ("nobody/nothing", r"'nobody/nothing' is neither a folder nor available .*; correct the name"),
     ],
 )
@@ -504,6 +770,22 @@ def test_a_source_that_is_not_there_is_said_to_be_missing(
 
     with pytest.raises(RecipeError, match=message) as raised:
         HuggingFaceSegmenter(3, source=source)
+
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("error", ["HTTPError", "RevisionNotFoundError", RuntimeError, OSError])
+def test_a_hub_that_fails_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    """Whatever ends a download, the message says what to do without the hub."""
+    kind = getattr(huggingface_hub.errors, error) if isinstance(error, str) else error
+
+    def fail(*_: object, **__: object) -> None:
+        raise kind.__new__(kind, "read timed out\nat byte 7")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+
+    with pytest.raises(RecipeError, match=r"'some/model' is neither a folder nor available") as raised:
+        HuggingFaceSegmenter(3, source="some/model")
 
     assert "\n" not in str(raised.value)
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from warprefine.core.errors import RecipeError
+from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.network_spec import NetworkSpec
 from warprefine.core.protocols import Pretrained, Segmenter, channels_last
 from warprefine.ops.resize import to_size
@@ -190,19 +191,35 @@ def test_pretrained_weights_are_those_of_the_package(stand_in: StandIn) -> None:
     assert torch.equal(network.classifier.weight, scores)
 
 
-@pytest.mark.parametrize("failure", [OSError("No route.\nRetry."), RuntimeError("No route.\nRetry.")])
-def test_weights_that_cannot_be_fetched_are_told_of(stand_in: StandIn, failure: Exception) -> None:
+@pytest.mark.parametrize("failure", [OSError, RuntimeError, ValueError, KeyError, SafetensorError])
+def test_weights_that_cannot_be_fetched_are_told_of(stand_in: StandIn, failure: type[Exception]) -> None:
     """Without the hub, the error names the remedy, in one line."""
     network = TimmSegmenter(3, source="halving", widths=WIDTHS)
-    stand_in.failure = failure
+    stand_in.failure = failure("No route.\nRetry.")
 
     with pytest.raises(
         RecipeError,
-        match=r"weights of 'halving' cannot be fetched \(No route\); fetch them .* set pretrained = false",
+        match=r"weights of 'halving' cannot be fetched \('?No route.*\); fetch .* set pretrained = false",
     ) as raised:
         network.load_pretrained()
 
     assert "\n" not in str(raised.value)
+
+
+def test_weights_that_are_not_finite_are_refused(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken training is not what a network begins from; the tensor is named."""
+    network = TimmSegmenter(3, source="halving", widths=WIDTHS)
+    create = stand_in.create_model
+
+    def broken(name: str, **given: bool) -> Pyramid:
+        made = create(name, **given)
+        next(made.parameters()).data.fill_(float("nan"))
+        return made
+
+    monkeypatch.setattr(stand_in, "create_model", broken)
+
+    with pytest.raises(CheckpointError, match="halving has values that are not finite in"):
+        network.load_pretrained()
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -359,6 +359,22 @@ def test_a_network_begins_from_an_imported_checkpoint(
     assert begun.state_dict()["classifier.weight"].shape[0] == 3
 
 
+def test_a_network_scores_the_classes_of_its_data_whatever_their_order(
+    tmp_path: Path, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """Weights for the same classes in another order begin with each class in its own place."""
+    teacher: Any = build_segmenter(segmenter_recipe, 2, seed=5)
+    weights = stored(tmp_path / "a.safetensors", teacher, "compact", {})
+    recipe = with_changes(segmenter_recipe, weights=weights)
+
+    begun: Any = build_segmenter(recipe, 2, seed=0, class_names=("b", "a"))
+
+    assert torch.equal(begun.state_dict()["stem.0.weight"], teacher.state_dict()["stem.0.weight"])
+    assert torch.equal(begun.classifier.weight, teacher.classifier.weight.flip(0))
+    same: Any = build_segmenter(recipe, 2, seed=0, class_names=("a", "b"))
+    assert torch.equal(same.classifier.weight, teacher.classifier.weight)
+
+
 def test_imported_weights_decide_how_their_network_works(
     tmp_path: Path, segmenter_recipe: SegmenterRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -26,6 +26,7 @@ class NetworkSpec(Generic[NetworkT_co]):
     Attributes:
         make: Called with counts by position and with settings by keyword.
         settings: Which of the recipe's fields are its keyword arguments.
+        takes_names: Whether it is built with `class_names`, to match them with those of its weights.
 
     Example:
         >>> from warprefine.segmentation import SEGMENTERS
@@ -35,17 +36,24 @@ class NetworkSpec(Generic[NetworkT_co]):
 
     make: Callable[..., NetworkT_co]
     settings: tuple[str, ...] = ()
+    takes_names: bool = False
 
     def from_recipe(
-        self, recipe: object, *counts: int, init_from: Mapping[str, Any] | None = None
+        self,
+        recipe: object,
+        *counts: int,
+        init_from: Mapping[str, Any] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> NetworkT_co:
         """Build a network from the fields of a recipe.
 
         Args:
             counts: Numbers of classes and, for refiners, of feature channels.
             init_from: Settings of the weights that it is initialised from; they override the recipe's.
+            class_names: Names of the classes, for networks that match them.
         """
-        return self.make(*counts, **self._arguments(recipe, init_from))
+        names = {"class_names": class_names} if self.takes_names else {}
+        return self.make(*counts, **self._arguments(recipe, init_from), **names)
 
     def from_card(self, settings: Mapping[str, Any], *counts: int) -> NetworkT_co:
         """Build a network of the shape that `describe` recorded."""

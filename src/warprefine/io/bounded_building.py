@@ -21,7 +21,7 @@ _ALWAYS = 32_000_000
 """Bytes that may be built in any case: buffers that are not stored."""
 _MOST_MODULES = 20_000
 """The largest networks in use have a few thousand."""
-_BUILDING_ERRORS = (
+BUILDING_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -73,7 +73,7 @@ def bounded_building(path: Path, stored_bytes: int) -> Iterator[None]:
     )
     try:
         yield
-    except _BUILDING_ERRORS as error:
+    except BUILDING_ERRORS as error:
         raise CheckpointError(
             f"the settings in {path} describe no network that can be built ({first_line(error)}); fetch it "
             "again, or write it again with what trained it"

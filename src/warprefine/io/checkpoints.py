@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from warprefine.core.protocols import module_of, ready
 from warprefine.core.tensors import VOID
 from warprefine.io.atomic import write_bytes
 from warprefine.io.bounded_building import bounded_building, first_line
+from warprefine.io.class_rows import ClassRows
 from warprefine.io.fingerprints import fingerprint_of
 from warprefine.io.safetensors_files import SAFETENSORS_ERRORS, check_finite, read_metadata, read_safetensors
 
@@ -153,10 +154,21 @@ def load_network(
     return ready(network, device)
 
 
-def begin_from(path: Path, network: nn.Module) -> None:
+def begin_from(
+    path: Path,
+    network: nn.Module,
+    *,
+    class_names: Sequence[str] | None = None,
+    head: Callable[[], Set[str]] = frozenset,
+) -> None:
     """Initialise a network, or its trunk, with the weights of an imported checkpoint.
 
-    Layers of class scores are left as they are where the checkpoint has another number of classes.
+    Where the checkpoint has other classes, layers of class scores are left as they are, but for the rows of
+    classes of the same name.
+
+    Args:
+        class_names: Classes of the network; None for those of the checkpoint if it has as many.
+        head: Returns the names of the weights whose shape depends on the number of classes.
 
     Raises:
         CheckpointError: The file is missing or damaged, it holds a trunk and the network has none, or keys
@@ -170,15 +182,28 @@ def begin_from(path: Path, network: nn.Module) -> None:
             'choose a network that is built on it, or set weights = "" under [segmenter]'
         )
     weights = target.state_dict()
+    used = dict(tensors)
+    if card.part != "trunk" and class_names is not None and tuple(class_names) != card.class_names:
+        rows = ClassRows(stored=card.class_names, names=class_names)
+        used |= {key: rows.moved(weights[key], tensors[key]) for key in head() & tensors.keys()}
+        log.info("%s: %s", path, rows.describe())
     counts = (len(card.class_names), getattr(network, "class_count", 0))
     skipped = sorted(
-        key for key, value in tensors.items() if _differ_in_classes(value, weights.get(key), counts)
+        key for key, value in used.items() if _differ_in_classes(value, weights.get(key), counts)
     )
-    used = {key: weights[key] if key in skipped else value for key, value in tensors.items()}
+    used |= {key: weights[key] for key in skipped}
     _check_shapes(path, weights, used, remedy=f"it holds the {card.part} {card.network}; name that network")
     if skipped:
         log.info("%s has %d classes; not loaded: %s", path, len(card.class_names), shorten(skipped))
     target.load_state_dict(used)
+
+
+def differing_shapes(network: nn.Module, other: nn.Module) -> frozenset[str]:
+    """Return the names of the weights that have another shape in another network, or are not in it."""
+    shapes = {name: values.shape for name, values in other.state_dict().items()}
+    return frozenset(
+        name for name, values in network.state_dict().items() if values.shape != shapes.get(name)
+    )
 
 
 def _differ_in_classes(stored: Tensor, wanted: Tensor | None, class_counts: tuple[int, int]) -> bool:

@@ -51,7 +51,8 @@ _DATA_OF_PYTHON = {
 }
 """What training programs keep beside weights; any other name of Python's own library is reported as code."""
 _MODULES_OF_PYTHON = (sys.stdlib_module_names | {"nt", "posix"}) - {"__main__"}
-_PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_OTHER_VERSIONS = {"__builtin__": "builtins", "copy_reg": "copyreg", "pathlib._local": "pathlib"}
+"""Modules that Python 2 or 3.13 call differently."""
 
 
 class PickledCodeError(ValueError):
@@ -236,7 +237,7 @@ def _keyed(items: Iterable[Any]) -> dict[Any, Any]:
 
 
 def _checked_name(module: str, name: str) -> str:
-    module = _PYTHON_2.get(module, module)
+    module = _OTHER_VERSIONS.get(module, module)
     of_python = module.partition(".")[0] in _MODULES_OF_PYTHON
     if of_python and name not in _DATA_OF_PYTHON.get(module, ()):
         raise PickledCodeError(f"{module}.{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,8 @@ _WRAPPED_PARTS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_mo
 """Left anywhere in names by what wraps parts of a network."""
 _BESIDE = ("criterion", "ema", "loss", "metric", "n_averaged", "teacher", "test_", "train_", "val_")
 """Beginnings of names of other tensors beside a network that is wrapped."""
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP, errno.ESTALE)
+"""What the system says of files that may be sound."""
 _NO_CHECKPOINT = "is damaged, or no checkpoint of PyTorch or safetensors"
 
 
@@ -48,9 +51,9 @@ def read_published(path: Path) -> dict[str, Tensor]:
         CheckpointError: The file is missing, damaged or something else, names code, holds no weights, or
             weights that are not finite.
     """
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist; expected a published checkpoint")
     try:
+        if not path.exists():
+            raise CheckpointError(f"{path} does not exist; expected a published checkpoint")
         if kind := other_kind(path):
             raise CheckpointError(f"{path} is {kind}; expected a checkpoint of PyTorch or safetensors")
         weights = _from_safetensors(path) if _is_safetensors(path) else _from_pytorch(path)
@@ -59,9 +62,11 @@ def read_published(path: Path) -> dict[str, Tensor]:
             f"{path} would run {_printable(str(error))}; expected tensors, numbers and texts alone, since a "
             "file from elsewhere must not run code; ask its authors for a safetensors file"
         ) from error
-    except PermissionError as error:
-        raise CheckpointError(f"{path} may not be read; change its permissions") from error
     except (*SAFETENSORS_ERRORS, *READING_ERRORS) as error:
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
+            raise CheckpointError(
+                f"{path} cannot be read ({error.strerror}); change its permissions, or name another file"
+            ) from error
         empty = "" if path.stat().st_size else " (it is empty)"
         raise CheckpointError(f"{path} {_NO_CHECKPOINT}{empty}; fetch it again") from error
     check_finite(path, weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -75,7 +76,7 @@ def check_empty(size: tuple[int, ...]) -> None:
         raise ValueError(f"a tensor without elements has the shape {tuple(size)}")
 
 
-def check_finite(path: Path, weights: dict[str, Tensor]) -> None:
+def check_finite(source: Path | str, weights: Mapping[str, Tensor]) -> None:
     """Raise if a weight is no number or infinite.
 
     Raises:
@@ -83,8 +84,8 @@ def check_finite(path: Path, weights: dict[str, Tensor]) -> None:
     """
     if wrong := [name for name, values in weights.items() if not _is_finite(values)]:
         raise CheckpointError(
-            f"{path} has values that are not finite in {shorten(wrong)}, so the training that wrote it broke "
-            "down; take an earlier checkpoint of it, or other weights"
+            f"{source} has values that are not finite in {shorten(wrong)}, so the training that wrote it "
+            "broke down; take an earlier checkpoint of it, or other weights"
         )
 
 

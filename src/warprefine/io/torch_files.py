@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
@@ -47,19 +48,21 @@ _TENSORS = {f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", 
 _PARAMETERS = {f"torch._utils._rebuild_parameter{kind}" for kind in ("", "_with_state")}
 _SUBCLASSES = {f"torch._tensor._rebuild_from_type{version}" for version in ("", "_v2")}
 READING_ERRORS = (
+    AssertionError,
     AttributeError,
     BadZipFile,
     EOFError,
-    KeyError,
+    LookupError,
     NotImplementedError,
     OSError,
     OverflowError,
     RuntimeError,
     TypeError,
     ValueError,
+    UnpicklingError,
     struct.error,
 )
-"""What `zipfile`, `mmap` and `torch` raise where a damaged file decides their arguments."""
+"""What `zipfile`, `mmap`, `torch` and `torch.load` raise where a damaged file decides their arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,9 +87,11 @@ def start(
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
     run.check(job)
     if training and parts.segmenter is None and not run.checkpoint_path("segmenter").exists():
-        if len(dataset.classes) == 1:
-            check_learnable((), dataset.classes.names)
-        build_segmenter(recipe.segmenter, len(dataset.classes), seed=seed)  # its weights may be missing
+        names = dataset.classes.names
+        if len(names) == 1:
+            check_learnable((), names)
+        # The weights to start from may be missing.
+        build_segmenter(recipe.segmenter, len(names), seed=seed, class_names=names)
     context = RunContext(
         dataset=dataset,
         horizon=reach,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Literal
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import torch
 from jaxtyping import Float
@@ -19,6 +18,7 @@ from warprefine.core.errors import CheckpointError
 from warprefine.core.protocols import channels_last, device_of
 from warprefine.core.tensors import Flow, Frames
 from warprefine.io.published import load_renamed
+from warprefine.io.torch_files import READING_ERRORS
 from warprefine.motion.raft_ops import CELL_PX, CorrelationPyramid, upsample_bilinear, upsample_convex
 from warprefine.motion.raft_parts import LARGE, LEVELS, SMALL, Encoder, UpdateBlock, published_name
 from warprefine.ops.warp import source_points
@@ -140,7 +140,7 @@ def read_raft(source: Path, name: str) -> RAFT:
     try:
         with _open_entry(source, f"{name}.pth") as file:
             network.load_published(torch.load(file, map_location="cpu", weights_only=True))
-    except (OSError, EOFError, BadZipFile, RuntimeError, pickle.UnpicklingError) as error:
+    except READING_ERRORS as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(
             f"cannot read {name}.pth in {source}: {reason}; expected weights as RAFT's authors released them"

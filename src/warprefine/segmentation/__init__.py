@@ -26,7 +26,7 @@ SEGMENTERS: dict[str, NetworkSpec[Segmenter]] = {
     "lite0": NetworkSpec(make=Lite0Segmenter, settings=("widths",)),
     "lite0-ocr": NetworkSpec(make=Lite0OCRSegmenter, settings=("widths",)),
     "timm": NetworkSpec(make=TimmSegmenter, settings=("source", "widths")),
-    "huggingface": NetworkSpec(make=HuggingFaceSegmenter, settings=("source",)),
+    "huggingface": NetworkSpec(make=HuggingFaceSegmenter, settings=("source",), takes_names=True),
     **{
         f"hrnet-ocr-{name}": NetworkSpec(make=partial(MultiScaleSegmenter, size=size), settings=("scales",))
         for name, size in HRNETS.items()

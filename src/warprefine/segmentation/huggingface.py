@@ -6,7 +6,7 @@ classes. Install it with `pip install '.[hf]'`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,9 +17,11 @@ from torch.nn import functional
 from warprefine.core.errors import RecipeError
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, Logits, size_of
+from warprefine.io.bounded_building import BUILDING_ERRORS, first_line
 from warprefine.ops.resize import pad_to_multiple
 from warprefine.segmentation.compact import without_padding
-from warprefine.segmentation.huggingface_source import MASK_FEATURES, first_line, from_config, from_source
+from warprefine.segmentation.huggingface_config import MASK_FEATURES
+from warprefine.segmentation.huggingface_source import from_config, from_source
 
 STRIDE = 32
 """Frames are padded to multiples of this: the coarsest stride of the trunks in use."""
@@ -45,10 +47,12 @@ class HuggingFaceSegmenter(nn.Module):
 
     Args:
         class_count: Number of classes; VOID is not one of them.
-        source: A folder written by `save_pretrained`, or the name of a model on the hub. Its head is kept
-            if it has as many classes, and reinitialised otherwise.
+        source: A folder written by `save_pretrained`, or the name of a model on the hub. A folder with a
+            trunk alone gets a new head.
         config: The attribute `config` of another segmenter, or a configuration of `transformers` as a
             dict: the network is built from it without weights, and `source` is ignored.
+        class_names: Names of the classes: scores of a class of that name are taken from the head of
+            `source`, and begin anew for the others. If None, its head is kept if it has as many classes.
 
     Raises:
         RecipeError: Neither is given, `transformers` is missing, or the network cannot be used.
@@ -60,14 +64,22 @@ class HuggingFaceSegmenter(nn.Module):
     deviation: Tensor
 
     def __init__(
-        self, class_count: int, *, source: str = "", config: Mapping[str, Any] | None = None
+        self,
+        class_count: int,
+        *,
+        source: str = "",
+        config: Mapping[str, Any] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if config is None and not source:
             raise RecipeError(
                 "network 'huggingface' needs a source; name a folder or a model of the hub under [segmenter]"
             )
-        origin = from_source(source, class_count) if config is None else from_config(config, class_count)
+        if config is None:
+            origin = from_source(source, class_count, class_names)
+        else:
+            origin = from_config(config, class_count)
         self.class_count = class_count
         self.config = origin.config
         self.network = origin.network
@@ -148,18 +160,28 @@ class HuggingFaceSegmenter(nn.Module):
         self.network.eval()
         try:
             features = self._run(self._resize_input(image))[1]
-        except (RuntimeError, ValueError) as error:
+        except BUILDING_ERRORS as error:
             self._only_size = _sides(self.config, "image_size")
             if self._only_size is None:
                 raise RecipeError(
                     f"this {self._kind} does not take images of any size ({first_line(error)}), "
                     "and its configuration names no image_size; name another network"
                 ) from error
-            features = self._run(self._resize_input(image))[1]
+            features = self._probe_again(image, error)
         if self._kind not in MASK_FEATURES:
             self._resizes_last = self._ends_in_resize(self._resize_input(image))
         self.network.train()
         return int(features.shape[1])
+
+    def _probe_again(self, image: Tensor, reason: Exception) -> Tensor:
+        """Return the features of an image at the only size that the network takes."""
+        try:
+            return self._run(self._resize_input(image))[1]
+        except BUILDING_ERRORS as error:
+            raise RecipeError(
+                f"this {self._kind} segments no image ({first_line(reason)}; {first_line(error)}); name "
+                "another network"
+            ) from error
 
     def _ends_in_resize(self, pixels: Tensor) -> bool:
         """Return whether the last convolution is followed by a resize alone, which can be left out."""

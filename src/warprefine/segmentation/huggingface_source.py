@@ -1,7 +1,7 @@
 """Load a segmentation network from a folder, the Hugging Face hub, or its configuration alone.
 
 No downloaded code is executed: networks are those that `transformers` itself contains, and weights are
-read from safetensors only.
+read from safetensors only. The hub is asked for the model that the user names, and for nothing else.
 """
 
 from __future__ import annotations
@@ -11,27 +11,34 @@ import importlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from warprefine.core.errors import CheckpointError, RecipeError, shorten
-from warprefine.io.checkpoints import own_memory
+from warprefine.core.errors import RecipeError
+from warprefine.io.bounded_building import bounded_building, first_line
+from warprefine.io.class_rows import ClassRows
+from warprefine.segmentation.huggingface_config import (
+    MASK_FEATURES,
+    PixelScaling,
+    class_names_of,
+    network_config,
+    read_settings,
+)
+from warprefine.segmentation.huggingface_weights import (
+    Outline,
+    load,
+    read_weights,
+    weight_files,
+    without_loss,
+)
 
 log = logging.getLogger(__name__)
-MASK_FEATURES = {
-    "eomt": "upscale_block",
-    "eomt_dinov3": "upscale_block",
-    "mask2former": "model.pixel_level_module.decoder.mask_projection",
-    "maskformer": "model.pixel_level_module.decoder.mask_projection",
-}
-"""Networks that classify masks, and the module of each that computes the pixel embeddings of its masks."""
 _WANTED_FILES = (
     "config.json",
     "preprocessor_config.json",
@@ -39,34 +46,6 @@ _WANTED_FILES = (
     "model.safetensors.index.json",
 )
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PixelScaling:
-    """Normalisation of a network's input pixels: (value · factor - mean) / deviation.
-
-    The defaults are the statistics of ImageNet.
-    """
-
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    deviation: tuple[float, ...] = (0.229, 0.224, 0.225)
-    factor: float = 1 / 255
-    blue_first: bool = False
-
-    @classmethod
-    def from_preprocessor(cls, settings: Mapping[str, Any]) -> PixelScaling:
-        """Build from a `preprocessor_config.json`; without a mean or `do_normalize` nothing is subtracted.
-
-        Example:
-            >>> PixelScaling.from_preprocessor({"image_mean": [0.5] * 3, "image_std": [0.2] * 3}).mean
-            (0.5, 0.5, 0.5)
-        """
-        factor = float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0
-        blue_first = bool(settings.get("do_flip_channel_order", False))
-        if not settings.get("do_normalize", "image_mean" in settings):
-            return cls(mean=(0.0,) * 3, deviation=(1.0,) * 3, factor=factor, blue_first=blue_first)
-        mean, deviation = settings.get("image_mean", cls.mean), settings.get("image_std", cls.deviation)
-        return cls(mean=tuple(mean), deviation=tuple(deviation), factor=factor, blue_first=blue_first)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,28 +75,40 @@ def from_config(described: Mapping[str, Any], class_count: int) -> Origin:
         RecipeError: It describes no segmentation network, or a package that it needs is not installed.
     """
     transformers = _transformers()
-    with _quiet(transformers):
-        config = _config(transformers, described, class_count, named="the configuration")
+    with _alone(transformers):
+        config = network_config(transformers, described, class_count, named="the configuration")
         network, head = _build(transformers, config)
-    return Origin(network=network, head=head, pixels=PixelScaling(**_tuples(described.get("pixels", {}))))
+    try:
+        pixels = PixelScaling.from_card(described.get("pixels", {}))
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"the configuration does not say how pixels are scaled ({first_line(error)}); restore it"
+        ) from error
+    return Origin(network=network, head=head, pixels=pixels)
 
 
-def from_source(source: str, class_count: int) -> Origin:
+def from_source(source: str, class_count: int, class_names: Sequence[str] | None = None) -> Origin:
     """Build a network with the weights of a folder or of a model of the hub.
 
-    Tensors that depend on the number of classes are reinitialised, unless that number is the same.
+    Args:
+        class_names: The head keeps the scores of classes with these names, in their order, and begins anew
+            for the others. If None, the head is kept if it scores as many classes.
 
     Raises:
         RecipeError: There is no such folder or model, or it is no segmentation network.
-        CheckpointError: Weights are missing, damaged, of another shape, or no safetensors.
+        CheckpointError: Weights are missing, damaged, of another shape, not finite, or no safetensors.
     """
     transformers = _transformers()
     folder = _folder(source)
-    with _quiet(transformers):
-        config = _config(transformers, _read(folder / "config.json"), class_count, named=str(folder))
-        _check_weights(folder)
-        head = _build(transformers, config, device="meta")[1]
-        network = _load(transformers, config, folder, head)
+    described = read_settings(folder / "config.json")
+    with _alone(transformers):
+        config = network_config(transformers, described, class_count, named=str(folder))
+        files = weight_files(folder)
+        weights = read_weights(folder, files)
+        rows = None if class_names is None else ClassRows(stored=class_names_of(described), names=class_names)
+        with bounded_building(folder, sum(file.stat().st_size for file in files)):
+            outline, head = _build(transformers, config, device="meta")
+            network = load(Outline(network=outline, config=config, head=head), weights, folder, rows)
     return Origin(network=network, head=head, pixels=_pixels(folder))
 
 
@@ -132,15 +123,19 @@ def _transformers() -> Any:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Silence the log and progress bars of `transformers`; what matters is logged here."""
+def _alone(transformers: Any) -> Iterator[None]:
+    """Keep `transformers` from the hub, and silence its log and bars; what matters is logged here."""
+    hub: Any = importlib.import_module("huggingface_hub.constants")
+    offline = hub.HF_HUB_OFFLINE
     hf_log = transformers.utils.logging
     level, bars = hf_log.get_verbosity(), hf_log.is_progress_bar_enabled()
     hf_log.set_verbosity(logging.CRITICAL)
     hf_log.disable_progress_bar()
+    hub.HF_HUB_OFFLINE = True
     try:
         yield
     finally:
+        hub.HF_HUB_OFFLINE = offline
         hf_log.set_verbosity(level)
         if bars:
             hf_log.enable_progress_bar()
@@ -148,8 +143,12 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 def _folder(source: str) -> Path:
     """Return the folder of that name, or a download of settings and safetensors from the hub."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(source).expanduser()
+        found = folder.is_dir()
+    except (OSError, RuntimeError):  # too long a name, or no home
+        found = False
+    if found:
         return folder
     if not _HUB_NAME.fullmatch(source):
         raise RecipeError(
@@ -157,52 +156,14 @@ def _folder(source: str) -> Path:
             "Hugging Face hub such as 'nvidia/segformer-b0-finetuned-ade-512-512'"
         )
     hub = importlib.import_module("huggingface_hub")
+    hub_errors = importlib.import_module("huggingface_hub.errors")
     try:
         return Path(hub.snapshot_download(source, allow_patterns=list(_WANTED_FILES)))
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, hub_errors.HTTPError) as error:
         raise RecipeError(
             f"{source!r} is neither a folder nor available from the Hugging Face hub "
             f"({first_line(error)}); correct the name, or download it and give the folder"
         ) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecipeError(
-            f"{path} is missing or no JSON ({first_line(error)}); expected a folder written by "
-            "`save_pretrained`"
-        ) from error
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path} holds no table of settings; restore the file")
-    return content
-
-
-def _config(transformers: Any, described: Mapping[str, Any], class_count: int, *, named: str) -> Any:
-    errors = importlib.import_module("huggingface_hub.errors")
-    kind = described.get("model_type")
-    if kind not in (supported := [*_per_pixel(), *MASK_FEATURES]):
-        raise RecipeError(
-            f"{named} describes a network of type {kind!r}, expected one that segments "
-            f"({', '.join(sorted(supported))}); name another"
-        )
-    settings = {key: value for key, value in described.items() if key != "pixels"}
-    try:
-        config = transformers.CONFIG_MAPPING[kind].from_dict(settings)
-        # Weights may be stored in half precision, but training starts from float32.
-        config.dtype, config.num_labels = torch.float32, class_count
-    except (errors.StrictDataclassError, TypeError, ValueError) as error:
-        raise RecipeError(
-            f"{named} is no valid configuration of a {kind} ({first_line(error)}); restore it, or install "
-            "the version of transformers that wrote it"
-        ) from error
-    return config
-
-
-def _per_pixel() -> list[str]:
-    names = importlib.import_module("transformers.models.auto.modeling_auto")
-    return list(names.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES)
 
 
 def _auto_class(transformers: Any, config: Any) -> Any:
@@ -229,64 +190,9 @@ def _build(transformers: Any, config: Any, *, device: str = "cpu") -> tuple[nn.M
             f"a {config.model_type} needs a package that is not installed ({first_line(error)}); "
             "pip install '.[hf]' in the repository, and that package if it is another"
         ) from error
-    shapes = {name: values.shape for name, values in _without_loss(other).state_dict().items()}
-    own = _without_loss(network).state_dict()
+    shapes = {name: values.shape for name, values in without_loss(other).state_dict().items()}
+    own = without_loss(network).state_dict()
     return network, frozenset(name for name, values in own.items() if values.shape != shapes[name])
-
-
-def _without_loss(network: nn.Module) -> nn.Module:
-    """Drop the loss of mask-classification networks, whose class weights would count as weights."""
-    if hasattr(network, "criterion"):
-        del network.criterion
-    return network
-
-
-def _check_weights(folder: Path) -> None:
-    if any(folder.glob("model*.safetensors")):
-        return
-    if any(folder.glob("pytorch_model*.bin")):
-        raise CheckpointError(
-            f"{folder} holds its weights as pytorch_model.bin, expected safetensors, which cannot hide code; "
-            "convert a model that you trust by loading it with transformers' `from_pretrained` and writing "
-            "it with `save_pretrained`"
-        )
-    raise CheckpointError(
-        f"{folder} holds no model.safetensors; expected a folder written by `save_pretrained`"
-    )
-
-
-def _load(transformers: Any, config: Any, folder: Path, head: frozenset[str]) -> nn.Module:
-    """Load a network with a folder's weights; only the head may differ in shape."""
-    try:
-        network, report = _auto_class(transformers, config).from_pretrained(
-            folder,
-            config=config,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"the weights in {folder} are damaged or do not fit their config.json ({first_line(error)}); "
-            "restore the folder"
-        ) from error
-    mismatched = {name for name, *_ in report["mismatched_keys"]}
-    network = _without_loss(network)
-    own = network.state_dict()
-    missing = {name for name in report["missing_keys"] if name in own and "num_batches_tracked" not in name}
-    if wrong := sorted(missing | {name for name in mismatched & own.keys() if name not in head}):
-        raise CheckpointError(
-            f"the weights in {folder} lack {shorten(wrong)}, or have other shapes there; expected the "
-            f"weights of a whole {config.model_type} that segments; name a model that was trained to segment"
-        )
-    if reinitialised := sorted(mismatched & head):
-        log.info("%s: %s are reinitialised for %d classes", folder, shorten(reinitialised), config.num_labels)
-    if left_over := sorted(report["unexpected_keys"]):
-        log.info("%s: %s are not used", folder, shorten(left_over))
-    own_memory(network)
-    return network
 
 
 def _pixels(folder: Path) -> PixelScaling:
@@ -294,18 +200,9 @@ def _pixels(folder: Path) -> PixelScaling:
     if not path.exists():
         log.info("%s is missing; pixels are scaled by the statistics of ImageNet", path)
         return PixelScaling()
-    return PixelScaling.from_preprocessor(_read(path))
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of another library's error that is not blank, or its type.
-
-    Example:
-        >>> first_line(KeyError())
-        'KeyError'
-    """
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    try:
+        return PixelScaling.from_preprocessor(read_settings(path))
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"{path} does not say how pixels are scaled ({first_line(error)}); restore the file"
+        ) from error

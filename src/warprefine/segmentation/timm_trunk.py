@@ -10,16 +10,18 @@ import importlib
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from warprefine.core.errors import RecipeError, shorten
 from warprefine.core.names import nearest_name
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, size_of
+from warprefine.io.bounded_building import BUILDING_ERRORS, first_line
+from warprefine.io.safetensors_files import check_finite
 from warprefine.ops.resize import pad_to_multiple
 from warprefine.recipe.network import SEGMENTER_WIDTHS
 from warprefine.segmentation.compact import PyramidPooling, ShuffleBlock, UpBlock, without_padding
-from warprefine.segmentation.huggingface_source import first_line
 
 _FINEST = 2
 _STRIDES = (4, 8, 16, 32)
@@ -75,6 +77,7 @@ class TimmTrunk(nn.Module):
 
         Raises:
             RecipeError: There are none, or they cannot be fetched.
+            CheckpointError: They are not finite.
         """
         # Without this check timm would keep random weights, with a line in its log only.
         if not _import_timm().is_model_pretrained(self._source):
@@ -85,13 +88,15 @@ class TimmTrunk(nn.Module):
         try:
             # Built again, because timm adapts published weights to a network while building it.
             published = _create_model(self._source, pretrained=True)
-        except (OSError, RuntimeError) as error:
+        except (SafetensorError, *BUILDING_ERRORS) as error:
             raise RecipeError(
                 f"the pretrained weights of {self._source!r} cannot be fetched ({_reason(error)}); fetch "
                 "them once where the hub can be reached and copy its cache, or set pretrained = false under "
                 "[segmenter]"
             ) from error
-        self.network.load_state_dict(published.state_dict())
+        weights = published.state_dict()
+        check_finite(self._source, weights)
+        self.network.load_state_dict(weights)
 
     def _features(self, x: Tensor) -> list[Tensor]:
         features = self.network(x)

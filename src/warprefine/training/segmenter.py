@@ -18,7 +18,7 @@ from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import Pretrained, Segmentation, Segmenter, channels_last, device_of, module_of
 from warprefine.core.tensors import Frames, LabelMaps, Logits, size_of
-from warprefine.io.checkpoints import Card, begin_from, load_network, read_card
+from warprefine.io.checkpoints import Card, begin_from, differing_shapes, load_network, read_card
 from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.metrics.confusion import Confusion, count, mean_iou
 from warprefine.ops.resize import to_size
@@ -75,8 +75,14 @@ class BatchMaker:
         return augment(*pool[index], self._augmentation, rng, focus=focus)
 
 
-def build_segmenter(recipe: NetworkRecipe, class_count: int, *, seed: int) -> Segmenter:
+def build_segmenter(
+    recipe: NetworkRecipe, class_count: int, *, seed: int, class_names: Sequence[str] | None = None
+) -> Segmenter:
     """Build a network of the recipe, with the weights that its training starts from.
+
+    Args:
+        class_names: Names of the classes: scores of a class of that name are taken from the weights, and
+            those of others begin anew. If None, a head of as many classes is taken as it is.
 
     Raises:
         RecipeError: No network has the recipe's name, or a package that it needs is not installed.
@@ -84,9 +90,16 @@ def build_segmenter(recipe: NetworkRecipe, class_count: int, *, seed: int) -> Se
     """
     torch.manual_seed(seed)
     spec = look_up(SEGMENTERS, recipe.network, what="segmenter")
-    segmenter = spec.from_recipe(recipe, class_count, init_from=settings_of_weights(recipe))
+    settings = settings_of_weights(recipe)
+    segmenter = spec.from_recipe(recipe, class_count, init_from=settings, class_names=class_names)
     if recipe.weights:
-        begin_from(Path(recipe.weights), module_of(segmenter))
+
+        def head() -> frozenset[str]:
+            with torch.random.fork_rng(devices=[]):  # later random numbers do not depend on this comparison
+                other = spec.from_recipe(recipe, class_count + 1, init_from=settings)
+            return differing_shapes(module_of(segmenter), module_of(other))
+
+        begin_from(Path(recipe.weights), module_of(segmenter), class_names=class_names, head=head)
     elif recipe.pretrained and isinstance(segmenter, Pretrained):
         segmenter.load_pretrained()
     return channels_last(segmenter)

@@ -48,7 +48,7 @@ def train_student(plan: StudentPlan, *, progress: Progress = silent, task: str =
     check_learnable(manual.members, plan.class_names)
     recipe = plan.recipe.resolved(len(manual))
     optimisation = recipe.optimisation
-    segmenter = build_segmenter(recipe, len(plan.class_names), seed=plan.seed)
+    segmenter = build_segmenter(recipe, len(plan.class_names), seed=plan.seed, class_names=plan.class_names)
     network = module_of(segmenter).to(plan.device)
     batches = StudentBatches(
         plan.sources,

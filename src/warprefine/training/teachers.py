@@ -131,7 +131,9 @@ class Teachers:
         *,
         start: Path | None = None,
     ) -> Path:
-        segmenter = build_segmenter(self.recipe, len(self.class_names), seed=self.seed)
+        segmenter = build_segmenter(
+            self.recipe, len(self.class_names), seed=self.seed, class_names=self.class_names
+        )
         if start is not None:
             load_weights(start, module_of(segmenter))
         module_of(segmenter).to(self.device)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -81,6 +83,19 @@ def test_a_damaged_state_is_told(state: Path, kept: int) -> None:
 
     with pytest.raises(CheckpointError, match=r"a\.state does not hold the state of this training"):
         trained(state)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_no_damage_to_a_state_ends_in_another_error(state: Path) -> None:
+    """Bytes that are changed where a state describes itself are told like one that was cut off."""
+    whole = np.frombuffer(state.read_bytes(), np.uint8)
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        damaged = whole.copy()
+        damaged[rng.integers(64, 700, size=4)] = rng.integers(256, size=4)
+        state.write_bytes(damaged.tobytes())
+        with contextlib.suppress(CheckpointError):
+            trained(state)
 
 
 def test_a_state_does_not_run_code(tmp_path: Path) -> None:

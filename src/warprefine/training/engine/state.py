@@ -8,7 +8,6 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError
 from warprefine.io.atomic import write_bytes
+from warprefine.io.torch_files import READING_ERRORS
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import World
 
@@ -131,7 +131,7 @@ class TrainingState:
         try:
             content: dict[str, Any] = torch.load(self._path, map_location=device, weights_only=True)
             fits = content["made_with"] == self._made_with
-        except (RuntimeError, OSError, KeyError, ValueError, EOFError, UnpicklingError):
+        except READING_ERRORS:
             fits = False  # damaged
         if not fits:
             raise CheckpointError(
