@@ -51,7 +51,9 @@ def unknown_class(data: Path) -> None:
 
 def colours_for_labels(data: Path) -> None:
     with Image.open(data / LABELS) as picture:
-        picture.convert("RGB").save(data / LABELS)
+        painted = picture.convert("RGB")
+        painted.putpixel((0, 0), (1, 2, 3))
+        painted.save(data / LABELS)
 
 
 def cut_picture(data: Path) -> None:
@@ -128,7 +130,7 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
     ),
     "colours for labels": (
         colours_for_labels,
-        r"labels/000003\.png is a colour picture \(mode RGB\); expected an index PNG, .*; export indices",
+        r"labels/000003\.png is a colour picture, with colours of no class .*; give each class .*, or export",
     ),
     "cut picture": (cut_picture, r"cannot read .*frames/000004\.jpg: .*; copy or export it again"),
     "no picture": (no_picture, r"frames/000004\.jpg is no picture that can be read; expected a PNG or JPEG"),
@@ -159,7 +161,7 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
     ),
     "recipe file": (
         options("--recipe={data}/none.toml"),
-        r"data/none\.toml does not exist; expected a recipe in",
+        r"there is no file .*data/none\.toml; expected a recipe in",
     ),
     "motion": (
         recipe('[propagation]\nmotion = "dis-mediun"\n'),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from reprlib import repr as short_repr
 
 from warprefine.core.classes import VOID_COLOR, ClassSet
 from warprefine.core.errors import DatasetError, LabelError
@@ -80,13 +81,13 @@ def read_label_colors(path: Path) -> ClassSet:
     for number, line in enumerate(text.splitlines(), start=1):
         parts = re.fullmatch(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S+)\s*", line)
         if parts is None and line.strip():
-            raise DatasetError(f"{path}, line {number}: found {line!r}; expected R G B and a name")
+            raise DatasetError(f"{path}, line {number}: found {short_repr(line)}; expected R G B and a name")
         if parts:
             color = int(parts[1]), int(parts[2]), int(parts[3])
             if color in named or max(color) > 255:
                 raise DatasetError(
-                    f"{path}, line {number}: {color} of {parts[4]} is taken or no colour; give each label "
-                    f"one of its own, 0 to 255"
+                    f"{path}, line {number}: {color} of {parts[4][:40]} is taken or no colour; give each "
+                    f"label one of its own, 0 to 255"
                 )
             named[color] = parts[4]
     named.pop(VOID_COLOR, None)

@@ -11,6 +11,7 @@ The layouts of releases 1.2 and 2.0 are read:
 from __future__ import annotations
 
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import Any
 
 from warprefine.core.classes import ClassSet
@@ -100,8 +101,8 @@ def _check_label(path: Path, position: int, label: Any) -> None:
     )
     if not isinstance(name, str) or not colored or not isinstance(evaluate, bool):
         raise DatasetError(
-            f"{path} has {label!r} as label {position}; expected a name, a color of three numbers from 0 to "
-            f"255, and evaluate as true or false"
+            f"{path} has {short_repr(label)} as label {position}; expected a name, a color of three numbers "
+            f"from 0 to 255, and evaluate as true or false"
         )
 
 

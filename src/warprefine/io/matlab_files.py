@@ -108,9 +108,9 @@ def _matrix(body: bytes, name: str, order: str) -> NDArray[np.int64] | None:
     if found != name.encode():
         return None
     (bits,) = struct.unpack_from(f"{order}I", flags)
-    if bits & 0xFF not in _NUMERIC_CLASSES or bits & _COMPLEX:
-        raise _DamageError(f"{name} is no list of numbers")
     kind, values = parts[3] if len(parts) > 3 else (2, b"")
+    if bits & 0xFF not in _NUMERIC_CLASSES or bits & _COMPLEX or kind not in _KINDS:
+        raise _DamageError(f"{name} is no list of numbers")
     numbers = np.frombuffer(values, f"{order}{_KINDS[kind]}").astype(np.float64)
     if not (np.isfinite(numbers) & (numbers == np.rint(numbers)) & (abs(numbers) < _LARGEST_NUMBER)).all():
         raise _DamageError(f"{name} holds other values than whole numbers")
