@@ -78,13 +78,21 @@ def test_every_frame_in_reach_gets_a_label_map_and_a_confidence(drive: Any, run:
 
 def test_key_frames_are_never_altered(drive: Any, run: RunFolder) -> None:
     """A hand-made label map is copied byte for byte, with confidence 1."""
-    video = drive.video([1])
+    video = drive.video([1], truth=[2])
     propagate(job(drive, video), run)
 
     for method in METHODS:
         copy = run.labels_path(method, "drive", "000001")
         assert copy.read_bytes() == video.labels[1].read_bytes()
         assert read_gray(run.confidence_path(method, "drive", "000001")).unique().tolist() == [1]
+
+
+def test_the_oracle_keeps_no_key_frames_where_it_labels_nothing(drive: Any, run: RunFolder) -> None:
+    """Without truth it has no labels, and copies of hand-made ones would be taken for some."""
+    propagate(job(drive, drive.video([1])), run)
+
+    assert not (run.root / "labels/oracle").exists()
+    assert not (run.root / "confidence/oracle").exists()
 
 
 def test_what_is_done_is_not_done_again(drive: Any, run: RunFolder) -> None:
