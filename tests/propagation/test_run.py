@@ -131,6 +131,14 @@ def test_key_frames_that_hold_the_numbers_of_a_run_are_copied(drive: Any, run: R
     assert copy.read_bytes() == video.labels[1].read_bytes()
 
 
+def test_the_oracle_keeps_no_key_frames_where_it_labels_nothing(drive: Any, run: RunFolder) -> None:
+    """Without truth it has no labels, and copies of hand-made ones would be taken for some."""
+    propagate(job(drive, drive.video([1])), run)
+
+    assert not (run.root / "labels/oracle").exists()
+    assert not (run.root / "confidence/oracle").exists()
+
+
 def test_what_is_done_is_not_done_again(drive: Any, run: RunFolder) -> None:
     """The same job on a finished run calls no network and writes no file."""
     video = drive.video([1], truth=[2])

@@ -60,3 +60,15 @@ def test_a_long_horizon_has_ten_columns():
 def test_the_legend_names_void(world):
     """What has no colour in the viewer has a name."""
     assert re.findall(r"</span>([^<]*)</li>", legend(world.classes))[-1] == "void (no class)"
+
+
+def test_a_name_that_charts_cannot_draw_stands_beside_its_number(world):
+    """So that both can be brought together."""
+    classes = replace(world.classes, names=("road", "\U0005fffd", "<b>"))
+
+    assert re.findall(r"</span>([^<]*)</li>", legend(classes)) == [
+        "road",
+        "\U0005fffd (class 1 in charts)",
+        "&lt;b&gt;",
+        "void (no class)",
+    ]

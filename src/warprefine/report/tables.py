@@ -9,6 +9,7 @@ from warprefine.core.classes import VOID_COLOR, ClassSet, Color
 from warprefine.metrics.confidences import ConfidenceStatistics
 from warprefine.metrics.scores import MethodScores, best, format_percent, leading, spread
 from warprefine.report.chart import method_color
+from warprefine.report.fonts import legible_names
 
 _MOST_DISTANCES = 10
 
@@ -47,8 +48,9 @@ def totals_table(scores: Mapping[str, MethodScores]) -> str:
 
 def class_table(scores: Mapping[str, MethodScores], classes: ClassSet) -> str:
     """Return the IoU of each class over all distances, a column per method, each value with a bar."""
+    shown = _class_names(classes)
     rows = [
-        _class_row(f"{swatch(color)}{escape(name)}", {m: s.iou_by_class[name] for m, s in scores.items()})
+        _class_row(f"{swatch(color)}{shown[name]}", {m: s.iou_by_class[name] for m, s in scores.items()})
         for name, color in zip(classes.names, classes.colors, strict=True)
     ]
     ignored = {m: s.ignore_iou for m, s in scores.items()}
@@ -72,11 +74,11 @@ def confidence_table(
         measured: By method.
         by_hand: The share of each class in the key labels, in percent.
     """
-    chosen = measured[leading(measured)]
+    chosen, shown = measured[leading(measured)], _class_names(classes)
     rows = []
     for name, color in zip(classes.names, classes.colors, strict=True):
         values = {method: of_method.by_class[name] for method, of_method in measured.items()}
-        label = f"{swatch(color)}{escape(name)}"
+        label = f"{swatch(color)}{shown[name]}"
         shares = "".join(f"<td>{value:.2f}</td>" for value in (by_hand[name], chosen.shares[name]))
         rows.append(f'<tr><th scope="row">{label}</th>{_bars(values, marked=False)}{shares}</tr>')
     means = {method: of_method.mean_of_classes for method, of_method in measured.items()}
@@ -91,12 +93,21 @@ def confidence_table(
 
 def legend(classes: ClassSet) -> str:
     """Return the names of the classes beside their colours, and VOID, which the viewer leaves clear."""
+    shown = _class_names(classes)
     entries = (
-        f"<li>{swatch(color)}{escape(name)}</li>"
+        f"<li>{swatch(color)}{shown[name]}</li>"
         for name, color in zip(classes.names, classes.colors, strict=True)
     )
     void = '<li><span class="swatch clear"></span>void (no class)</li>'
     return f'<ul class="legend">{"".join(entries)}{void}</ul>'
+
+
+def _class_names(classes: ClassSet) -> dict[str, str]:
+    """Return each name as HTML, with what stands for it in charts where no font can draw it."""
+    drawn = legible_names(classes)
+    return {
+        name: escape(name if text == name else f"{name} ({text} in charts)") for name, text in drawn.items()
+    }
 
 
 def swatch(color: Color) -> str:
