@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -221,6 +223,23 @@ def test_a_broken_video_file_is_named(root: Path) -> None:
     assert [video.name for video in dataset.videos] == ["drive"]
     with pytest.raises(FrameError, match=r"cannot read .*robot\.mp4"):
         raise dataset.broken["robot"]
+
+
+def test_a_folder_that_may_not_be_read_is_a_broken_video(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other videos are read."""
+    touch(root / "videos/robot/frames/1.png")
+    closed, listed = root / "videos/robot/frames", Path.iterdir
+
+    def refuse(self: Path) -> Any:
+        if self == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    dataset = read_folder(root, "train")
+
+    assert list(dataset.broken) == ["robot"]
+    assert "cannot read" in str(dataset.broken["robot"])
 
 
 def test_a_data_set_of_broken_videos_only_is_refused(root: Path) -> None:

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, FrameError, LabelError
@@ -70,6 +71,19 @@ def test_a_sound_data_set_has_no_problems(dataset: Dataset) -> None:
     """Opening everything finds nothing where nothing is wrong."""
     assert summarise(dataset, check=True) == summarise(dataset)
     check_video(dataset.videos[0], CLASSES)
+
+
+def test_a_video_that_is_stored_turned_is_noted(dataset: Dataset) -> None:
+    """Label maps are drawn on what players show, which is not what the file holds."""
+    path = dataset.videos[0].frame_paths[0]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (H, W)).save(path, exif=exif)
+
+    assert any(
+        "stored turned, and read upright as players show them: drive (turned by 90 degrees clockwise)" in note
+        for note in summarise(dataset).notes
+    )
 
 
 def test_every_problem_is_told_once(dataset: Dataset) -> None:

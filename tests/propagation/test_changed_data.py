@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
@@ -133,6 +135,19 @@ def test_a_cut_file_of_the_run_is_made_again(data: Path, tmp_path: Path) -> None
             path.unlink()
 
     assert label(data, tmp_path / "run") == whole
+
+
+def test_frames_of_16_bits_depend_on_those_that_they_are_stretched_by(tmp_path: Path) -> None:
+    """A hotter first frame changes the grey levels of all others, whose files stay as they are."""
+    paths = [tmp_path / f"{k}.png" for k in range(3)]
+    for k, path in enumerate(paths):
+        Image.fromarray(np.full((8, 8), 7000 + 10 * k, np.uint16)).save(path)
+    video = Video(name="thermal", stems="012", frame_paths=paths)
+    before = fingerprint_of_frames(video, [1])
+
+    Image.fromarray(np.full((8, 8), 9000, np.uint16)).save(paths[0])
+
+    assert fingerprint_of_frames(video, [1]) != before
 
 
 def test_a_container_is_known_by_its_content(tmp_path: Path) -> None:

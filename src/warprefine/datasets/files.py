@@ -8,6 +8,7 @@ from pathlib import Path
 
 from warprefine.core.errors import DatasetError, KeyFrameError, LabelError, shorten
 from warprefine.datasets.file_names import FrameNames, in_order, natural_order, normal_form, twins
+from warprefine.io.atomic import reading_errors
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_ENDINGS = (
@@ -42,7 +43,8 @@ def existing_folder(folder: Path, *, expected: str) -> Path:
 
 def visible(folder: Path) -> list[Path]:
     """List the entries of a folder in natural order, without hidden files and litter of operating systems."""
-    return sorted((entry for entry in folder.iterdir() if not is_litter(entry.name)), key=natural_order)
+    with reading_errors(folder, DatasetError):
+        return sorted((entry for entry in folder.iterdir() if not is_litter(entry.name)), key=natural_order)
 
 
 def is_litter(name: str) -> bool:

@@ -106,7 +106,8 @@ def _video(entries: Sequence[Path]) -> Video:
 def _notes(folder: Path, videos: Sequence[Video]) -> Iterator[str]:
     """Note what is passed over, and frames whose order is not certain."""
     passed_over = [entry for entry in unread(folder, VIDEO_ENDINGS) if not entry.is_dir()]
-    for inside in (entry for entry in visible(folder) if entry.is_dir()):
+    names = {video.name for video in videos}
+    for inside in (entry for entry in visible(folder) if entry.name in names and entry.is_dir()):
         passed_over += unread(inside, (), known=_PARTS)
         passed_over += unread(inside / "frames", PICTURE_ENDINGS)
         for part in (inside / name for name in _PARTS[1:]):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import chain
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import WarpRefineError
+from warprefine.core.errors import FrameError, WarpRefineError, shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.edge_fit import find_misfit, misfit_notes
+from warprefine.datasets.file_names import readable
 from warprefine.datasets.label_notes import SAMPLE, LabelCount, count_labels, label_notes, spread
-from warprefine.io.frames import frame_size, open_frames
+from warprefine.io.frames import frame_size, frame_turn, open_frames
 from warprefine.io.images import read_labels
+from warprefine.io.turning import UPRIGHT
 
 MOST_FITTED = 50
 """Videos whose label maps are compared with the frames around them."""
@@ -98,10 +100,25 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
         problems=tuple(dict.fromkeys([*map(str, dataset.broken.values()), *(problems or ())])),
         notes=(
             *dataset.notes,
+            *_turn_notes(dataset.videos),
             *label_notes(dataset, keys, truth),
             *misfit_notes(misfits),
         ),
     )
+
+
+def _turn_notes(videos: Sequence[Video]) -> Iterator[str]:
+    """Note videos that are stored turned or mirrored: label maps have to be drawn on the upright frames."""
+    turned = []
+    for video in videos:
+        with suppress(FrameError):
+            turn = frame_turn(video, 0)
+            turned += [f"{readable(video.name)} ({turn})"] if turn != UPRIGHT else []
+    if turned:
+        yield (
+            f"stored turned, and read upright as players show them: {shorten(turned)}; label maps must fit "
+            "the upright frames"
+        )
 
 
 def check_video(video: Video, classes: ClassSet) -> None:

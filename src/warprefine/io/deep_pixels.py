@@ -58,11 +58,16 @@ def span_of(pictures: Iterable[NDArray[np.uint16]]) -> Span:
     return Span() if high - low >= _WIDE else Span(low=low, high=high)
 
 
+def is_deep(picture: ImageFile.ImageFile) -> bool:
+    """Return whether a picture has 16 bits per channel, from its header alone."""
+    return picture.mode in _GREY or (picture.mode in ("RGB", "RGBA", "LA") and ";16" in str(picture.tile))
+
+
 def deep_pixels(picture: ImageFile.ImageFile, path: Path) -> NDArray[np.uint16] | None:
     """Return the values of a picture of 16 bits per channel, (h, w) or (h, w, 3); `None` if it has fewer."""
     if picture.mode in _GREY:
         return np.asarray(picture).astype(np.uint16)
-    if picture.mode not in ("RGB", "RGBA", "LA") or ";16" not in str(picture.tile):
+    if not is_deep(picture):
         return None
     picture.load()  # Pillow keeps the upper eight bits only, but finds damage, which OpenCV does not report
     try:

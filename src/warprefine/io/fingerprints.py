@@ -10,6 +10,9 @@ from pathlib import Path
 from warprefine.core.errors import FrameError
 from warprefine.core.video import Video
 from warprefine.io.atomic import reading_errors
+from warprefine.io.deep_pixels import is_deep
+from warprefine.io.frames import range_sample
+from warprefine.io.pictures import with_picture
 
 _DIGITS = 16
 
@@ -39,7 +42,8 @@ def fingerprint_of_file(path: Path) -> str:
 def fingerprint_of_frames(video: Video, frames: Iterable[int]) -> str:
     """Return a short hash of the content of some frames of a video.
 
-    Frames of a video file are those of the whole file: nearly all depend on frames before them.
+    Frames of a video file are those of the whole file: nearly all depend on frames before them. Frames of 16
+    bits depend on those by whose range they are stretched.
 
     Raises:
         FrameError: A file cannot be read.
@@ -47,11 +51,19 @@ def fingerprint_of_frames(video: Video, frames: Iterable[int]) -> str:
     if video.container is not None:
         with reading_errors(video.container, FrameError):
             return fingerprint_of(fingerprint_of_file(video.container), *frames)
+    first = video.frame_paths[0]
     found = []
-    for frame in frames:
-        with reading_errors(video.frame_paths[frame], FrameError):
-            found.append((frame, fingerprint_of_file(video.frame_paths[frame])))
-    return fingerprint_of(found)
+    for path in (first, *(video.frame_paths[frame] for frame in frames)):
+        with reading_errors(path, FrameError):
+            found.append(fingerprint_of_file(path))
+    sample = range_sample(video.frame_paths) if _is_deep(first, found[0]) else ()
+    decisive = [fingerprint_of_file(path) for path in sample]
+    return fingerprint_of(found[1:], decisive)
+
+
+@lru_cache(maxsize=1 << 10)
+def _is_deep(path: Path, _content: str) -> bool:
+    return with_picture(path, is_deep, error_class=FrameError)
 
 
 @lru_cache(maxsize=1 << 16)

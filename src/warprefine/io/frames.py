@@ -82,15 +82,17 @@ class PictureFrames:
 
     @cached_property
     def _sample(self) -> tuple[Path, ...]:
-        """The frames whose range decides how those of 16 bits are stretched, evenly spread."""
-        count = min(_SAMPLE, len(self._paths))
-        return tuple(
-            self._paths[index * (len(self._paths) - 1) // max(1, count - 1)] for index in range(count)
-        )
+        return range_sample(self._paths)
 
     @cached_property
     def _size(self) -> tuple[int, int]:
         return image_size(self._paths[0])
+
+
+def range_sample(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the frames whose range decides how those of 16 bits are stretched, evenly spread."""
+    count = min(_SAMPLE, len(paths))
+    return tuple(paths[index * (len(paths) - 1) // max(1, count - 1)] for index in range(count))
 
 
 def frame_count(container: Path) -> int:
