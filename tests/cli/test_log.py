@@ -87,8 +87,10 @@ def test_a_log_has_the_beginning_and_the_end_of_each_task(
     ]
 
 
-def test_names_cannot_forge_a_line_of_the_log(tmp_path: Path) -> None:
+def test_names_cannot_forge_a_line_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Line breaks, colours and bytes in names are shown as escapes."""
+    # The processes of the tests cannot tell one another what is not UTF-8.
+    monkeypatch.setattr(logging.getLogger("warprefine"), "propagate", False)
     with log_to(tmp_path / "run"):
         logging.getLogger("warprefine.somewhere").error("broken: %s", "a\n2026 INFO b\x1b[2J\udcff")
 
