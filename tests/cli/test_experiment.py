@@ -53,7 +53,7 @@ def test_a_run_of_an_experiment_can_teach_a_student(warprefine: Callable[..., An
         (("student", "nowhere", "--method", "warp-refin"), "no method is called 'warp-refin'"),
         (("student", "nowhere"), "is no folder"),
         (("student", "nowhere", "--method", "all"), "no method is called 'all'"),
-        (("student", "nowhere", "--recipe", "papr"), "papr does not exist"),
+        (("student", "nowhere", "--recipe", "papr"), "there is no file papr; expected a recipe"),
     ],
 )
 def test_mistakes_end_in_one_line(

@@ -11,6 +11,7 @@ import torch
 
 from warprefine.core.errors import FrameError, RunFolderError
 from warprefine.core.video import Video
+from warprefine.io.atomic import draft_of
 from warprefine.io.frames import frame_stems, open_frames
 from warprefine.io.images import read_frame
 from warprefine.jobs.extract_frames import extract_frames
@@ -60,13 +61,14 @@ def test_an_interrupted_call_goes_on(tmp_path: Path) -> None:
     path, out = write_video(tmp_path / "drive.mp4"), tmp_path / "out"
     extract_frames(path, out, every=3)
     kept = (out / "000003.png").stat().st_mtime_ns
-    (out / ".000004.png.999999999.part").touch()
+    draft = draft_of(out / "000004.png")
+    draft.touch()
 
     extract_frames(path, out)
 
     assert len(list(out.glob("*.png"))) == 7
     assert (out / "000003.png").stat().st_mtime_ns == kept
-    assert list(out.glob(".*.part")) == []
+    assert not draft.exists()
 
 
 def test_frames_of_two_videos_are_not_mixed(tmp_path: Path) -> None:

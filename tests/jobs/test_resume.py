@@ -28,7 +28,9 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
 
     assert runs.codes == [0, *[-signal.SIGKILL] * 11, 0]
     assert {name.split("/")[0] for name in whole} == {
+        ".warprefine-lock",
         "checkpoints",
+        "computed_with.json",
         "confidence",
         "figures",
         "job.json",
@@ -38,6 +40,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
         "recipe.toml",
         "report.html",
         "tau.json",
+        "trained_on.json",
     }
     assert killed.keys() == whole.keys()
     assert [name for name in whole if killed[name] != whole[name]] == []

@@ -58,7 +58,7 @@ def test_a_vote_needs_no_two_sided_refiner(workshop: Any, checkpoints: Any) -> N
 
 def test_every_part_that_a_method_needs_can_be_given() -> None:
     """All networks of all methods are among the parts; tau comes with the refiner."""
-    assert needs_of(METHODS) - {"tau", "rounds"} == {*PARTS}
+    assert needs_of(METHODS) - {"tau", "rounds", "truth"} == {*PARTS}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from warprefine.cli import options
 from warprefine.cli.console import Bars, console
 from warprefine.cli.log import log_to
 from warprefine.core.names import look_up
+from warprefine.io.claims import check_apart
 from warprefine.io.locks import locked
 from warprefine.jobs.experiments import EXPERIMENTS
 from warprefine.jobs.experiments.context import ExperimentContext
@@ -56,6 +57,7 @@ def experiment(
     settings = load_experiment_recipe(name, recipe)
     if seeds:
         settings = settings.model_copy(update={"seeds": seeds})
+    check_apart(out, *([data] if data else []))
     with Bars() as bars, locked(out):
         context = ExperimentContext(
             experiment=name, out=out, root=data, recipe=settings, device=device, seed=seed, progress=bars

@@ -8,9 +8,9 @@ from pathlib import Path
 from warprefine.core.errors import FrameError, RunFolderError, shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.datasets.files import visible
-from warprefine.io.atomic import remove_drafts
 from warprefine.io.claims import claim
 from warprefine.io.images import write_frame
+from warprefine.io.locks import locked
 from warprefine.io.video_file import VideoFile
 
 _CLAIM = ".frames.json"
@@ -36,8 +36,9 @@ def extract_frames(video: Path, out: Path, *, every: int = 1, progress: Progress
     """
     if not video.is_file():
         raise FrameError(f"{video} is no video file; expected one, such as drive.mp4")
-    with closing(VideoFile(video)) as frames:
-        _claim(video, out)
+    _check_folder(out)
+    with closing(VideoFile(video)) as frames, locked(out):
+        claim(out / _CLAIM, {"video": video.name, "bytes": video.stat().st_size}, what="set of frames")
         wanted = range(0, len(frames), every)
         for done, number in enumerate(wanted, start=1):
             path = out / f"{number:06d}.png"
@@ -47,12 +48,10 @@ def extract_frames(video: Path, out: Path, *, every: int = 1, progress: Progress
     return len(wanted)
 
 
-def _claim(video: Path, out: Path) -> None:
-    """Record whose frames a folder holds, or check it."""
+def _check_folder(out: Path) -> None:
+    """Refuse a folder that holds something else."""
     if out.is_dir() and not (out / _CLAIM).exists() and (others := visible(out)):
         raise RunFolderError(
             f"{out} holds other files ({shorten(path.name for path in others)}); expected an empty folder, "
             "or one that `warprefine frames` has begun; choose another --out"
         )
-    claim(out / _CLAIM, {"video": video.name, "bytes": video.stat().st_size}, what="set of frames")
-    remove_drafts(out)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +121,53 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(RunFolderError, match=r"cannot write .*a\.state: the disk is full; free some space"):
         trained(tmp_path / "a.state")
+
+
+def test_threads_and_precision_are_recorded(tmp_path: Path) -> None:
+    """A training's history names what its last bits depend on, once unless it changes."""
+    network = nn.Linear(3, 1)
+    conditions = train(
+        network,
+        FEW.model_copy(update={"mixed_precision": False}),
+        batch_at=lambda step: torch.ones(2, 3),
+        loss_of=lambda batch: network(batch).square().mean(),
+        state_path=tmp_path / "a.state",
+    )["computed with"]
+
+    capability = torch.backends.cpu.get_cpu_capability()
+    assert conditions == [f"{torch.get_num_threads()} threads, float32, {capability}, 1 processes"]
+
+
+def test_other_threads_are_noticed_when_a_training_resumes(
+    state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The result then differs in the last bits, so both are named; with the same ones nothing is said."""
+    before = torch.load(state, weights_only=True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+
+    trained(state)
+
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert re.search(
+        r"a\.state was computed with 1 threads, bfloat16, \w+, 1 processes, and is resumed with 7 threads, "
+        r"bfloat16, \w+, 1 processes: the weights will differ in their last bits",
+        line,
+    )
+    after = json.loads(torch.load(state, weights_only=True)["history"])
+    assert [entry.split(" ")[0] for entry in after["computed with"]] == ["1", "7"]
+    caplog.clear()
+    trained(state)
+    assert json.loads(before["history"])["computed with"] == after["computed with"][:1]
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_state_of_a_former_version_is_resumed(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where nothing was recorded, nothing is compared."""
+    content = torch.load(state, weights_only=True)
+    history = json.loads(content["history"])
+    del history["computed with"]
+    torch.save(content | {"history": json.dumps(history)}, state)
+
+    trained(state)
+
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

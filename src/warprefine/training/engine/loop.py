@@ -81,7 +81,8 @@ def train(
             first rank.
 
     Returns:
-        The history: "loss" and "validation", each a list of [step, value].
+        The history: "loss" and "validation", each a list of [step, value], and "computed with", the threads,
+        precision, device and ranks of each part of the training where they changed.
 
     Raises:
         TrainingError: The loss or its gradient is not finite on some rank; all ranks raise.
@@ -100,6 +101,7 @@ def train(
         update.scaler,
         path=state_path,
         made_with=_describe(network, recipe, seed),
+        computed_with=update.conditions(),
         world=world,
     )
     state.load()
@@ -200,6 +202,14 @@ class _Update:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         return loss
+
+    def conditions(self) -> str:
+        """Describe what the last bits of the weights depend on besides recipe, seed and data."""
+        device = next(self.network.parameters()).device
+        precision = self.precision if self.recipe.mixed_precision else torch.float32
+        threads = f"{torch.get_num_threads()} threads, " if device.type == "cpu" else ""
+        on = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else device.type
+        return f"{threads}{str(precision).removeprefix('torch.')}, {on}, {self.world.size} processes"
 
     def _backward(self, step: int, batches: Sequence[BatchT], loss_of: Callable[[BatchT], Tensor]) -> float:
         """Accumulate the gradients of this rank's share of a step; return the mean loss."""

@@ -28,6 +28,8 @@ class TrainingState:
     Args:
         made_with: Describes what a training must share with a saved state to resume it. The number of
             ranks is not part of it: any number can resume, but only the same one ends with the same bits.
+        computed_with: Describes what the last bits of the weights depend on besides: threads, precision,
+            device, ranks. It is recorded in the history; a training that resumes with another logs a warning.
     """
 
     def __init__(
@@ -38,15 +40,17 @@ class TrainingState:
         *,
         path: Path,
         made_with: str,
+        computed_with: str,
         world: World,
     ) -> None:
         self._network, self._optimiser, self._scaler = network, optimiser, scaler
         self._path, self._made_with, self._world = path, made_with, world
+        self._computed_with = computed_with
         self._average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self._best: dict[str, Tensor] | None = None
         self._best_score = -math.inf
         self.step = 0
-        self.history: dict[str, Any] = {"loss": [], "validation": []}
+        self.history: dict[str, Any] = {"loss": [], "validation": [], "computed with": [computed_with]}
 
     def advance(self, loss: float, recipe: Optimisation) -> None:
         """Count a step and update the running average of the weights."""
@@ -149,3 +153,18 @@ class TrainingState:
         self._average, self._best = content["average"], content["best"]
         self._best_score = float(content["best_score"])
         self.history = json.loads(content["history"])
+        self._record_conditions()
+
+    def _record_conditions(self) -> None:
+        """Note what the training goes on with, and warn where it was something else before."""
+        conditions = self.history.setdefault("computed with", [])  # former versions recorded none
+        if conditions and conditions[-1] != self._computed_with and self._world.is_first:
+            log.warning(
+                "%s was computed with %s, and is resumed with %s: the weights will differ in their last bits "
+                "from those of a training that was not interrupted",
+                self._path,
+                conditions[-1],
+                self._computed_with,
+            )
+        if conditions[-1:] != [self._computed_with]:
+            conditions.append(self._computed_with)
