@@ -33,12 +33,12 @@ def write_video(root: Path, *, frames: int) -> None:
     write_labels(folder / f"labels/{frames // 2:06d}.png", labels, CLASSES)
 
 
-def test_a_video_ten_times_as_long_takes_as_much_memory(tmp_path: Path, processes: Any) -> None:
+def test_a_video_five_times_as_long_takes_as_much_memory(tmp_path: Path, processes: Any) -> None:
     """Frames of a third of a megabyte: to keep 180 of them would take a tenth more than there is."""
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[propagation]\nmotion = "dis-ultrafast"\n')
     calls = []
-    for frames in (20, 200):
+    for frames in (40, 220):  # of both, the report shows as many as it ever shows
         write_video(tmp_path / f"data{frames}", frames=frames)
         words = ["propagate", f"{tmp_path}/data{frames}", f"--out={tmp_path}/run{frames}", "--threads=1"]
         words += ["--method=motion-only", f"--horizon={frames // 2}", f"--recipe={recipe}"]
@@ -47,5 +47,5 @@ def test_a_video_ten_times_as_long_takes_as_much_memory(tmp_path: Path, processe
     (short_code, short), (long_code, long) = processes(calls)
 
     assert (short_code, long_code) == (0, 0)
-    assert len(list((tmp_path / "run200/labels/motion-only/clip").iterdir())) == 200
+    assert len(list((tmp_path / "run220/labels/motion-only/clip").iterdir())) == 220
     assert long < 1.05 * short
