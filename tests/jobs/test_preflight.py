@@ -239,12 +239,17 @@ def test_a_broken_video_is_left_out_and_the_others_stay(data: Path) -> None:
 
 
 def test_labels_and_truth_are_opened_too(data: Path) -> None:
-    """A label map that cannot be used is found before anything is trained on it."""
+    """A broken label map costs its video, found before anything is trained; broken truth only itself."""
     spoil(data / "videos/street-000/truth/000006.png")
+    spoil(data / "videos/street-001/labels/000003.png")
 
-    _, failures = sound_videos(open_dataset(data), horizon=1, motion=MOTION)
+    dataset, failures = sound_videos(open_dataset(data), horizon=1, motion=MOTION)
 
-    assert "truth/000006.png" in failures["street-000"]
+    assert list(failures) == ["street-000/000006", "street-001"]
+    assert "truth/000006.png" in failures["street-000/000006"]
+    (video,) = dataset.videos
+    assert 6 not in video.truth
+    assert len(video.truth) > 1
 
 
 def test_frames_that_nobody_needs_may_be_broken(data: Path) -> None:

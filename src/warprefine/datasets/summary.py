@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import chain
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import FrameError, WarpRefineError, shorten
+from warprefine.core.errors import FrameError, LabelError, WarpRefineError, shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.edge_fit import find_misfit, misfit_notes
@@ -121,17 +120,27 @@ def _turn_notes(videos: Sequence[Video]) -> Iterator[str]:
         )
 
 
-def check_video(video: Video, classes: ClassSet) -> None:
+def check_video(video: Video, classes: ClassSet) -> dict[int, WarpRefineError]:
     """Check that every label map has the size of its frame and holds only ids of the class set.
 
     Reads the label maps of key frames and truth, and only the headers of their frames.
 
+    Returns:
+        What is wrong with truth, by frame: it costs only its own score.
+
     Raises:
-        LabelError: A label map is damaged, or does not fit its frame or the class set.
-        FrameError: A labelled frame or the video file cannot be read.
+        LabelError: A key frame's label map is damaged, or does not fit its frame or the class set.
+        FrameError: A key frame or the video file cannot be read.
     """
-    for number, path in chain(video.labels.items(), video.truth.items()):
+    for number, path in video.labels.items():
         read_labels(path, classes, size=frame_size(video, number))
+    broken: dict[int, WarpRefineError] = {}
+    for number, path in video.truth.items():
+        try:
+            read_labels(path, classes, size=frame_size(video, number))
+        except (FrameError, LabelError) as error:
+            broken[number] = error
+    return broken
 
 
 def _chosen(dataset: Dataset, *, most: int | None) -> dict[str, list[int]]:

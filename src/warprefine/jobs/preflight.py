@@ -184,10 +184,11 @@ def check_further(dataset: Dataset, also_train: Sequence[Dataset]) -> None:
 def sound_videos(
     dataset: Dataset, *, horizon: int, motion: MotionEstimator, progress: Progress = silent
 ) -> tuple[Dataset, dict[str, str]]:
-    """Open all files that the job needs, and leave out the videos that cannot be labelled.
+    """Open all files that the job needs, and leave out the videos that cannot be labelled, and broken truth.
 
     Returns:
-        The data set of the intact videos that have key frames, and what is wrong with each broken one.
+        The data set of the intact videos that have key frames, and what is wrong with each broken one, by
+        name, and with each broken truth, by VIDEO/STEM.
 
     Raises:
         WarpRefineError: Every video is broken: the first one's problem.
@@ -199,7 +200,8 @@ def sound_videos(
     for video in labelled:
         try:
             _decode(video, needed[video.name], motion)
-            check_video(video, dataset.classes)
+            broken_truth = check_video(video, dataset.classes)
+            errors |= {_of_frame(video, frame): error for frame, error in broken_truth.items()}
         except WarpRefineError as error:
             errors[video.name] = error
         done += len(needed[video.name])
@@ -245,11 +247,16 @@ def set_aside(dataset: Dataset, empty: Mapping[str, Mapping[int, Path]]) -> dict
 
 
 def without(dataset: Dataset, failures: Container[str]) -> Dataset:
-    """Leave out the videos that failed, by name, and key frames that are set aside, by VIDEO/STEM."""
+    """Leave out the videos that failed, by name, and label maps that are not used, by VIDEO/STEM."""
 
     def used(video: Video) -> Video:
-        labels = {k: path for k, path in video.labels.items() if _of_frame(video, k) not in failures}
-        return video if len(labels) == len(video.labels) else replace(video, labels=labels)
+        dropped = {k for k in (*video.labels, *video.truth) if _of_frame(video, k) in failures}
+        if not dropped:
+            return video
+        labels, truth = (
+            {k: path for k, path in maps.items() if k not in dropped} for maps in (video.labels, video.truth)
+        )
+        return replace(video, labels=labels, truth=truth)
 
     return replace(dataset, videos=tuple(used(v) for v in dataset.videos if v.name not in failures))
 
