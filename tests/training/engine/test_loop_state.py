@@ -142,19 +142,19 @@ def test_other_threads_are_noticed_when_a_training_resumes(
     state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The result then differs in the last bits, so both are named; with the same ones nothing is said."""
-    before = torch.load(state, weights_only=True)
+    before, threads = torch.load(state, weights_only=True), torch.get_num_threads()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
 
     trained(state)
 
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert re.search(
-        r"a\.state was computed with 1 threads, bfloat16, \w+, 1 processes, and is resumed with 7 threads, "
-        r"bfloat16, \w+, 1 processes: the weights will differ in their last bits",
+        rf"a\.state was computed with {threads} threads, bfloat16, \w+, 1 processes, and is resumed with 7 "
+        r"threads, bfloat16, \w+, 1 processes: the weights will differ in their last bits",
         line,
     )
     after = json.loads(torch.load(state, weights_only=True)["history"])
-    assert [entry.split(" ")[0] for entry in after["computed with"]] == ["1", "7"]
+    assert [entry.split(" ")[0] for entry in after["computed with"]] == [str(threads), "7"]
     caplog.clear()
     trained(state)
     assert json.loads(before["history"])["computed with"] == after["computed with"][:1]
