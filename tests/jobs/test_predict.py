@@ -206,3 +206,18 @@ def test_a_folder_belongs_to_one_clip_and_one_network(
         predict(model, tiny_data / "videos/street-001", tmp_path / "out")
     with pytest.raises(RunFolderError, match="out holds a prediction with model = "):
         predict(workshop.segmenter(seed=8), tiny_data / FRAMES, tmp_path / "out")
+
+
+def test_a_folder_that_another_process_writes_into_is_refused(
+    model: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two predictions into one folder would delete each other's drafts."""
+
+    def held(*_: object) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr("fcntl.flock", held)
+    with pytest.raises(RunFolderError, match=r"out is in use by another process; wait until it has ended"):
+        predict(model, tiny_data / "videos/street-000", tmp_path / "out")
+
+    assert not (tmp_path / "out/labels").exists()

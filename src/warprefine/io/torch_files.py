@@ -53,7 +53,6 @@ READING_ERRORS = (
     BadZipFile,
     EOFError,
     LookupError,
-    NotImplementedError,
     OSError,
     OverflowError,
     RuntimeError,

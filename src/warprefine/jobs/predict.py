@@ -19,12 +19,13 @@ from warprefine.core.tensors import Confidence, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.datasets.class_file import write_classes
 from warprefine.datasets.files import frames_in
-from warprefine.io.atomic import make_folder, remove_drafts, write_bytes, writing_errors
+from warprefine.io.atomic import make_folder, write_bytes, writing_errors
 from warprefine.io.checkpoints import check_classes, check_part, read_card
 from warprefine.io.claims import claim
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.io.frames import frame_stems, open_frames
 from warprefine.io.images import read_gray, read_labels, write_frame, write_gray, write_labels
+from warprefine.io.locks import locked
 from warprefine.jobs.preflight import check_device
 from warprefine.propagation.stepwise.step import Labelling, segment
 from warprefine.report.paint import paint_labels
@@ -212,7 +213,6 @@ def _claim(plan: Prediction, model: Path, source: Path) -> None:
         "ids": list(plan.classes.ids),
     }
     claim(plan.out / "prediction.json", content, what="prediction")
-    remove_drafts(plan.out)
     write_classes(plan.out / "classes.toml", plan.classes)
 
 
@@ -221,11 +221,12 @@ def label_clip(job: PredictionJob, *, progress: Progress = silent) -> Prediction
 
     Raises:
         FrameError: No frame can be read.
+        RunFolderError: Another process is writing into the folder, or it cannot be written.
     """
     plan = job.plan
     done, failures, video = _DoneFrames(plan.out / "done.jsonl"), dict[int, str](), plan.video
     last: FrameError | None = None
-    with open_frames(video) as source:
+    with locked(plan.out), open_frames(video) as source:
         for number in range(len(video)):
             path = video.container or video.frame_paths[number]
             try:
