@@ -108,7 +108,10 @@ def start(
     review = review_labels(dataset)
     unused = set_aside(dataset, review.empty)
     sound, left_out = sound_videos(
-        without(dataset, unused), horizon=reach, motion=networks.motion("stepwise"), progress=progress
+        without(dataset, unused),
+        reach=max(reach, _longest_cycle(recipe)) if training else reach,
+        motion=networks.motion("stepwise"),
+        progress=progress,
     )
     run.claim(job)
     stale = check_networks(run, sound, also_train, horizon=reach, retrain=retrain)
@@ -122,6 +125,11 @@ def start(
         set_aside=unused,
         notes=(*dataset.notes, *review.notes),
     )
+
+
+def _longest_cycle(recipe: Recipe) -> int:
+    """Return how far trainings may go from a key frame."""
+    return max(recipe.refiner.longest_cycle, recipe.plus.refiner.longest_cycle)
 
 
 def _note_machine(run: RunFolder, device: torch.device) -> None:

@@ -111,7 +111,7 @@ class Evidence:
     def _frames_of_flow(self, b: int, a: int) -> tuple[int, ...]:
         """Return the frames that flow is estimated from: b, a, and perhaps the frame before a."""
         before = 2 * a - b
-        three = isinstance(self._models.motion, ThreeFrameMotion) and 0 <= before < len(self.video)
+        three = isinstance(self._models.motion, ThreeFrameMotion) and before in self.video.stretch(a)
         return (b, a, before) if three else (b, a)
 
     def _estimate_flow(self, b: int, a: int) -> Flow:
@@ -161,7 +161,8 @@ def content_of(
     passed = sorted(frames)
     first, last = passed[0], passed[-1]
     margin = last - first if isinstance(motion, ThreeFrameMotion) else 0
-    between = range(max(first - margin, 0), min(last + margin + 1, len(video)))
+    stretch = video.stretch(first)
+    between = range(max(first - margin, stretch.start), min(last + margin + 1, stretch.stop))
     labels = []
     for key in key_frames:
         with reading_errors(video.labels[key], LabelError):

@@ -34,13 +34,13 @@ class ReturnedLabels:
 
 
 def cycles_of(video: Video, longest: int) -> list[Cycle]:
-    """Return every cycle of length 1 to `longest`, in both directions, that stays inside the video."""
+    """Return every cycle of length 1 to `longest`, in both directions, that stays inside a stretch."""
     return [
         Cycle(video=video.name, key_frame=key, reach=reach)
         for key in video.key_frames
         for length in range(1, longest + 1)
         for reach in (length, -length)
-        if 0 <= key + reach < len(video)
+        if key + reach in video.stretch(key)
     ]
 
 
@@ -79,7 +79,7 @@ def key_to_key(video: Video, farthest: int) -> list[range]:
     """
     walks = []
     for earlier, later in pairwise(video.key_frames):
-        if later - earlier <= farthest:
+        if later - earlier <= farthest and later in video.stretch(earlier):
             walks += [range(earlier, later + 1), range(later, earlier - 1, -1)]
     return walks
 
