@@ -16,6 +16,7 @@ import torch
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import LabelError
 from warprefine.core.lru_cache import LRUCache
+from warprefine.core.precision import computing
 from warprefine.core.protocols import MotionEstimator, Segmentation, Segmenter, ThreeFrameMotion, device_of
 from warprefine.core.tensors import Flow, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
@@ -130,7 +131,7 @@ class Evidence:
             if segmenter is None:
                 raise ValueError("a segmentation is needed, but there is no segmenter")
             device = device_of(segmenter)
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+            with torch.inference_mode(), computing(segmenter):
                 output = segmenter(self.frame(k).to(device))
             named = {"logits": output.logits, "features": output.features}
             found = self._cache.put_halves(key, named) if self._models.keep == "all" else halves(named)

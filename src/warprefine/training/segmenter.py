@@ -15,6 +15,7 @@ from torch import Tensor
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import CheckpointError
 from warprefine.core.names import look_up
+from warprefine.core.precision import computing
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import Pretrained, Segmentation, Segmenter, channels_last, device_of, module_of
 from warprefine.core.tensors import Frames, LabelMaps, Logits, size_of
@@ -307,6 +308,6 @@ def confusion_over(segmenter: Segmenter, samples: Samples, numbers: Iterable[int
 def predict(segmenter: Segmenter, frame: Frames) -> LabelMaps:
     """Return the most probable classes of a frame, at the frame's size, in main memory."""
     device = device_of(segmenter)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    with torch.inference_mode(), computing(segmenter):
         logits = segmenter(frame.to(device)).logits
     return to_size(logits.float(), size_of(frame)).argmax(dim=1).to(torch.uint8).cpu()

@@ -12,6 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from warprefine.core.precision import computing
 from warprefine.core.protocols import Refiner, RefinerInput, Segmentation, device_of
 from warprefine.core.tensors import VOID, Confidence, Flow, Frames, LabelMaps, size_of
 from warprefine.ops.label_vote import Outside, vote_labels
@@ -107,7 +108,7 @@ def refine(inpainted: Labelling, pair: Pair, refiner: Refiner) -> Labelling:
     """Correct the labels of a step with Omega, equation (8) and supplement, equation (A)."""
     device = device_of(refiner)
     inputs = refiner_input(inpainted.labels, pair)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    with torch.inference_mode(), computing(refiner):
         logits = refiner(inputs.to(device))
     confidence, labels = logits.float().softmax(dim=1).max(dim=1)
     return Labelling(labels=class_to_void(labels, refiner.class_count).cpu(), confidence=confidence.cpu())
