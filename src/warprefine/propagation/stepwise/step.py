@@ -51,6 +51,15 @@ class Pair:
         warped_frame = backward_warp(frame_a.float(), flow_ba)
         return cls(frame_b=frame_b, warped_frame=warped_frame, flow_ba=flow_ba, segmentation_b=segmentation_b)
 
+    @classmethod
+    def still(cls, frame_b: Frames, segmentation_b: Segmentation | None) -> Pair:
+        """Return the pair of a frame with itself."""
+        b, (h, w) = len(frame_b), size_of(frame_b)
+        flow_ba = torch.zeros(b, 2, h, w)
+        return cls(
+            frame_b=frame_b, warped_frame=frame_b.float(), flow_ba=flow_ba, segmentation_b=segmentation_b
+        )
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the frames."""
