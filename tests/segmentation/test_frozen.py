@@ -37,6 +37,17 @@ def test_the_head_on_stored_features_is_the_whole_network(segmenter: FrozenLite0
     torch.testing.assert_close(whole.logits, parts.logits)
 
 
+def test_a_new_segmenter_computes_features_as_a_trained_one(segmenter: FrozenLite0Segmenter) -> None:
+    """Features are computed before the training begins; statistics of batches would spoil them for good."""
+    frames = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    before = {key: value.clone() for key, value in segmenter.trunk.state_dict().items()}
+
+    new, trained = segmenter.trunk_features(frames), segmenter.eval().trunk_features(frames)
+
+    assert all(torch.equal(a, b) for a, b in zip(new, trained, strict=True))
+    assert all(torch.equal(value, before[key]) for key, value in segmenter.trunk.state_dict().items())
+
+
 def test_training_leaves_the_trunk_as_it_is(segmenter: FrozenLite0Segmenter) -> None:
     """Neither its weights nor its statistics change, and only the head has gradients."""
     before = {key: value.clone() for key, value in segmenter.trunk.state_dict().items()}

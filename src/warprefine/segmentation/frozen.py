@@ -43,7 +43,7 @@ class FrozenLite0Segmenter(nn.Module):
     def __init__(self, class_count: int, *, dropout: float = 0.1) -> None:
         super().__init__()
         self.class_count = class_count
-        self.trunk = Lite0Trunk().requires_grad_(False)
+        self.trunk = Lite0Trunk().requires_grad_(False).eval()
         self.context = nn.Sequential(
             nn.Conv2d(TRUNK_CHANNELS[-1], HEAD_WIDTHS[-1], 1), PyramidPooling(HEAD_WIDTHS[-1])
         )
