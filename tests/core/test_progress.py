@@ -14,7 +14,7 @@ from warprefine.core.progress import ProgressLines
 
 def test_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first, one after each interval, and the last of each task."""
-    clock = iter([100.0, 100.0, 101.0, 121.0, 121.0, 122.0, 122.0])
+    clock = iter([100.0, 101.0, 122.0, 123.0])
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     lines: list[str] = []
     progress = ProgressLines(lines.append)
@@ -23,7 +23,29 @@ def test_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> Non
         progress("training", done, 4, f"loss {done}")
     progress("training", 4, 4)
 
-    assert lines == ["training: 1 of 4 loss 1", "training: 3 of 4 loss 3", "training: 4 of 4"]
+    assert lines == ["training: 1 of 4 loss 1", "training: 3 of 4 loss 3, 11 s left", "training: 4 of 4"]
+
+
+def test_the_time_that_is_left_counts_from_where_a_task_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that is resumed at half does not look twice as fast; each task has its own pace."""
+    clock = iter([1.0, 11.0, 21.0, 1001.0, 1006.0, 1007.0])
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    lines: list[str] = []
+    progress = ProgressLines(lines.append, interval=0.0)
+
+    for done in (500, 510, 520):
+        progress("training", done, 1000)
+    for done in (1, 2, 2):
+        progress("propagating", done, 3, "drive")
+
+    assert lines == [
+        "training: 500 of 1000",
+        "training: 510 of 1000, 8:10 min left",
+        "training: 520 of 1000, 8:00 min left",
+        "propagating: 1 of 3 drive",
+        "propagating: 2 of 3 drive, 5 s left",
+        "propagating: 2 of 3 drive, 6 s left",
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])

@@ -24,7 +24,7 @@ def silent(task: str, done: int, total: int, note: str = "") -> None:
 
 
 class ProgressLines:
-    """Progress as lines of text: one now and then, and the last of each task.
+    """Progress as lines of text: one now and then with the time that is left, and the last of each task.
 
     Args:
         write: Called with each line.
@@ -41,12 +41,37 @@ class ProgressLines:
     def __init__(self, write: Callable[[str], object], *, interval: float = 20.0) -> None:
         self._write, self._interval = write, interval
         self._last_line = -interval
+        self._begun: tuple[str, int, float] = ("", 0, 0.0)
 
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
         """Write a line if the last one was long ago, or if the task is done."""
-        if done == total or time.monotonic() - self._last_line > self._interval:
-            self._last_line = time.monotonic()
-            self._write(f"{task}: {done} of {total} {note}".rstrip())
+        now = time.monotonic()
+        if task != self._begun[0] or done < self._begun[1]:
+            self._begun = task, done, now
+        if done == total or now - self._last_line > self._interval:
+            self._last_line = now
+            self._write(f"{task}: {done} of {total} {note}".rstrip() + self._left(done, total, now))
+
+    def _left(self, done: int, total: int, now: float) -> str:
+        """Return how long the rest takes if it is as quick as what was done since the first report."""
+        _, first, begin = self._begun
+        if done in (first, total):
+            return ""
+        return f", {lasting((now - begin) / (done - first) * (total - done))} left"
+
+
+def lasting(seconds: float) -> str:
+    """Return a duration as people say it.
+
+    Example:
+        >>> lasting(7.6), lasting(100.0), lasting(5000.0)
+        ('8 s', '1:40 min', '1:23 h')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    small, unit = (60, "min") if whole < 3600 else (3600, "h")
+    return f"{whole // small}:{whole % small * 60 // small:02d} {unit}"
 
 
 def write_line(line: str) -> None:
