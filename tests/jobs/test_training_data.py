@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from warprefine.core.errors import RunFolderError
 from warprefine.datasets import open_dataset
 from warprefine.jobs.autolabel import autolabel
 from warprefine.recipe.recipe import load_recipe
@@ -106,3 +109,22 @@ def test_a_run_that_goes_on_with_other_threads_says_so(
     run(data, tmp_path / "run", tiny_recipe)
 
     assert re.search(r"run was computed with threads 9\d+, now \d+: what is made now may differ", caplog.text)
+
+
+def test_old_networks_that_cannot_be_deleted_stop_the_run(
+    data: Path, tmp_path: Path, tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise they would be taken for networks of the new data; the next call deletes them."""
+    run(data, tmp_path / "run", tiny_recipe)
+    add_a_label(data)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", refuse)
+        with pytest.raises(RunFolderError, match=r"cannot write .*checkpoints: Input/output error"):
+            run(data, tmp_path / "run", tiny_recipe, retrain=True)
+
+    found = run(data, tmp_path / "run", tiny_recipe, retrain=True)
+    assert found == run(data, tmp_path / "fresh", tiny_recipe)

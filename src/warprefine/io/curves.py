@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -44,8 +45,9 @@ class Curves:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the files; written values stay, also after an error."""
-        if self._lines is not None:
-            self._lines.close()
+        with suppress(OSError):  # each line was written out; an error that ended the training counts
+            if self._lines is not None:
+                self._lines.close()
         if self._events is not None:
             self._events.close()
         self._lines = self._events = None

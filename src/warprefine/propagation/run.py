@@ -123,7 +123,7 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     labelling = [one for one in job.labellers if one.units(video, job.horizon) or not due]
     for method in (method for labeller in labelling for method in labeller.methods):
         for frame, source in video.labels.items():
-            fingerprint = fingerprint_of(fingerprint_of_file(source), classes.coding)
+            fingerprint = fingerprint_of(fingerprint_of_file(source, LabelError), classes.coding)
             if not run.is_done(video.name, [frame], method, fingerprint):
                 target, confidence = files = _files(run, video, method, frame)
                 labels = read_labels(source, classes)
