@@ -23,6 +23,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.summary import check_video
+from warprefine.io.foreign import is_of_the_system
 from warprefine.io.frames import open_frames
 from warprefine.jobs.context import GivenParts
 from warprefine.propagation.coverage import Horizon, farthest
@@ -191,7 +192,7 @@ def sound_videos(
         name, and with each broken truth, by VIDEO/STEM.
 
     Raises:
-        WarpRefineError: Every video is broken: the first one's problem.
+        WarpRefineError: Every video is broken: the first one's problem; or the disk fails.
     """
     labelled = [video for video in dataset.videos if video.labels]
     needed = {video.name: frames_in_reach(video, horizon) for video in labelled}
@@ -203,6 +204,8 @@ def sound_videos(
             broken_truth = check_video(video, dataset.classes)
             errors |= {_of_frame(video, frame): error for frame, error in broken_truth.items()}
         except WarpRefineError as error:
+            if is_of_the_system(error):  # else networks would be trained without it
+                raise
             errors[video.name] = error
         done += len(needed[video.name])
         progress("checking frames", done, total, video.name)
