@@ -15,7 +15,7 @@ INSTALLED := pyproject.toml constraints.txt src/warprefine/__init__.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-everywhere fuzz coverage lint format docs clean
+.PHONY: help demo test test-everywhere fuzz faults coverage lint format docs clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ test-everywhere: $(DEV) ## Run the tests as other machines would: threads, proce
 
 fuzz: $(DEV) ## Read 100,000 damaged and hostile files; takes an hour or two.
 	WARPREFINE_FUZZ=100000 $(BIN)/pytest -n $(WORKERS) --timeout 0 tests/fuzz
+
+faults: $(DEV) ## Kill commands, and let the disk fail, at thousands of moments; takes several hours.
+	WARPREFINE_FAULTS=200 $(BIN)/pytest -n $(WORKERS) --timeout 0 tests/faults
 
 coverage: $(DEV) ## Run the tests, and show which lines they reach; build/coverage/index.html has the details.
 	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term --cov-report=html:build/coverage

@@ -103,3 +103,12 @@ def test_a_log_needs_a_place(tmp_path: Path) -> None:
 
     with pytest.raises(RunFolderError, match="a part of the path is a file"), log_to(tmp_path / "file/run"):
         pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_log_that_cannot_be_closed_hides_no_error(tmp_path: Path) -> None:
+    """The disk is full for the log too; what the command could not write is what counts."""
+    (tmp_path / "log.txt").symlink_to("/dev/full")
+
+    with pytest.raises(RunFolderError, match="cannot write the labels"), log_to(tmp_path):
+        raise RunFolderError("cannot write the labels")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,15 @@ def test_neighbours_are_apart(tmp_path: Path) -> None:
 
     check_apart(tmp_path / "run", tmp_path / "data")
     check_apart(tmp_path / "data2/run", tmp_path / "data")
+
+
+def test_a_claim_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the disk refuses is told with the name of the file."""
+    claim(tmp_path / "job.json", {}, what="run")
+
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(RunFolderError, match=r"cannot read .*job\.json: Input/output error"):
+        claim(tmp_path / "job.json", {}, what="run")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +119,20 @@ def test_without_tensorboard_the_lines_remain(
     assert len(lines(tmp_path)) == 2
     assert not (tmp_path / "tensorboard").exists()
     assert [record.message.split(",")[0] for record in caplog.records] == ["TensorBoard is not installed"]
+
+
+def test_events_that_cannot_be_written_leave_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard writes in a thread of its own, whose error is told once, in one line, or not at all."""
+    writer = pytest.importorskip("tensorboard.summary.writer.record_writer")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writer.RecordWriter, "flush", refuse)
+    before = threading.excepthook
+    with suppress(RunFolderError):
+        draw(tmp_path, 1, 2, 3)
+
+    assert threading.excepthook is before

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from warprefine.core.errors import LabelError
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 
 
@@ -44,5 +45,5 @@ def test_the_fingerprint_of_a_file_begins_its_sha256(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_has_no_fingerprint(tmp_path: Path) -> None:
     """A missing file is an error, not an empty one."""
-    with pytest.raises(FileNotFoundError, match="gone"):
-        fingerprint_of_file(tmp_path / "gone")
+    with pytest.raises(LabelError, match=r"there is no file .*gone"):
+        fingerprint_of_file(tmp_path / "gone", LabelError)

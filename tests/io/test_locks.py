@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from warprefine.core.errors import RunFolderError
 from warprefine.io import locks
-from warprefine.io.atomic import draft_of
-from warprefine.io.locks import locked
+from warprefine.io.atomic import draft_of, write_text
+from warprefine.io.locks import locked, locked_file
 
 HOLDER = """
 import sys
@@ -97,3 +98,39 @@ def test_a_file_system_without_locks_is_locked_by_a_file(
             pass
 
     assert not held.exists()
+
+
+def test_an_error_is_told_where_the_lock_cannot_be_given_back_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that refuses one file refuses the next one too; the first is what counts."""
+    files: list[IO[str]] = []
+    take = locks._flock
+
+    def remember(file: IO[str]) -> bool:
+        files.append(file)
+        return take(file)
+
+    def fail() -> None:
+        os.close(files[0].fileno())  # from now on the system refuses whatever is done with it
+        raise RunFolderError("the first")
+
+    monkeypatch.setattr(locks, "_flock", remember)
+    with pytest.raises(RunFolderError, match="the first"), locked(tmp_path):
+        fail()
+
+
+def test_a_file_of_a_common_folder_is_written_by_one_process_at_a_time(tmp_path: Path) -> None:
+    """Nothing but the file is left beside it, whoever was killed before; drafts of others stay."""
+    path, other = tmp_path / "split.json", draft_of(tmp_path / "other.json")
+    for left in (draft_of(path), other):
+        left.touch()
+
+    with locked_file(path):
+        write_text(path, "{}")
+        with pytest.raises(
+            RunFolderError, match=rf"split.json is in use by process {os.getpid()} on .*; wait"
+        ):
+            locked_file(path).__enter__()
+
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [other.name, "split.json"]

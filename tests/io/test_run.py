@@ -13,6 +13,7 @@ import pytest
 
 from warprefine.core.errors import RunFolderError
 from warprefine.core.pseudolabel import Provenance
+from warprefine.io.locks import locked
 from warprefine.io.run import RunFolder
 
 JOB = {"horizon": 10, "classes": ["road", "sky"], "recipe": {"segmenter": {"folds": 2, "crop": (64, 96)}}}
@@ -305,3 +306,17 @@ def test_a_manifest_that_cannot_be_written_is_an_error(
         RunFolderError, match=r"cannot write .*manifest\.sqlite: no such table: pseudo_label; expected"
     ):
         use(run)
+
+
+def test_what_a_killed_process_left_of_its_first_check_is_cleared_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the folder can be written is tried with a draft, which the next command deletes."""
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # killed before
+    RunFolder(tmp_path / "run")
+    monkeypatch.undo()
+
+    with locked(tmp_path / "run"):
+        pass
+
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"manifest.sqlite", ".warprefine-lock"}

@@ -16,6 +16,8 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch._dynamo  # noqa: F401 - optimisers import it when they are made, which takes a second
@@ -37,8 +39,8 @@ def die_at(event: str, text: str, count: int) -> None:
     sys.addaudithook(watch)
 
 
-def call(words: list[str], moment: tuple[str, str, int] | None) -> tuple[int, int]:
-    """Run the command line in a new process.
+def call(words: list[str], prepare: Callable[[], None] = lambda: None) -> tuple[int, int]:
+    """Run the command line in a new process, which first calls `prepare`.
 
     Returns:
         Its exit code, or minus the signal that ended it, and its peak memory.
@@ -49,8 +51,7 @@ def call(words: list[str], moment: tuple[str, str, int] | None) -> tuple[int, in
         return os.waitstatus_to_exitcode(status), used.ru_maxrss
     code: Any = None
     try:
-        if moment is not None:
-            die_at(*moment)
+        prepare()
         sys.argv = ["warprefine", *words]
         sys.stdout = sys.stderr
         main()
@@ -65,4 +66,5 @@ def call(words: list[str], moment: tuple[str, str, int] | None) -> tuple[int, in
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps([call(words, moment) for words, moment in json.load(sys.stdin)]))
+    calls = [(words, moment and partial(die_at, *moment)) for words, moment in json.load(sys.stdin)]
+    sys.stdout.write(json.dumps([call(words, prepare or (lambda: None)) for words, prepare in calls]))

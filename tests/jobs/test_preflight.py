@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,14 @@ import torch
 from PIL import Image
 
 from warprefine import Recipe, open_dataset
-from warprefine.core.errors import DeviceError, FrameError, KeyFrameError, LabelError, RecipeError
+from warprefine.core.errors import (
+    DeviceError,
+    FrameError,
+    KeyFrameError,
+    LabelError,
+    RecipeError,
+    WarpRefineError,
+)
 from warprefine.jobs.context import GivenParts
 from warprefine.jobs.preflight import (
     LARGEST_SEED,
@@ -292,6 +301,25 @@ def test_labels_and_truth_are_opened_too(data: Path) -> None:
     (video,) = dataset.videos
     assert 6 not in video.truth
     assert len(video.truth) > 1
+
+
+@pytest.mark.parametrize("place", ["frames", "frames/000005.jpg"])
+def test_a_disk_that_fails_is_no_video_s_fault(
+    data: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks would be trained without the video, and stay so when the disk is well again."""
+    refused = data / "videos/street-001" / place
+    iterdir, open_file = Path.iterdir, Image.open
+
+    def refuse(path: Path) -> None:
+        if path == refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", lambda path: refuse(path) or iterdir(path))
+    monkeypatch.setattr(Image, "open", lambda path, **options: refuse(path) or open_file(path, **options))
+
+    with pytest.raises(WarpRefineError, match=rf"cannot read .*{place}: Input/output error"):
+        sound_videos(open_dataset(data), horizon=3, motion=MOTION)
 
 
 def test_frames_that_nobody_needs_may_be_broken(data: Path) -> None:

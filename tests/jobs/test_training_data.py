@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from warprefine.core.errors import RunFolderError
 from warprefine.core.precision import name_of, native_precision
 from warprefine.datasets import open_dataset
 from warprefine.jobs.autolabel import autolabel
@@ -121,3 +124,22 @@ def test_a_run_keeps_the_precision_that_it_was_begun_with(data: Path, tmp_path: 
     path.write_text(path.read_text().replace(name_of(first), name_of(other)))
 
     assert start(open_dataset(data), tmp_path / "run", training=False).precision == other
+
+
+def test_old_networks_that_cannot_be_deleted_stop_the_run(
+    data: Path, tmp_path: Path, tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise they would be taken for networks of the new data; the next call deletes them."""
+    run(data, tmp_path / "run", tiny_recipe)
+    add_a_label(data)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", refuse)
+        with pytest.raises(RunFolderError, match=r"cannot write .*checkpoints: Input/output error"):
+            run(data, tmp_path / "run", tiny_recipe, retrain=True)
+
+    found = run(data, tmp_path / "run", tiny_recipe, retrain=True)
+    assert found == run(data, tmp_path / "fresh", tiny_recipe)

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from platform import python_version
 
@@ -54,7 +54,8 @@ def log_to(run: Path) -> Iterator[None]:
             yield
     finally:
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # the error that ended the command counts
+            handler.close()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import TypeGuard
 
 from warprefine.core.errors import DatasetError, shorten
 from warprefine.io.atomic import write_text
+from warprefine.io.locks import locked_file
 from warprefine.io.text import read_json
 
 VALIDATION_SHARE = 8327 / 49287
@@ -93,7 +94,8 @@ def divide_records(frame_counts: Mapping[str, int], *, seed: int) -> RecordSplit
 def write_record_split(path: Path, split: RecordSplit) -> None:
     """Write a division as JSON, to be published beside results."""
     content = {"dataset": "apolloscape", "seed": split.seed, "train": split.train, "val": split.val}
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    with locked_file(path):
+        write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_record_split(path: Path, records: Mapping[str, int]) -> RecordSplit:

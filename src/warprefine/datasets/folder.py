@@ -24,6 +24,7 @@ from warprefine.datasets.files import (
     unread,
     visible,
 )
+from warprefine.io.foreign import is_of_the_system
 from warprefine.io.frames import frame_stems
 
 _EXPECTED = "a data set folder with classes.toml and videos"
@@ -51,6 +52,8 @@ def read_folder(root: Path, split: str) -> Dataset:
         try:
             videos.append(_video(entries))
         except WarpRefineError as error:
+            if is_of_the_system(error):
+                raise
             broken[_name(entries[0])] = error
     if broken and not videos:
         raise next(iter(broken.values()))

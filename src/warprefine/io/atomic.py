@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -62,7 +63,17 @@ def make_folder(path: Path) -> Path:
 
 def draft_of(path: Path) -> Path:
     """Return a new name beside `path` for what becomes `path` once it is whole."""
-    return path.with_name(f"{_DRAFT}{secrets.token_hex(8)}")
+    return path.with_name(f"{_begin_of_drafts(path)}-{secrets.token_hex(8)}")
+
+
+def lock_of(path: Path) -> Path:
+    """Return the name of a file beside `path` that is locked while `path` is written; a draft too."""
+    return path.with_name(f"{_begin_of_drafts(path)}.lock")
+
+
+def _begin_of_drafts(path: Path) -> str:
+    """Return how the names of all drafts of `path` begin; short, however long its own name is."""
+    return _DRAFT + hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
 
 
 @contextmanager
@@ -95,6 +106,12 @@ def remove_drafts(folder: Path) -> None:
             shutil.rmtree(draft, ignore_errors=True)
         else:
             draft.unlink(missing_ok=True)
+
+
+def remove_drafts_of(path: Path) -> None:
+    """Delete the drafts of killed processes of one file, which no other process may be writing."""
+    for draft in path.parent.glob(f"{_begin_of_drafts(path)}-*"):
+        draft.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:

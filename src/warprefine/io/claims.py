@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from warprefine.core.errors import RunFolderError, shorten
-from warprefine.io.atomic import write_text
+from warprefine.io.atomic import reading_errors, write_text
 
 
 def claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
@@ -81,7 +81,8 @@ def read_claim(path: Path) -> dict[str, Any]:
         RunFolderError: The file is damaged.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with reading_errors(path, RunFolderError):
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunFolderError(
             f"{path} is damaged ({error}); expected what warprefine wrote; choose another --out"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -36,6 +38,7 @@ class Curves:
         self._task = task
         self._lines: TextIO | None = None
         self._events: SummaryWriter | None = None
+        self._hook = threading.excepthook
 
     def __enter__(self) -> Curves:
         return self
@@ -44,10 +47,14 @@ class Curves:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the files; written values stay, also after an error."""
-        if self._lines is not None:
-            self._lines.close()
+        with suppress(OSError):  # each line was written out; an error that ended the training counts
+            if self._lines is not None:
+                self._lines.close()
         if self._events is not None:
-            self._events.close()
+            with suppress(OSError):
+                self._events.close()
+        if threading.excepthook == self._tell:
+            threading.excepthook = self._hook
         self._lines = self._events = None
 
     def __call__(self, name: str, step: int, value: float) -> None:
@@ -64,7 +71,8 @@ class Curves:
             self._lines.write(json.dumps({"step": step, "name": name, "value": value}) + "\n")
             self._lines.flush()
         if self._events is not None:
-            self._events.add_scalar(name, value, step)
+            with writing_errors(self._events_folder):
+                self._events.add_scalar(name, value, step)
 
     def _open(self, first: int) -> None:
         """Open the files for appending; values of this task from step `first` on are removed."""
@@ -82,7 +90,14 @@ class Curves:
             )
             return
         with writing_errors(self._events_folder):
+            threading.excepthook = self._tell
             self._events = SummaryWriter(str(self._events_folder), purge_step=first)
+
+    def _tell(self, problem: threading.ExceptHookArgs) -> None:
+        """Pass over what TensorBoard's thread cannot write: the next value is told so."""
+        ours = type(problem.thread).__module__.startswith("tensorboard")
+        if not (ours and isinstance(problem.exc_value, OSError)):
+            self._hook(problem)
 
 
 def _before(first: int, task: str, text: str) -> str:

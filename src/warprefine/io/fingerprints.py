@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from warprefine.core.errors import FrameError
+from warprefine.core.errors import FrameError, WarpRefineError
 from warprefine.core.video import Video
 from warprefine.io.atomic import reading_errors
 from warprefine.io.deep_pixels import is_deep
@@ -29,14 +29,15 @@ def fingerprint_of(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:_DIGITS]
 
 
-def fingerprint_of_file(path: Path) -> str:
+def fingerprint_of_file(path: Path, error_class: type[WarpRefineError] = WarpRefineError) -> str:
     """Return a short hash of a file's content; a file that did not change since is not read again.
 
     Raises:
-        OSError: The file cannot be read.
+        WarpRefineError: The file cannot be read; the error is of `error_class`.
     """
-    state = path.stat()
-    return _content(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+    with reading_errors(path, error_class):
+        state = path.stat()
+        return _content(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
 
 
 def fingerprint_of_frames(video: Video, frames: Iterable[int]) -> str:
@@ -49,15 +50,12 @@ def fingerprint_of_frames(video: Video, frames: Iterable[int]) -> str:
         FrameError: A file cannot be read.
     """
     if video.container is not None:
-        with reading_errors(video.container, FrameError):
-            return fingerprint_of(fingerprint_of_file(video.container), *frames)
+        return fingerprint_of(fingerprint_of_file(video.container, FrameError), *frames)
     first = video.frame_paths[0]
-    found = []
-    for path in (first, *(video.frame_paths[frame] for frame in frames)):
-        with reading_errors(path, FrameError):
-            found.append(fingerprint_of_file(path))
+    paths = (first, *(video.frame_paths[frame] for frame in frames))
+    found = [fingerprint_of_file(path, FrameError) for path in paths]
     sample = range_sample(video.frame_paths) if _is_deep(first, found[0]) else ()
-    decisive = [fingerprint_of_file(path) for path in sample]
+    decisive = [fingerprint_of_file(path, FrameError) for path in sample]
     return fingerprint_of(found[1:], decisive)
 
 

@@ -6,10 +6,13 @@ HDF5, JSON and TOML were seen to raise nearly every class that Python has.
 
 from __future__ import annotations
 
+import errno
 import stat
 import struct
 import zlib
 from pathlib import Path
+
+from av import FFmpegError
 
 from warprefine.core.errors import WarpRefineError
 
@@ -41,6 +44,8 @@ _KINDS = (
     (stat.S_ISSOCK, "a socket"),
 )
 _LONGEST_REASON = 200
+_FAILING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.EMFILE, errno.ENFILE}
+"""Errors of disks, network file systems and of a system that has no more open files to give."""
 
 
 def check_file(path: Path, *, expected: str, error_class: type[WarpRefineError]) -> Path:
@@ -70,6 +75,23 @@ def check_file(path: Path, *, expected: str, error_class: type[WarpRefineError])
         if is_kind(mode):
             raise error_class(f"{path} is {kind}; expected {expected}")
     return path
+
+
+def is_of_the_system(error: BaseException | None) -> bool:
+    """Return whether an error was caused by a disk or a system that fails, not by what a file holds.
+
+    What could not be read may be readable the next time, so that nothing is decided without it. Errors of
+    FFmpeg do not count: it also says "Input/output error" of damaged files.
+
+    Example:
+        >>> is_of_the_system(OSError(errno.EIO, "Input/output error")), is_of_the_system(OSError("cut short"))
+        (True, False)
+    """
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, FFmpegError) and error.errno in _FAILING:
+            return True
+        error = error.__cause__
+    return False
 
 
 def reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Lock a folder, so that two processes never write into it at the same time."""
+"""Lock a folder or a file, so that two processes never write it at the same time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
 from warprefine.core.errors import RunFolderError
-from warprefine.io.atomic import make_folder, remove_drafts, writing_errors
+from warprefine.io.atomic import lock_of, make_folder, remove_drafts, remove_drafts_of, writing_errors
 
 if sys.platform != "win32":
     import fcntl
@@ -41,7 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
     if place in _held:
         yield
         return
-    with _lock(place):
+    with _lock(place / _NAME, of=place):
         _held.add(place)
         try:
             remove_drafts(place)
@@ -51,21 +51,50 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    path = folder / _NAME
-    with writing_errors(path):
+def locked_file(path: Path) -> Iterator[None]:
+    """Keep other processes from writing a file of a folder that is not the program's own, and not locked.
+
+    What killed processes left half written of it is cleared away.
+
+    Raises:
+        RunFolderError: Another process is writing it, or its folder cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as name, locked_file(Path(name) / "split.json"):
+        ...     pass  # write it
+    """
+    make_folder(path.parent)
+    lock = lock_of(path)
+    with _lock(lock, of=path):
+        try:
+            remove_drafts_of(path)
+            yield
+        finally:
+            with suppress(OSError):  # the error that ended the block counts
+                lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _lock(path: Path, *, of: Path) -> Iterator[None]:
+    with writing_errors(of):
         file = path.open("a+", encoding="utf-8")
-    with file:
+    try:
         try:
             supported = _flock(file)
         except BlockingIOError as error:
-            raise _in_use(folder, file) from error
-        with nullcontext() if supported else _exclusive_file(folder):
-            _write_holder(file)
-            try:
-                yield
-            finally:
-                file.truncate(0)
+            raise _in_use(of, file) from error
+        if not os.fstat(file.fileno()).st_nlink:  # whoever had it has just deleted it
+            raise _in_use(of, file)
+        with nullcontext() if supported else _exclusive_file(path, of=of):
+            with writing_errors(of):
+                _write_holder(file)
+            yield
+    finally:
+        with suppress(OSError):  # the error that ended the block counts
+            file.truncate(0)
+        with suppress(OSError):
+            file.close()
 
 
 def _flock(file: IO[str]) -> bool:
@@ -88,14 +117,14 @@ def _flock(file: IO[str]) -> bool:
 
 
 @contextmanager
-def _exclusive_file(folder: Path) -> Iterator[None]:
+def _exclusive_file(lock: Path, *, of: Path) -> Iterator[None]:
     """Lock by a file that only one process can create, where the file system has no locks."""
-    path = folder / f"{_NAME}-held"
+    path = lock.with_name(f"{lock.name}-held")
     try:
         file = path.open("x+", encoding="utf-8")
     except FileExistsError as error:
         with path.open(encoding="utf-8") as held:
-            raise _in_use(folder, held, remedy=f"; if that process has ended, delete {path}") from error
+            raise _in_use(of, held, remedy=f"; if that process has ended, delete {path}") from error
     try:
         with file:
             _write_holder(file)
@@ -110,9 +139,9 @@ def _write_holder(file: IO[str]) -> None:
     file.flush()
 
 
-def _in_use(folder: Path, file: IO[str], remedy: str = "") -> RunFolderError:
+def _in_use(place: Path, file: IO[str], remedy: str = "") -> RunFolderError:
     file.seek(0)
     holder = file.read() or "another process"
     return RunFolderError(
-        f"{folder} is in use by {holder}; wait until it has ended, or choose another folder{remedy}"
+        f"{place} is in use by {holder}; wait until it has ended, or choose another --out{remedy}"
     )

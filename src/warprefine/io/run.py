@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 from warprefine.core.errors import RunFolderError
 from warprefine.core.pseudolabel import Provenance
-from warprefine.io.atomic import make_folder, writing_errors
+from warprefine.io.atomic import draft_of, make_folder, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
 
 _VERSION = 2
@@ -54,7 +53,7 @@ class RunFolder:
             return
         make_folder(root)
         with writing_errors(root):
-            probe = root / f".writable-{os.getpid()}"  # the ranks of one training do this at the same time
+            probe = draft_of(root / "writable")
             probe.touch()
             probe.unlink()
         with self._connect() as connection:
@@ -182,7 +181,8 @@ class RunFolder:
         kept = {name for frame, files in found if frame in frames for name in json.loads(files)}
         others = {frame: json.loads(files) for frame, files in found if frame not in frames}
         for name in {name for files in others.values() for name in files} - kept:
-            (self.root / name).unlink(missing_ok=True)
+            with writing_errors(self.root / name):
+                (self.root / name).unlink(missing_ok=True)
         self.mark_begun(video, list(others), method)
 
     def _whole(self, files: Mapping[str, int]) -> bool:

@@ -17,7 +17,7 @@ from warprefine.core.tensors import Confidence, LabelMaps
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
 from warprefine.io.array_cache import ArrayCache
-from warprefine.io.atomic import write_text
+from warprefine.io.atomic import reading_errors, write_text, writing_errors
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.networks import motion_of_run
@@ -301,12 +301,14 @@ def write_left_out(run: RunFolder, failures: Mapping[str, str]) -> None:
     if failures:
         write_text(run.left_out_path, json.dumps(dict(failures), indent=2) + "\n")
     else:
-        run.left_out_path.unlink(missing_ok=True)
+        with writing_errors(run.left_out_path):
+            run.left_out_path.unlink(missing_ok=True)
 
 
 def left_out(run: RunFolder) -> dict[str, str]:
     """Return the videos that a run could not label, and why."""
     if not run.left_out_path.exists():
         return {}
-    found: dict[str, str] = json.loads(run.left_out_path.read_text(encoding="utf-8"))
+    with reading_errors(run.left_out_path, RunFolderError):
+        found: dict[str, str] = json.loads(run.left_out_path.read_text(encoding="utf-8"))
     return found

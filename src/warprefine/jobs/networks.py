@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 import torch
 from torch import nn
 
-from warprefine.core.errors import RecipeError
+from warprefine.core.errors import RecipeError, RunFolderError
 from warprefine.core.precision import with_precision
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Video
-from warprefine.io.atomic import write_text
+from warprefine.io.atomic import reading_errors, write_text
 from warprefine.io.checkpoints import fact_of, read_card, weights_fingerprint
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import RunContext
@@ -26,6 +26,7 @@ from warprefine.propagation.two_sided.direct_flow import RefinesFlow
 from warprefine.recipe.recipe import BEST_MOTION, DEFAULT_MOTION, Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.training.data.samples import LabelledFrame, Samples, evenly, labelled_frames
+from warprefine.training.engine.checkpoint import is_trained
 from warprefine.training.motion import PART as MOTION
 from warprefine.training.motion import train_motion
 from warprefine.training.refiners.cycles import Cycles, ModelsOf
@@ -128,7 +129,8 @@ class Networks:
             best = max(scores, key=lambda tau: scores[tau])
             percent = {f"{tau:g}": round(100 * miou, 3) for tau, miou in scores.items()}
             write_text(chosen, json.dumps({"tau": best, "miou": percent}, indent=2) + "\n")
-        return float(json.loads(chosen.read_text(encoding="utf-8"))["tau"])
+        with reading_errors(chosen, RunFolderError):
+            return float(json.loads(chosen.read_text(encoding="utf-8"))["tau"])
 
     @property
     def tau_is_known(self) -> bool:
@@ -154,7 +156,7 @@ class Networks:
         """Return the checkpoint of motion that was trained on this run's videos."""
         context = self.context
         path = context.run.checkpoint_path(MOTION)
-        if not path.exists():
+        if not is_trained(path):
             train_motion(
                 path,
                 dataset=context.dataset,
@@ -203,7 +205,7 @@ class Networks:
         if given is not None:
             return _given(given, context.device)
         classes, path = context.dataset.classes, context.run.checkpoint_path(kind.part)
-        if not path.exists():
+        if not is_trained(path):
             channels = self.segmenter()[0].feature_channels if recipe.features else 0
             pools, facts = samples()
             refiner = kind.build(

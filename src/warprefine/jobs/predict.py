@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import colorsys
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import torch
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import DatasetError, FrameError, RunFolderError
+from warprefine.core.errors import CheckpointError, DatasetError, FrameError, RunFolderError
 from warprefine.core.precision import computing
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import Segmentation, Segmenter, device_of
@@ -20,7 +19,7 @@ from warprefine.core.tensors import Confidence, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.datasets.class_file import write_classes
 from warprefine.datasets.files import frames_in
-from warprefine.io.atomic import make_folder, write_bytes, writing_errors
+from warprefine.io.atomic import make_folder, reading_errors, write_bytes, writing_errors
 from warprefine.io.checkpoints import check_classes, check_part, read_card
 from warprefine.io.claims import claim
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
@@ -158,7 +157,9 @@ def start_prediction(
     segmenter = load_student(model, place)
     _claim(plan, model, video)
     return PredictionJob(
-        plan=plan, segmenter=segmenter, network=fingerprint_of(fingerprint_of_file(model), classes)
+        plan=plan,
+        segmenter=segmenter,
+        network=fingerprint_of(fingerprint_of_file(model, CheckpointError), classes),
     )
 
 
@@ -209,7 +210,7 @@ def _claim(plan: Prediction, model: Path, source: Path) -> None:
     make_folder(plan.out)
     content = {
         "video": str(inside),
-        "model": fingerprint_of_file(model),
+        "model": fingerprint_of_file(model, CheckpointError),
         "classes": list(plan.classes.names),
         "ids": list(plan.classes.ids),
     }
@@ -231,7 +232,7 @@ def label_clip(job: PredictionJob, *, progress: Progress = silent) -> Prediction
         for number in range(len(video)):
             path = video.container or video.frame_paths[number]
             try:
-                made_from = fingerprint_of(job.network, number, _content(path))
+                made_from = fingerprint_of(job.network, number, fingerprint_of_file(path, FrameError))
                 if not done.has(number, made_from, plan.files(number)):
                     _write(plan, number, source[number], job.segmenter)
                     done.add(number, made_from, plan.files(number))
@@ -260,14 +261,6 @@ def _segmented(segmenter: Segmenter, frame: Frames) -> Labelling:
     return Labelling(labels=found.labels.clone(), confidence=found.confidence.clamp(0, 1))
 
 
-def _content(path: Path) -> str:
-    try:
-        return fingerprint_of_file(path)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise FrameError(f"cannot read {path}: {reason}; check that it is there, and may be read") from error
-
-
 class _DoneFrames:
     """The frames that are done: a line of JSON each, with what it was made from and the sizes of its files.
 
@@ -277,7 +270,8 @@ class _DoneFrames:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._found: dict[int, tuple[str, list[int]]] = {}
-        lines = path.read_bytes().splitlines() if path.exists() else []
+        with reading_errors(path, RunFolderError):
+            lines = path.read_bytes().splitlines() if path.exists() else []
         for line in lines:
             try:
                 number, made_from, sizes = json.loads(line)

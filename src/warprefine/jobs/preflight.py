@@ -25,6 +25,7 @@ from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Frames
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.summary import check_video
+from warprefine.io.foreign import is_of_the_system
 from warprefine.io.frames import open_frames
 from warprefine.jobs.context import GivenParts
 from warprefine.propagation.coverage import Horizon, consecutive, farthest
@@ -200,7 +201,7 @@ def sound_videos(
         VIDEO/frames/STEM to STEM, and with each broken truth, by VIDEO/STEM.
 
     Raises:
-        WarpRefineError: Every video is broken: the first one's problem.
+        WarpRefineError: Every video is broken: the first one's problem; or the disk fails.
     """
     labelled = [video for video in dataset.videos if video.labels]
     needed = {video.name: frames_in_reach(video, reach) for video in labelled}
@@ -216,6 +217,8 @@ def sound_videos(
             broken_truth = check_video(sound, dataset.classes)
             errors |= {_of_frame(video, frame): error for frame, error in broken_truth.items()}
         except WarpRefineError as error:
+            if is_of_the_system(error):  # else networks would be trained without it
+                raise
             errors[video.name] = error
         done += len(needed[video.name])
         progress("checking frames", done, total, video.name)
@@ -328,7 +331,8 @@ def _decode(video: Video, needed: Sequence[int], motion: MotionEstimator) -> dic
         What is wrong with the damaged ones.
 
     Raises:
-        FrameError: The video cannot be opened, its frames differ in size, or are too small for motion.
+        FrameError: The video cannot be opened, its frames differ in size or are too small for motion, or the
+            disk fails.
     """
     damaged: dict[int, FrameError] = {}
     tried = False
@@ -336,9 +340,9 @@ def _decode(video: Video, needed: Sequence[int], motion: MotionEstimator) -> dic
         for number in needed:
             try:
                 frame = frames[number]
-            except FrameSizeError:
-                raise
             except FrameError as error:
+                if isinstance(error, FrameSizeError) or is_of_the_system(error):
+                    raise
                 damaged[number] = error
                 continue
             if not tried:

@@ -66,7 +66,9 @@ def _check_kind(path: Path, part: str) -> None:
 
 def _check_free(source: Path, target: Path) -> None:
     """Refuse to replace weights that a run has by others."""
-    if target.exists() and fingerprint_of_file(target) != fingerprint_of_file(source):
+    if target.exists() and fingerprint_of_file(target, CheckpointError) != fingerprint_of_file(
+        source, CheckpointError
+    ):
         raise CheckpointError(
             f"{target} is there already and differs from {source}; choose another --out to use that one"
         )

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from warprefine.core.errors import LabelError
 from warprefine.core.video import Dataset
-from warprefine.io.atomic import write_text
+from warprefine.io.atomic import write_text, writing_errors
 from warprefine.io.claims import read_claim
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_frames
 from warprefine.io.run import RunFolder
@@ -55,9 +56,12 @@ def check_networks(
 
 
 def _delete_networks(run: RunFolder) -> None:
-    for folder in ("checkpoints", "rounds"):
-        shutil.rmtree(run.root / folder, ignore_errors=True)
-    run.tau_path.unlink(missing_ok=True)
+    for folder in (run.root / "checkpoints", run.root / "rounds"):
+        with writing_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+    with writing_errors(run.tau_path):
+        run.tau_path.unlink(missing_ok=True)
 
 
 def _described(
@@ -86,7 +90,7 @@ def _state(path: Path, known: list[Any] | None) -> list[Any]:
     found = path.stat()
     if known is not None and known[:2] == [found.st_size, found.st_mtime_ns]:
         return known
-    return [found.st_size, found.st_mtime_ns, fingerprint_of_file(path)]
+    return [found.st_size, found.st_mtime_ns, fingerprint_of_file(path, LabelError)]
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,9 @@ from warprefine.core.errors import CheckpointError, shorten
 from warprefine.core.names import look_up
 from warprefine.core.tensors import VOID
 from warprefine.datasets.cityscapes_labels import CITYSCAPES_LABELS
+from warprefine.io.atomic import reading_errors
 from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.io.locks import locked_file
 from warprefine.io.published import read_published
 from warprefine.motion.flownet2 import FlowNet2
 from warprefine.motion.raft import RAFT
@@ -75,7 +77,8 @@ def import_weights(
             "licence": licence or LICENCES[name],
         },
     )
-    save_checkpoint(out, imported.network, card)
+    with locked_file(out):
+        save_checkpoint(out, imported.network, card)
     return card
 
 
@@ -96,7 +99,7 @@ def _import_any(
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with reading_errors(path, CheckpointError), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

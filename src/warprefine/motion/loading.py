@@ -57,7 +57,7 @@ def _load(
     card = read_card(path)
     if card.part != "motion":
         raise CheckpointError(f"{path} holds a {card.part} ({card.network}), expected motion; name another")
-    name = f"{card.network}-{fingerprint_of_file(path)}"
+    name = f"{card.network}-{fingerprint_of_file(path, CheckpointError)}"
     match card.network:
         case "raft":
             raft = build_from_card(path, lambda: RAFT(**card.settings))

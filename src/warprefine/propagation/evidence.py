@@ -21,7 +21,6 @@ from warprefine.core.protocols import MotionEstimator, Segmentation, Segmenter, 
 from warprefine.core.tensors import Flow, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache, halves, rounded_flow
-from warprefine.io.atomic import reading_errors
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_frames
 from warprefine.io.frames import FrameSource, open_frames
 from warprefine.io.images import read_labels
@@ -164,10 +163,7 @@ def content_of(
     margin = last - first if isinstance(motion, ThreeFrameMotion) else 0
     stretch = video.stretch(first)
     between = range(max(first - margin, stretch.start), min(last + margin + 1, stretch.stop))
-    labels = []
-    for key in key_frames:
-        with reading_errors(video.labels[key], LabelError):
-            labels.append((key, fingerprint_of_file(video.labels[key])))
+    labels = [(key, fingerprint_of_file(video.labels[key], LabelError)) for key in key_frames]
     return fingerprint_of(fingerprint_of_frames(video, between), labels, classes.coding)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from warprefine.core.errors import LabelError
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
 from warprefine.core.video import Video
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
@@ -37,7 +38,7 @@ class OracleLabeller:
 
     def fingerprint(self, video: Video, unit: Unit, method: str) -> str:
         """Return a hash of the truth, and of the key frames that distances are counted from."""
-        truth = [fingerprint_of_file(video.truth[frame]) for frame in unit.frames]
+        truth = [fingerprint_of_file(video.truth[frame], LabelError) for frame in unit.frames]
         return fingerprint_of(unit.frames, unit.key_frames, truth)
 
     def label(self, evidence: Evidence, unit: Unit, methods: Sequence[str]) -> Iterator[PseudoLabel]:

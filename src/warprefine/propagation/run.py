@@ -18,6 +18,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
+from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.propagation.evidence import content_of, open_evidence
@@ -61,7 +62,9 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
             for labeller in job.labellers:
                 _remove_others(run, video, labeller, job.horizon)
             _copy_key_frames(job, run, video)
-        except (FrameError, LabelError) as error:  # a full disk is not the video's fault
+        except (FrameError, LabelError) as error:
+            if is_of_the_system(error):  # as a full disk, no video's fault
+                raise
             log.error("%s", error)
             failures[video.name] = str(error)
     return failures
@@ -125,7 +128,7 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     labelling = [one for one in job.labellers if one.units(video, job.horizon) or not due]
     for method in (method for labeller in labelling for method in labeller.methods):
         for frame, source in video.labels.items():
-            fingerprint = fingerprint_of(fingerprint_of_file(source), classes.coding)
+            fingerprint = fingerprint_of(fingerprint_of_file(source, LabelError), classes.coding)
             if not run.is_done(video.name, [frame], method, fingerprint):
                 target, confidence = files = _files(run, video, method, frame)
                 labels = read_labels(source, classes)

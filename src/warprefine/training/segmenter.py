@@ -276,7 +276,7 @@ def load_segmenter(
         CheckpointError: The file is missing, damaged, of another class set or of another part.
     """
     segmenter = load_network(path, SEGMENTERS, part=PART, classes=classes, device=device)
-    fingerprint = fingerprint_of_file(path)
+    fingerprint = fingerprint_of_file(path, CheckpointError)
     return (
         (mirrored_segmenter(segmenter), f"{fingerprint}-mirrored") if mirrored else (segmenter, fingerprint)
     )

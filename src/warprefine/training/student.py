@@ -17,7 +17,7 @@ from warprefine.recipe.student import StudentRecipe
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.data.samples import Samples, check_learnable
 from warprefine.training.data.student_samples import Source, StudentBatches
-from warprefine.training.engine.checkpoint import train_to_checkpoint
+from warprefine.training.engine.checkpoint import is_trained, train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.engine.loop import Watch, ignore
 from warprefine.training.segmenter import PART, build_segmenter, confusion_over, loss_and_card
@@ -42,7 +42,7 @@ def train_student(plan: StudentPlan, *, progress: Progress = silent, task: str =
 
     With several processes each computes its part of every batch, and the first writes the files.
     """
-    if plan.path.exists():
+    if is_trained(plan.path):
         return
     manual = plan.sources[0].samples
     check_learnable(manual.members, plan.class_names)

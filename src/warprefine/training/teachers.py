@@ -24,6 +24,7 @@ from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.training.data.features import FeatureStore
 from warprefine.training.data.samples import LabelledFrame, Samples, check_learnable
+from warprefine.training.engine.checkpoint import is_trained
 from warprefine.training.segmenter import build_segmenter, hold_out, train_segmenter
 
 LABELLER, BASE = "segmenter", "segmenter-base"
@@ -96,7 +97,7 @@ class Teachers:
             share: Share of the samples drawn from `pseudo_labels`; the others are those of the adaptation.
         """
         path = self.run.checkpoint_path(name)
-        if path.exists():
+        if is_trained(path):
             return path
         by_hand = 1 - share
         of_key_frames = self.recipe.key_frame_share * by_hand if self.further else by_hand
@@ -112,13 +113,13 @@ class Teachers:
     def _train_on(self, name: str, key_frames: Sequence[LabelledFrame]) -> Path:
         """Train on key frames alone, or adapt to them a segmenter trained on further data before."""
         path = self.run.checkpoint_path(name)
-        if path.exists():
+        if is_trained(path):
             return path
         check_learnable([*self.key_frames, *self.further], self.class_names)  # a fold may show less
         if not self.further:
             return self._train(path, [(Samples(key_frames), 1.0)], self.recipe.optimisation)
         base = self.run.checkpoint_path(BASE)
-        if not base.exists():
+        if not is_trained(base):
             self._train(base, [(Samples(self.further), 1.0)], self.recipe.optimisation)
         if not key_frames:
             return base

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from warprefine.io.checkpoints import Card, load_weights, read_card
 from warprefine.recipe.optimisation import Optimisation
-from warprefine.training.engine.checkpoint import train_to_checkpoint
+from warprefine.training.engine.checkpoint import is_trained, train_to_checkpoint
 
 FEW = Optimisation(steps=6, learning_rate=0.05, optimiser="sgd", warmup=0, checkpoint_every=2)
 
@@ -125,3 +125,16 @@ def test_the_first_rank_writes_and_all_wait(two_ranks: list[dict[str, Any]]) -> 
 
     assert first == {"cards": 1, "written": True, "state": False}
     assert second == {"cards": 0, "written": True, "state": False}
+
+
+def test_a_state_beside_a_finished_checkpoint_is_removed(tmp_path: Path) -> None:
+    """A process that was killed between the two left it; without a checkpoint the state is needed."""
+    path = tmp_path / "small.safetensors"
+    path.with_suffix(".state").touch()
+    assert not is_trained(path)
+    assert path.with_suffix(".state").exists()
+
+    path.touch()
+
+    assert is_trained(path)
+    assert not path.with_suffix(".state").exists()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import pickle
 import re
 from pathlib import Path
@@ -77,6 +79,19 @@ def test_the_state_of_another_training_is_refused(state: Path, other: dict[str, 
     ):
         trained(state, **other)
     trained(state)
+
+
+def test_a_state_that_cannot_be_read_is_not_called_damaged(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever deleted it because of one refusal of the disk would lose the training."""
+
+    def refuse(_: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(CheckpointError, match=r"cannot read .*a\.state: Input/output error"):
+        trained(state)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 2000, -1])

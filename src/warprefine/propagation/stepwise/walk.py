@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from warprefine.core.errors import LabelError
 from warprefine.core.protocols import Refiner
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
 from warprefine.core.video import Video
@@ -102,7 +103,7 @@ class StepwiseLabeller:
             "refiner": settings.refiner_fingerprint if "refiner" in needs else None,
             "threshold": settings.threshold if method == SEMANTIC_ONLY else None,
         }
-        key_labels = [(key, fingerprint_of_file(video.labels[key])) for key in unit.key_frames]
+        key_labels = [(key, fingerprint_of_file(video.labels[key], LabelError)) for key in unit.key_frames]
         return fingerprint_of(method, unit.frames, key_labels, used)
 
     def label(self, evidence: Evidence, unit: Unit, methods: Sequence[str]) -> Iterator[PseudoLabel]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from warprefine.core.errors import LabelError
 from warprefine.core.precision import computing
 from warprefine.core.protocols import device_of
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
@@ -47,7 +48,7 @@ class TwoSidedLabeller:
 
     def fingerprint(self, video: Video, unit: Unit, method: str) -> str:
         """Return a hash of the labels of all key frames in reach, the networks and the settings."""
-        key_labels = [(key, fingerprint_of_file(video.labels[key])) for key in unit.key_frames]
+        key_labels = [(key, fingerprint_of_file(video.labels[key], LabelError)) for key in unit.key_frames]
         networks = (self.models.motion.name, self.models.segmenter_fingerprint, self.refiner_fingerprint)
         return fingerprint_of(method, unit.frames, key_labels, networks, self.recipe.label_settings)
 

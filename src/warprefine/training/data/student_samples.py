@@ -17,9 +17,9 @@ from typing import cast
 
 import numpy as np
 
-from warprefine.core.errors import TrainingError
+from warprefine.core.errors import LabelError, RunFolderError, TrainingError
 from warprefine.core.progress import Progress, silent
-from warprefine.io.atomic import write_text
+from warprefine.io.atomic import reading_errors, write_text
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.io.images import read_labels
 from warprefine.recipe.network import Augmentation
@@ -57,10 +57,11 @@ def find_centroids(
     """
     by_class: list[list[Draw]] = [[] for _ in range(class_count)]
     for number, member in enumerate(samples.members):
-        content = fingerprint_of(fingerprint_of_file(member.label_path), member.classes.coding)
+        content = fingerprint_of(fingerprint_of_file(member.label_path, LabelError), member.classes.coding)
         path = cache / f"{content}_{class_count}_{tile}.json"
         if path.exists():
-            found = [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
+            with reading_errors(path, RunFolderError):
+                found = [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
         else:
             labels = read_labels(member.label_path, member.classes)[0].numpy()
             side = tile or max(min(labels.shape) // 2, 1)

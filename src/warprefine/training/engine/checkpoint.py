@@ -9,12 +9,30 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from warprefine.core.progress import Progress, silent
+from warprefine.io.atomic import writing_errors
 from warprefine.io.checkpoints import Card, save_checkpoint
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import ALONE, World
 from warprefine.training.engine.loop import Watch, ignore, train
 
 BatchT = TypeVar("BatchT")
+
+
+def is_trained(path: Path) -> bool:
+    """Return whether a checkpoint is there; if so, the state of its training is deleted.
+
+    A process that was killed between the two left that behind.
+
+    Example:
+        >>> is_trained(Path("RUN/checkpoints/segmenter.safetensors"))
+        False
+    """
+    if not path.exists():
+        return False
+    state_path = path.with_suffix(".state")
+    with writing_errors(state_path):
+        state_path.unlink(missing_ok=True)
+    return True
 
 
 def train_to_checkpoint(
@@ -75,5 +93,5 @@ def train_to_checkpoint(
     )
     if world.is_first:
         save_checkpoint(path, network, card(history))
-        state_path.unlink(missing_ok=True)
+        is_trained(path)
     world.wait()

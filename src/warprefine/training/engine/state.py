@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError
 from warprefine.core.precision import name_of, precision_named
-from warprefine.io.atomic import write_bytes
+from warprefine.io.atomic import reading_errors, write_bytes
 from warprefine.io.torch_files import READING_ERRORS
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import World
@@ -151,8 +151,10 @@ class TrainingState:
             )
 
     def _read(self) -> dict[str, Any]:
+        with reading_errors(self._path, CheckpointError):  # of a sound state; it must not be deleted
+            stored = io.BytesIO(self._path.read_bytes())
         try:
-            content: dict[str, Any] = torch.load(self._path, map_location=self._device, weights_only=True)
+            content: dict[str, Any] = torch.load(stored, map_location=self._device, weights_only=True)
             fits = content["made_with"] == self._made_with
         except READING_ERRORS:
             fits = False  # damaged

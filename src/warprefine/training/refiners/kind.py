@@ -14,6 +14,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.errors import CheckpointError
 from warprefine.core.names import look_up
 from warprefine.core.network_spec import NetworkSpec
 from warprefine.core.progress import Progress, silent
@@ -152,7 +153,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
             CheckpointError: The file is missing, damaged, of another class set or of another part.
         """
         refiner = load_network(path, self.specs, part=self.part, classes=classes, device=device)
-        fingerprint = fingerprint_of_file(path)
+        fingerprint = fingerprint_of_file(path, CheckpointError)
         return (self.mirrored(refiner), f"{fingerprint}-mirrored") if mirrored else (refiner, fingerprint)
 
 
