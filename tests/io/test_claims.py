@@ -69,3 +69,13 @@ def test_neighbours_are_apart(tmp_path: Path) -> None:
 
     check_apart(tmp_path / "run", tmp_path / "data")
     check_apart(tmp_path / "data2/run", tmp_path / "data")
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "[" * 5000])
+def test_a_claim_of_another_shape(tmp_path: Path, content: str) -> None:
+    """A file that is JSON, but holds no table, is damaged too."""
+    path = tmp_path / "job.json"
+    path.write_text(content)
+
+    with pytest.raises(RunFolderError, match=r"job\.json is damaged \(.+\); expected what warprefine wrote"):
+        claim(path, {"horizon": 3}, what="run")

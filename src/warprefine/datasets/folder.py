@@ -24,6 +24,7 @@ from warprefine.datasets.files import (
     unread,
     visible,
 )
+from warprefine.io.atomic import reading_errors
 from warprefine.io.frames import frame_stems
 
 _EXPECTED = "a data set folder with classes.toml and videos"
@@ -49,7 +50,8 @@ def read_folder(root: Path, split: str) -> Dataset:
     broken: dict[str, WarpRefineError] = {}
     for entries in _entries(folder):
         try:
-            videos.append(_video(entries))
+            with reading_errors(entries[0], DatasetError):
+                videos.append(_video(entries))
         except WarpRefineError as error:
             broken[_name(entries[0])] = error
     if broken and not videos:

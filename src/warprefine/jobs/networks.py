@@ -17,6 +17,7 @@ from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, modul
 from warprefine.core.video import Video
 from warprefine.io.atomic import write_text
 from warprefine.io.checkpoints import fact_of, read_card, weights_fingerprint
+from warprefine.io.claims import own_json
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import RunContext
 from warprefine.motion.loading import load_motion
@@ -126,7 +127,8 @@ class Networks:
             best = max(scores, key=lambda tau: scores[tau])
             percent = {f"{tau:g}": round(100 * miou, 3) for tau, miou in scores.items()}
             write_text(chosen, json.dumps({"tau": best, "miou": percent}, indent=2) + "\n")
-        return float(json.loads(chosen.read_text(encoding="utf-8"))["tau"])
+        with own_json(chosen, remedy="delete it, it is computed again"):
+            return float(json.loads(chosen.read_text(encoding="utf-8"))["tau"])
 
     @property
     def tau_is_known(self) -> bool:

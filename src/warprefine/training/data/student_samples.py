@@ -20,6 +20,7 @@ import numpy as np
 from warprefine.core.errors import TrainingError
 from warprefine.core.progress import Progress, silent
 from warprefine.io.atomic import write_text
+from warprefine.io.claims import own_json
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.io.images import read_labels
 from warprefine.recipe.network import Augmentation
@@ -60,7 +61,8 @@ def find_centroids(
         content = fingerprint_of(fingerprint_of_file(member.label_path), member.classes.coding)
         path = cache / f"{content}_{class_count}_{tile}.json"
         if path.exists():
-            found = [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
+            with own_json(path, remedy="delete it, it is computed again"):
+                found = [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
         else:
             labels = read_labels(member.label_path, member.classes)[0].numpy()
             side = tile or max(min(labels.shape) // 2, 1)
