@@ -112,3 +112,21 @@ def test_a_stray_label_is_refused_with_the_last_class() -> None:
         LabelError, match=r"label map holds class 2, but this class set ends at 1 \('sky'\); map unused ids"
     ):
         class_set("road", "sky").check(labels)
+
+
+def test_numbers_of_16_bits_are_void_or_merged() -> None:
+    """They are read, but never written; a class has an id that label maps of 8 bits hold."""
+    names, colors = ("road", "car"), ((1, 1, 1), (2, 2, 2))
+
+    classes = ClassSet(names=names, colors=colors, void_ids=(65535, 1000), merged_ids=((300,), ()))
+
+    assert classes.void_id == 255
+    for wrong in (
+        {"file_ids": (0, 300)},
+        {"void_ids": (65536,)},
+        {"void_ids": (-1,)},
+        {"merged_ids": ((70000,), ())},
+        {"file_ids": (0, 255), "void_ids": (65535,)},
+    ):
+        with pytest.raises(LabelError):
+            ClassSet(names=names, colors=colors, **wrong)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warprefine.datasets.file_names import in_order, natural_order, order_doubt, readable
+from warprefine.datasets.file_names import in_order, natural_order, order_doubt, readable, twins
 
 
 def paths(*stems: str) -> list[Path]:
@@ -84,3 +84,10 @@ def test_names_of_other_encodings_can_be_written() -> None:
     """Bytes that are no UTF-8 are shown as such."""
     assert readable("Stra\udcdfe") == "Stra\\xdfe"
     assert readable("Straße") == "Straße"
+
+
+def test_words_in_front_of_a_name_make_a_twin_too() -> None:
+    """A mask is named mask_3 or 3_mask; numbers of two parts are no such."""
+    frames = [Path(name) for name in ("3.jpg", "mask_3.png", "4.jpg", "4_mask.png", "1_3.jpg")]
+
+    assert [second.name for _, second in twins(frames)] == ["mask_3.png", "4_mask.png"]

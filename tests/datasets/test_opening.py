@@ -82,3 +82,14 @@ def test_a_video_whose_name_is_not_utf8_is_broken(tiny_data: Path, tmp_path: Pat
     shutil.rmtree(root / "videos/street-001")
     with pytest.raises(DatasetError, match="is not UTF-8; rename it"):
         open_dataset(root)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-"])
+def test_numbers_that_python_cannot_read_are_refused(tiny_data: Path, number: str) -> None:
+    """Thousands of digits, or none behind a sign; the message shows a part of them."""
+    with pytest.raises(DatasetError, match="ends in no slice") as refused:
+        open_dataset(tiny_data, split=f"train[{number}::2]")
+    assert len(str(refused.value)) < 300
+    with pytest.raises(KeyFrameError, match="are not START::STEP") as refused_keys:
+        open_dataset(tiny_data, key_frames=f"0::{number}")
+    assert len(str(refused_keys.value)) < 300

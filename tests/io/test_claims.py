@@ -83,3 +83,13 @@ def test_a_claim_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Path, "read_text", refuse)
     with pytest.raises(RunFolderError, match=r"cannot read .*job\.json: Input/output error"):
         claim(tmp_path / "job.json", {}, what="run")
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "[" * 5000])
+def test_a_claim_of_another_shape(tmp_path: Path, content: str) -> None:
+    """A file that is JSON, but holds no table, is damaged too."""
+    path = tmp_path / "job.json"
+    path.write_text(content)
+
+    with pytest.raises(RunFolderError, match=r"job\.json is damaged \(.+\); expected what warprefine wrote"):
+        claim(path, {"horizon": 3}, what="run")

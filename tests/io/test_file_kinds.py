@@ -35,3 +35,10 @@ def test_all_else_is_left_to_its_reader(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.pth").write_bytes(content)
 
     assert other_kind(tmp_path / "a.pth") is None
+
+
+def test_a_pointer_of_git_annex_is_told(tmp_path: Path) -> None:
+    """Data sets that are kept with git-annex hold such in the place of files that were not fetched."""
+    (tmp_path / "a.png").write_text("/annex/objects/MD5E-s21--0.png\n")
+
+    assert (other_kind(tmp_path / "a.png") or "").startswith("a pointer of git-annex, not the file")

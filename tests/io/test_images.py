@@ -618,7 +618,8 @@ def test_instance_ids_are_unknown_ids(tmp_path: Path) -> None:
     write_index_png(tmp_path / "a.png", np.array([[26, 26001]], np.uint16))
 
     with pytest.raises(
-        LabelError, match=r"ids that are no class: 26001 \(1 px\); .*ids end at 255, .*; export class ids$"
+        LabelError,
+        match=r"ids that are no class: 26001 \(1 px\); .*ids end at 255, .*; export class ids, or name",
     ):
         read_labels(tmp_path / "a.png", CLASSES)
 

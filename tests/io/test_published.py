@@ -7,6 +7,7 @@ import collections
 import contextlib
 import logging
 import os
+import pickle
 import resource
 import struct
 import sys
@@ -474,3 +475,21 @@ def test_no_damage_ends_in_another_error(tmp_path: Path, *, zipped: bool) -> Non
         refused += 1
 
     assert 0 < refused < 150
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
+def test_arrays_of_numpy_in_place_of_tensors_are_told(tmp_path: Path, inside: bool, alone: bool) -> None:
+    """The message says how to write them as tensors, for files of torch and pickles alone."""
+    arrays: dict[str, Any] = {"conv.weight": np.ones((2, 3), np.float32)}
+    content = {"model": arrays, "author": "somebody"} if inside else arrays
+    if alone:
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    else:
+        torch.save(content, tmp_path / "a.pkl")
+
+    where = " under model" if inside else ""
+    with pytest.raises(
+        CheckpointError, match=rf"holds arrays of numpy{where}, expected tensors: .*torch\.from_numpy"
+    ):
+        read_published(tmp_path / "a.pkl")

@@ -12,6 +12,7 @@ from warprefine.core.errors import LabelError, shorten
 from warprefine.core.tensors import VOID, LabelMaps
 
 VOID_COLOR = (0, 0, 0)
+_LARGEST_ID = 65535  # of label files of 16 bits
 Color = tuple[int, int, int]
 
 
@@ -22,7 +23,8 @@ class ClassSet:
     `file_ids` are the numbers that label files on disk hold for each class, where they differ from
     the position (Cityscapes and KITTI store ids). `merged_ids` are, for each class, further file
     numbers that are read as it but never written. `void_ids` are further file numbers that mean
-    VOID, and 255 always does, unless a class has that number (the object of DAVIS).
+    VOID, and 255 always does, unless a class has that number (the object of DAVIS). Numbers above 255 occur
+    in label files of 16 bits, and only among `merged_ids` and `void_ids`, which are not written.
 
     Example:
         >>> classes = ClassSet(names=("road", "sky"), colors=((128, 64, 128), (70, 130, 180)))
@@ -55,10 +57,17 @@ class ClassSet:
             if len(values) not in ((count,) if word == "colours" else (0, count)):
                 raise LabelError(f"{len(values)} {word} for {count} classes; give one to each class")
         ids = tuple(number for file_ids in self.all_ids for number in file_ids) + self.void_ids
-        if len(set(ids)) != len(ids) or not all(0 <= i <= 255 for i in ids):
-            raise LabelError(f"class ids {shorten(ids)} are not distinct numbers from 0 to 255")
-        if VOID in ids and not self.void_ids:
+        if any(VOID in file_ids for file_ids in self.all_ids) and not self.void_ids:
             raise LabelError(f"a class has id {VOID}, which else means VOID; name another number in void_ids")
+        if len(set(ids)) != len(ids) or not all(0 <= i <= VOID for i in self.ids):
+            raise LabelError(f"class ids {shorten(ids)} are not distinct numbers from 0 to {VOID}")
+        if not all(0 <= i <= _LARGEST_ID for i in ids):
+            raise LabelError(f"void ids or merged ids among {shorten(ids)} are not from 0 to {_LARGEST_ID}")
+        if not 0 <= self.void_id <= VOID:
+            raise LabelError(
+                f"VOID would be written as {self.void_id}, as a class has id {VOID}; expected a number up to "
+                f"{VOID} first in void_ids"
+            )
         object.__setattr__(self, "_positions", {name: i for i, name in enumerate(self.names)})
 
     def __len__(self) -> int:

@@ -14,6 +14,8 @@ from pathlib import Path
 _DECIMAL = re.compile(r"(?<!\d)(\d+)\.(\d+)(?!.*\d\.\d)")
 # 000003_mask beside 000003: the name of a frame, and words behind it.
 _WITH_TAIL = re.compile(r"(.*\d)[_\-. ]\D*")
+# mask_000003 beside 000003: words in front of it.
+_WITH_HEAD = re.compile(r"\D+[_\-. ](.*\d)")
 
 
 def natural_order(path: Path) -> tuple[list[str | int], str]:
@@ -62,14 +64,16 @@ def order_doubt(frames: Sequence[Path]) -> str | None:
 
 
 def twins(frames: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Return pictures whose name is that of another one and words behind it, such as 3.jpg and 3_mask.png.
+    """Return pictures whose name is that of another one and words behind it, or in front of it.
+
+    Such are 3.jpg and 3_mask.png, or mask_3.png.
 
     Example:
         >>> [(a.name, b.name) for a, b in twins([Path("3.jpg"), Path("3_mask.png"), Path("4.jpg")])]
         [('3.jpg', '3_mask.png')]
     """
     by_stem = {path.stem: path for path in frames}
-    matches = ((path, _WITH_TAIL.fullmatch(path.stem)) for path in frames)
+    matches = ((path, form.fullmatch(path.stem)) for path in frames for form in (_WITH_TAIL, _WITH_HEAD))
     return [(by_stem[match[1]], path) for path, match in matches if match and match[1] in by_stem]
 
 

@@ -16,6 +16,8 @@ VIDEO_ENDINGS = (
     ".wmv", ".flv", ".3gp", ".ogv", ".gif",
     ".3g2", ".asf", ".dav", ".divx", ".dv", ".f4v", ".m2t", ".m2v", ".mjpeg", ".mjpg", ".mod", ".mxf",
     ".nut", ".ogm", ".tod", ".vob", ".y4m", ".264", ".265", ".h264", ".h265", ".hevc", ".ivf",
+    ".360", ".amv", ".insv", ".lrv", ".m1v", ".mk3d", ".mp4v", ".mpe", ".mpv", ".qt", ".rm", ".rmvb", ".tp",
+    ".trp", ".wtv",
 )  # fmt: skip
 _LITTER = (
     "__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "desktop.ini", "lost+found",
@@ -33,12 +35,14 @@ def existing_folder(folder: Path, *, expected: str) -> Path:
     Raises:
         DatasetError: There is no such folder; the message names the nearest existing parent.
     """
-    if folder.is_dir():
+    with reading_errors(folder, DatasetError):
+        found = folder.is_dir()
+    if found:
         return folder
-    found = "is a file" if folder.exists() else "does not exist"
+    kind = "is a file" if folder.exists() else "does not exist"
     nearest = next(parent for parent in folder.absolute().parents if parent.is_dir())
     inside = shorten(entry.name for entry in visible(nearest)) or "nothing"
-    raise DatasetError(f"{folder} {found}, expected {expected}; the folder {nearest} holds {inside}")
+    raise DatasetError(f"{folder} {kind}, expected {expected}; the folder {nearest} holds {inside}")
 
 
 def visible(folder: Path) -> list[Path]:

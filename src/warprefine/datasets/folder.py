@@ -24,6 +24,7 @@ from warprefine.datasets.files import (
     unread,
     visible,
 )
+from warprefine.io.atomic import reading_errors
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.frames import frame_stems
 
@@ -50,7 +51,8 @@ def read_folder(root: Path, split: str) -> Dataset:
     broken: dict[str, WarpRefineError] = {}
     for entries in _entries(folder):
         try:
-            videos.append(_video(entries))
+            with reading_errors(entries[0], DatasetError):
+                videos.append(_video(entries))
         except WarpRefineError as error:
             if is_of_the_system(error):
                 raise

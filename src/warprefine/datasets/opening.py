@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from reprlib import repr as short_repr
 
 from warprefine.core.errors import DatasetError, KeyFrameError, WarpRefineError
 from warprefine.core.names import look_up
 from warprefine.core.video import Dataset
 from warprefine.datasets.file_names import readable
 from warprefine.datasets.readers import READERS
+
+_NUMBER = r"(?:[0-9]{1,9})"
+"""No video has a thousand million frames; Python refuses to read a number of thousands of digits."""
 
 
 def open_dataset(
@@ -86,11 +90,11 @@ def parse_split(text: str) -> tuple[str, slice | None]:
     match = re.fullmatch(r"(.*?)\[(.*)\]", text)
     if match is None:
         return text, None
-    numbers = re.fullmatch(r"(-?\d*):(-?\d*)(?::(\d*))?", match[2])
-    if numbers is None or numbers[3] == "0":
+    numbers = re.fullmatch(rf"((?:-?{_NUMBER})?):((?:-?{_NUMBER})?)(?::({_NUMBER}?))?", match[2])
+    if numbers is None or not (numbers[3] or "1").strip("0"):
         raise DatasetError(
-            f"split {text!r} ends in no slice START:STOP:STEP with a step of at least 1; expected for "
-            f"example {match[1]}[:20] or {match[1]}[::12]"
+            f"split {short_repr(text)} ends in no slice START:STOP:STEP with a step of at least 1; "
+            f"expected for example {match[1][:40]}[:20] or {match[1][:40]}[::12]"
         )
     return match[1], slice(*(int(number) if number else None for number in numbers.groups()))
 
@@ -105,9 +109,10 @@ def parse_key_frames(text: str) -> tuple[int, int]:
         >>> parse_key_frames("10::21")
         (10, 21)
     """
-    match = re.fullmatch(r"(\d+)::(\d+)", text.strip())
+    match = re.fullmatch(rf"({_NUMBER})::({_NUMBER})", text.strip())
     if match is None or int(match[2]) == 0:
         raise KeyFrameError(
-            f"key frames {text!r} are not START::STEP with a step of at least 1; expected for example 10::21"
+            f"key frames {short_repr(text)} are not START::STEP with a step of at least 1; "
+            "expected for example 10::21"
         )
     return int(match[1]), int(match[2])

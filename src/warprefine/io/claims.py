@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from warprefine.core.errors import RunFolderError, shorten
 from warprefine.io.atomic import reading_errors, write_text
+from warprefine.io.foreign import reason
+
+_OF_OTHER_SHAPE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a file raises that is no JSON, or JSON of another shape."""
 
 
 def claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
@@ -80,14 +85,31 @@ def read_claim(path: Path) -> dict[str, Any]:
     Raises:
         RunFolderError: The file is damaged.
     """
+    with own_json(path, remedy="choose another --out"):
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise TypeError(f"it holds a {type(found).__name__}")
+    return found
+
+
+@contextmanager
+def own_json(path: Path, *, remedy: str) -> Iterator[None]:
+    """Convert what is raised in reading a JSON file of ours that is refused, damaged, or of another shape.
+
+    Args:
+        path: The file.
+        remedy: What to do about it, for the message.
+
+    Raises:
+        RunFolderError: In place of these errors.
+    """
     try:
         with reading_errors(path, RunFolderError):
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+            yield
+    except _OF_OTHER_SHAPE as error:
         raise RunFolderError(
-            f"{path} is damaged ({error}); expected what warprefine wrote; choose another --out"
+            f"{path} is damaged ({reason(error)}); expected what warprefine wrote; {remedy}"
         ) from error
-    return found
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

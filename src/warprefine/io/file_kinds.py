@@ -10,6 +10,8 @@ _TEXTS = {
     "<!doctype html": "a web page, not the file: open the address in a browser and fetch what it links to",
     "<html": "a web page, not the file: open the address in a browser and fetch what it links to",
     "<?xml": "an XML text, such as the message of a server that refuses: fetch the file again",
+    "/annex/objects/": "a pointer of git-annex, not the file: run `git annex get` where it comes from",
+    "../.git/annex/": "a pointer of git-annex, not the file: run `git annex get` where it comes from",
     "version https://git-lfs": "a pointer of Git LFS, not the file: run `git lfs pull` where it comes from",
 }
 _BINARIES = {
@@ -27,7 +29,7 @@ _BINARIES = {
 
 
 def other_kind(path: Path) -> str | None:
-    """Return what a file is, and the cure, if it is a web page, a pointer or an archive.
+    """Return what a file is, and the cure, if it is a web page, a pointer, an archive or the like.
 
     Returns:
         A phrase that follows "is", or None where the first bytes show none of these.

@@ -10,11 +10,13 @@ import errno
 import stat
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from av import FFmpegError
 
 from warprefine.core.errors import WarpRefineError
+from warprefine.io.file_kinds import other_kind
 
 DECODER_ERRORS: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -92,6 +94,21 @@ def is_of_the_system(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def check_kind(path: Path, *, expected: str, error_class: type[WarpRefineError]) -> None:
+    """Raise if a file that no decoder could read is a web page, a pointer, an archive or the like.
+
+    Args:
+        expected: What should lie there, for the message.
+        error_class: The class of the error.
+
+    Raises:
+        WarpRefineError: It is; the message has the cure.
+    """
+    with suppress(OSError):
+        if kind := other_kind(path):
+            raise error_class(f"{path} is {kind}; expected {expected}")
 
 
 def reason(error: Exception) -> str:

@@ -220,5 +220,6 @@ def _palette(classes: ClassSet) -> list[int]:
     colors = [VOID_COLOR] * 256
     for file_ids, color in zip(classes.all_ids, classes.colors, strict=True):
         for number in file_ids:
-            colors[number] = color
+            if number < len(colors):
+                colors[number] = color
     return [channel for color in colors for channel in color]

@@ -131,7 +131,7 @@ def _table_of_ids(classes: ClassSet) -> NDArray[np.int16]:
     table[[VOID, *classes.void_ids]] = VOID
     for position, file_ids in enumerate(classes.all_ids):
         table[list(file_ids)] = position
-    if table[VOID] == VOID:
+    if table[VOID] == VOID and table[_VOID_OF_16_BITS] == NO_CLASS:
         table[_VOID_OF_16_BITS] = VOID
     return table
 
@@ -141,7 +141,7 @@ def _stray_ids(strays: NDArray[np.integer], classes: ClassSet, path: Path) -> La
     listed = shorten(f"{number} ({count} px)" for number, count in zip(found, counts, strict=True))
     remedy = "add it to classes.toml or to void_ids"
     if int(found[-1]) > VOID:
-        remedy = "ids end at 255, so these may be instances; export class ids"
+        remedy = "ids end at 255, so these may be instances; export class ids, or name them in void_ids"
     return LabelError(
         f"label map {path} holds ids that are no class: {listed}; "
         f"the classes have ids {shorten(classes.ids)}; {remedy}"

@@ -11,7 +11,7 @@ from typing import TypeVar
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from warprefine.core.errors import WarpRefineError
-from warprefine.io.foreign import DECODER_ERRORS, check_file, reason
+from warprefine.io.foreign import DECODER_ERRORS, check_file, check_kind, reason
 
 T = TypeVar("T")
 
@@ -53,6 +53,7 @@ def with_picture(
         except _ERRORS:
             pass  # the first error tells more
     if isinstance(first, UnidentifiedImageError):
+        check_kind(path, expected=f"a {' or '.join(formats[:2])} file", error_class=error_class)
         raise error_class(
             f"{path} is no picture that can be read; expected a {' or '.join(formats[:2])} file"
         ) from first

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -159,6 +160,12 @@ def _shown(content: object) -> str:
     entries = entries_of(content)
     if entries is None:
         return f"{type(content).__name__}, expected tensors by name"
+    if (place := _numpy_in(entries)) is not None:
+        where = f" under {_listed([place])}" if place else ""
+        return (
+            f"arrays of numpy{where}, expected tensors: where you trust the file, load it, and write them "
+            "with torch.save({name: torch.from_numpy(array) for name, array in ...}, OTHER)"
+        )
     networks = [
         name
         for name, value in entries.items()
@@ -167,6 +174,15 @@ def _shown(content: object) -> str:
     if networks:
         return f"a whole network as {_listed(networks)}, expected its weights alone: its state_dict()"
     return f"{_listed(entries) or 'nothing'}, expected tensors by name, or under {shorten(_CONTAINERS, 3)}"
+
+
+def _numpy_in(entries: Mapping[Any, object]) -> str | None:
+    """Return the name under which arrays of numpy lie, "" for the top; None if there are none."""
+    for name, values in (("", entries), *entries.items()):
+        inner = (entries_of(values) or {}).values()
+        if any(isinstance(value, StandIn) and value.name.startswith("numpy.") for value in inner):
+            return str(name)
+    return None
 
 
 def _listed(names: Iterable[object]) -> str:

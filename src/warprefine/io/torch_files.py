@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from warprefine.core.errors import CheckpointError
-from warprefine.io.inert_pickle import Named, Reference, StandIn, read_pickle
+from warprefine.io.inert_pickle import Named, Reference, StandIn, entries_of, read_pickle
 from warprefine.io.safetensors_files import check_empty
 
 _LARGEST_PICKLE = 100_000_000
@@ -232,7 +232,12 @@ def _root_of(path: Path, names: list[str]) -> str:
 
 def _in_sequence(mapped: mmap.mmap) -> TorchFile:
     """Read a file of PyTorch before 1.6: five pickles one after the other, and then the numbers."""
-    if read_pickle(mapped) != _MAGIC:
+    first = read_pickle(mapped)
+    if entries_of(first):
+        return TorchFile(
+            first, dict[str, bytes]().__getitem__, size=len(mapped)
+        )  # a pickle alone, no tensors
+    if first != _MAGIC:
         raise ValueError("it does not begin as PyTorch's files do")
     read_pickle(mapped)  # the version of the format
     system = read_pickle(mapped)

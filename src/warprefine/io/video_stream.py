@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from warprefine.core.errors import FrameError
-from warprefine.io.foreign import DECODER_ERRORS, check_file, reason
+from warprefine.io.foreign import DECODER_ERRORS, check_file, check_kind, reason
 from warprefine.io.pictures import MOST_PIXELS
 from warprefine.io.turning import UPRIGHT, Turn, turn_of_matrix
 
@@ -63,7 +63,11 @@ def open_video(path: Path) -> InputContainer:
         # any encoding; nobody needs them.
         try:
             container = av.open(str(path.absolute()), options=_OPTIONS, metadata_errors="ignore")
+        except av.InvalidDataError:
+            check_kind(path, expected="a video", error_class=FrameError)
+            raise
         except av.ArgumentError as error:
+            check_kind(path, expected="a video", error_class=FrameError)
             raise FrameError(
                 f"{path} is in a format that holds no video itself; expected a video that a player shows"
             ) from error

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
@@ -17,7 +18,8 @@ from warprefine.core.tensors import Confidence, LabelMaps
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
 from warprefine.io.array_cache import ArrayCache
-from warprefine.io.atomic import reading_errors, write_text, writing_errors
+from warprefine.io.atomic import write_text, writing_errors
+from warprefine.io.claims import own_json
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.networks import motion_of_run
@@ -35,6 +37,7 @@ from warprefine.training.data.samples import LabelledFrame
 JOINT_METHOD = "motion-only"
 """Its labels are paired with images propagated alike, as Zhu et al. (CVPR 2019) recommend."""
 _CPU = torch.device("cpu")
+_LABEL_AGAIN = "delete it and run `warprefine autolabel` with the same options again"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,18 +129,18 @@ class FinishedRun:
                 f"{root} holds no job.json; expected a folder made by `warprefine autolabel`"
             )
         run = RunFolder(root, read_only=True)
-        job = run.job()
-        if "reader" not in job["data"]:
+        origin, horizon, recipe = _recorded(root / "job.json", run.job())
+        if origin is None:
             raise RunFolderError(
                 f"{root} was made from a data set in memory, expected one opened by `open_dataset`; "
                 "take the scores from what `autolabel` returned, or from metrics.json"
             )
-        dataset, failures = open_dataset(**job["data"]), left_out(run)
+        dataset, failures = open_dataset(**origin), left_out(run)
         return cls(
             run=run,
             dataset=without(dataset, failures),
-            horizon=reached_horizon(dataset, job["horizon"]),
-            recipe=Recipe(**job["recipe"]),
+            horizon=reached_horizon(dataset, horizon),
+            recipe=recipe,
             methods=methods_of(root) if labelled else (),
             failures=failures,
         )
@@ -309,6 +312,21 @@ def left_out(run: RunFolder) -> dict[str, str]:
     """Return the videos that a run could not label, and why."""
     if not run.left_out_path.exists():
         return {}
-    with reading_errors(run.left_out_path, RunFolderError):
-        found: dict[str, str] = json.loads(run.left_out_path.read_text(encoding="utf-8"))
-    return found
+    with own_json(run.left_out_path, remedy=_LABEL_AGAIN):
+        found = json.loads(run.left_out_path.read_text(encoding="utf-8"))
+        return {str(name): str(problem) for name, problem in found.items()}
+
+
+def _recorded(
+    path: Path, job: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, int | Literal["all"], Recipe]:
+    """Return data set, horizon and recipe of a job; no data set if it was given in memory."""
+    with own_json(path, remedy=_LABEL_AGAIN):
+        data, horizon, recipe = dict(job["data"]), job["horizon"], Recipe(**job["recipe"])
+        if horizon != "all" and type(horizon) is not int:
+            raise TypeError(f"horizon = {horizon!r}")
+        if "reader" not in data:
+            return None, horizon, recipe
+        if not all(isinstance(data[key], str) for key in ("root", "reader", "split")):
+            raise TypeError(f"data = {data}")
+        return {key: data[key] for key in ("root", "reader", "split", "key_frames")}, horizon, recipe

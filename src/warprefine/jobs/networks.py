@@ -12,12 +12,13 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 import torch
 from torch import nn
 
-from warprefine.core.errors import RecipeError, RunFolderError
+from warprefine.core.errors import RecipeError
 from warprefine.core.precision import with_precision
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Video
-from warprefine.io.atomic import reading_errors, write_text
+from warprefine.io.atomic import write_text
 from warprefine.io.checkpoints import fact_of, read_card, weights_fingerprint
+from warprefine.io.claims import own_json
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import RunContext
 from warprefine.motion.loading import load_motion
@@ -129,7 +130,7 @@ class Networks:
             best = max(scores, key=lambda tau: scores[tau])
             percent = {f"{tau:g}": round(100 * miou, 3) for tau, miou in scores.items()}
             write_text(chosen, json.dumps({"tau": best, "miou": percent}, indent=2) + "\n")
-        with reading_errors(chosen, RunFolderError):
+        with own_json(chosen, remedy="delete it, it is computed again"):
             return float(json.loads(chosen.read_text(encoding="utf-8"))["tau"])
 
     @property

@@ -10,6 +10,7 @@ from time import perf_counter
 
 from warprefine.core.video import Dataset, Video
 from warprefine.io.atomic import write_text
+from warprefine.io.claims import own_json
 from warprefine.io.run import RunFolder
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
@@ -36,7 +37,8 @@ class Cost:
     @classmethod
     def read(cls, path: Path) -> Cost:
         """Read a file of `write`."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        with own_json(path, remedy="delete it, it is measured again"):
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def measure_cost(job: Job, *, beside: Job) -> Cost:

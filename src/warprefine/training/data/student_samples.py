@@ -17,9 +17,10 @@ from typing import cast
 
 import numpy as np
 
-from warprefine.core.errors import LabelError, RunFolderError, TrainingError
+from warprefine.core.errors import LabelError, TrainingError
 from warprefine.core.progress import Progress, silent
-from warprefine.io.atomic import reading_errors, write_text
+from warprefine.io.atomic import write_text
+from warprefine.io.claims import own_json
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.io.images import read_labels
 from warprefine.recipe.network import Augmentation
@@ -60,7 +61,7 @@ def find_centroids(
         content = fingerprint_of(fingerprint_of_file(member.label_path, LabelError), member.classes.coding)
         path = cache / f"{content}_{class_count}_{tile}.json"
         if path.exists():
-            with reading_errors(path, RunFolderError):
+            with own_json(path, remedy="delete it, it is computed again"):
                 found = [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
         else:
             labels = read_labels(member.label_path, member.classes)[0].numpy()
