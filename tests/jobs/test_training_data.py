@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from warprefine.datasets import open_dataset
 from warprefine.jobs.autolabel import autolabel
@@ -66,7 +69,7 @@ def test_retrained_networks_are_those_of_a_fresh_run(data: Path, tmp_path: Path,
 def test_a_copy_with_other_times_is_the_same_data(
     data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Label maps are compared by content where their time differs."""
+    """Label maps are compared by content."""
     run(data, tmp_path / "run", tiny_recipe)
     for path in data.rglob("*.png"):
         path.touch()
@@ -74,6 +77,24 @@ def test_a_copy_with_other_times_is_the_same_data(
     run(data, tmp_path / "run", tiny_recipe)
 
     assert "the data changed" not in caplog.text
+
+
+def test_a_changed_label_map_of_the_same_size_and_time_is_noticed(
+    data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Copying tools keep times, and pictures without compression have equal sizes."""
+    path = data / "videos/street-000/labels/000003.png"
+    labels = np.array(Image.open(path))
+    Image.fromarray(labels).save(path, compress_level=0)
+    run(data, tmp_path / "run", tiny_recipe)
+    before = path.stat()
+    Image.fromarray(labels[::-1].copy()).save(path, compress_level=0)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+
+    run(data, tmp_path / "run", tiny_recipe)
+
+    assert "label maps changed: 1" in caplog.text
 
 
 def test_changed_frames_and_classes_are_named(

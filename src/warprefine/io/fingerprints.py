@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from warprefine.core.errors import FrameError
+from warprefine.core.errors import FrameError, LabelError
 from warprefine.core.video import Video
 from warprefine.io.atomic import reading_errors
 from warprefine.io.deep_pixels import is_deep
@@ -37,6 +37,16 @@ def fingerprint_of_file(path: Path) -> str:
     """
     state = path.stat()
     return _content(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+
+
+def fingerprint_of_labels(path: Path) -> str:
+    """Return a short hash of the content of a label map.
+
+    Raises:
+        LabelError: The file cannot be read.
+    """
+    with reading_errors(path, LabelError):
+        return fingerprint_of_file(path)
 
 
 def fingerprint_of_frames(video: Video, frames: Iterable[int]) -> str:

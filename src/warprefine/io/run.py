@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from warprefine.core.pseudolabel import Provenance
 from warprefine.io.atomic import make_folder, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
 
-_VERSION = 2
+_VERSION = 3
 """Version of the manifest; what an older one records is made again."""
 _SCHEMA = f"""
 DROP TABLE IF EXISTS pseudo_label;
@@ -24,6 +24,8 @@ CREATE TABLE pseudo_label (
     distance INTEGER NOT NULL, key_frames TEXT NOT NULL, files TEXT NOT NULL,
     PRIMARY KEY (video, method, frame)
 );
+DROP TABLE IF EXISTS replaced;
+CREATE TABLE replaced (video TEXT NOT NULL, method TEXT NOT NULL, files TEXT NOT NULL);
 PRAGMA user_version = {_VERSION};
 """
 
@@ -168,22 +170,41 @@ class RunFolder:
     def mark_begun(self, video: str, frames: Sequence[int], method: str) -> None:
         """Record that frames are not finished: their files are about to be replaced."""
         with self._connect() as connection:
+            # If frames were renamed, their new files have other names, and `keep_only` deletes the old ones.
+            connection.executemany(
+                "INSERT INTO replaced SELECT video, method, files FROM pseudo_label "
+                "WHERE video = ? AND frame = ? AND method = ?",
+                [(video, frame, method) for frame in frames],
+            )
             connection.executemany(
                 "DELETE FROM pseudo_label WHERE video = ? AND frame = ? AND method = ?",
                 [(video, frame, method) for frame in frames],
             )
 
     def keep_only(self, video: str, frames: Collection[int], method: str) -> None:
-        """Delete the records, and the files, of all other frames of a video than these."""
+        """Delete the records of all other frames of a video than these, and the files of none of these."""
         with self._connect() as connection:
             found = connection.execute(
                 "SELECT frame, files FROM pseudo_label WHERE video = ? AND method = ?", (video, method)
             ).fetchall()
+            replaced = connection.execute(
+                "SELECT files FROM replaced WHERE video = ? AND method = ?", (video, method)
+            ).fetchall()
         kept = {name for frame, files in found if frame in frames for name in json.loads(files)}
-        others = {frame: json.loads(files) for frame, files in found if frame not in frames}
-        for name in {name for files in others.values() for name in files} - kept:
-            (self.root / name).unlink(missing_ok=True)
+        others = {frame: files for frame, files in found if frame not in frames}
+        for files in (*others.values(), *(files for (files,) in replaced)):
+            for name in json.loads(files).keys() - kept:
+                self._delete(self.root / name)
         self.mark_begun(video, list(others), method)
+        with self._connect() as connection:
+            connection.execute("DELETE FROM replaced WHERE video = ? AND method = ?", (video, method))
+
+    def _delete(self, path: Path) -> None:
+        """Delete a file, and the folders of its video and method if they are empty then."""
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty, or not there
+            path.parent.rmdir()
+            path.parent.parent.rmdir()
 
     def _whole(self, files: Mapping[str, int]) -> bool:
         """Return whether files have the sizes that were recorded; a cut file is made again."""
@@ -191,6 +212,15 @@ class RunFolder:
             return all((self.root / name).stat().st_size == size for name, size in files.items())
         except FileNotFoundError:
             return False
+
+    def fingerprints(self, video: str, method: str) -> dict[int, str]:
+        """Return what the labels of each finished frame depend on, as hashes by frame."""
+        with self._connect() as connection:
+            found = connection.execute(
+                "SELECT frame, fingerprint FROM pseudo_label WHERE video = ? AND method = ? ORDER BY frame",
+                (video, method),
+            ).fetchall()
+        return dict(found)
 
     def provenances(self, video: str, method: str) -> dict[int, Provenance]:
         """Return where the pseudo-labels of each finished frame come from, by frame; key frames have none."""

@@ -56,9 +56,9 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
                 _label_unit(job, run, labeller, video, unit)
                 done += len(unit.frames)
                 progress("propagating", done, total, video.name)
+            _copy_key_frames(job, run, video)
             for labeller in job.labellers:
                 _remove_others(run, video, labeller, job.horizon)
-            _copy_key_frames(job, run, video)
         except (FrameError, LabelError) as error:  # a full disk is not the video's fault
             log.error("%s", error)
             failures[video.name] = str(error)
@@ -73,8 +73,9 @@ def _label_unit(job: Job, run: RunFolder, labeller: Labeller, video: Video, unit
     """Label a unit by those methods that have not finished it yet."""
     classes, passed = job.dataset.classes, (*unit.frames, *unit.key_frames)
     content = content_of(video, classes, labeller.models.motion, passed)
+    stems = [video.stems[frame] for frame in unit.frames]
     fingerprints = {
-        method: fingerprint_of(labeller.fingerprint(video, unit, method), content)
+        method: fingerprint_of(labeller.fingerprint(video, unit, method), content, stems)
         for method in labeller.methods
     }
     due = [
@@ -105,7 +106,7 @@ def _files(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path,
 
 
 def _remove_others(run: RunFolder, video: Video, labeller: Labeller, horizon: int) -> None:
-    """Remove the labels of frames that are in no unit any more and are no key frames."""
+    """Remove the labels of frames that are in no unit any more and are no key frames, and of old names."""
     frames = {frame for unit in labeller.units(video, horizon) for frame in unit.frames}
     for method in labeller.methods:
         run.keep_only(video.name, frames | {*video.key_frames}, method)
@@ -123,8 +124,9 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     labelling = [one for one in job.labellers if one.units(video, job.horizon) or not due]
     for method in (method for labeller in labelling for method in labeller.methods):
         for frame, source in video.labels.items():
-            fingerprint = fingerprint_of(fingerprint_of_file(source), classes.coding)
+            fingerprint = fingerprint_of(fingerprint_of_file(source), classes.coding, video.stems[frame])
             if not run.is_done(video.name, [frame], method, fingerprint):
+                run.mark_begun(video.name, [frame], method)
                 target, confidence = files = _files(run, video, method, frame)
                 labels = read_labels(source, classes)
                 write_gray(confidence, torch.ones(labels.shape))
