@@ -9,6 +9,10 @@ from typing import Any
 
 from warprefine.core.errors import RunFolderError, shorten
 from warprefine.io.atomic import write_text
+from warprefine.io.foreign import reason
+
+_LONGEST = 200
+"""Characters of a value in a message; a damaged file may hold thousands."""
 
 
 def claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
@@ -40,8 +44,9 @@ def check_claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
     if differing:
         key = differing[0]
         raise RunFolderError(
-            f"{path.parent} holds a {what} with {key} = {_shown(found.get(key))}, but this command says "
-            f"{_shown(wanted.get(key))}; choose another --out, or give the same options to resume it"
+            f"{path.parent} holds a {what} with {key[:_LONGEST]} = {_shown(found.get(key))}, but this "
+            f"command says {_shown(wanted.get(key))}; choose another --out, or give the same options to "
+            "resume it"
         )
 
 
@@ -81,12 +86,16 @@ def read_claim(path: Path) -> dict[str, Any]:
         RunFolderError: The file is damaged.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunFolderError(
-            f"{path} is damaged ({error}); expected what warprefine wrote; choose another --out"
-        ) from error
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, reason(error)) from error
+    if not isinstance(found, dict):
+        raise _damaged(path, "it holds no table")
     return found
+
+
+def _damaged(path: Path, why: str) -> RunFolderError:
+    return RunFolderError(f"{path} is damaged ({why}); expected what warprefine wrote; choose another --out")
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -98,4 +107,5 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    return f"[{shorten(map(repr, value))}]" if isinstance(value, list) else repr(value)
+    text = f"[{shorten(map(repr, value))}]" if isinstance(value, list) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -14,6 +14,7 @@ from warprefine.core.errors import RunFolderError
 from warprefine.core.pseudolabel import Provenance
 from warprefine.io.atomic import make_folder, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
+from warprefine.io.foreign import reason
 
 _VERSION = 3
 """Version of the manifest; what an older one records is made again."""
@@ -141,7 +142,7 @@ class RunFolder:
                 "SELECT frame, files FROM pseudo_label WHERE video = ? AND method = ? AND fingerprint = ?",
                 (video, method, fingerprint),
             )
-            files = {frame: json.loads(of_frame) for frame, of_frame in found}
+            files = {frame: _as_files(of_frame) for frame, of_frame in found}
         return all(frame in files and self._whole(files[frame]) for frame in frames)
 
     def mark_done(
@@ -190,11 +191,11 @@ class RunFolder:
             replaced = connection.execute(
                 "SELECT files FROM replaced WHERE video = ? AND method = ?", (video, method)
             ).fetchall()
-        kept = {name for frame, files in found if frame in frames for name in json.loads(files)}
-        others = {frame: files for frame, files in found if frame not in frames}
-        for files in (*others.values(), *(files for (files,) in replaced)):
-            for name in json.loads(files).keys() - kept:
-                self._delete(self.root / name)
+            kept = {name for frame, files in found if frame in frames for name in _as_files(files)}
+            others = {frame: _as_files(files) for frame, files in found if frame not in frames}
+            old = [_as_files(files) for (files,) in replaced]
+        for name in {name for files in (*others.values(), *old) for name in files} - kept:
+            self._delete(self.root / name)
         self.mark_begun(video, list(others), method)
         with self._connect() as connection:
             connection.execute("DELETE FROM replaced WHERE video = ? AND method = ?", (video, method))
@@ -230,10 +231,10 @@ class RunFolder:
                 "WHERE video = ? AND method = ? AND distance > 0 ORDER BY frame",
                 (video, method),
             ).fetchall()
-        return {
-            frame: Provenance(method=method, distance=distance, key_frames=tuple(json.loads(key_frames)))
-            for frame, distance, key_frames in found
-        }
+            return {
+                frame: Provenance(method=method, distance=distance, key_frames=tuple(json.loads(key_frames)))
+                for frame, distance, key_frames in found
+            }
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -248,10 +249,10 @@ class RunFolder:
                     yield connection
             except sqlite3.OperationalError as error:
                 raise self._refusal(error) from error
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, ValueError, TypeError, RecursionError) as error:
                 raise RunFolderError(
-                    f"{self._manifest} is damaged ({error}); delete it and run the same command again, "
-                    "the labels are then written again"
+                    f"{self._manifest} is damaged ({reason(error)}); delete it and run the same command "
+                    "again, the labels are then written again"
                 ) from error
             finally:
                 connection.close()
@@ -259,9 +260,23 @@ class RunFolder:
     def _refusal(self, error: sqlite3.Error) -> RunFolderError:
         if self._read_only:
             return RunFolderError(
-                f"cannot read {self._manifest}: {error}; run `warprefine autolabel` with the same options "
-                "again, it finishes what is missing"
+                f"cannot read {self._manifest}: {reason(error)}; run `warprefine autolabel` with the same "
+                "options again, it finishes what is missing"
             )
         return RunFolderError(
-            f"cannot write {self._manifest}: {error}; expected a writable folder with free space"
+            f"cannot write {self._manifest}: {reason(error)}; expected a writable folder with free space"
         )
+
+
+def _as_files(recorded: str) -> dict[str, int]:
+    """Return the sizes of files by name, as they are recorded; the names stay in the folder.
+
+    Raises:
+        ValueError: Something else is recorded.
+    """
+    files = json.loads(recorded)
+    if not isinstance(files, dict) or not all(isinstance(size, int) for size in files.values()):
+        raise ValueError("files are recorded in another form")
+    if any(Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name for name in files):
+        raise ValueError("a file outside the folder is recorded")
+    return files

@@ -18,6 +18,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import write_text
+from warprefine.io.claims import read_claim
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.labelled_data import check_labelled
@@ -314,5 +315,4 @@ def left_out(run: RunFolder) -> dict[str, str]:
     """Return the videos that a run could not label, and why."""
     if not run.left_out_path.exists():
         return {}
-    found: dict[str, str] = json.loads(run.left_out_path.read_text(encoding="utf-8"))
-    return found
+    return read_claim(run.left_out_path)
