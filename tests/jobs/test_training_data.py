@@ -79,6 +79,24 @@ def test_a_copy_with_other_times_is_the_same_data(
     assert "the data changed" not in caplog.text
 
 
+@pytest.mark.parametrize("damaged", ["", "[]", '{"labels": [], "frames": 3, "classes": "a"}'])
+def test_damaged_records_of_a_run_are_made_again(
+    data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture, damaged: str
+) -> None:
+    """Where it is not known what networks were trained on, the message says so."""
+    found = run(data, tmp_path / "run", tiny_recipe)
+    for name in ("trained_on.json", "computed_with.json", "labelled_data.json"):
+        (tmp_path / "run" / name).write_text(damaged)
+
+    assert run(data, tmp_path / "run", tiny_recipe) == found
+
+    assert re.search(r"the networks of .* were trained \(perhaps: .*trained_on\.json is damaged", caplog.text)
+    assert run(data, tmp_path / "run", tiny_recipe, retrain=True) == found
+    caplog.clear()
+    run(data, tmp_path / "run", tiny_recipe)
+    assert "damaged" not in caplog.text
+
+
 def test_a_changed_label_map_of_the_same_size_and_time_is_noticed(
     data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

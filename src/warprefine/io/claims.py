@@ -79,8 +79,11 @@ def _lies_in(inner: Path, outer: Path) -> bool:
     )
 
 
-def read_claim(path: Path) -> dict[str, Any]:
+def read_claim(path: Path, kinds: Mapping[str, type] | None = None) -> dict[str, Any]:
     """Return what `claim` recorded.
+
+    Args:
+        kinds: Entries that it has to have, and of which type.
 
     Raises:
         RunFolderError: The file is damaged.
@@ -91,6 +94,9 @@ def read_claim(path: Path) -> dict[str, Any]:
         raise _damaged(path, reason(error)) from error
     if not isinstance(found, dict):
         raise _damaged(path, "it holds no table")
+    for key, kind in (kinds or {}).items():
+        if not isinstance(found.get(key), kind):
+            raise _damaged(path, f"it has no {key} of type {kind.__name__}")
     return found
 
 

@@ -19,7 +19,11 @@ from warprefine.propagation.units import frames_in_reach
 def record_labelled(run: RunFolder, dataset: Dataset, methods: Sequence[str], *, horizon: int) -> None:
     """Record that some methods have labelled the videos as they are now."""
     content = {video.name: content_of_video(dataset, video, horizon=horizon) for video in dataset.videos}
-    record = {**_recorded(run), **dict.fromkeys(methods, content)}
+    try:
+        before = _recorded(run)
+    except RunFolderError:
+        before = {}
+    record = {**before, **dict.fromkeys(methods, content)}
     write_text(_path(run), json.dumps(record, indent=1) + "\n")
 
 
@@ -63,7 +67,9 @@ def content_of_video(dataset: Dataset, video: Video, *, horizon: int) -> str:
 
 
 def _recorded(run: RunFolder) -> dict[str, Any]:
-    return read_claim(_path(run)) if _path(run).exists() else {}
+    path = _path(run)
+    found = read_claim(path) if path.exists() else {}
+    return {method: of_method for method, of_method in found.items() if isinstance(of_method, dict)}
 
 
 def _path(run: RunFolder) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from warprefine.core.errors import RunFolderError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets.label_notes import review_labels
@@ -128,7 +129,10 @@ def _note_machine(run: RunFolder, device: torch.device) -> None:
     """Record what the last bits of labels depend on, and warn if a run goes on with something else."""
     path = run.root / "computed_with.json"
     now = {"device": device.type, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
-    before = read_claim(path) if path.exists() else now
+    try:
+        before = read_claim(path) if path.exists() else now
+    except RunFolderError:  # written anew below
+        before = now
     differing = [f"{key} {before.get(key)}, now {now[key]}" for key in now if before.get(key) != now[key]]
     if differing:
         log.warning(

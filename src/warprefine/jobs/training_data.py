@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from warprefine.core.errors import RunFolderError
 from warprefine.core.video import Dataset
 from warprefine.io.atomic import write_text
 from warprefine.io.claims import read_claim
@@ -32,12 +33,18 @@ def check_networks(
         What changed and how to mend it, one line; empty if nothing did.
     """
     path = run.root / "trained_on.json"
-    before = read_claim(path) if path.exists() else {}
     weights = sorted((run.root / "checkpoints").glob("*.safetensors"))
-    if weights and not before:
+    if weights and not path.exists():
         return ""
     now = _described(dataset, also_train, horizon=horizon)
-    changes = _changes(before, now) if before else []
+    before: dict[str, Any] = {}
+    changes: list[str] = []
+    if path.exists():
+        try:
+            before = read_claim(path, {"classes": str, "labels": dict, "frames": dict})
+            changes = _changes(before, now)
+        except RunFolderError as error:
+            changes = [f"perhaps: {error}"]
     if changes and retrain:
         log.warning("the data changed (%s): the networks are trained anew", ", ".join(changes))
         _delete_networks(run)
