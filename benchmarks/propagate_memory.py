@@ -48,7 +48,7 @@ def make_data(root: Path, *, frames: int, size: tuple[int, int]) -> None:
 
 def make_weights(folder: Path) -> dict[str, Path]:
     """Write an untrained segmenter and an untrained refiner with matching features."""
-    teacher = SegmenterRecipe(widths=(8, 8, 8, 8, 8))
+    teacher = SegmenterRecipe(network="compact", widths=(8, 8, 8, 8, 8))
     repairer = RefinerRecipe(widths=(8, 8, 8, 8))
     networks = {
         "segmenter": (build_segmenter(teacher, len(CLASSES), seed=0), {"widths": teacher.widths}),

@@ -3,7 +3,7 @@
     python benchmarks/warm_start.py data/camvid --minutes 6
 
 Each network is trained on the split `train`, one after the other, in as many steps as fit into the time
-(estimated over a few steps before), and scored on the split `test`. Needs the extra [pretrained].
+(estimated over a few steps before), and scored on the split `test`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from warprefine.cli import app
+from warprefine.cli.commands import app
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(path for where in ("*", "docs/**/*", "tests/**/*") for path in ROOT.glob(f"{where}.md"))

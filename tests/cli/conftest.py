@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from warprefine.cli import app
+from warprefine.cli.commands import app
 from warprefine.report import figures, sections
 
 

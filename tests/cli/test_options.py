@@ -1,4 +1,4 @@
-"""Tests of cli/options.py and cli/memory.py: what options mean before a command begins."""
+"""Tests of cli/options.py and core/memory.py: what options mean before a command begins."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from warprefine.cli import commands
-from warprefine.cli.memory import keep_freed_memory
 from warprefine.cli.options import available_cores, chosen_methods, open_further, use_threads
 from warprefine.core.errors import DatasetError, RecipeError, RunFolderError
+from warprefine.core.memory import keep_freed_memory
 from warprefine.propagation.methods import METHODS
 
 

@@ -294,19 +294,57 @@ def test_further_labelled_data_are_trained_on_before_the_key_frames(
 # videos that are left out
 
 
-def test_a_broken_clip_costs_only_itself(data: Path, tmp_path: Path) -> None:
-    """The others are finished and scored, and once it is mended the same call finishes it too."""
+def test_a_damaged_frame_costs_itself_and_those_behind_it(data: Path, tmp_path: Path) -> None:
+    """What key frames reach is labelled, motion is not followed across; a mended frame brings the rest."""
     picture = data / "videos/street-000/frames/000005.jpg"
     sound = picture.read_bytes()
     picture.write_bytes(sound[:200])
 
     finished = label(open_dataset(data), tmp_path / "run")
 
+    assert list(finished.failures) == ["street-000/frames/000005"]
+    assert labelled(tmp_path / "run", video="street-000") == STEMS[:5]
+    assert "street-000: 5 of 7 frames labelled, 2 out of reach (5 to 6)" in str(finished)
+    assert "000005.jpg" in (tmp_path / "run/report.html").read_text()
+    assert FinishedRun.open(tmp_path / "run").evaluate() == finished.scores
+
+    picture.write_bytes(sound)
+    mended = label(open_dataset(data), tmp_path / "run")
+
+    assert mended.failures == {}
+    assert labelled(tmp_path / "run", video="street-000") == STEMS
+
+
+def test_every_method_labels_around_a_damaged_frame(data: Path, tmp_path: Path, tiny_recipe: Path) -> None:
+    """Cycles, walks, trajectories and averages stay on their side of it."""
+    (data / "videos/street-000/frames/000001.jpg").write_bytes(b"")
+
+    finished = autolabel(
+        open_dataset(data),
+        tmp_path / "run",
+        horizon=3,
+        methods=tuple(METHODS),
+        recipe=load_recipe(tiny_recipe),
+    )
+
+    assert list(finished.failures) == ["street-000/frames/000001"]
+    for method in METHODS:
+        assert labelled(tmp_path / "run", method, video="street-000") == STEMS[2:]
+
+
+def test_a_broken_clip_costs_only_itself(data: Path, tmp_path: Path) -> None:
+    """The others are finished and scored, and once it is mended the same call finishes it too."""
+    picture = data / "videos/street-000/frames/000003.jpg"
+    sound = picture.read_bytes()
+    picture.write_bytes(sound[:200])
+
+    finished = label(open_dataset(data), tmp_path / "run")
+
     assert list(finished.failures) == ["street-000"]
-    assert "000005.jpg" in finished.failures["street-000"]
+    assert "000003.jpg" in finished.failures["street-000"]
     assert labelled(tmp_path / "run", video="street-001") == STEMS
     assert not (tmp_path / "run/labels/motion-only/street-000").exists()
-    assert "000005.jpg" in (tmp_path / "run/report.html").read_text()
+    assert "000003.jpg" in (tmp_path / "run/report.html").read_text()
     assert FinishedRun.open(tmp_path / "run").evaluate() == finished.scores
 
     picture.write_bytes(sound)

@@ -226,16 +226,58 @@ def test_single_pictures_are_no_videos(tiny_data: Path) -> None:
 # videos
 
 
-def test_a_broken_video_is_left_out_and_the_others_stay(data: Path) -> None:
-    """One damaged picture costs one video, and the message names the picture."""
+def test_a_damaged_frame_costs_only_itself(data: Path) -> None:
+    """The message names the picture; its video stays, and so do the others."""
     spoil(data / "videos/street-000/frames/000005.jpg")
 
-    dataset, failures = sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+    dataset, failures = sound_videos(open_dataset(data), reach=3, motion=MOTION)
+
+    assert [(video.name, set(video.damaged)) for video in dataset.videos] == [
+        ("street-000", {5}),
+        ("street-001", set()),
+    ]
+    assert 5 not in dataset.videos[0].truth
+    assert list(failures) == ["street-000/frames/000005"]
+    assert "frames/000005.jpg: " in failures["street-000/frames/000005"]
+    assert "copy or export it again" in failures["street-000/frames/000005"]
+
+
+def test_neighbouring_damaged_frames_are_told_in_a_line(data: Path) -> None:
+    """The keys of failures are enough to know the damaged frames again."""
+    for number in (0, 1, 5):
+        spoil(data / f"videos/street-000/frames/{number:06d}.jpg")
+
+    dataset, failures = sound_videos(open_dataset(data), reach=3, motion=MOTION)
+
+    assert list(failures) == ["street-000/frames/000000 to 000001", "street-000/frames/000005"]
+    assert failures["street-000/frames/000000 to 000001"].endswith(
+        "(2 frames, 000000 to 000001, cannot be read)"
+    )
+    assert dataset.videos[0].stretches == (range(2, 5), range(6, 7))
+    assert without(open_dataset(data), failures).videos == dataset.videos
+
+
+def test_a_video_whose_key_frames_are_all_damaged_is_left_out(data: Path) -> None:
+    """Without the picture a label map is of no use; the other video stays."""
+    spoil(data / "videos/street-000/frames/000003.jpg")
+
+    dataset, failures = sound_videos(open_dataset(data), reach=3, motion=MOTION)
 
     assert [video.name for video in dataset.videos] == ["street-001"]
     assert list(failures) == ["street-000"]
-    assert "frames/000005.jpg: " in failures["street-000"]
-    assert "copy or export it again" in failures["street-000"]
+    assert "frames/000003.jpg: " in failures["street-000"]
+
+
+def test_frames_of_two_sizes_are_no_damage(data: Path) -> None:
+    """They are two videos in one folder, which only their owner can tell apart."""
+    picture = data / "videos/street-000/frames/000005.jpg"
+    with Image.open(picture) as opened:
+        opened.resize((80, 64)).save(picture)
+
+    _, failures = sound_videos(open_dataset(data), reach=3, motion=MOTION)
+
+    assert list(failures) == ["street-000"]
+    assert "a video has one size" in failures["street-000"]
 
 
 def test_labels_and_truth_are_opened_too(data: Path) -> None:
@@ -243,7 +285,7 @@ def test_labels_and_truth_are_opened_too(data: Path) -> None:
     spoil(data / "videos/street-000/truth/000006.png")
     spoil(data / "videos/street-001/labels/000003.png")
 
-    dataset, failures = sound_videos(open_dataset(data), horizon=1, motion=MOTION)
+    dataset, failures = sound_videos(open_dataset(data), reach=1, motion=MOTION)
 
     assert list(failures) == ["street-000/000006", "street-001"]
     assert "truth/000006.png" in failures["street-000/000006"]
@@ -256,7 +298,7 @@ def test_frames_that_nobody_needs_may_be_broken(data: Path) -> None:
     """Frames beyond the horizon are not opened."""
     spoil(data / "videos/street-000/frames/000005.jpg")
 
-    _, failures = sound_videos(open_dataset(data), horizon=1, motion=MOTION)
+    _, failures = sound_videos(open_dataset(data), reach=1, motion=MOTION)
 
     assert failures == {}
 
@@ -266,7 +308,7 @@ def test_videos_without_labels_are_put_aside(data: Path) -> None:
     shutil.rmtree(data / "videos/street-000/labels")
     spoil(data / "videos/street-000/frames/000003.jpg")
 
-    dataset, failures = sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+    dataset, failures = sound_videos(open_dataset(data), reach=3, motion=MOTION)
 
     assert [video.name for video in dataset.videos] == ["street-001"]
     assert failures == {}
@@ -278,19 +320,19 @@ def test_the_only_video_breaks_the_job(data: Path) -> None:
     spoil(data / "videos/street-000/labels/000003.png")
 
     with pytest.raises(LabelError, match=r"labels/000003\.png: .*it may be cut short$"):
-        sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+        sound_videos(open_dataset(data), reach=3, motion=MOTION)
 
 
 def test_if_all_videos_are_broken_the_first_problem_leads_to_the_others(data: Path) -> None:
     """The message names one file and the command that lists the rest."""
     for video in ("street-000", "street-001"):
-        spoil(data / "videos" / video / "frames/000005.jpg")
+        spoil(data / "videos" / video / "frames/000003.jpg")
 
     message = (
-        r"street-000/frames/000005\.jpg: .* \(all 2 videos are broken: `warprefine inspect .* --check` lists"
+        r"street-000/frames/000003\.jpg: .* \(all 2 videos are broken: `warprefine inspect .* --check` lists"
     )
     with pytest.raises(FrameError, match=message):
-        sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+        sound_videos(open_dataset(data), reach=3, motion=MOTION)
 
 
 def test_frames_too_small_for_motion_are_reported_with_the_name_of_their_video(data: Path) -> None:
@@ -303,7 +345,7 @@ def test_frames_too_small_for_motion_are_reported_with_the_name_of_their_video(d
     with pytest.raises(
         FrameError, match=r"video 'street-000': frames are 16 x 20 pixels .* use larger frames"
     ):
-        sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+        sound_videos(open_dataset(data), reach=3, motion=MOTION)
 
 
 def test_checking_reports_progress(tiny_data: Path) -> None:
@@ -312,7 +354,7 @@ def test_checking_reports_progress(tiny_data: Path) -> None:
 
     sound_videos(
         open_dataset(tiny_data),
-        horizon=2,
+        reach=2,
         motion=MOTION,
         progress=lambda *report, **more: reports.append(report),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from warprefine.core.precision import name_of, native_precision
 from warprefine.datasets import open_dataset
 from warprefine.jobs.autolabel import autolabel
+from warprefine.jobs.start import start
 from warprefine.recipe.recipe import load_recipe
 
 
@@ -145,3 +149,14 @@ def test_a_run_that_goes_on_with_other_threads_says_so(
     run(data, tmp_path / "run", tiny_recipe)
 
     assert re.search(r"run was computed with threads 9\d+, now \d+: what is made now may differ", caplog.text)
+
+
+def test_a_run_keeps_the_precision_that_it_was_begun_with(data: Path, tmp_path: Path) -> None:
+    """Whatever is native to the processor on which it goes on; the first call records it."""
+    first = start(open_dataset(data), tmp_path / "run", training=False).precision
+    path = tmp_path / "run/computed_with.json"
+    assert json.loads(path.read_text())["precision"] == name_of(native_precision(torch.device("cpu")))
+    other = torch.bfloat16 if first == torch.float32 else torch.float32
+    path.write_text(path.read_text().replace(name_of(first), name_of(other)))
+
+    assert start(open_dataset(data), tmp_path / "run", training=False).precision == other

@@ -179,3 +179,20 @@ def test_frames_too_small_for_flow_are_refused() -> None:
         DISFlow()(frame, frame)
     with pytest.raises(FrameError, match="31 x 64"):
         DISFlow().refine_flow(frame, frame, torch.zeros(1, 2, 31, 64))
+
+
+def test_flow_does_not_depend_on_the_threads_of_the_callers_program() -> None:
+    """OpenCV's own result does; the caller's number of threads is as it was afterwards."""
+    y, x = torch.arange(256.0)[:, None], torch.arange(260.0)
+    image = (60 * ((y / 5).sin() + (x / 4).sin()) + 128).byte().expand(1, 3, 256, 260)
+    frame_a, frame_b, threads = image[..., 4:], image[..., 2:-2], cv2.getNumThreads()
+    flows = []
+    try:
+        for count in (1, 4):
+            cv2.setNumThreads(count)
+            flows.append(DISFlow("medium")(frame_b, frame_a))
+            assert cv2.getNumThreads() == count
+    finally:
+        cv2.setNumThreads(threads)
+
+    assert torch.equal(*flows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -131,3 +132,17 @@ def test_the_side_of_the_nearest_key_frame_comes_first() -> None:
     assert sides_of(4, (2, 6), reach=9) == ((2,), (6,))
     assert sides_of(4, (0, 5, 9), reach=4) == ((5,), (0,))
     assert sides_of(1, (3,), reach=9) == ((3,), ())
+
+
+def test_no_walk_crosses_a_damaged_frame() -> None:
+    """Each stretch is labelled from its own key frames, and one without key frames is not labelled."""
+    broken = replace(video(12, 1, 8), damaged=frozenset({4, 10}))
+
+    assert walks(stepwise_units(broken, 9)) == [(1, (2, 3)), (1, (0,)), (8, (9,)), (8, (7, 6, 5))]
+    assert [(unit.frames, unit.key_frames) for unit in two_sided_units(broken, 9, reach=20)] == [
+        ((0,), (1,)),
+        ((2, 3), (1,)),
+        ((5, 6, 7), (8,)),
+        ((9,), (8,)),
+    ]
+    assert nearest_key_frame(broken, 5) == 8

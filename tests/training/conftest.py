@@ -107,6 +107,7 @@ def dataset(make_dataset: Callable[..., Dataset]) -> Dataset:
 def segmenter_recipe() -> SegmenterRecipe:
     """A segmenter that trains in a moment and learns next to nothing."""
     return SegmenterRecipe(
+        network="compact",
         widths=(4, 4, 4, 4, 4),
         optimisation=QUICK,
         adaptation=QUICK,

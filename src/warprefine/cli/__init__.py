@@ -1,7 +1,20 @@
-"""The command line."""
+"""The command line.
+
+Its parts are imported when they are needed, because torch takes seconds to import.
+"""
 
 from __future__ import annotations
 
-from warprefine.cli.commands import app, main
+import sys
 
-__all__ = ["app", "main"]
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:] in ([], ["--help"]):
+        from warprefine.cli.overview import print_overview
+
+        print_overview()
+    else:
+        from warprefine.cli.commands import app
+
+        app()

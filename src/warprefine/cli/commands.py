@@ -26,6 +26,7 @@ from warprefine.cli.console import (
     print_summary,
 )
 from warprefine.cli.log import log_to
+from warprefine.cli.overview import ABOUT
 from warprefine.core.errors import WarpRefineError
 from warprefine.datasets import open_dataset
 from warprefine.datasets.label_notes import review_labels
@@ -50,7 +51,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Label a few frames of a video by hand, get the whole video.",
+    help=ABOUT,
 )
 app.add_typer(weights.app, name="weights")
 app.command("student")(students.student)
@@ -58,11 +59,6 @@ app.command("predict")(predictions.predict)
 app.command("experiment")(experiments.experiment)
 app.add_typer(data_sets.convert, name="convert")
 app.add_typer(data_sets.split, name="split")
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
 
 
 @app.command("demo")

@@ -13,10 +13,10 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from typer import rich_utils
 from typer.core import TyperGroup
 
 from warprefine.cli.log import TaskLog
+from warprefine.cli.overview import COMMANDS
 from warprefine.cli.terminal import SafeConsole, replace_what_cannot_be_shown, shown
 from warprefine.core.errors import WarpRefineError
 from warprefine.core.progress import ProgressLines
@@ -35,16 +35,6 @@ GROUPED_FROM = 100
 _LONGEST_PATH = 200
 """Letters of a path in a message; a longer one is cut in the middle."""
 
-
-class _Words:
-    """Replaces the emoji filter of help texts, which would turn `:train:` in an example into a picture."""
-
-    @staticmethod
-    def replace(text: str) -> str:
-        return text
-
-
-rich_utils.Emoji = _Words  # type: ignore[attr-defined, assignment]
 
 console = SafeConsole()
 _errors = SafeConsole(stderr=True)
@@ -95,6 +85,11 @@ class Commands(TyperGroup):
 
     What the operating system refuses (a full disk, a name that is too long, no permission) is no bug either.
     """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands, in the order of the overview."""
+        places = {name: place for place, name in enumerate(COMMANDS)}
+        return sorted(super().list_commands(ctx), key=lambda name: places.get(name, len(places)))
 
     def main(self, *args: Any, **settings: Any) -> Any:
         """Run the program; warnings are printed as notes, and the terminal may have any encoding."""

@@ -14,7 +14,6 @@ import numba
 import torch
 import typer
 
-from warprefine.cli.memory import keep_freed_memory
 from warprefine.core.errors import DatasetError
 from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
@@ -98,11 +97,10 @@ Retrain = Annotated[
 
 
 def use_threads(threads: int) -> None:
-    """Set the number of CPU threads of numba, torch and OpenCV, and let freed memory be reused.
+    """Set the number of CPU threads of numba, torch and OpenCV.
 
     There are at most as many as cores: with more, oneDNN's AVX512 kernels write beyond their memory.
     """
-    keep_freed_memory()
     cores = available_cores()
     if threads > cores:
         log.warning("--threads %d: this process may use %d cores; computing with %d", threads, cores, cores)
@@ -110,8 +108,6 @@ def use_threads(threads: int) -> None:
     # First numba: in a forked process its start resets OpenMP, which torch computes with, to all cores.
     numba.set_num_threads(min(count, _most_numba_threads()))
     torch.set_num_threads(count)
-    # DIS cuts the image into one stripe per thread, so its result depends on their number; on one
-    # thread a run gives the same labels for any value of --threads.
     cv2.setNumThreads(1)
 
 

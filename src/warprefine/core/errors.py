@@ -17,6 +17,10 @@ class FrameError(WarpRefineError):
     """An image or video that cannot be read, or frames that do not fit together."""
 
 
+class FrameSizeError(FrameError):
+    """A frame of another size than the others of its video: no damage, but two videos in one."""
+
+
 class DatasetError(WarpRefineError):
     """A data set folder whose layout is not what the reader expects."""
 

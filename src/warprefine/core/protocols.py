@@ -118,6 +118,21 @@ class Pretrained(Protocol):
         ...
 
 
+@runtime_checkable
+class FrozenTrunk(Protocol):
+    """A segmenter whose trunk is never trained: its head learns from features that are computed once."""
+
+    trunk: nn.Module
+
+    def trunk_features(self, frames: Frames) -> Sequence[Tensor]:
+        """Return the trunk's features, finest first; the coarsest have stride 32."""
+        ...
+
+    def head(self, features: Sequence[Tensor]) -> Segmentation:
+        """Return the scores that the head computes from the trunk's features."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RefinerInput:
     """The refiner's input for frame b: all terms of the paper's equation (A), and nothing else.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,6 +23,7 @@ class Video:
         container: A video file, whose decode index is the frame number.
         labels: Frame number -> label map of a key frame.
         truth: Frame number -> label map that only the evaluation may read.
+        damaged: Frames that cannot be read. They get no labels, and motion is not followed across them.
 
     Example:
         >>> from pathlib import Path
@@ -37,6 +39,7 @@ class Video:
     container: Path | None = None
     labels: Mapping[int, Path] = field(default_factory=dict)
     truth: Mapping[int, Path] = field(default_factory=dict)
+    damaged: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if (self.container is None) == (not self.frame_paths):
@@ -51,6 +54,22 @@ class Video:
     def key_frames(self) -> tuple[int, ...]:
         """The numbers of the frames labelled by hand, ascending."""
         return tuple(self.labels)
+
+    @property
+    def stretches(self) -> tuple[range, ...]:
+        """The runs of frames through which motion can be followed, in order: one unless frames are damaged.
+
+        Example:
+            >>> paths = [Path(f"{k}.jpg") for k in range(6)]
+            >>> Video(name="drive", stems="012345", frame_paths=paths, damaged=frozenset({2})).stretches
+            (range(0, 2), range(3, 6))
+        """
+        ends = [-1, *sorted(self.damaged), len(self)]
+        return tuple(range(a + 1, b) for a, b in pairwise(ends) if a + 1 < b)
+
+    def stretch(self, frame: int) -> range:
+        """Return the stretch that a frame lies in; an empty one for a damaged frame."""
+        return next((stretch for stretch in self.stretches if frame in stretch), range(frame, frame))
 
     def with_key_frames(self, start: int, step: int) -> Video:
         """Keep the labels of frames start, start + step, ... as key frames; hold the rest back as truth.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from warprefine.core.errors import FrameError
+from warprefine.core.errors import FrameError, FrameSizeError
 from warprefine.core.tensors import Frames, size_of
 from warprefine.core.video import Video
 from warprefine.io.images import image_size, image_turn, read_frame
@@ -73,10 +73,11 @@ class PictureFrames:
         """
         frame = read_frame(self._paths[number], beside=self._sample)
         h, w = size_of(frame)
-        if (h, w) != self._size:
-            raise FrameError(
-                f"frame {self._paths[number]} is {h} x {w} (h x w), but {self._paths[0]} is "
-                f"{self._size[0]} x {self._size[1]}; a video has one size: resize it or make two videos"
+        first, size = self._sized
+        if (h, w) != size:
+            raise FrameSizeError(
+                f"frame {self._paths[number]} is {h} x {w} (h x w), but {first} is "
+                f"{size[0]} x {size[1]}; a video has one size: resize it or make two videos"
             )
         return frame
 
@@ -85,8 +86,12 @@ class PictureFrames:
         return range_sample(self._paths)
 
     @cached_property
-    def _size(self) -> tuple[int, int]:
-        return image_size(self._paths[0])
+    def _sized(self) -> tuple[Path, tuple[int, int]]:
+        """The first frame whose size can be read, and its size, which is that of all others."""
+        for path in self._paths:
+            with suppress(FrameError):
+                return path, image_size(path)
+        return self._paths[0], image_size(self._paths[0])
 
 
 def range_sample(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from warprefine.core.errors import FrameError
+from warprefine.core.errors import FrameError, FrameSizeError
 from warprefine.core.tensors import Frames
 from warprefine.io.deep_pixels import Span, span_of
 from warprefine.io.video_index import index_video
@@ -188,7 +188,7 @@ class VideoFile:
     def _keep(self, frame: VideoFrame) -> None:
         size = upright_size(frame)
         if size != self._index.size:
-            raise FrameError(
+            raise FrameSizeError(
                 f"frame {self._next} of {self._path} is {size[0]} x {size[1]} (h x w), but frame 0 is "
                 f"{self._index.size[0]} x {self._index.size[1]}; split the video where its size changes"
             )

@@ -56,6 +56,7 @@ class RunContext:
             without a labelled pixel, by VIDEO/STEM.
         notes: What label maps and folders show that may not be meant, a line each, for people.
         parts: Parts that the user supplies as objects.
+        precision: What networks compute in; None: what is native to their device.
         stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
     """
 
@@ -71,6 +72,7 @@ class RunContext:
     set_aside: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     parts: GivenParts = field(default_factory=GivenParts)
+    precision: torch.dtype | None = None
     stale: str = ""
 
     @property

@@ -27,6 +27,7 @@ VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10
 
 SMALL = Recipe(
     segmenter=SegmenterRecipe(
+        network="compact",
         widths=(16, 32, 64, 96, 128),
         optimisation=Optimisation(steps=400, learning_rate=3e-3, warmup=20, average_decay=0.95),
         augmentation=Augmentation(crop=(128, 192), scale=(0.7, 1.5)),

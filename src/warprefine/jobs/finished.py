@@ -128,7 +128,7 @@ class FinishedRun:
                 f"{root} holds no job.json; expected a folder made by `warprefine autolabel`"
             )
         run = RunFolder(root, read_only=True)
-        job = run.job()
+        job = read_claim(root / "job.json", {"data": dict, "also_train": list, "recipe": dict})
         if "reader" not in job["data"]:
             raise RunFolderError(
                 f"{root} was made from a data set in memory, expected one opened by `open_dataset`; "

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from warprefine.core.errors import RecipeError
+from warprefine.core.precision import with_precision
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Video
 from warprefine.io.atomic import write_text
@@ -83,9 +84,10 @@ class Networks:
         """Return the segmenter of a checkpoint, and its fingerprint."""
         if path not in self._loaded:
             context = self.context
-            self._loaded[path] = load_segmenter(
+            segmenter, fingerprint = load_segmenter(
                 path, context.dataset.classes, context.device, mirrored=context.recipe.segmenter.mirrored
             )
+            self._loaded[path] = with_precision(segmenter, context.precision), fingerprint
         return self._loaded[path]
 
     def models(self, kind: Kind, segmenter: tuple[Segmenter, str] | None = None) -> Models:
@@ -219,7 +221,8 @@ class Networks:
                 seed=context.seed,
                 progress=context.progress,
             )
-        return kind.load(path, classes, context.device, mirrored=recipe.mirrored)
+        loaded, fingerprint = kind.load(path, classes, context.device, mirrored=recipe.mirrored)
+        return with_precision(loaded, context.precision), fingerprint
 
     def _cycles(self) -> tuple[Sequence[Cycles], dict[str, Any]]:
         """Return the cycles that the paper's refiner is trained on, all run, and their tau."""

@@ -13,6 +13,7 @@ import torch
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, FrameError, RunFolderError
+from warprefine.core.precision import computing
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import Segmentation, Segmenter, device_of
 from warprefine.core.tensors import Confidence, Frames, LabelMaps, size_of
@@ -255,7 +256,7 @@ def _write(plan: Prediction, number: int, frame: Frames, segmenter: Segmenter) -
 def _segmented(segmenter: Segmenter, frame: Frames) -> Labelling:
     """Return the most probable class of each pixel, with its probability, in main memory."""
     device = device_of(segmenter)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    with torch.inference_mode(), computing(segmenter):
         output = segmenter(frame.to(device)).mapped(lambda values: values.float().cpu())
     found = segment(Segmentation(logits=output.logits, features=output.features), size_of(frame))
     return Labelling(labels=found.labels.clone(), confidence=found.confidence.clamp(0, 1))

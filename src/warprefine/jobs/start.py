@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from warprefine.core.errors import RunFolderError
+from warprefine.core.precision import name_of, native_precision, precision_named
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets.label_notes import review_labels
@@ -109,31 +110,48 @@ def start(
     review = review_labels(dataset)
     unused = set_aside(dataset, review.empty)
     sound, left_out = sound_videos(
-        without(dataset, unused), horizon=reach, motion=networks.motion("stepwise"), progress=progress
+        without(dataset, unused),
+        reach=max(reach, _longest_cycle(recipe)) if training else reach,
+        motion=networks.motion("stepwise"),
+        progress=progress,
     )
     run.claim(job)
     stale = check_networks(run, sound, also_train, horizon=reach, retrain=retrain)
-    _note_machine(run, context.device)
+    precision = _note_machine(run, context.device)
     write_text(out / "recipe.toml", settings_to_toml(recipe))
     return replace(
         context,
         dataset=sound,
         left_out=left_out,
+        precision=precision,
         stale=stale,
         set_aside=unused,
         notes=(*dataset.notes, *review.notes),
     )
 
 
-def _note_machine(run: RunFolder, device: torch.device) -> None:
-    """Record what the last bits of labels depend on, and warn if a run goes on with something else."""
+def _longest_cycle(recipe: Recipe) -> int:
+    """Return how far trainings may go from a key frame."""
+    return max(recipe.refiner.longest_cycle, recipe.plus.refiner.longest_cycle)
+
+
+def _note_machine(run: RunFolder, device: torch.device) -> torch.dtype:
+    """Record what the last bits of labels depend on, and warn if a run goes on with something else.
+
+    Returns:
+        The precision that the run was begun with on a device of this kind, else that of the device.
+    """
     path = run.root / "computed_with.json"
     now = {"device": device.type, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
     try:
-        before = read_claim(path) if path.exists() else now
+        before = read_claim(path, {"device": str}) if path.exists() else now
     except RunFolderError:  # written anew below
         before = now
-    differing = [f"{key} {before.get(key)}, now {now[key]}" for key in now if before.get(key) != now[key]]
+    precision = native_precision(device)
+    if before["device"] == device.type:
+        precision = precision_named(before.get("precision")) or precision
+    now["precision"] = name_of(precision)
+    differing = [f"{key} {before[key]}, now {now.get(key)}" for key in before if before[key] != now.get(key)]
     if differing:
         log.warning(
             "%s was computed with %s: what is made now may differ in the last bits",
@@ -141,6 +159,7 @@ def _note_machine(run: RunFolder, device: torch.device) -> None:
             "; ".join(differing),
         )
     write_text(path, json.dumps(now) + "\n")
+    return precision
 
 
 def announce(context: RunContext) -> None:

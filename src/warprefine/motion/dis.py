@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
@@ -87,12 +88,30 @@ class DISFlow:
                 f"frames are {h} x {w} pixels (h x w); optical flow needs at least {SMALLEST_SIDE} each way; "
                 "use larger frames"
             )
-        flows = [
-            self._flow.calc(_grey(b), _grey(a), flow)
-            for b, a, flow in zip(frame_b.cpu().numpy(), frame_a.cpu().numpy(), initial, strict=True)
-        ]
+        with _one_thread():
+            flows = [
+                self._flow.calc(_grey(b), _grey(a), flow)
+                for b, a, flow in zip(frame_b.cpu().numpy(), frame_a.cpu().numpy(), initial, strict=True)
+            ]
         stacked = np.stack(flows).astype(np.float32, copy=False).transpose(0, 3, 1, 2)
         return torch.from_numpy(np.ascontiguousarray(stacked)).to(frame_b.device)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let OpenCV compute in one thread, whatever the caller's program has set.
+
+    DIS cuts an image into one stripe per thread, so its result depends on their number.
+    """
+    threads = cv2.getNumThreads()
+    if threads == 1:
+        yield
+        return
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

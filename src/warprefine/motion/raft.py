@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from warprefine.core.errors import CheckpointError
+from warprefine.core.precision import computing
 from warprefine.core.protocols import channels_last, device_of
 from warprefine.core.tensors import Flow, Frames
 from warprefine.io.published import load_renamed
@@ -101,7 +102,7 @@ class RAFT(nn.Module):
 
 
 class RAFTFlow:
-    """RAFT as a `MotionEstimator`, computed under bfloat16 autocast.
+    """RAFT as a `MotionEstimator`, computed in the precision of its device.
 
     Args:
         network: The network with its weights, on the device that it computes on; set to evaluation mode.
@@ -118,7 +119,7 @@ class RAFTFlow:
         """Return `flow_ba`, (b, 2, h, w) in pixels, on the device of the frames."""
         device = device_of(self._network)
         b, a = frame_b.to(device).float(), frame_a.to(device).float()
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        with torch.inference_mode(), computing(self._network):
             flow: Tensor = self._network(b, a, iterations=self._iterations)
         # A copy outside of inference mode is an ordinary tensor, which training can use.
         return flow.clone(memory_format=torch.contiguous_format).to(frame_b.device)

@@ -154,6 +154,10 @@ def _vote(
                 bottom_weight * left_weight,
                 bottom_weight * right_weight,
             )
+            if labels[0] == labels[1] == labels[2] == labels[3]:  # most pixels
+                labels_b[n, row, column] = labels[0]
+                share[n, row, column] = np.float32(1)
+                continue
             winner, most = labels[0], np.float32(-1)
             for i in range(4):
                 votes = np.float32(0)

@@ -21,8 +21,8 @@ def colour_distance(frame_b: Frames, warped_frame: Float[Tensor, "b 3 h w"]) -> 
         >>> colour_distance(black, torch.tensor([255.0, 0, 0]).view(1, 3, 1, 1))
         tensor([[[1.]]])
     """
-    distance: Tensor = torch.linalg.vector_norm(frame_b.float() - warped_frame, dim=1) / 255
-    return distance
+    difference = frame_b.float() - warped_frame
+    return difference.square().sum(dim=1).sqrt() / 255  # `vector_norm` over planes takes 30 times as long
 
 
 def mixing_mask(

@@ -16,6 +16,7 @@ import torch
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import LabelError
 from warprefine.core.lru_cache import LRUCache
+from warprefine.core.precision import computing
 from warprefine.core.protocols import MotionEstimator, Segmentation, Segmenter, ThreeFrameMotion, device_of
 from warprefine.core.tensors import Flow, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
@@ -111,7 +112,7 @@ class Evidence:
     def _frames_of_flow(self, b: int, a: int) -> tuple[int, ...]:
         """Return the frames that flow is estimated from: b, a, and perhaps the frame before a."""
         before = 2 * a - b
-        three = isinstance(self._models.motion, ThreeFrameMotion) and 0 <= before < len(self.video)
+        three = isinstance(self._models.motion, ThreeFrameMotion) and before in self.video.stretch(a)
         return (b, a, before) if three else (b, a)
 
     def _estimate_flow(self, b: int, a: int) -> Flow:
@@ -130,7 +131,7 @@ class Evidence:
             if segmenter is None:
                 raise ValueError("a segmentation is needed, but there is no segmenter")
             device = device_of(segmenter)
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+            with torch.inference_mode(), computing(segmenter):
                 output = segmenter(self.frame(k).to(device))
             named = {"logits": output.logits, "features": output.features}
             found = self._cache.put_halves(key, named) if self._models.keep == "all" else halves(named)
@@ -161,7 +162,8 @@ def content_of(
     passed = sorted(frames)
     first, last = passed[0], passed[-1]
     margin = last - first if isinstance(motion, ThreeFrameMotion) else 0
-    between = range(max(first - margin, 0), min(last + margin + 1, len(video)))
+    stretch = video.stretch(first)
+    between = range(max(first - margin, stretch.start), min(last + margin + 1, stretch.stop))
     labels = []
     for key in key_frames:
         with reading_errors(video.labels[key], LabelError):

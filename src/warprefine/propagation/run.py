@@ -11,6 +11,7 @@ import torch
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, LabelError
+from warprefine.core.memory import keep_freed_memory
 from warprefine.core.progress import Progress, silent
 from warprefine.core.pseudolabel import Provenance
 from warprefine.core.video import Dataset, Video
@@ -46,6 +47,7 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
     Returns:
         Video name -> what is wrong with it, for the videos that could not be finished.
     """
+    keep_freed_memory()
     failures: dict[str, str] = {}
     planned = {video.name: _plan(job, video) for video in job.dataset.videos}
     total = sum(len(unit.frames) for of_video in planned.values() for _, unit in of_video)

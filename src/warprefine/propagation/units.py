@@ -29,15 +29,16 @@ class Unit:
 
 
 def nearest_key_frame(video: Video, frame: int) -> int:
-    """Return the key frame nearest to `frame`, the earlier one on a tie."""
-    return min(video.key_frames, key=lambda key: (abs(key - frame), key))
+    """Return the key frame nearest to `frame` in its stretch, the earlier one on a tie."""
+    stretch = video.stretch(frame)
+    return min(video.key_frames, key=lambda key: (key not in stretch, abs(key - frame), key))
 
 
 def stepwise_units(video: Video, horizon: int) -> list[Unit]:
     """Split the frames within `horizon` of a key frame into walks, each away from its nearest key frame.
 
-    The frames of a walk lie 1, 2, 3, ... steps from its key frame. Walks are in order of key frames,
-    forwards first.
+    The frames of a walk lie 1, 2, 3, ... steps from its key frame, in the same stretch. Walks are in order
+    of key frames, forwards first.
 
     Example:
         >>> from pathlib import Path
@@ -47,14 +48,15 @@ def stepwise_units(video: Video, horizon: int) -> list[Unit]:
         [(2, 3, 4), (0,)]
     """
     walks: list[tuple[int, tuple[int, ...]]] = []
-    keys = video.key_frames
-    for i, key in enumerate(keys):
-        # Half of the frames up to the next key frame belong to each; the middle one to the earlier.
-        first = (keys[i - 1] + key) // 2 + 1 if i else 0
-        last = (key + keys[i + 1]) // 2 if i + 1 < len(keys) else len(video) - 1
-        ahead = range(key + 1, min(key + horizon, last) + 1)
-        back = range(key - 1, max(key - horizon, first) - 1, -1)
-        walks += [(key, tuple(frames)) for frames in (ahead, back) if frames]
+    for stretch in video.stretches:
+        keys = [key for key in video.key_frames if key in stretch]
+        for i, key in enumerate(keys):
+            # Half of the frames up to the next key frame belong to each; the middle one to the earlier.
+            first = (keys[i - 1] + key) // 2 + 1 if i else stretch.start
+            last = (key + keys[i + 1]) // 2 if i + 1 < len(keys) else stretch.stop - 1
+            ahead = range(key + 1, min(key + horizon, last) + 1)
+            back = range(key - 1, max(key - horizon, first) - 1, -1)
+            walks += [(key, tuple(frames)) for frames in (ahead, back) if frames]
     return [Unit(video=video.name, frames=frames, key_frames=(key,)) for key, frames in walks]
 
 
@@ -83,7 +85,11 @@ def two_sided_units(video: Video, horizon: int, *, reach: int) -> list[Unit]:
         Unit(
             video=video.name,
             frames=run,
-            key_frames=tuple(key for key in video.key_frames if run[0] - reach <= key <= run[-1] + reach),
+            key_frames=tuple(
+                key
+                for key in video.key_frames
+                if run[0] - reach <= key <= run[-1] + reach and key in video.stretch(run[0])
+            ),
         )
         for run in runs
     ]

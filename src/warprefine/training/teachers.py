@@ -8,19 +8,21 @@ segmenter of a fold was not trained on the fold's key frames; cycles at those us
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import module_of
+from warprefine.core.protocols import FrozenTrunk, Segmenter, module_of
 from warprefine.core.video import Video
+from warprefine.io.array_cache import ArrayCache
 from warprefine.io.checkpoints import load_weights
 from warprefine.io.run import RunFolder
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.recipe import SegmenterRecipe
+from warprefine.training.data.features import FeatureStore
 from warprefine.training.data.samples import LabelledFrame, Samples, check_learnable
 from warprefine.training.segmenter import build_segmenter, hold_out, train_segmenter
 
@@ -51,6 +53,7 @@ class Teachers:
     device: torch.device
     seed: int
     progress: Progress = silent
+    _stores: list[FeatureStore] = field(default_factory=list)
 
     def fold_of(self, video: Video, frame: int) -> int:
         """Return the fold of a key frame: neighbours in time are in different folds."""
@@ -147,11 +150,27 @@ class Teachers:
             recipe=self.recipe,
             optimisation=optimisation,
             class_names=self.class_names,
+            features=self._features(segmenter),
             seed=self.seed,
             progress=self.progress,
             task=f"training {path.stem}",
         )
         return path
+
+    def _features(self, segmenter: Segmenter) -> FeatureStore | None:
+        """Return the store of features that all trainings of a frozen trunk's heads share."""
+        if not isinstance(segmenter, FrozenTrunk):
+            return None
+        if not self._stores:
+            store = FeatureStore(
+                segmenter,
+                self.recipe.augmentation,
+                self.recipe.features,
+                cache=ArrayCache(self.run.cache),
+                seed=self.seed,
+            )
+            self._stores.append(store)
+        return self._stores[0]
 
 
 def fold_name(fold: int) -> str:

@@ -163,6 +163,18 @@ def test_motion_alone_uses_no_segmenter(drive: Any) -> None:
     assert models.motion.calls == drive.length - 1
 
 
+def test_semantic_only_estimates_no_motion(drive: Any) -> None:
+    """Alone it warps nothing; beside another method its labels are the same."""
+    models = drive.models()
+    both = walked(drive, drive.video([0]), "motion-only", "semantic-only")
+
+    alone = walked(drive, drive.video([0]), "semantic-only", models=models)
+
+    assert models.motion.calls == 0
+    assert alone.keys() == {key for key in both if key[0] == "semantic-only"}
+    assert all(torch.equal(pseudo.labels, both[key].labels) for key, pseudo in alone.items())
+
+
 def test_semantic_only_starts_anew_in_every_frame(drive: Any) -> None:
     """Semantic-only is the segmenter's output, whatever the labels of the key frame."""
     found = walked(drive, drive.video([2]), "semantic-only")

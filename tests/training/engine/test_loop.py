@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from warprefine.core.errors import TrainingError
 from warprefine.recipe.optimisation import Optimisation
+from warprefine.training.engine import loop
 from warprefine.training.engine.loop import make_optimiser, train
 from warprefine.training.engine.schedules import learning_rate_at
 
@@ -291,8 +292,9 @@ def test_progress_shows_the_loss(tmp_path: Path) -> None:
     assert heard == [("training the segmenter", done, 9, "loss 0.250") for done in range(1, 10)]
 
 
-def test_numbers_may_be_rounded_to_save_time(tmp_path: Path) -> None:
-    """With mixed precision, convolutions compute in 16 bits; without, they do not."""
+def test_numbers_may_be_rounded_to_save_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With mixed precision, convolutions compute in 16 bits where the device can; without, they do not."""
+    monkeypatch.setattr(loop, "native_precision", lambda device: torch.bfloat16)
     seen: list[torch.dtype] = []
     for mixed in (True, False):
         made = network()

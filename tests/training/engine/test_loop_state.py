@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError, RunFolderError
 from warprefine.recipe.optimisation import Optimisation
+from warprefine.training.engine import loop
 from warprefine.training.engine.loop import train
 
 FEW = Optimisation(steps=6, optimiser="sgd", checkpoint_every=2)
@@ -149,8 +150,8 @@ def test_other_threads_are_noticed_when_a_training_resumes(
 
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert re.search(
-        rf"a\.state was computed with {threads} threads, bfloat16, \w+, 1 processes, and is resumed with 7 "
-        r"threads, bfloat16, \w+, 1 processes: the weights will differ in their last bits",
+        rf"a\.state was computed with {threads} threads, \w+, \w+, 1 processes, and is resumed with 7 "
+        r"threads, \w+, \w+, 1 processes: the weights will differ in their last bits",
         line,
     )
     after = json.loads(torch.load(state, weights_only=True)["history"])
@@ -159,6 +160,44 @@ def test_other_threads_are_noticed_when_a_training_resumes(
     trained(state)
     assert json.loads(before["history"])["computed with"] == after["computed with"][:1]
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_training_goes_on_in_the_precision_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another processor of the same kind too; a new training takes what is native there."""
+    seen: list[torch.dtype] = []
+    recipe = FEW.model_copy(update={"mixed_precision": True, "checkpoint_every": 1})
+
+    def run(name: str, native: torch.dtype, *, until: int) -> None:
+        monkeypatch.setattr(loop, "native_precision", lambda device: native)
+        network = nn.Conv2d(3, 1, 1)
+
+        def loss_of(batch: Tensor) -> Tensor:
+            scores = network(batch)
+            seen.append(scores.dtype)
+            return scores.float().square().mean()
+
+        def stop_after(task: str, done: int, total: int, note: str = "") -> None:
+            if done == until:
+                raise KeyboardInterrupt
+
+        with contextlib.suppress(KeyboardInterrupt):
+            train(
+                network,
+                recipe,
+                batch_at=lambda step: torch.ones(2, 3, 4, 4),
+                loss_of=loss_of,
+                state_path=tmp_path / name,
+                progress=stop_after,
+            )
+
+    run("a", torch.bfloat16, until=2)
+    run("a", torch.float32, until=4)
+    run("b", torch.float32, until=1)
+
+    assert seen[-1] == torch.float32
+    assert {*seen[:-1]} == {torch.bfloat16}
 
 
 def test_a_state_of_a_former_version_is_resumed(state: Path, caplog: pytest.LogCaptureFixture) -> None:

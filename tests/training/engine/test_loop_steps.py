@@ -129,7 +129,7 @@ def test_a_gradient_that_is_no_number_stops_the_training(tmp_path: Path) -> None
 @pytest.fixture
 def old_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that has no bfloat16."""
-    monkeypatch.setattr(loop, "_half_precision", lambda device: torch.float16)
+    monkeypatch.setattr(loop, "native_precision", lambda device: torch.float16)
 
 
 @pytest.mark.usefixtures("old_gpu")
@@ -192,23 +192,6 @@ def test_a_gradient_that_no_scale_mends_stops_the_training(tmp_path: Path) -> No
 
     with pytest.raises(TrainingError, match="the gradient became inf at step 16 of 100"):
         trained(tmp_path / "a", recipe, made=made, loss_of=lambda _: made.value.sqrt().sum())
-
-
-@pytest.mark.parametrize(
-    ("capable", "device", "expected"),
-    [
-        (True, "cuda", torch.bfloat16),
-        (False, "cuda", torch.float16),
-        (False, "cpu", torch.bfloat16),
-    ],
-)
-def test_bfloat16_is_used_where_it_is_quick(
-    monkeypatch: pytest.MonkeyPatch, *, capable: bool, device: str, expected: torch.dtype
-) -> None:
-    """A GPU that would only imitate bfloat16 computes in float16."""
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: capable)
-
-    assert loop._half_precision(torch.device(device)) == expected
 
 
 def test_one_step_in_twenty_is_reported(tmp_path: Path) -> None:

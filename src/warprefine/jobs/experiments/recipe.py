@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt
 
 from warprefine.core.errors import RecipeError
 from warprefine.recipe.optimisation import Settings
-from warprefine.recipe.recipe import Recipe
+from warprefine.recipe.recipe import Recipe, load_recipe
 from warprefine.recipe.settings_file import read_settings
 from warprefine.recipe.student import StudentRecipe
 
@@ -84,8 +84,8 @@ class ExperimentRecipe(Settings):
     """Of relaxation, coarse and benchmark: a checkpoint of another data set that students start from."""
     data: DataRecipe = DataRecipe()
     """The data."""
-    labels: Recipe = Recipe()
-    """How frames are labelled."""
+    labels: Recipe = load_recipe("scratch")
+    """How frames are labelled; what is not set is as in the recipe scratch."""
     student: StudentRecipe = StudentRecipe()
     """How students are trained."""
 

@@ -34,19 +34,29 @@ class ReturnedLabels:
 
 
 def cycles_of(video: Video, longest: int) -> list[Cycle]:
-    """Return every cycle of length 1 to `longest`, in both directions, that stays inside the video."""
+    """Return every cycle of length 1 to `longest`, in both directions, that stays inside a stretch."""
     return [
         Cycle(video=video.name, key_frame=key, reach=reach)
         for key in video.key_frames
         for length in range(1, longest + 1)
         for reach in (length, -length)
-        if 0 <= key + reach < len(video)
+        if key + reach in video.stretch(key)
     ]
 
 
-def pair_at(evidence: Evidence, *, b: int, a: int, segmented: bool = True) -> Pair:
-    """Return the pair of frames of a step from a to b, with or without the segmenter's output."""
+def pair_at(evidence: Evidence, *, b: int, a: int, segmented: bool = True, moving: bool = True) -> Pair:
+    """Return the pair of frames of a step from a to b.
+
+    Args:
+        evidence: Of the video.
+        b: The frame that is labelled.
+        a: Its neighbour, which is labelled already.
+        segmented: With the segmenter's output.
+        moving: With the flow between them; without, as if nothing moved, for methods that warp nothing.
+    """
     segmentation_b = evidence.segmentation(b) if segmented else None
+    if not moving:
+        return Pair.still(evidence.frame(b), segmentation_b)
     return Pair.of(evidence.frame(a), evidence.frame(b), evidence.flow(b, a), segmentation_b)
 
 
@@ -79,7 +89,7 @@ def key_to_key(video: Video, farthest: int) -> list[range]:
     """
     walks = []
     for earlier, later in pairwise(video.key_frames):
-        if later - earlier <= farthest:
+        if later - earlier <= farthest and later in video.stretch(earlier):
             walks += [range(earlier, later + 1), range(later, earlier - 1, -1)]
     return walks
 

@@ -12,6 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from warprefine.core.precision import computing
 from warprefine.core.protocols import Refiner, RefinerInput, Segmentation, device_of
 from warprefine.core.tensors import VOID, Confidence, Flow, Frames, LabelMaps, size_of
 from warprefine.ops.label_vote import Outside, vote_labels
@@ -49,6 +50,15 @@ class Pair:
         """Warp frame a onto b (equation 6 needs it, and so does the refiner)."""
         warped_frame = backward_warp(frame_a.float(), flow_ba)
         return cls(frame_b=frame_b, warped_frame=warped_frame, flow_ba=flow_ba, segmentation_b=segmentation_b)
+
+    @classmethod
+    def still(cls, frame_b: Frames, segmentation_b: Segmentation | None) -> Pair:
+        """Return the pair of a frame with itself."""
+        b, (h, w) = len(frame_b), size_of(frame_b)
+        flow_ba = torch.zeros(b, 2, h, w)
+        return cls(
+            frame_b=frame_b, warped_frame=frame_b.float(), flow_ba=flow_ba, segmentation_b=segmentation_b
+        )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -107,7 +117,7 @@ def refine(inpainted: Labelling, pair: Pair, refiner: Refiner) -> Labelling:
     """Correct the labels of a step with Omega, equation (8) and supplement, equation (A)."""
     device = device_of(refiner)
     inputs = refiner_input(inpainted.labels, pair)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    with torch.inference_mode(), computing(refiner):
         logits = refiner(inputs.to(device))
     confidence, labels = logits.float().softmax(dim=1).max(dim=1)
     return Labelling(labels=class_to_void(labels, refiner.class_count).cpu(), confidence=confidence.cpu())

@@ -10,7 +10,7 @@ from warprefine.core.pseudolabel import Provenance, PseudoLabel
 from warprefine.core.video import Video
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.propagation.evidence import Evidence, Models
-from warprefine.propagation.methods import needs_of
+from warprefine.propagation.methods import SEMANTIC_ONLY, needs_of
 from warprefine.propagation.stepwise.cycle import pair_at
 from warprefine.propagation.stepwise.step import (
     Labelling,
@@ -96,11 +96,11 @@ class StepwiseLabeller:
         """Return a hash of the key frame's labels, the networks and the settings that a method uses."""
         needs, settings = needs_of([method]), self.settings
         used = {
-            "motion": self.models.motion.name if method != "semantic-only" else None,
+            "motion": self.models.motion.name if method != SEMANTIC_ONLY else None,
             "segmenter": self.models.segmenter_fingerprint if "segmenter" in needs else None,
             "tau": settings.tau if "tau" in needs else None,
             "refiner": settings.refiner_fingerprint if "refiner" in needs else None,
-            "threshold": settings.threshold if method == "semantic-only" else None,
+            "threshold": settings.threshold if method == SEMANTIC_ONLY else None,
         }
         key_labels = [(key, fingerprint_of_file(video.labels[key])) for key in unit.key_frames]
         return fingerprint_of(method, unit.frames, key_labels, used)
@@ -110,10 +110,10 @@ class StepwiseLabeller:
         (key_frame,) = unit.key_frames
         start = from_hand_labels(evidence.key_labels(key_frame))
         labellings = dict.fromkeys(methods, start)
-        segmented = "segmenter" in needs_of(methods)
+        segmented, moving = "segmenter" in needs_of(methods), {*methods} != {SEMANTIC_ONLY}
         previous = key_frame
         for frame in unit.frames:
-            pair = pair_at(evidence, b=frame, a=previous, segmented=segmented)
+            pair = pair_at(evidence, b=frame, a=previous, segmented=segmented, moving=moving)
             for method in methods:
                 labelling = STEPS[method](labellings[method], pair, self.settings)
                 labellings[method] = labelling

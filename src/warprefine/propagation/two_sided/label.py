@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from warprefine.core.precision import computing
 from warprefine.core.protocols import device_of
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
 from warprefine.core.video import Video
@@ -99,7 +100,7 @@ class TwoSidedLabeller:
 def refine_sides(inputs: TwoSidedInput, refiner: TwoSidedRefiner) -> SoftLabels:
     """Return the labels that a two-sided refiner computes from both sides, as soft labels."""
     device = device_of(refiner)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    with torch.inference_mode(), computing(refiner):
         logits = refiner(inputs.to(device))
     probabilities = logits.float().softmax(dim=1).cpu()
     return SoftLabels.of_probabilities(probabilities, most=LABELS_PER_PIXEL, void_is_last=True)

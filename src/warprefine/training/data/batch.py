@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from warprefine.core.protocols import FrozenTrunk, Segmentation, Segmenter
 from warprefine.core.tensors import Frames, LabelMaps
 from warprefine.training.losses.counted import Counted
 
@@ -16,12 +19,26 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Batch:
-    """Crops and their labels, and what all batches of a step hold together, if it has several."""
+class LabelledBatch(ABC):
+    """Labels, and what all batches of a step hold together, if it has several."""
 
-    frames: Frames
     labels: LabelMaps
     step: Counted | None = None
+
+    @abstractmethod
+    def segmented(self, segmenter: Segmenter, device: torch.device) -> Segmentation:
+        """Return what a segmenter makes of the batch."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch(LabelledBatch):
+    """Crops and their labels."""
+
+    frames: Frames
+
+    def segmented(self, segmenter: Segmenter, device: torch.device) -> Segmentation:
+        """Return what a segmenter that is trained as a whole makes of the crops."""
+        return segmenter(self.frames.to(device))
 
     @classmethod
     def of(cls, crops: Sequence[tuple[Picture, Picture]]) -> Batch:
@@ -35,3 +52,24 @@ class Batch:
         """
         frames = torch.from_numpy(np.stack([image for image, _ in crops])).permute(0, 3, 1, 2)
         return cls(frames=frames, labels=torch.from_numpy(np.stack([labels for _, labels in crops])))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureBatch(LabelledBatch):
+    """Windows of a frozen trunk's features (b, c, h / s, w / s), finest first, and every second label."""
+
+    features: tuple[Tensor, ...]
+
+    def segmented(self, segmenter: Segmenter, device: torch.device) -> Segmentation:
+        """Return what the head of a segmenter makes of the features."""
+        assert isinstance(segmenter, FrozenTrunk), "features are computed for such segmenters alone"
+        return segmenter.head([values.to(device).float() for values in self.features])
+
+    @classmethod
+    def of(cls, windows: Sequence[tuple[Sequence[Tensor], Tensor]]) -> FeatureBatch:
+        """Stack windows of one size, each its features and its labels (b = 1)."""
+        features = [
+            torch.cat(list(of_stride)).contiguous(memory_format=torch.channels_last)
+            for of_stride in zip(*(features for features, _ in windows), strict=True)
+        ]
+        return cls(features=tuple(features), labels=torch.cat([labels for _, labels in windows]))

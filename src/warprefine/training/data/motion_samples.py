@@ -61,7 +61,8 @@ def excerpts_of(dataset: Dataset, length: int) -> list[Excerpt]:
     return [
         Excerpt(video=video, classes=dataset.classes, frames=tuple(range(first, first + length)))
         for video in dataset.videos
-        for first in range(len(video) - length + 1)
+        for stretch in video.stretches
+        for first in range(stretch.start, stretch.stop - length + 1)
     ]
 
 

@@ -20,11 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from warprefine.core.errors import TrainingError, TrainingStopped
+from warprefine.core.memory import keep_freed_memory
+from warprefine.core.precision import in_precision, name_of, native_precision
 from warprefine.core.progress import Progress, silent
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import ALONE, World, average_gradients, broadcast_weights
 from warprefine.training.engine.schedules import learning_rate_at
-from warprefine.training.engine.state import TrainingState
+from warprefine.training.engine.state import TrainingState, saved_precision
 from warprefine.training.engine.stopping import deferred_stop
 from warprefine.training.engine.sync_norm import synchronise_norms
 
@@ -90,11 +92,15 @@ def train(
             ranks raise. A second signal stops at once.
         CheckpointError: `state_path` does not hold the state of this training.
     """
+    keep_freed_memory()
     if not world.is_first:
         progress, watch = silent, ignore
     synchronise_norms(network, world)
     broadcast_weights(network, world)
-    update = _Update.build(network, recipe, world=world, seed=seed)
+    device = next(network.parameters()).device
+    precision = native_precision(device) if recipe.mixed_precision else torch.float32
+    precision = saved_precision(state_path, device) or precision
+    update = _Update.build(network, recipe, precision, world=world, seed=seed)
     state = TrainingState(
         network,
         update.optimiser,
@@ -102,6 +108,7 @@ def train(
         path=state_path,
         made_with=_describe(network, recipe, seed),
         computed_with=update.conditions(),
+        precision=precision,
         world=world,
     )
     state.load()
@@ -169,10 +176,11 @@ class _Update:
     scaler: torch.amp.GradScaler
 
     @classmethod
-    def build(cls, network: nn.Module, recipe: Optimisation, *, world: World, seed: int) -> _Update:
-        """Build the optimiser, and the gradient scaler for the precision that the device supports."""
+    def build(
+        cls, network: nn.Module, recipe: Optimisation, precision: torch.dtype, *, world: World, seed: int
+    ) -> _Update:
+        """Build the optimiser, and the gradient scaler for the precision."""
         device = next(network.parameters()).device
-        precision = _half_precision(device)
         return cls(
             network=network,
             recipe=recipe,
@@ -181,9 +189,7 @@ class _Update:
             optimiser=make_optimiser(network, recipe),
             precision=precision,
             # Without scaling, the smallest gradients underflow to zero in float16.
-            scaler=torch.amp.GradScaler(
-                device.type, enabled=recipe.mixed_precision and precision == torch.float16
-            ),
+            scaler=torch.amp.GradScaler(device.type, enabled=precision == torch.float16),
         )
 
     def __call__(self, step: int, batches: Sequence[BatchT], loss_of: Callable[[BatchT], Tensor]) -> float:
@@ -206,10 +212,9 @@ class _Update:
     def conditions(self) -> str:
         """Describe what the last bits of the weights depend on besides recipe, seed and data."""
         device = next(self.network.parameters()).device
-        precision = self.precision if self.recipe.mixed_precision else torch.float32
         threads = f"{torch.get_num_threads()} threads, " if device.type == "cpu" else ""
         on = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else device.type
-        return f"{threads}{str(precision).removeprefix('torch.')}, {on}, {self.world.size} processes"
+        return f"{threads}{name_of(self.precision)}, {on}, {self.world.size} processes"
 
     def _backward(self, step: int, batches: Sequence[BatchT], loss_of: Callable[[BatchT], Tensor]) -> float:
         """Accumulate the gradients of this rank's share of a step; return the mean loss."""
@@ -219,7 +224,7 @@ class _Update:
         for part, batch in enumerate(batches):
             # Dropout is a function of seed and step, too, and differs between ranks.
             torch.manual_seed(self.seed * 1_000_003 + step * parts + part + self.world.rank * _RANK_STRIDE)
-            with torch.autocast(device.type, self.precision, enabled=self.recipe.mixed_precision):
+            with in_precision(device, self.precision):
                 loss = loss_of(batch)
             self.scaler.scale(loss / parts).backward()
             losses.append(loss.detach())
@@ -231,13 +236,6 @@ class _Update:
                 f"the {name} became {value} at step {step} of {self.recipe.steps}; "
                 f"lower the learning rate ({self.recipe.learning_rate}) in the recipe and start again"
             )
-
-
-def _half_precision(device: torch.device) -> torch.dtype:
-    """Return the 16-bit type that a device supports natively, not by emulation in 32 bits."""
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.float16
-    return torch.bfloat16
 
 
 def _prefetched(batch_at: Callable[[int], BatchT], steps: range, parts: int) -> Iterator[list[BatchT]]:

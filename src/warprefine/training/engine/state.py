@@ -14,12 +14,28 @@ import torch
 from torch import Tensor, nn
 
 from warprefine.core.errors import CheckpointError
+from warprefine.core.precision import name_of, precision_named
 from warprefine.io.atomic import write_bytes
 from warprefine.io.torch_files import READING_ERRORS
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import World
 
 log = logging.getLogger(__name__)
+
+
+def saved_precision(path: Path, device: torch.device) -> torch.dtype | None:
+    """Return the precision of the training whose state was saved, so that it goes on in the same.
+
+    Returns:
+        None where nothing was saved, or on a device of another kind.
+    """
+    if not path.exists():
+        return None
+    try:
+        kind, name = torch.load(path, map_location="meta", weights_only=True)["precision"]
+        return precision_named(name) if kind == device.type else None
+    except READING_ERRORS:
+        return None  # `TrainingState.load` tells what is wrong
 
 
 class TrainingState:
@@ -30,6 +46,7 @@ class TrainingState:
             ranks is not part of it: any number can resume, but only the same one ends with the same bits.
         computed_with: Describes what the last bits of the weights depend on besides: threads, precision,
             device, ranks. It is recorded in the history; a training that resumes with another logs a warning.
+        precision: What it computes in, which a training that resumes keeps; see `saved_precision`.
     """
 
     def __init__(
@@ -41,14 +58,16 @@ class TrainingState:
         path: Path,
         made_with: str,
         computed_with: str,
+        precision: torch.dtype,
         world: World,
     ) -> None:
         self._network, self._optimiser, self._scaler = network, optimiser, scaler
         self._path, self._made_with, self._world = path, made_with, world
-        self._computed_with = computed_with
+        self._computed_with, self._precision = computed_with, precision
         self._average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self._best: dict[str, Tensor] | None = None
         self._best_score = -math.inf
+        self._device = next(network.parameters()).device
         self.step = 0
         self.history: dict[str, Any] = {"loss": [], "validation": [], "computed with": [computed_with]}
 
@@ -98,6 +117,7 @@ class TrainingState:
         """Write the state on the first rank; the others wait until it is written."""
         content = {
             "made_with": self._made_with,
+            "precision": [self._device.type, name_of(self._precision)],
             "step": self.step,
             "network": self._network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -131,9 +151,8 @@ class TrainingState:
             )
 
     def _read(self) -> dict[str, Any]:
-        device = next(self._network.parameters()).device
         try:
-            content: dict[str, Any] = torch.load(self._path, map_location=device, weights_only=True)
+            content: dict[str, Any] = torch.load(self._path, map_location=self._device, weights_only=True)
             fits = content["made_with"] == self._made_with
         except READING_ERRORS:
             fits = False  # damaged

@@ -91,14 +91,14 @@ class KeyFramePool:
     def _by_cycle(self, name: str, key: int, sign: int) -> Sequence[_Compute]:
         """Return the sides from cycles into the future (+1) or into the past (-1)."""
         reaches = (sign * length for length in range(1, self._settings.training.longest_cycle + 1))
-        video = self._videos[name]
-        return [partial(self._cycle, name, key, r) for r in reaches if 0 <= key + r < len(video)]
+        stretch = self._videos[name].stretch(key)
+        return [partial(self._cycle, name, key, r) for r in reaches if key + r in stretch]
 
     def _by_key_frame(self, name: str, key: int, sign: int) -> Sequence[_Compute]:
         """Return the side from the next key frame after (+1) or before (-1), if nearer than `FARTHEST`."""
-        labels = self._videos[name].labels
+        video = self._videos[name]
         others = (key + sign * distance for distance in range(1, FARTHEST))
-        other = next((k for k in others if k in labels), None)
+        other = next((k for k in others if k in video.labels and k in video.stretch(key)), None)
         return [] if other is None else [partial(self._from_other, name, key, other)]
 
     def _cycle(self, name: str, key: int, reach: int) -> Side:
