@@ -175,3 +175,12 @@ def test_absurd_values_are_one_short_line(tmp_path: Path, value: str) -> None:
         read_classes(tmp_path / "classes.toml")
 
     assert len(str(caught.value)) < 300 + len(str(tmp_path))
+
+
+def test_a_key_of_thousands_of_characters_is_shown_in_short(tmp_path: Path) -> None:
+    """The message stays a line that can be read."""
+    (tmp_path / "classes.toml").write_text("9" * 5000 + " = 1\n")
+
+    with pytest.raises(DatasetError, match=r"has an unknown key '9+\.\.\.9+' at the top") as caught:
+        read_classes(tmp_path / "classes.toml")
+    assert len(str(caught.value)) < 1000

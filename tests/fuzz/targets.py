@@ -18,13 +18,18 @@ from PIL import Image
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError
+from warprefine.core.pseudolabel import Provenance
 from warprefine.datasets.camvid32 import read_label_colors
 from warprefine.datasets.class_file import read_classes
 from warprefine.datasets.mapillary import read_config
 from warprefine.io.array_cache import ArrayCache
+from warprefine.io.checkpoints import Card, load_weights, read_card, save_checkpoint
+from warprefine.io.claims import check_claim, read_claim
 from warprefine.io.flow_files import read_disparity, read_kitti_flow
 from warprefine.io.images import image_size, image_turn, read_frame, read_gray, read_ids, read_labels
 from warprefine.io.matlab_files import read_numbers
+from warprefine.io.published import read_published
+from warprefine.io.run import RunFolder
 from warprefine.io.video_file import VideoFile
 from warprefine.recipe.recipe import Recipe, load_recipe
 from warprefine.recipe.settings_file import settings_to_toml
@@ -38,8 +43,9 @@ DEEP = (7000 + IDS.astype(np.uint16)) * 3
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A kind of file: the ending that names it, sound files, and what reads it."""
+    """A kind of file: how it is called, the ending that names it, sound files, and what reads it."""
 
+    name: str = "input"
     ending: str
     seeds: Callable[[Path], Sequence[bytes]]
     reads: Sequence[Callable[[Path], object]]
@@ -106,6 +112,35 @@ def cache(folder: Path) -> list[bytes]:
     return [(folder / "a.bin").read_bytes()]
 
 
+def weights(folder: Path) -> list[bytes]:
+    """Checkpoints of PyTorch, in its archives and in its older sequences of pickles."""
+    tensors = {"module.conv.weight": torch.ones(4, 3, 2, 2), "module.conv.bias": torch.zeros(4)}
+    for name, archive in (("new.pth", True), ("old.pth", False)):
+        content = {"state_dict": tensors, "epoch": 3}
+        torch.save(content, folder / name, _use_new_zipfile_serialization=archive)
+    return [(folder / name).read_bytes() for name in ("new.pth", "old.pth")]
+
+
+def checkpoint(folder: Path) -> list[bytes]:
+    network = torch.nn.Conv2d(3, 4, 2)
+    card = Card(part="segmenter", network="compact", class_names=("a", "b"), settings={}, recipe={}, facts={})
+    save_checkpoint(folder / "a.safetensors", network, card)
+    return [(folder / "a.safetensors").read_bytes()]
+
+
+def manifest(folder: Path) -> list[bytes]:
+    run, stored = RunFolder(folder / "run"), Provenance(method="motion-only", key_frames=(2,), distance=1)
+    run.mark_done("clip", {3: stored}, "motion-only", "abc", files={3: [run.root / "manifest.sqlite"]})
+    return [(run.root / "manifest.sqlite").read_bytes()]
+
+
+def look_up(path: Path) -> None:
+    """Read what a run has recorded, as every later call does."""
+    run = RunFolder(path.parent, read_only=True)
+    run.provenances("clip", "motion-only")
+    run.is_done("clip", [3], "motion-only", "abc")
+
+
 def watch(path: Path) -> None:
     with closing(VideoFile(path)) as source:
         for number in {0, len(source) // 2, len(source) - 1}:
@@ -151,5 +186,17 @@ TARGETS = {
         seeds=matlab,
         reads=(lambda path: read_numbers(path, "a", expected="a split", error_class=DatasetError),),
     ),
+    "weights": Target(ending="pth", seeds=weights, reads=(read_published,)),
+    "checkpoint": Target(
+        ending="safetensors",
+        seeds=checkpoint,
+        reads=(read_card, lambda path: load_weights(path, torch.nn.Conv2d(3, 4, 2))),
+    ),
+    "claim": Target(
+        ending="json",
+        seeds=lambda _: [json.dumps({"data": {"root": "a"}, "horizon": 3, "videos": ["clip"]}).encode()],
+        reads=(read_claim, lambda path: check_claim(path, {"horizon": 3}, what="run")),
+    ),
+    "manifest": Target(name="manifest", ending="sqlite", seeds=manifest, reads=(look_up,)),
     "cache": Target(ending="bin", seeds=cache, reads=(lambda path: ArrayCache(path.parent).get(path.stem),)),
 }

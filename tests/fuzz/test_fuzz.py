@@ -19,7 +19,8 @@ from tests.fuzz.targets import TARGETS
 from warprefine.core.errors import WarpRefineError
 from warprefine.jobs.convert_nyuv2 import ClipSettings, convert_nyuv2
 
-INPUTS = int(os.environ.get("WARPREFINE_FUZZ", "330"))
+INPUTS = int(os.environ.get("WARPREFINE_FUZZ", "2000"))
+CONVERSIONS = INPUTS // 100  # each writes a data set, and takes as long as a hundred files
 FOUND = sorted((Path(__file__).parent / "found").iterdir())
 SLOWEST_S = 10
 
@@ -37,11 +38,11 @@ def read_or_refuse(read: Callable[[Path], object], path: Path) -> None:
 @pytest.mark.parametrize("name", list(TARGETS))
 def test_changed_files_are_read_or_refused(tmp_path: Path, name: str) -> None:
     """No traceback, no hang, no crash, and nothing written."""
-    target, share = TARGETS[name], INPUTS // (len(TARGETS) + 1)
+    target, share = TARGETS[name], INPUTS // len(TARGETS)
     (tmp_path / "seeds").mkdir()
     (tmp_path / "in").mkdir()
     seeds = target.seeds(tmp_path / "seeds")
-    path = tmp_path / "in" / f"input.{target.ending}"
+    path = tmp_path / "in" / f"{target.name}.{target.ending}"
 
     for number in range(share):
         path.write_bytes(mutated(seeds, zlib.crc32(name.encode()) + number))
@@ -68,7 +69,7 @@ def test_a_hostile_data_set_is_converted_within_its_folder(
     labelled = source / "nyu_depth_v2_labeled.mat"
     seed = labelled.read_bytes()
 
-    for number in range(INPUTS // (len(TARGETS) + 1)):
+    for number in range(CONVERSIONS):
         labelled.write_bytes(mutated([seed], number))
         read_or_refuse(
             lambda _, n=number: convert_nyuv2(source, out / str(n), clips=ClipSettings(border=2)), source

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from warprefine.core.errors import RunFolderError
-from warprefine.io.claims import check_apart, claim
+from warprefine.io.claims import check_apart, claim, read_claim
 
 
 def test_a_folder_may_be_claimed_again_for_the_same(tmp_path: Path) -> None:
@@ -93,3 +93,12 @@ def test_a_claim_of_another_shape(tmp_path: Path, content: str) -> None:
 
     with pytest.raises(RunFolderError, match=r"job\.json is damaged \(.+\); expected what warprefine wrote"):
         claim(path, {"horizon": 3}, what="run")
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '"run"', "{}", '{"data": 3}', "[" * 9000])
+def test_a_record_of_another_shape_is_damaged(tmp_path: Path, content: str) -> None:
+    """Whatever JSON it is."""
+    (tmp_path / "job.json").write_text(content)
+
+    with pytest.raises(RunFolderError, match=r"job\.json is damaged \(.*\); expected what warprefine wrote"):
+        read_claim(tmp_path / "job.json", {"data": dict})

@@ -77,12 +77,27 @@ def test_frames_of_two_videos_are_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/000000.png").touch()
 
-    with pytest.raises(RunFolderError, match=r"holds a set of frames with bytes = .*choose another --out"):
+    with pytest.raises(RunFolderError, match=r"holds a set of frames with content = .*choose another --out"):
         extract_frames(write_video(tmp_path / "walk.mp4", frames=3), tmp_path / "out")
     with pytest.raises(
         RunFolderError, match=r"mine holds other files \(000000\.png\); expected an empty folder"
     ):
         extract_frames(tmp_path / "drive.mp4", tmp_path / "mine")
+
+
+def test_another_video_of_the_same_name_and_length_is_another_video(tmp_path: Path) -> None:
+    """Pictures that are there already are none of its frames."""
+    video = write_video(tmp_path / "drive.mp4")
+    other = write_video(tmp_path / "other.mp4", brightest=100)
+    longest = max(video.stat().st_size, other.stat().st_size) + 8
+    for path in (video, other):
+        room = longest - path.stat().st_size
+        path.write_bytes(path.read_bytes() + room.to_bytes(4, "big") + b"free" + bytes(room - 8))
+    extract_frames(video, tmp_path / "again", every=3)
+    other.replace(video)
+
+    with pytest.raises(RunFolderError, match=r"again holds a set of frames with content = "):
+        extract_frames(video, tmp_path / "again")
 
 
 def test_what_is_no_video_is_refused_before_anything_is_written(tmp_path: Path) -> None:

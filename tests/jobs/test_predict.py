@@ -145,6 +145,20 @@ def test_what_changed_is_labelled_again(
     assert after["labels/000005.png"] == after["labels/000000.png"]
 
 
+def test_labels_of_frames_that_are_gone_are_deleted(model: Path, data: Path, tmp_path: Path) -> None:
+    """So are those of frames that were renamed, or that can no longer be read; files of others stay."""
+    predict(model, data / FRAMES, tmp_path / "out")
+    (tmp_path / "out/labels/notes.png").touch()
+    (data / FRAMES / "000006.jpg").unlink()
+    (data / FRAMES / "000005.jpg").rename(data / FRAMES / "000007.jpg")
+    (data / FRAMES / "000001.jpg").write_bytes(b"")
+
+    predict(model, data / FRAMES, tmp_path / "out")
+
+    (tmp_path / "out/labels/notes.png").unlink()
+    assert hashes(tmp_path / "out") == hashes(predict(model, data / FRAMES, tmp_path / "fresh").out)
+
+
 def test_a_broken_frame_costs_only_itself(model: Path, data: Path, tmp_path: Path) -> None:
     """The others are labelled, and its problem is returned; where all are broken, it is raised."""
     (data / FRAMES / "000004.jpg").write_bytes(b"")

@@ -34,6 +34,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
         "confidence",
         "figures",
         "job.json",
+        "labelled_data.json",
         "labels",
         "metrics.csv",
         "metrics.json",

@@ -10,8 +10,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from warprefine.core.errors import RunFolderError
 from warprefine.core.precision import name_of, native_precision
@@ -73,7 +75,7 @@ def test_retrained_networks_are_those_of_a_fresh_run(data: Path, tmp_path: Path,
 def test_a_copy_with_other_times_is_the_same_data(
     data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Label maps are compared by content where their time differs."""
+    """Label maps are compared by content."""
     run(data, tmp_path / "run", tiny_recipe)
     for path in data.rglob("*.png"):
         path.touch()
@@ -81,6 +83,42 @@ def test_a_copy_with_other_times_is_the_same_data(
     run(data, tmp_path / "run", tiny_recipe)
 
     assert "the data changed" not in caplog.text
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", '{"labels": [], "frames": 3, "classes": "a"}'])
+def test_damaged_records_of_a_run_are_made_again(
+    data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture, damaged: str
+) -> None:
+    """Where it is not known what networks were trained on, the message says so."""
+    found = run(data, tmp_path / "run", tiny_recipe)
+    for name in ("trained_on.json", "computed_with.json", "labelled_data.json"):
+        (tmp_path / "run" / name).write_text(damaged)
+
+    assert run(data, tmp_path / "run", tiny_recipe) == found
+
+    assert re.search(r"the networks of .* were trained \(perhaps: .*trained_on\.json is damaged", caplog.text)
+    assert run(data, tmp_path / "run", tiny_recipe, retrain=True) == found
+    caplog.clear()
+    run(data, tmp_path / "run", tiny_recipe)
+    assert "damaged" not in caplog.text
+
+
+def test_a_changed_label_map_of_the_same_size_and_time_is_noticed(
+    data: Path, tmp_path: Path, tiny_recipe: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Copying tools keep times, and pictures without compression have equal sizes."""
+    path = data / "videos/street-000/labels/000003.png"
+    labels = np.array(Image.open(path))
+    Image.fromarray(labels).save(path, compress_level=0)
+    run(data, tmp_path / "run", tiny_recipe)
+    before = path.stat()
+    Image.fromarray(labels[::-1].copy()).save(path, compress_level=0)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+
+    run(data, tmp_path / "run", tiny_recipe)
+
+    assert "label maps changed: 1" in caplog.text
 
 
 def test_changed_frames_and_classes_are_named(

@@ -68,6 +68,13 @@ def move_the_key_frame(data: Path) -> None:
     (labels / "000003.png").rename(labels / "000004.png")
 
 
+def count_frames_from_one(data: Path) -> None:
+    """Rename every frame, with its label maps, to the number behind its own."""
+    for folder in ("frames", "labels", "truth"):
+        for path in sorted((data / "videos/street-000" / folder).iterdir(), reverse=True):
+            path.rename(path.with_stem(f"{int(path.stem) + 1:06d}"))
+
+
 def change_a_colour(data: Path) -> None:
     classes = read_classes(data / "classes.toml")
     write_classes(data / "classes.toml", replace(classes, colors=(*classes.colors[:-1], (1, 2, 3))))
@@ -84,6 +91,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "a frame is replaced": replace_a_frame,
     "all frames are shifted": shift_all_frames,
     "the key frame is moved": move_the_key_frame,
+    "all frames are renamed": count_frames_from_one,
     "a colour is changed": change_a_colour,
     "ids are changed": make_an_id_void,
 }
@@ -113,6 +121,21 @@ def test_only_what_a_change_concerns_is_redone(data: Path, tmp_path: Path) -> No
 
     redone = {path.stem for path, time in written.items() if path.stat().st_mtime_ns != time}
     assert redone == {"000004", "000005", "000006"}
+
+
+def test_files_of_old_names_go_also_after_an_interruption(data: Path, tmp_path: Path) -> None:
+    """What the user laid beside them stays."""
+    label(data, tmp_path / "run")
+    notes = tmp_path / "run/labels" / METHOD / "street-000/notes.png"
+    notes.touch()
+    count_frames_from_one(data)
+    run = RunFolder(tmp_path / "run")
+    run.mark_begun("street-000", [0, 1, 2], METHOD)  # and killed
+
+    after = label(data, tmp_path / "run")
+
+    del after[str(notes.relative_to(tmp_path / "run"))]
+    assert after == label(data, tmp_path / "fresh")
 
 
 def test_two_runs_that_share_a_cache_do_not_mix_their_frames(data: Path, tmp_path: Path) -> None:

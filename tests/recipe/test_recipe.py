@@ -138,6 +138,10 @@ def test_a_partly_given_table_keeps_its_own_defaults(tmp_path: Path) -> None:
             r"refiner\.crop = .*: a batch of 1000 crops of 2048 x 2048 pixels has more than 107374",
         ),
         (
+            "[segmenter.augmentation]\ncrop = [32, 16]\n[segmenter.adaptation]\nbatch = 1",
+            r"segmenter\.augmentation = .*a batch of 1 crop of 32 x 16 pixels leaves a network one value",
+        ),
+        (
             "[segmenter.augmentation]\ncrop = [8192, 8192]\n[segmenter.adaptation]\nbatch = 20",
             r"segmenter\.augmentation = .*a batch of 20 crops of 8192 x 8192 pixels has more than",
         ),

@@ -79,7 +79,9 @@ def write_classes(path: Path, classes: ClassSet) -> None:
 def _check_keys(path: Path, table: Mapping[str, Any], allowed: Iterable[str], *, where: str) -> None:
     for key in table:
         if key not in allowed:
-            raise DatasetError(f"{path} has an unknown key {key!r} {where}; {nearest_name(key, allowed)}")
+            raise DatasetError(
+                f"{path} has an unknown key {short_repr(key)} {where}; {nearest_name(key, allowed)}"
+            )
 
 
 def _check_class(path: Path, table: Mapping[str, Any], *, where: str) -> None:

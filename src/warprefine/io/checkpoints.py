@@ -68,6 +68,11 @@ def read_card(path: Path) -> Card:
     try:
         if not path.exists():
             raise CheckpointError(f"{path} does not exist; train it first, or name another checkpoint")
+        if path.is_dir():
+            raise CheckpointError(
+                f"{path} is a folder; expected a .safetensors file, such as "
+                f"{path / 'checkpoints/segmenter.safetensors'} of a run"
+            )
         return _card(json.loads(read_metadata(path)[_CARD]))
     except PermissionError as error:
         raise CheckpointError(f"{path} may not be read; change its permissions") from error

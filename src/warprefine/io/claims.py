@@ -14,6 +14,8 @@ from warprefine.io.foreign import reason
 
 _OF_OTHER_SHAPE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a file raises that is no JSON, or JSON of another shape."""
+_LONGEST = 200
+"""Characters of a value in a message; a damaged file may hold thousands."""
 
 
 def claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
@@ -45,8 +47,9 @@ def check_claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
     if differing:
         key = differing[0]
         raise RunFolderError(
-            f"{path.parent} holds a {what} with {key} = {_shown(found.get(key))}, but this command says "
-            f"{_shown(wanted.get(key))}; choose another --out, or give the same options to resume it"
+            f"{path.parent} holds a {what} with {key[:_LONGEST]} = {_shown(found.get(key))}, but this "
+            f"command says {_shown(wanted.get(key))}; choose another --out, or give the same options to "
+            "resume it"
         )
 
 
@@ -79,8 +82,11 @@ def _lies_in(inner: Path, outer: Path) -> bool:
     )
 
 
-def read_claim(path: Path) -> dict[str, Any]:
+def read_claim(path: Path, kinds: Mapping[str, type] | None = None) -> dict[str, Any]:
     """Return what `claim` recorded.
+
+    Args:
+        kinds: Entries that it has to have, and of which type.
 
     Raises:
         RunFolderError: The file is damaged.
@@ -89,6 +95,9 @@ def read_claim(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
             raise TypeError(f"it holds a {type(found).__name__}")
+        for key, kind in (kinds or {}).items():
+            if not isinstance(found.get(key), kind):
+                raise TypeError(f"it has no {key} of type {kind.__name__}")
     return found
 
 
@@ -121,4 +130,5 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    return f"[{shorten(map(repr, value))}]" if isinstance(value, list) else repr(value)
+    text = f"[{shorten(map(repr, value))}]" if isinstance(value, list) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from warprefine.core.errors import FrameError, WarpRefineError
+from warprefine.core.errors import FrameError, LabelError, WarpRefineError
 from warprefine.core.video import Video
 from warprefine.io.atomic import reading_errors
 from warprefine.io.deep_pixels import is_deep
@@ -38,6 +38,15 @@ def fingerprint_of_file(path: Path, error_class: type[WarpRefineError] = WarpRef
     with reading_errors(path, error_class):
         state = path.stat()
         return _content(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+
+
+def fingerprint_of_labels(path: Path) -> str:
+    """Return a short hash of the content of a label map.
+
+    Raises:
+        LabelError: The file cannot be read.
+    """
+    return fingerprint_of_file(path, LabelError)
 
 
 def fingerprint_of_frames(video: Video, frames: Iterable[int]) -> str:

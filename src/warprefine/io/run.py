@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from warprefine.core.errors import RunFolderError
 from warprefine.core.pseudolabel import Provenance
 from warprefine.io.atomic import draft_of, make_folder, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
+from warprefine.io.foreign import reason
 
-_VERSION = 2
+_VERSION = 3
 """Version of the manifest; what an older one records is made again."""
 _SCHEMA = f"""
 DROP TABLE IF EXISTS pseudo_label;
@@ -23,6 +24,8 @@ CREATE TABLE pseudo_label (
     distance INTEGER NOT NULL, key_frames TEXT NOT NULL, files TEXT NOT NULL,
     PRIMARY KEY (video, method, frame)
 );
+DROP TABLE IF EXISTS replaced;
+CREATE TABLE replaced (video TEXT NOT NULL, method TEXT NOT NULL, files TEXT NOT NULL);
 PRAGMA user_version = {_VERSION};
 """
 
@@ -138,7 +141,7 @@ class RunFolder:
                 "SELECT frame, files FROM pseudo_label WHERE video = ? AND method = ? AND fingerprint = ?",
                 (video, method, fingerprint),
             )
-            files = {frame: json.loads(of_frame) for frame, of_frame in found}
+            files = {frame: _as_files(of_frame) for frame, of_frame in found}
         return all(frame in files and self._whole(files[frame]) for frame in frames)
 
     def mark_done(
@@ -167,23 +170,42 @@ class RunFolder:
     def mark_begun(self, video: str, frames: Sequence[int], method: str) -> None:
         """Record that frames are not finished: their files are about to be replaced."""
         with self._connect() as connection:
+            # If frames were renamed, their new files have other names, and `keep_only` deletes the old ones.
+            connection.executemany(
+                "INSERT INTO replaced SELECT video, method, files FROM pseudo_label "
+                "WHERE video = ? AND frame = ? AND method = ?",
+                [(video, frame, method) for frame in frames],
+            )
             connection.executemany(
                 "DELETE FROM pseudo_label WHERE video = ? AND frame = ? AND method = ?",
                 [(video, frame, method) for frame in frames],
             )
 
     def keep_only(self, video: str, frames: Collection[int], method: str) -> None:
-        """Delete the records, and the files, of all other frames of a video than these."""
+        """Delete the records of all other frames of a video than these, and the files of none of these."""
         with self._connect() as connection:
             found = connection.execute(
                 "SELECT frame, files FROM pseudo_label WHERE video = ? AND method = ?", (video, method)
             ).fetchall()
-        kept = {name for frame, files in found if frame in frames for name in json.loads(files)}
-        others = {frame: json.loads(files) for frame, files in found if frame not in frames}
-        for name in {name for files in others.values() for name in files} - kept:
+            replaced = connection.execute(
+                "SELECT files FROM replaced WHERE video = ? AND method = ?", (video, method)
+            ).fetchall()
+            kept = {name for frame, files in found if frame in frames for name in _as_files(files)}
+            others = {frame: _as_files(files) for frame, files in found if frame not in frames}
+            old = [_as_files(files) for (files,) in replaced]
+        for name in {name for files in (*others.values(), *old) for name in files} - kept:
             with writing_errors(self.root / name):
-                (self.root / name).unlink(missing_ok=True)
+                self._delete(self.root / name)
         self.mark_begun(video, list(others), method)
+        with self._connect() as connection:
+            connection.execute("DELETE FROM replaced WHERE video = ? AND method = ?", (video, method))
+
+    def _delete(self, path: Path) -> None:
+        """Delete a file, and the folders of its video and method if they are empty then."""
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty, or not there
+            path.parent.rmdir()
+            path.parent.parent.rmdir()
 
     def _whole(self, files: Mapping[str, int]) -> bool:
         """Return whether files have the sizes that were recorded; a cut file is made again."""
@@ -191,6 +213,15 @@ class RunFolder:
             return all((self.root / name).stat().st_size == size for name, size in files.items())
         except FileNotFoundError:
             return False
+
+    def fingerprints(self, video: str, method: str) -> dict[int, str]:
+        """Return what the labels of each finished frame depend on, as hashes by frame."""
+        with self._connect() as connection:
+            found = connection.execute(
+                "SELECT frame, fingerprint FROM pseudo_label WHERE video = ? AND method = ? ORDER BY frame",
+                (video, method),
+            ).fetchall()
+        return dict(found)
 
     def provenances(self, video: str, method: str) -> dict[int, Provenance]:
         """Return where the pseudo-labels of each finished frame come from, by frame; key frames have none."""
@@ -200,10 +231,10 @@ class RunFolder:
                 "WHERE video = ? AND method = ? AND distance > 0 ORDER BY frame",
                 (video, method),
             ).fetchall()
-        return {
-            frame: Provenance(method=method, distance=distance, key_frames=tuple(json.loads(key_frames)))
-            for frame, distance, key_frames in found
-        }
+            return {
+                frame: Provenance(method=method, distance=distance, key_frames=tuple(json.loads(key_frames)))
+                for frame, distance, key_frames in found
+            }
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -218,10 +249,10 @@ class RunFolder:
                     yield connection
             except sqlite3.OperationalError as error:
                 raise self._refusal(error) from error
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, ValueError, TypeError, RecursionError) as error:
                 raise RunFolderError(
-                    f"{self._manifest} is damaged ({error}); delete it and run the same command again, "
-                    "the labels are then written again"
+                    f"{self._manifest} is damaged ({reason(error)}); delete it and run the same command "
+                    "again, the labels are then written again"
                 ) from error
             finally:
                 connection.close()
@@ -229,9 +260,23 @@ class RunFolder:
     def _refusal(self, error: sqlite3.Error) -> RunFolderError:
         if self._read_only:
             return RunFolderError(
-                f"cannot read {self._manifest}: {error}; run `warprefine autolabel` with the same options "
-                "again, it finishes what is missing"
+                f"cannot read {self._manifest}: {reason(error)}; run `warprefine autolabel` with the same "
+                "options again, it finishes what is missing"
             )
         return RunFolderError(
-            f"cannot write {self._manifest}: {error}; expected a writable folder with free space"
+            f"cannot write {self._manifest}: {reason(error)}; expected a writable folder with free space"
         )
+
+
+def _as_files(recorded: str) -> dict[str, int]:
+    """Return the sizes of files by name, as they are recorded; the names stay in the folder.
+
+    Raises:
+        ValueError: Something else is recorded.
+    """
+    files = json.loads(recorded)
+    if not isinstance(files, dict) or not all(isinstance(size, int) for size in files.values()):
+        raise ValueError("files are recorded in another form")
+    if any(Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name for name in files):
+        raise ValueError("a file outside the folder is recorded")
+    return files

@@ -20,6 +20,7 @@ from warprefine.io.locks import locked
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts
 from warprefine.jobs.finished import FinishedRun, write_left_out
+from warprefine.jobs.labelled_data import record_labelled
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.preflight import without
@@ -137,15 +138,18 @@ def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
     if "rounds" in needs_of(methods):
         train_in_rounds(context)
     if not has_truth(context.dataset, context.horizon):
+        _forget_truth(context.run, context.dataset)
         methods = [name for name in methods if "truth" not in METHODS[name].needs] or methods
     job = make_job(networks, methods)
     failures = {**context.left_out, **propagate(job, context.run, progress=context.progress)}
     write_left_out(context.run, {**context.set_aside, **failures})
+    finished_videos = without(context.dataset, failures)
+    record_labelled(context.run, finished_videos, job.methods, horizon=context.horizon)
     scores = measure(job, context.run, failures)
     methods = check_methods(job.methods)
     finished = FinishedRun(
         run=context.run,
-        dataset=without(context.dataset, failures),
+        dataset=finished_videos,
         horizon=context.horizon,
         recipe=context.recipe,
         methods=methods,
@@ -158,6 +162,15 @@ def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
     for one in finished.coverage:
         log.info("%s: %s by %s", one.video, one, ", ".join(methods))
     return finished
+
+
+def _forget_truth(run: RunFolder, dataset: Dataset) -> None:
+    """Delete scores, and labels that were truth, of an earlier call that had truth."""
+    for path in (run.metrics_path, run.metrics_path.with_suffix(".csv")):
+        path.unlink(missing_ok=True)
+    for method in (name for name in METHODS if "truth" in METHODS[name].needs):
+        for video in dataset.videos:
+            run.keep_only(video.name, (), method)
 
 
 def measure(job: Job, run: RunFolder, failures: Mapping[str, str]) -> dict[str, MethodScores]:

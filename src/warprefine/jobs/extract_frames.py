@@ -8,7 +8,9 @@ from pathlib import Path
 from warprefine.core.errors import FrameError, RunFolderError, shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.datasets.files import visible
+from warprefine.io.atomic import reading_errors
 from warprefine.io.claims import claim
+from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.io.images import write_frame
 from warprefine.io.locks import locked
 from warprefine.io.video_file import VideoFile
@@ -38,7 +40,7 @@ def extract_frames(video: Path, out: Path, *, every: int = 1, progress: Progress
         raise FrameError(f"{video} is no video file; expected one, such as drive.mp4")
     _check_folder(out)
     with closing(VideoFile(video)) as frames, locked(out):
-        claim(out / _CLAIM, {"video": video.name, "bytes": video.stat().st_size}, what="set of frames")
+        claim(out / _CLAIM, {"video": video.name, "content": _content(video)}, what="set of frames")
         wanted = range(0, len(frames), every)
         for done, number in enumerate(wanted, start=1):
             path = out / f"{number:06d}.png"
@@ -46,6 +48,11 @@ def extract_frames(video: Path, out: Path, *, every: int = 1, progress: Progress
                 write_frame(path, frames[number])
             progress("extracting frames", done, len(wanted), path.name)
     return len(wanted)
+
+
+def _content(video: Path) -> str:
+    with reading_errors(video, FrameError):
+        return fingerprint_of_file(video)
 
 
 def _check_folder(out: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from warprefine.io.atomic import write_text, writing_errors
 from warprefine.io.claims import own_json
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
+from warprefine.jobs.labelled_data import check_labelled
 from warprefine.jobs.networks import motion_of_run
 from warprefine.jobs.preflight import reached_horizon, without
 from warprefine.metrics.label_quality import evaluate
@@ -154,12 +155,13 @@ class FinishedRun:
 
         Raises:
             RecipeError: The run has no video or no method of that name.
-            RunFolderError: The manifest has no labels of this video.
+            RunFolderError: The manifest has no labels of this video, or its data changed since.
             LabelError: A label map is missing or damaged.
         """
         of_video = look_up({one.name: one for one in self.dataset.videos}, video, what="video")
         method = method or leading(self.methods)
         look_up(dict.fromkeys(self.methods), method, what="method of this run")
+        check_labelled(self.run, replace(self.dataset, videos=(of_video,)), method, horizon=self.horizon)
         provenances = self.run.provenances(video, method)
         if not provenances and stepwise_units(of_video, self.horizon):
             raise RunFolderError(
@@ -184,7 +186,10 @@ class FinishedRun:
 
         Raises:
             DatasetError: The data set has no truth.
+            RunFolderError: The data changed since they were labelled.
         """
+        for method in self.methods:
+            check_labelled(self.run, self.dataset, method, horizon=self.horizon)
         return evaluate(
             self.run, self.dataset, methods=self.methods, horizon=self.horizon, void_as_class=void_as_class
         )
@@ -210,9 +215,10 @@ class FinishedRun:
             progress: Called as images are propagated.
 
         Raises:
-            RunFolderError: There is none, one that should be there has no labels yet, or images cannot be
-                propagated as labels were.
+            RunFolderError: There is none, one that should be there has no labels yet, the data changed since
+                they were labelled, or images cannot be propagated as labels were.
         """
+        check_labelled(self.run, self.dataset, method, horizon=self.horizon)
         joint = RunFolder(out or self.run.root) if method == JOINT_METHOD else None
         if joint is not None:
             models = Models(motion=self._motion(device), keep=self.recipe.propagation.keep)

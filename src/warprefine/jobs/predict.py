@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,7 +107,8 @@ def predict(
     Args:
         model: A checkpoint of `warprefine student`, or the segmenter of a run.
         video: A folder of pictures, or a video file.
-        out: Label maps, confidence and pictures are written here; what is there already is kept.
+        out: Label maps, confidence and pictures are written here; what is there already is kept;
+            labels of frames that are gone are deleted.
         classes: Numbers and colours of the classes; by default they are numbered from 0.
         device: Where the network runs: cpu, cuda or cuda:1.
         progress: Called after every frame.
@@ -239,6 +240,7 @@ def label_clip(job: PredictionJob, *, progress: Progress = silent) -> Prediction
             except FrameError as error:
                 failures[number], last = str(error), error
             progress("labelling", number + 1, len(video), video.stems[number])
+        done.keep_only({*range(len(video))} - failures.keys())
     if last is not None and len(failures) == len(video):
         raise last
     return Prediction(out=plan.out, video=video, classes=plan.classes, failures=failures)
@@ -269,30 +271,51 @@ class _DoneFrames:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._found: dict[int, tuple[str, list[int]]] = {}
+        self._found: dict[int, tuple[str, dict[str, int]]] = {}
+        self._names: set[str] = set()
         with reading_errors(path, RunFolderError):
             lines = path.read_bytes().splitlines() if path.exists() else []
         for line in lines:
             try:
                 number, made_from, sizes = json.loads(line)
-                self._found[int(number)] = (str(made_from), list(sizes))
+                self._found[int(number)] = (str(made_from), dict(sizes))
+                self._names |= {name for name in sizes if _is_ours(name)}
             except (ValueError, TypeError):
                 continue
-        if lines and len(self._found) < len(lines):  # frames that were made again, or a cut line
-            kept = [json.dumps([number, *entry]) for number, entry in self._found.items()]
-            write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+        if lines and not path.read_bytes().endswith(b"\n"):  # a cut line
+            self._append(b"\n")
 
     def has(self, number: int, made_from: str, files: list[Path]) -> bool:
         """Return whether a frame was made from the same inputs, and its files are whole."""
-        recorded = self._found.get(number)
-        return recorded == (made_from, [_size(path) for path in files])
+        return self._found.get(number) == (made_from, self._sizes(files))
 
     def add(self, number: int, made_from: str, files: list[Path]) -> None:
         """Record that a frame is done."""
-        entry = (made_from, [_size(path) for path in files])
+        entry = (made_from, self._sizes(files))
         self._found[number] = entry
-        with writing_errors(self._path), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([number, *entry]) + "\n")
+        self._names |= {*entry[1]}
+        self._append(json.dumps([number, *entry]).encode() + b"\n")
+
+    def keep_only(self, numbers: Container[int]) -> None:
+        """Delete the files of all other frames, and those under names that frames had before."""
+        self._found = {number: entry for number, entry in self._found.items() if number in numbers}
+        kept = {name for _, sizes in self._found.values() for name in sizes}
+        for name in self._names - kept:
+            (self._path.parent / name).unlink(missing_ok=True)
+        lines = [json.dumps([number, *entry]) for number, entry in sorted(self._found.items())]
+        write_bytes(self._path, "".join(f"{line}\n" for line in lines).encode())
+
+    def _append(self, content: bytes) -> None:
+        with writing_errors(self._path), self._path.open("ab") as file:
+            file.write(content)
+
+    def _sizes(self, files: list[Path]) -> dict[str, int]:
+        return {path.relative_to(self._path.parent).as_posix(): _size(path) for path in files}
+
+
+def _is_ours(name: str) -> bool:
+    folder, *rest = Path(name).parts
+    return folder in _KINDS and len(rest) == 1 and rest[0] != ".."
 
 
 def _size(path: Path) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from warprefine.core.errors import RunFolderError
 from warprefine.core.precision import name_of, native_precision, precision_named
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
@@ -142,12 +143,15 @@ def _note_machine(run: RunFolder, device: torch.device) -> torch.dtype:
     """
     path = run.root / "computed_with.json"
     now = {"device": device.type, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
-    before = read_claim(path) if path.exists() else now
+    try:
+        before = read_claim(path, {"device": str}) if path.exists() else now
+    except RunFolderError:  # written anew below
+        before = now
     precision = native_precision(device)
     if before["device"] == device.type:
         precision = precision_named(before.get("precision")) or precision
     now["precision"] = name_of(precision)
-    differing = [f"{key} {before[key]}, now {now[key]}" for key in before if before[key] != now.get(key)]
+    differing = [f"{key} {before[key]}, now {now.get(key)}" for key in before if before[key] != now.get(key)]
     if differing:
         log.warning(
             "%s was computed with %s: what is made now may differ in the last bits",

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import torch
 
-from warprefine.core.errors import LabelError, shorten
+from warprefine.core.errors import LabelError, RunFolderError, shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.io.atomic import write_text
 from warprefine.io.claims import check_apart, claim
 from warprefine.io.curves import Curves
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_labels
 from warprefine.io.locks import locked
 from warprefine.jobs.finished import JOINT_METHOD, FinishedRun, methods_of
+from warprefine.jobs.labelled_data import content_of_video
 from warprefine.jobs.preflight import check_device, check_seed
 from warprefine.metrics.network_scores import NetworkScores
 from warprefine.metrics.scores import leading
@@ -55,15 +57,19 @@ class StudentJob:
         """The student's checkpoint."""
         return self.out / f"student-seed{self.seed}.safetensors"
 
-    def claim(self) -> None:
+    def claim(self, labels: str) -> None:
         """Record what the folder is for; a further call checks that it is still the same.
 
+        Args:
+            labels: A fingerprint of the labels to train on.
+
         Raises:
-            RunFolderError: It holds students of another run, method or recipe.
+            RunFolderError: It holds students of another run, method or recipe, or of other labels.
         """
         content = {
             "run": str(self.run.resolve()),
             "method": self.method,
+            "trained_on": labels,
             "coarse": None if self.coarse is None else dict(self.coarse.origin),
             "recipe": self.recipe.to_dict(),
         }
@@ -130,17 +136,23 @@ def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScor
     Every process of the job's world calls this; the first one writes.
 
     Raises:
-        RunFolderError: The folder is no run, or lacks labels that the recipe needs; `out` lies in the data.
+        RunFolderError: The folder is no run, or lacks labels that the recipe needs; `out` lies in the data or
+            is the run.
         LabelError: Test or coarse data have other classes than the run.
     """
     check_seed(job.seed)
     finished = FinishedRun.open(job.run, labelled=job.method is not None)
     read = (finished.dataset, *(data for data in (job.test, job.coarse) if data is not None))
     check_apart(job.out, *(data.root for data in read))
-    if job.world.is_first:
-        job.claim()
+    if job.out.resolve() == job.run.resolve():
+        raise RunFolderError(
+            f"{job.out} is the folder of the run, which a student only reads; expected one of its own; "
+            "choose another --out"
+        )
     dataset = finished.dataset
     also_train = [open_dataset(**origin) for origin in finished.run.job()["also_train"]]
+    if job.world.is_first:
+        job.claim(_content_of_labels(job, finished, also_train))
     _check_classes(dataset, [further for further in (job.test, job.coarse) if further is not None])
     progress = progress if job.world.is_first else silent
     if job.world.is_first and job.method == JOINT_METHOD:
@@ -193,6 +205,23 @@ def _sources(
         cache=job.out / "centroids",
         progress=progress,
     )
+
+
+def _content_of_labels(job: StudentJob, finished: FinishedRun, also_train: Sequence[Dataset]) -> str:
+    """Return a hash of all labels that a student is trained on, and of the frames of the run."""
+    run, dataset = finished.run, finished.dataset
+    coarse = [] if job.coarse is None else [job.coarse]
+    by_hand = [
+        (video.name, video.stems[frame], fingerprint_of_labels(path))
+        for further in (*also_train, *coarse)
+        for video in further.videos
+        for frame, path in sorted(video.labels.items())
+    ]
+    pseudo = [
+        (video.name, run.fingerprints(video.name, job.method)) for video in dataset.videos if job.method
+    ]
+    videos = [content_of_video(dataset, video, horizon=finished.horizon) for video in dataset.videos]
+    return fingerprint_of(videos, by_hand, pseudo)
 
 
 def usual_method(run: Path) -> str:

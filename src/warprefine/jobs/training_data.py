@@ -6,14 +6,13 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from warprefine.core.errors import LabelError
+from warprefine.core.errors import RunFolderError
 from warprefine.core.video import Dataset
 from warprefine.io.atomic import write_text, writing_errors
 from warprefine.io.claims import read_claim
-from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_frames
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_frames, fingerprint_of_labels
 from warprefine.io.run import RunFolder
 from warprefine.propagation.units import frames_in_reach
 
@@ -34,12 +33,18 @@ def check_networks(
         What changed and how to mend it, one line; empty if nothing did.
     """
     path = run.root / "trained_on.json"
-    before = read_claim(path) if path.exists() else {}
     weights = sorted((run.root / "checkpoints").glob("*.safetensors"))
-    if weights and not before:
+    if weights and not path.exists():
         return ""
-    now = _described(dataset, also_train, horizon=horizon, known=before)
-    changes = _changes(before, now) if before else []
+    now = _described(dataset, also_train, horizon=horizon)
+    before: dict[str, Any] = {}
+    changes: list[str] = []
+    if path.exists():
+        try:
+            before = read_claim(path, {"classes": str, "labels": dict, "frames": dict})
+            changes = _changes(before, now)
+        except RunFolderError as error:
+            changes = [f"perhaps: {error}"]
     if changes and retrain:
         log.warning("the data changed (%s): the networks are trained anew", ", ".join(changes))
         _delete_networks(run)
@@ -64,33 +69,22 @@ def _delete_networks(run: RunFolder) -> None:
         run.tau_path.unlink(missing_ok=True)
 
 
-def _described(
-    dataset: Dataset, also_train: Sequence[Dataset], *, horizon: int, known: Mapping[str, Any]
-) -> dict[str, Any]:
+def _described(dataset: Dataset, also_train: Sequence[Dataset], *, horizon: int) -> dict[str, Any]:
     """Return the content of all that networks are trained on, by name."""
-    labels: dict[str, list[Any]] = {}
-    for number, one in enumerate((dataset, *also_train)):
-        for video in one.videos:
-            for frame, path in video.labels.items():
-                name = f"{number}/{video.name}/{video.stems[frame]}"
-                labels[name] = _state(path, known.get("labels", {}).get(name))
     return {
         "classes": fingerprint_of(dataset.classes.names, dataset.classes.coding),
-        "labels": labels,
+        "labels": {
+            f"{number}/{video.name}/{video.stems[frame]}": fingerprint_of_labels(path)
+            for number, one in enumerate((dataset, *also_train))
+            for video in one.videos
+            for frame, path in video.labels.items()
+        },
         "frames": {
             f"{video.name}/{video.stems[frame]}": fingerprint_of_frames(video, [frame])
             for video in dataset.videos
             for frame in frames_in_reach(video, horizon)
         },
     }
-
-
-def _state(path: Path, known: list[Any] | None) -> list[Any]:
-    """Return size, time of change and content of a file, which is read only if one of the first differs."""
-    found = path.stat()
-    if known is not None and known[:2] == [found.st_size, found.st_mtime_ns]:
-        return known
-    return [found.st_size, found.st_mtime_ns, fingerprint_of_file(path, LabelError)]
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -100,7 +94,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     found = {
         "label maps added": len(new.keys() - old.keys()),
         "label maps removed": len(old.keys() - new.keys()),
-        "label maps changed": sum(old[name][2] != new[name][2] for name in old.keys() & new.keys()),
+        "label maps changed": sum(old[name] != new[name] for name in old.keys() & new.keys()),
         "frames changed": sum(before["frames"][name] != now["frames"][name] for name in both),
     }
     changes = [f"{what}: {count}" for what, count in found.items() if count]

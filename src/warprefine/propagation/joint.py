@@ -62,7 +62,9 @@ def propagate_images(
         }
         paths = {frame: joint_path(run, video.name, video.stems[frame]) for frame in wanted}
         content = content_of(video, dataset.classes, models.motion, (*unit.frames, *unit.key_frames))
-        fingerprint = fingerprint_of(models.motion.name, unit.key_frames, unit.frames, list(wanted), content)
+        fingerprint = fingerprint_of(
+            models.motion.name, unit.key_frames, unit.frames, {k: video.stems[k] for k in wanted}, content
+        )
         if not run.is_done(video.name, list(wanted), JOINT, fingerprint):
             with open_evidence(video, dataset.classes, models, cache) as evidence:
                 _propagate_image(evidence, unit, paths)

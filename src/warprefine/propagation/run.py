@@ -17,7 +17,7 @@ from warprefine.core.pseudolabel import Provenance
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file
-from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_labels
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
@@ -59,9 +59,9 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
                 _label_unit(job, run, labeller, video, unit)
                 done += len(unit.frames)
                 progress("propagating", done, total, video.name)
+            _copy_key_frames(job, run, video)
             for labeller in job.labellers:
                 _remove_others(run, video, labeller, job.horizon)
-            _copy_key_frames(job, run, video)
         except (FrameError, LabelError) as error:
             if is_of_the_system(error):  # as a full disk, no video's fault
                 raise
@@ -78,8 +78,9 @@ def _label_unit(job: Job, run: RunFolder, labeller: Labeller, video: Video, unit
     """Label a unit by those methods that have not finished it yet."""
     classes, passed = job.dataset.classes, (*unit.frames, *unit.key_frames)
     content = content_of(video, classes, labeller.models.motion, passed)
+    stems = [video.stems[frame] for frame in unit.frames]
     fingerprints = {
-        method: fingerprint_of(labeller.fingerprint(video, unit, method), content)
+        method: fingerprint_of(labeller.fingerprint(video, unit, method), content, stems)
         for method in labeller.methods
     }
     due = [
@@ -110,7 +111,7 @@ def _files(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path,
 
 
 def _remove_others(run: RunFolder, video: Video, labeller: Labeller, horizon: int) -> None:
-    """Remove the labels of frames that are in no unit any more and are no key frames."""
+    """Remove the labels of frames that are in no unit any more and are no key frames, and of old names."""
     frames = {frame for unit in labeller.units(video, horizon) for frame in unit.frames}
     for method in labeller.methods:
         run.keep_only(video.name, frames | {*video.key_frames}, method)
@@ -128,8 +129,10 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     labelling = [one for one in job.labellers if one.units(video, job.horizon) or not due]
     for method in (method for labeller in labelling for method in labeller.methods):
         for frame, source in video.labels.items():
-            fingerprint = fingerprint_of(fingerprint_of_file(source, LabelError), classes.coding)
+            content = fingerprint_of_labels(source)
+            fingerprint = fingerprint_of(content, classes.coding, video.stems[frame])
             if not run.is_done(video.name, [frame], method, fingerprint):
+                run.mark_begun(video.name, [frame], method)
                 target, confidence = files = _files(run, video, method, frame)
                 labels = read_labels(source, classes)
                 write_gray(confidence, torch.ones(labels.shape))

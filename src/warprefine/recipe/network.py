@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -52,6 +53,9 @@ class Augmentation(Settings):
 MOST_PIXELS = 1 << 30
 """Pixels of all crops of a batch. Their images alone take 3 GiB then, and what networks compute far more."""
 
+_STRIDE = 32
+"""Of the coarsest features of every segmenter."""
+
 
 def check_crop(crop: tuple[int, int], fields: Any) -> tuple[int, int]:
     """Check that the batches of a recipe's trainings can be held in memory; a validator.
@@ -70,7 +74,14 @@ def check_crop(crop: tuple[int, int], fields: Any) -> tuple[int, int]:
 
 
 def _check_augmentation(augmentation: Augmentation, fields: Any) -> Augmentation:
-    check_crop(augmentation.crop, fields)
+    h, w = check_crop(augmentation.crop, fields)
+    for name in ("optimisation", "adaptation"):
+        training = fields.data.get(name)
+        if training is not None and training.batch * math.ceil(h / _STRIDE) * math.ceil(w / _STRIDE) < 2:
+            raise ValueError(
+                f"a batch of 1 crop of {h} x {w} pixels leaves a network one value per channel, which cannot "
+                f"be normalised; use a batch of 2, or crops larger than {_STRIDE} pixels"
+            )
     return augmentation
 
 

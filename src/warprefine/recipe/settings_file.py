@@ -42,8 +42,9 @@ def read_settings(path: Path | str, defaults: SettingsT, *, shipped: Mapping[str
     try:
         return type(defaults).model_validate(_merged(defaults.model_dump(), content))
     except ValidationError as error:
-        problems = "; ".join(_explain(problem, type(defaults)) for problem in error.errors())
-        raise RecipeError(f"{path}: {problems}") from error
+        problems = [_explain(problem, type(defaults)) for problem in error.errors()]
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise RecipeError(f"{path}: {'; '.join(problems[:3])}{more}") from error
 
 
 def _content(
