@@ -36,7 +36,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 
 def summary(names: list[str], **more: tuple[str, ...]) -> DatasetSummary:
-    videos = [VideoSummary(name=n, frames=21, key_frames=1, truth_frames=20, size=(48, 64)) for n in names]
+    videos = [
+        VideoSummary(name=n, frames=21, key_frames=1, truth_frames=20, farthest=10, size=(48, 64))
+        for n in names
+    ]
     return DatasetSummary(
         classes=CLASSES, videos=tuple(videos), pixels=(3, 1, 0), counted=len(videos), **more
     )
@@ -103,7 +106,7 @@ def test_a_summary_shows_forty_videos_and_counts_the_rest(capsys: pytest.Capture
 def test_thousands_of_videos_that_are_alike_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Videos of another length, size or number of labels are a line of their own, the most frequent first."""
     many = summary([f"clip-{i:04d}" for i in range(GROUPED_FROM)])
-    single = VideoSummary(name="x", frames=1, key_frames=1, truth_frames=0, size=(24, 32))
+    single = VideoSummary(name="x", frames=1, key_frames=1, truth_frames=0, farthest=0, size=(24, 32))
     broken = replace(single, size=None)
     pairs = [replace(single, frames=2, key_frames=0), replace(single, frames=2, key_frames=0)]
     print_summary(replace(many, videos=(single, *many.videos, *pairs, broken)))
@@ -142,7 +145,7 @@ def test_coverage_of_many_videos_is_cut_and_summed(capsys: pytest.CaptureFixture
 
 def test_kinds_of_videos_are_listed_up_to_forty(capsys: pytest.CaptureFixture[str]) -> None:
     """Pictures of many sizes do not run off the screen either."""
-    one = VideoSummary(name="x", frames=1, key_frames=1, truth_frames=0, size=(24, 32))
+    one = VideoSummary(name="x", frames=1, key_frames=1, truth_frames=0, farthest=0, size=(24, 32))
     sizes = [replace(one, size=(24, number)) for number in range(1, GROUPED_FROM + 1)]
     print_summary(replace(summary([]), videos=tuple(sizes)))
 
@@ -172,7 +175,7 @@ def test_names_in_a_summary_are_shown_as_they_are(capsys: pytest.CaptureFixture[
 
 def test_a_video_that_cannot_be_opened_has_no_size(capsys: pytest.CaptureFixture[str]) -> None:
     """It stands in the list all the same."""
-    broken = VideoSummary(name="clip", frames=3, key_frames=0, truth_frames=0, size=None)
+    broken = VideoSummary(name="clip", frames=3, key_frames=0, truth_frames=0, farthest=None, size=None)
     print_summary(DatasetSummary(classes=CLASSES, videos=(broken,), pixels=(0, 0, 0), counted=0))
 
     assert "unreadable" in capsys.readouterr().out

@@ -29,8 +29,8 @@ H, W = 4, 6
 def dataset(tmp_path: Path) -> Dataset:
     """Return a video of four frames, two of them key frames, one with truth."""
     frames = [tmp_path / f"frame{number}.png" for number in range(4)]
-    for path in frames:
-        write_frame(path, torch.zeros(1, 3, H, W, dtype=torch.uint8))
+    for number, path in enumerate(frames):
+        write_frame(path, (torch.arange(3 * H * W, dtype=torch.uint8) + number).view(1, 3, H, W))
     labels = torch.zeros(1, H, W, dtype=torch.uint8)
     labels[:, 0] = 1
     labels[:, 1] = VOID
@@ -54,6 +54,7 @@ def test_frames_and_pixels_are_counted(dataset: Dataset) -> None:
     (video,) = summary.videos
     assert (video.name, video.frames, video.key_frames, video.truth_frames) == ("drive", 4, 2, 1)
     assert video.size == (H, W)
+    assert video.farthest == 1
     assert summary.pixels == (2 * 2 * W, 2 * W, 2 * W)
     assert summary.frequencies == (0.5, 0.25, 0.25)
     assert summary.counted == 2
@@ -84,6 +85,52 @@ def test_a_video_that_is_stored_turned_is_noted(dataset: Dataset) -> None:
         "stored turned, and read upright as players show them: drive (turned by 90 degrees clockwise)" in note
         for note in summarise(dataset).notes
     )
+
+
+@pytest.mark.parametrize(
+    ("keys", "farthest"), [((), None), ((0,), 9), ((9,), 9), ((4,), 5), ((0, 9), 4), ((1, 2, 8), 3)], ids=str
+)
+def test_the_longest_way_to_a_key_frame_is_told(
+    dataset: Dataset, keys: tuple[int, ...], farthest: int | None
+) -> None:
+    """What --horizon has to be for every frame to get labels."""
+    (video,) = dataset.videos
+    stems = [str(number) for number in range(10)]
+    long = replace(
+        video,
+        stems=stems,
+        frame_paths=[video.frame_paths[0]] * 10,
+        labels=dict.fromkeys(keys, video.labels[0]),
+        truth={},
+    )
+
+    (summary,) = summarise(replace(dataset, videos=(long,))).videos
+
+    assert summary.farthest == farthest
+
+
+def test_frames_that_show_nothing_are_noted(dataset: Dataset) -> None:
+    """A picture that reads as one colour was perhaps written in a form that loses it."""
+    (video,) = dataset.videos
+    write_frame(video.frame_paths[1], torch.full((1, 3, H, W), 29, dtype=torch.uint8))
+
+    notes = summarise(dataset, check=True).notes
+
+    assert any(
+        "1 of 4 frames of drive show one colour and nothing else: frame1; look at them" in note
+        for note in notes
+    )
+
+
+def test_frames_that_are_all_alike_are_noted(dataset: Dataset) -> None:
+    """A video in which nothing ever changes is perhaps one picture, extracted many times."""
+    (video,) = dataset.videos
+    for path in video.frame_paths[1:]:
+        path.write_bytes(video.frame_paths[0].read_bytes())
+
+    notes = summarise(dataset, check=True).notes
+
+    assert any("all 4 frames of drive show the same picture" in note for note in notes)
 
 
 def test_every_problem_is_told_once(dataset: Dataset) -> None:

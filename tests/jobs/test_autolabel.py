@@ -70,6 +70,13 @@ def test_a_video_is_labelled_in_a_few_lines_of_python(tiny_data: Path, tmp_path:
     assert run.run.report_path.is_file()
 
 
+def test_the_folder_of_a_data_set_is_enough(tiny_data: Path, tmp_path: Path) -> None:
+    """Whoever has nothing to choose need not open it."""
+    run = autolabel(str(tiny_data), tmp_path / "run", horizon=1, methods=["motion-only"])
+
+    assert [one.labelled for one in run.coverage] == [3, 3]
+
+
 # what a whole run leaves
 
 

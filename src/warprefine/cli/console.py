@@ -202,12 +202,14 @@ def print_summary(summary: DatasetSummary) -> None:
 def _print_videos(summaries: Sequence[VideoSummary]) -> None:
     videos = Table(box=None, pad_edge=False)
     videos.add_column("video")
-    for heading in ("frames", "key", "truth", "size"):
+    for heading in ("frames", "key", "truth", "farthest", "size"):
         videos.add_column(heading, justify="right")
     for video in summaries[:LONGEST_LIST]:
         counts = (video.frames, video.key_frames, video.truth_frames)
-        videos.add_row(video.name, *map(str, counts), _size(video))
+        farthest = "–" if video.farthest is None else str(video.farthest)
+        videos.add_row(video.name, *map(str, counts), farthest, _size(video))
     console.print(videos)
+    console.print("farthest: frames from a frame to its nearest key frame; --horizon says how far labels go")
     left_out = summaries[LONGEST_LIST:]
     if left_out:
         console.print(f"... and {len(left_out)} more videos")

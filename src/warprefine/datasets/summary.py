@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, LabelError, WarpRefineError, shorten
@@ -23,12 +25,16 @@ MOST_FITTED = 50
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSummary:
-    """Frame counts of one video, and the (h, w) of frame 0; `None` if it cannot be read."""
+    """Frame counts of one video, and the (h, w) of frame 0; `None` if it cannot be read.
+
+    `farthest` is the largest distance of a frame from its nearest key frame, in frames; `None` without one.
+    """
 
     name: str
     frames: int
     key_frames: int
     truth_frames: int
+    farthest: int | None
     size: tuple[int, int] | None
 
 
@@ -72,6 +78,7 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
     problems: list[str] | None = [] if check else None
     keys: list[LabelCount] = []
     truth: list[LabelCount] = []
+    seen: list[str] = []
     chosen = _chosen(dataset, most=None if check else SAMPLE)
     videos = []
     for video in dataset.videos:
@@ -85,7 +92,7 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
             for number, path in video.truth.items():
                 with _collected(problems):
                     truth.append(count_labels(video, number, path, dataset.classes))
-            _check_frames(video, problems)
+            seen += _check_frames(video, problems)
         videos.append(_summary(video, size))
         progress("Inspecting videos", len(videos), len(dataset.videos))
     pixels = [sum(of_class) for of_class in zip(*(count.pixels for count in keys), strict=True)]
@@ -100,6 +107,7 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
         notes=(
             *dataset.notes,
             *_turn_notes(dataset.videos),
+            *seen,
             *label_notes(dataset, keys, truth),
             *misfit_notes(misfits),
         ),
@@ -158,6 +166,7 @@ def _summary(video: Video, size: tuple[int, int] | None) -> VideoSummary:
         frames=len(video),
         key_frames=len(video.labels),
         truth_frames=len(video.truth),
+        farthest=_farthest(video),
         size=size,
     )
 
@@ -173,9 +182,30 @@ def _collected(problems: list[str] | None) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _check_frames(video: Video, problems: list[str]) -> None:
+def _farthest(video: Video) -> int | None:
+    keys = video.key_frames
+    if not keys:
+        return None
+    between = ((later - earlier) // 2 for earlier, later in pairwise(keys))
+    return max(keys[0], len(video) - 1 - keys[-1], *between)
+
+
+def _check_frames(video: Video, problems: list[str]) -> Iterator[str]:
+    """Decode all frames; yield a note on frames of one colour, and one if all show the same picture."""
+    flat, pictures = [], set()
     with _collected(problems), open_frames(video) as source:
         for number in range(len(source)):
             # A damaged video file is one problem, damaged pictures are one each.
             with nullcontext() if video.container else _collected(problems):
-                source[number]
+                frame = source[number]
+                if bool((frame == frame[..., :1, :1]).all()):
+                    flat.append(video.stems[number])
+                pictures.add(hashlib.sha256(frame.numpy().tobytes()).digest())
+    name = readable(video.name)
+    if flat:
+        yield (
+            f"{len(flat)} of {len(video)} frames of {name} show one colour and nothing else: "
+            f"{shorten(flat)}; look at them: they may be black, or written in a form that loses the picture"
+        )
+    elif len(video) > 1 and len(pictures) == 1:
+        yield f"all {len(video)} frames of {name} show the same picture; check how they were extracted"

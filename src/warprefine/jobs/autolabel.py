@@ -14,6 +14,7 @@ from warprefine.core.errors import shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.video import Dataset
+from warprefine.datasets import open_dataset
 from warprefine.io.checkpoints import read_card
 from warprefine.io.claims import check_apart
 from warprefine.io.locks import locked
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 def autolabel(
-    dataset: Dataset,
+    dataset: Dataset | Path | str,
     out: Path | str,
     *,
     horizon: Horizon = 10,
@@ -64,7 +65,7 @@ def autolabel(
     """Label every frame of `dataset` within `horizon` of a key frame, into the run folder `out`.
 
     Args:
-        dataset: The videos, as `open_dataset` returns them.
+        dataset: The videos, as `open_dataset` returns them, or the folder of a data set.
         out: The run folder; an unfinished run in it is continued.
         horizon: Frames are labelled up to this far from a key frame; "all" labels every frame.
         also_train: Further labelled data of the same classes for the segmenter.
@@ -91,6 +92,7 @@ def autolabel(
         >>> for frame in run.labels("NAME"):  # doctest: +SKIP
         ...     print(frame.frame, frame.labels.shape, frame.confidence.mean(), frame.key_frames)
     """
+    dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     methods = check_methods(methods)
     check_apart(Path(out), dataset.root, *(further.root for further in also_train))
     given: dict[str, Any] = {

@@ -18,6 +18,7 @@ from warprefine.io.text import read_toml
 from warprefine.recipe.optimisation import Settings
 
 _MOST_EXTENDED = 16
+_LONGEST_KEY = 60
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
@@ -105,10 +106,14 @@ def _toml(value: object) -> str:
 
 def _explain(problem: Any, model: type[BaseModel]) -> str:
     """Describe in one line what is wrong with a key or value."""
-    place = [str(part) for part in problem["loc"]]
+    place = [_shortened(str(part)) for part in problem["loc"]]
     if problem["type"] != "extra_forbidden":
         message = problem["msg"].removeprefix("Value error, ").lower()
         return f"{'.'.join(place)} = {short_repr(problem['input'])}: {message}"
     for part in place[:-1]:
         model = type(model.model_fields[part].default)
     return f"unknown key {'.'.join(place)!r}; {nearest_name(place[-1], model.model_fields)}"
+
+
+def _shortened(key: str) -> str:
+    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}..."
