@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from warprefine.ops.resize import to_size
-from warprefine.segmentation.compact import CompactSegmenter, PyramidPooling
+from warprefine.segmentation.compact import CompactSegmenter, PyramidPooling, StridedPointwise
 
 WIDTHS = (4, 5, 6, 7, 8)
 
@@ -125,3 +125,20 @@ def test_frames_are_normalised_in_rgb(network: CompactSegmenter) -> None:
 def test_colours_are_not_part_of_the_weights(network: CompactSegmenter) -> None:
     """What the frames are normalised with is fixed, so checkpoints do not carry it."""
     assert not {"mean", "deviation"} & set(network.state_dict())
+
+
+@pytest.mark.parametrize("size", [(64, 96), (33, 47)])
+def test_a_strided_shortcut_is_a_strided_convolution(size: tuple[int, int]) -> None:
+    """Taking every second pixel first gives the same; with few channels oneDNN's own way corrupts memory."""
+    shortcut = StridedPointwise(8, 12, step=2)
+    strided = torch.nn.Conv2d(8, 12, 1, 2, bias=False)
+    strided.load_state_dict(shortcut.state_dict())
+    x = torch.randn(2, 8, *size)
+
+    torch.testing.assert_close(shortcut(x), strided(x))
+    assert shortcut.stride == (1, 1)
+    assert not [
+        module
+        for module in CompactSegmenter(3, widths=(8, 8, 8, 8, 8)).modules()
+        if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (1, 1) and module.stride != (1, 1)
+    ]

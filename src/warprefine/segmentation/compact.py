@@ -21,6 +21,22 @@ from warprefine.segmentation.imagenet import ImageNetColours
 STRIDE = 32
 
 
+class StridedPointwise(nn.Conv2d):
+    """1 x 1 convolution of every `step`-th pixel each way, without a bias.
+
+    The pixels are taken before the convolution: with a stride of its own and fewer than 16 channels, the
+    backward pass of oneDNN's AVX512 kernels writes beyond its memory (torch 2.13).
+    """
+
+    def __init__(self, channels_in: int, channels: int, *, step: int) -> None:
+        super().__init__(channels_in, channels, 1, bias=False)
+        self.step = step
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform (b, channels_in, h, w) to (b, channels, h / step, w / step)."""
+        return super().forward(x[..., :: self.step, :: self.step])
+
+
 class ResidualBlock(nn.Module):
     """Residual basic block: two 3 x 3 convolutions and a shortcut (He et al., CVPR 2016)."""
 
@@ -33,7 +49,7 @@ class ResidualBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+                StridedPointwise(channels_in, channels, step=stride), nn.BatchNorm2d(channels)
             )
 
     def forward(self, x: Tensor) -> Tensor:
