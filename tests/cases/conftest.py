@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from warprefine.cli import app
+from warprefine.cli.commands import app
 from warprefine.report import figures, sections
 
 _MOTION_ONLY = ("--method=motion-only", "--motion=dis-ultrafast", "--threads=1")

@@ -314,3 +314,29 @@ def test_label_maps_with_other_padding_match(made: Any, warprefine: Any) -> None
 
     assert called.code == 0
     assert "40 frames, 1 key frames" in called.text
+
+
+@pytest.mark.parametrize("damaged", [(), (2,), (28, 29)], ids=str)
+def test_a_damaged_stretch_costs_what_it_hits(made: Any, warprefine: Any, damaged: tuple[int, ...]) -> None:
+    """All that the sound key frames reach is labelled, in the video file and in pictures of it."""
+    made("reports/20-damaged-stretch")
+    words = ("--out=run", "--horizon=3", "--method=motion-only", "--motion=dis-ultrafast", "--threads=1")
+    whole = Path("data/set/videos/clip.ts")
+    stems = open_dataset("data/set").videos[0].stems
+    if damaged:
+        frames = Path("data/set/videos/clip/frames")
+        assert warprefine("frames", whole, "--out", frames).code == 0
+        whole.unlink()
+        for number in damaged:
+            (frames / f"{number:06d}.png").write_bytes(b"")
+
+    called = warprefine("propagate", "data/set", *words)
+
+    assert called.code == (1 if damaged else 0)
+    reached = {k for k in (0, 1, 2, 3, 27, 28, 29, 30, 31, 32, 33) if k < len(stems)}
+    behind = {2: {2, 3}, 28: {27, 28}, 29: {27, 28, 29}}
+    lost = set().union(*(behind[k] for k in damaged))
+    labelled = {int(path.stem) for path in Path("run/labels/motion-only/clip").iterdir()}
+    assert labelled == reached - lost
+    for number in damaged[:1]:
+        assert f"{number:06d}.png" in called.text

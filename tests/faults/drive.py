@@ -31,7 +31,7 @@ from PIL import Image
 
 from tests.faults.commands import COMMANDS, KINDS, Fault
 from tests.jobs import killing
-from warprefine.cli import app
+from warprefine.cli.commands import app
 from warprefine.jobs import demo
 from warprefine.recipe.recipe import load_recipe
 from warprefine.report import figures, sections
