@@ -6,6 +6,8 @@ import os
 
 # Two workers on two cores: a thread that waits must sleep, not spin. OpenMP reads this when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# What one test trains must not be found by another, nor lie in the user's cache.
+os.environ["WARPREFINE_CACHE"] = "off"
 
 from collections.abc import Callable
 from pathlib import Path

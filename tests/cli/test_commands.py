@@ -342,7 +342,7 @@ def test_inspect_lists_videos_and_classes(warprefine: Any, tiny_data: Path) -> N
     result = warprefine("inspect", tiny_data, "--check")
 
     assert result.exit_code == 0
-    assert re.search(r"street-000 +7 +1 +6 +64 x 48", result.stdout)
+    assert re.search(r"street-000 +7 +1 +6 +3 +64 x 48", result.stdout)
     assert "2 videos, 14 frames, 2 key frames" in result.stdout
     assert re.search(r"road +\d+\.\d\d %", result.stdout)
     assert result.stderr == ""
@@ -588,3 +588,20 @@ def test_a_score_does_not_stand_alone_where_void_hides_a_class(
         assert re.search(
             rf"note: no truth shows {name}, and .* % of it is void: the scores leave", result.stdout
         )
+
+
+def test_what_is_kept_for_later_runs_is_shown_and_deleted(
+    warprefine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its size; nothing else in the user's cache is touched."""
+    monkeypatch.setenv("WARPREFINE_CACHE", str(tmp_path))
+    (tmp_path / "base-segmenters").mkdir()
+    (tmp_path / "base-segmenters/one.safetensors").write_bytes(bytes(2_000_000))
+    (tmp_path / "other.txt").write_text("stays")
+
+    assert "1 base segmenter kept in" in warprefine("cache").stdout
+    assert ", 2 MB" in warprefine("cache", "--clear").stdout
+    assert "0 base segmenters kept" in warprefine("cache").stdout
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["other.txt"]
+    monkeypatch.setenv("WARPREFINE_CACHE", "off")
+    assert "nothing is kept" in warprefine("cache").stdout

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from warprefine import autolabel, load_recipe, open_dataset
 from warprefine.core.errors import CheckpointError, RecipeError
+from warprefine.io.checkpoints import read_card
 from warprefine.jobs.labellers import stepwise_labeller, two_sided_labeller
 from warprefine.jobs.reuse import PARTS, use_checkpoints
 from warprefine.propagation.methods import METHODS, PLUS, needs_of
@@ -205,3 +207,67 @@ def test_a_refiner_without_features_fits_any_segmenter(workshop: Any) -> None:
     use_checkpoints(networks, given, ["warp-refine"])
 
     assert stepwise_labeller(networks, ("warp-refine",)).settings.refiner is not None
+
+
+def test_a_base_of_another_run_is_adapted(data: Path, tmp_path: Path, tiny_recipe: Path) -> None:
+    """By its folder or its file: none is trained on further data, and the labels are the same."""
+    further = open_dataset(data)
+    options: dict[str, Any] = {"horizon": 1, "methods": ["semantic-only"], "recipe": load_recipe(tiny_recipe)}
+    whole = autolabel(data, tmp_path / "whole", also_train=[further], **options)
+    base = tmp_path / "whole/checkpoints/segmenter-base.safetensors"
+    for name, given in (("by-folder", tmp_path / "whole"), ("by-file", base)):
+        tasks: list[str] = []
+        autolabel(
+            data,
+            tmp_path / name,
+            also_train=[further],
+            base=given,
+            progress=lambda task, done, total, note="", tasks=tasks: tasks.append(task),
+            **options,
+        )
+
+        assert "training segmenter" in tasks
+        assert "training segmenter-base" not in tasks
+        trained = [root / "checkpoints/segmenter.safetensors" for root in (tmp_path / name, whole.run.root)]
+        assert trained[0].read_bytes() == trained[1].read_bytes()
+
+
+def test_a_base_is_adapted_to_key_frames_alone(data: Path, tmp_path: Path, tiny_recipe: Path) -> None:
+    """Without further data too: a base brings what was learned from them along."""
+    options: dict[str, Any] = {"horizon": 1, "methods": ["semantic-only"], "recipe": load_recipe(tiny_recipe)}
+    autolabel(data, tmp_path / "whole", also_train=[open_dataset(data)], **options)
+
+    adapted = autolabel(data, tmp_path / "adapted", base=tmp_path / "whole", **options)
+
+    history = read_card(adapted.run.checkpoint_path("segmenter")).recipe["optimisation"]
+    assert history["steps"] == options["recipe"].segmenter.adaptation.steps
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ("empty folder", r"holds no base segmenter \(segmenter-base\.safetensors\); expected a run with"),
+        ("another network", r"holds the network compact, but the recipe names lite0"),
+        ("no file", r"does not exist; train it first, or name another checkpoint"),
+    ],
+)
+def test_a_base_that_does_not_fit_is_refused(
+    data: Path, tmp_path: Path, tiny_recipe: Path, spoil: str, message: str
+) -> None:
+    """Before anything is trained."""
+    recipe, base = load_recipe(tiny_recipe), tmp_path / "nowhere.safetensors"
+    if spoil == "empty folder":
+        base = tmp_path
+    if spoil == "another network":
+        autolabel(
+            data,
+            tmp_path / "whole",
+            horizon=1,
+            also_train=[open_dataset(data)],
+            methods=["semantic-only"],
+            recipe=recipe,
+        )
+        base, recipe = tmp_path / "whole", recipe.changed(("segmenter", "network"), "lite0")
+
+    with pytest.raises(CheckpointError, match=message):
+        autolabel(data, tmp_path / "run", base=base, methods=["semantic-only"], recipe=recipe)

@@ -44,6 +44,7 @@ from warprefine.jobs.start import announce, start
 from warprefine.metrics.scores import format_table
 from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
+from warprefine.training.base_store import BaseStore
 
 app = typer.Typer(
     cls=Commands,
@@ -139,6 +140,8 @@ def autolabel(
     seed: options.Seed = 0,
     threads: options.Threads = 0,
     retrain: options.Retrain = False,
+    base: options.Base = None,
+    reuse: options.Reuse = True,
 ) -> None:
     """Train missing networks, label every frame within the horizon, evaluate where there is truth, report.
 
@@ -180,6 +183,8 @@ def train(
     seed: options.Seed = 0,
     threads: options.Threads = 0,
     retrain: options.Retrain = False,
+    base: options.Base = None,
+    reuse: options.Reuse = True,
 ) -> None:
     """Train one network of a run: the segmenter, a refiner with all that its samples need, or motion.
 
@@ -266,6 +271,30 @@ def evaluate(
     print_notes(review_labels(finished.dataset).score_notes)
 
 
+@app.command("cache")
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all that is kept.")] = False,
+) -> None:
+    """Show the base segmenters that are kept for later runs, and what they take on disk.
+
+    They lie in the user's cache folder, or in the one that WARPREFINE_CACHE names; "off" keeps none.
+
+    Example: `warprefine cache --clear`
+    """
+    store = BaseStore.of_user()
+    if store.folder is None:
+        console.print("nothing is kept: WARPREFINE_CACHE is off, or there is no home")
+        return
+    kept = store.kept()
+    size = sum(path.stat().st_size for path in kept)
+    if clear:
+        for path in kept:
+            path.unlink(missing_ok=True)
+    state = "deleted" if clear else "kept"
+    count = f"{len(kept)} base segmenter" + ("" if len(kept) == 1 else "s")
+    console.print(f"{count} {state} in {store.folder}, {size / 1e6:.0f} MB")
+
+
 @contextmanager
 def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[Networks]:
     """Open the data sets and claim the run folder of a command's options; write its log."""
@@ -290,6 +319,8 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
                 seed=arguments["seed"],
                 training=training,
                 retrain=arguments.get("retrain", False),
+                base=arguments.get("base"),
+                reuse=arguments.get("reuse", True),
                 progress=bars,
             )
         except WarpRefineError:

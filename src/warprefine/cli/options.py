@@ -88,6 +88,21 @@ Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers, from 0 to 4294967295.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads, at most one per core; 0 means one per core.")]
 
+Base = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN|FILE",
+        help="Base segmenter to adapt to the key frames: a checkpoint, or a run with --also-train.",
+    ),
+]
+Reuse = Annotated[
+    bool,
+    typer.Option(
+        "--reuse/--no-reuse",
+        help="Take a base segmenter that was trained on the same further data before from the user's cache, "
+        "and keep new ones there; `warprefine cache` shows them.",
+    ),
+]
 Retrain = Annotated[
     bool,
     typer.Option(

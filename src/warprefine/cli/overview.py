@@ -22,6 +22,7 @@ COMMANDS = {
     "predict": "Label a clip that has no labels, frame by frame, with a student or a segmenter.",
     "student": "Train a single-frame network on hand-made labels and pseudo-labels, and test it.",
     "experiment": "Run an experiment of the paper and write its tables, charts and pictures.",
+    "cache": "Show the base segmenters that are kept for later runs, and what they take on disk.",
     "weights": "Import published weights; show what a checkpoint holds.",
     "convert": "Convert a published data set to data set folders, once.",
     "split": "Divide a data set into splits, written to a file that can be shared.",

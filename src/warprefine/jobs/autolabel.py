@@ -60,6 +60,8 @@ def autolabel(
     device: str = "cpu",
     seed: int = 0,
     retrain: bool = False,
+    base: Path | str | None = None,
+    reuse: bool = True,
     progress: Progress = silent,
 ) -> FinishedRun:
     """Label every frame of `dataset` within `horizon` of a key frame, into the run folder `out`.
@@ -81,6 +83,9 @@ def autolabel(
         device: Where networks run: cpu, cuda or cuda:1.
         seed: Seed of all random numbers.
         retrain: Train the networks anew if frames or label maps have changed since they were trained.
+        base: A segmenter that was trained on further data, or a run that has one: it is adapted to the key
+            frames, and none is trained on `also_train`.
+        reuse: Take a base segmenter from the user's cache if one was trained on the same further data before.
         progress: Called as work proceeds.
 
     Raises:
@@ -114,6 +119,8 @@ def autolabel(
             seed=seed,
             training="segmenter" in needs_of(methods),
             retrain=retrain,
+            base=None if base is None else Path(base),
+            reuse=reuse,
             progress=progress,
         )
         return label(Networks(context), methods)

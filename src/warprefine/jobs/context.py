@@ -17,6 +17,7 @@ from warprefine.io.checkpoints import weights_fingerprint
 from warprefine.io.run import RunFolder
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
+from warprefine.training.base_store import BaseStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class RunContext:
             without a labelled pixel, by VIDEO/STEM.
         notes: What label maps and folders show that may not be meant, a line each, for people.
         parts: Parts that the user supplies as objects.
+        bases: Where base segmenters of earlier runs are found.
         precision: What networks compute in; None: what is native to their device.
         stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
     """
@@ -72,6 +74,7 @@ class RunContext:
     set_aside: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     parts: GivenParts = field(default_factory=GivenParts)
+    bases: BaseStore = field(default_factory=BaseStore.of_user)
     precision: torch.dtype | None = None
     stale: str = ""
 

@@ -188,6 +188,7 @@ class Networks:
             device=context.device,
             seed=context.seed,
             progress=context.progress,
+            bases=context.bases,
         )
 
     def _refiner(

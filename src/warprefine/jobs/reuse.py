@@ -11,9 +11,11 @@ from warprefine.core.errors import CheckpointError, RecipeError, shorten
 from warprefine.io.atomic import copy_file
 from warprefine.io.checkpoints import check_classes, fact_of, read_card
 from warprefine.io.fingerprints import fingerprint_of_file
+from warprefine.jobs.context import RunContext
 from warprefine.jobs.networks import Networks
 from warprefine.propagation.methods import METHODS, Need, needs_of
 from warprefine.recipe.plus import CarrySettings
+from warprefine.training.teachers import BASE
 
 PARTS: tuple[Need, ...] = ("segmenter", "refiner", "two-sided-refiner")
 """What can come from another run; the first is the segmenter that the others were trained with."""
@@ -56,6 +58,36 @@ def use_checkpoints(networks: Networks, given: Mapping[str, Path | None], method
     for part, path in paths.items():
         if given.get(part):
             copy_file(path, context.run.checkpoint_path(part))
+
+
+def use_base(context: RunContext, given: Path) -> None:
+    """Copy a base segmenter into a run, which adapts it to the key frames instead of training one.
+
+    Args:
+        context: The run.
+        given: A checkpoint, or the folder of a run that has one.
+
+    Raises:
+        CheckpointError: It is missing, damaged, of another class set, network or part, or the run
+            has another.
+    """
+    path = given / "checkpoints" / f"{BASE}.safetensors" if given.is_dir() else given
+    if given.is_dir() and not path.exists():
+        raise CheckpointError(
+            f"{given} holds no base segmenter ({path.name}); expected a run with --also-train, or a "
+            "checkpoint"
+        )
+    _check_kind(path, "segmenter")
+    card, network = read_card(path), context.recipe.segmenter.network
+    check_classes(path, card, context.dataset.classes)
+    if card.network != network:
+        raise CheckpointError(
+            f"{path} holds the network {card.network}, but the recipe names {network}; "
+            f"give the recipe.toml of its own run as --recipe, or another --base"
+        )
+    target = context.run.checkpoint_path(BASE)
+    _check_free(path, target)
+    copy_file(path, target)
 
 
 def _check_kind(path: Path, part: str) -> None:

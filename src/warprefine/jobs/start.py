@@ -32,10 +32,12 @@ from warprefine.jobs.preflight import (
     sound_videos,
     without,
 )
+from warprefine.jobs.reuse import use_base
 from warprefine.jobs.training_data import check_networks
 from warprefine.propagation.coverage import Horizon
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
+from warprefine.training.base_store import BaseStore
 from warprefine.training.data.samples import check_learnable
 from warprefine.training.segmenter import build_segmenter
 
@@ -55,6 +57,8 @@ def start(
     training: bool = True,
     cache: Path | None = None,
     retrain: bool = False,
+    base: Path | None = None,
+    reuse: bool = True,
     progress: Progress = silent,
 ) -> RunContext:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
@@ -74,6 +78,8 @@ def start(
         training: Whether networks may be trained; if so, the weights that they start from have to be there.
         cache: A folder for flow and segmentations that is shared with other runs; None is one in `out`.
         retrain: Train networks anew if their data have changed.
+        base: A base segmenter to adapt, or a run that has one.
+        reuse: Take base segmenters that were trained on the same further data before, and keep new ones.
         progress: Called as work proceeds.
 
     Raises:
@@ -104,6 +110,7 @@ def start(
         progress=progress,
         also_train=tuple(also_train),
         parts=parts,
+        bases=BaseStore.of_user() if reuse else BaseStore(folder=None),
     )
     networks = Networks(context)
     networks.motion("two-sided")
@@ -117,6 +124,8 @@ def start(
     )
     run.claim(job)
     stale = check_networks(run, sound, also_train, horizon=reach, retrain=retrain)
+    if base is not None:
+        use_base(context, base)
     precision = _note_machine(run, context.device)
     write_text(out / "recipe.toml", settings_to_toml(recipe))
     return replace(

@@ -22,6 +22,7 @@ from warprefine.io.checkpoints import load_weights
 from warprefine.io.run import RunFolder
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.recipe import SegmenterRecipe
+from warprefine.training.base_store import BaseStore, key_of_base
 from warprefine.training.data.features import FeatureStore
 from warprefine.training.data.samples import LabelledFrame, Samples, check_learnable
 from warprefine.training.engine.checkpoint import is_trained
@@ -44,6 +45,7 @@ class Teachers:
         device: Where they are trained.
         seed: Seed of weights and batches.
         progress: Called after every step.
+        bases: Where segmenters that were trained on the same further data before are found.
     """
 
     run: RunFolder
@@ -54,6 +56,7 @@ class Teachers:
     device: torch.device
     seed: int
     progress: Progress = silent
+    bases: BaseStore = field(default_factory=BaseStore)
     _stores: list[FeatureStore] = field(default_factory=list)
 
     def fold_of(self, video: Video, frame: int) -> int:
@@ -116,16 +119,30 @@ class Teachers:
         if is_trained(path):
             return path
         check_learnable([*self.key_frames, *self.further], self.class_names)  # a fold may show less
-        if not self.further:
-            return self._train(path, [(Samples(key_frames), 1.0)], self.recipe.optimisation)
         base = self.run.checkpoint_path(BASE)
         if not is_trained(base):
-            self._train(base, [(Samples(self.further), 1.0)], self.recipe.optimisation)
+            if not self.further:
+                return self._train(path, [(Samples(key_frames), 1.0)], self.recipe.optimisation)
+            self._train_base(base)
         if not key_frames:
             return base
-        share = self.recipe.key_frame_share
+        share = self.recipe.key_frame_share if self.further else 1.0
         pools = [(Samples(key_frames), share), (Samples(self.further), 1 - share)]
-        return self._train(path, pools, self.recipe.adaptation, start=base)
+        return self._train(path, pools if self.further else pools[:1], self.recipe.adaptation, start=base)
+
+    def _train_base(self, path: Path) -> None:
+        """Train the base segmenter on further data, or take one that was trained on the same before."""
+        key = key_of_base(
+            self.further,
+            self.recipe,
+            class_names=self.class_names,
+            seed=self.seed,
+            device=self.device.type,
+        )
+        begun = path.with_suffix(".state").exists()
+        if begun or not self.bases.fetch(key, path):
+            self._train(path, [(Samples(self.further), 1.0)], self.recipe.optimisation)
+            self.bases.keep(key, path)
 
     def _train(
         self,
