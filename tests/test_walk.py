@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -105,14 +106,14 @@ def test_the_python_of_the_readme_runs(
     data: Path, tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The lines of the README label a video; only the default recipe is replaced, by one for seconds."""
-    (block,) = re.findall(
+    blocks = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
     tiny = load_recipe(tiny_recipe)
     monkeypatch.setattr(main_job, "Recipe", lambda: tiny)
     monkeypatch.chdir(data.parent)
 
-    exec(compile(block, "README.md", "exec"), {})
+    exec(compile(blocks[0], "README.md", "exec"), {})
 
     printed = capsys.readouterr().out.splitlines()
     assert isinstance(tiny, Recipe)
@@ -120,3 +121,11 @@ def test_the_python_of_the_readme_runs(
     assert "NAME: 21 of 21 frames labelled" in printed
     frames = printed[-21:]
     assert frames[10] == f"10 {torch.Size([1, 48, 64])} 1.0 (10,)"
+
+    pictures = np.stack([np.roll(np.arange(48 * 64 * 3).reshape(48, 64, 3) % 251, k, 1) for k in range(41)])
+    labels = np.tri(48, 64, dtype=np.uint8)
+    names = {"frames": pictures.astype(np.uint8), "labels_0": labels, "labels_40": labels}
+    exec(compile(blocks[1], "README.md", "exec"), names)
+
+    assert names["result"].labels[20].shape == (48, 64)
+    assert len(blocks) == 2

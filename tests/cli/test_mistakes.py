@@ -25,6 +25,7 @@ from warprefine.io.checkpoints import Card, save_checkpoint
 
 LABELS = "videos/street-000/labels/000003.png"
 FRAME = "videos/street-000/frames/000004.jpg"
+KEY_FRAME = "videos/street-000/frames/000003.jpg"
 Spoil = Callable[[Path], list[object] | None]
 
 
@@ -57,12 +58,12 @@ def colours_for_labels(data: Path) -> None:
 
 
 def cut_picture(data: Path) -> None:
-    content = (data / FRAME).read_bytes()
-    (data / FRAME).write_bytes(content[: len(content) // 2])
+    content = (data / KEY_FRAME).read_bytes()
+    (data / KEY_FRAME).write_bytes(content[: len(content) // 2])
 
 
 def no_picture(data: Path) -> None:
-    (data / FRAME).write_text("a frame, surely")
+    (data / KEY_FRAME).write_text("a frame, surely")
 
 
 def other_size(data: Path) -> None:
@@ -132,8 +133,8 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
         colours_for_labels,
         r"labels/000003\.png is a colour picture, with colours of no class .*; give each class .*, or export",
     ),
-    "cut picture": (cut_picture, r"cannot read .*frames/000004\.jpg: .*; copy or export it again"),
-    "no picture": (no_picture, r"frames/000004\.jpg is no picture that can be read; expected a PNG or JPEG"),
+    "cut picture": (cut_picture, r"cannot read .*frames/000003\.jpg: .*; copy or export it again"),
+    "no picture": (no_picture, r"frames/000003\.jpg is no picture that can be read; expected a PNG or JPEG"),
     "frames of two sizes": (
         other_size,
         r"frames/000004\.jpg is 64 x 32 \(h x w\), but .*frames/000000\.jpg is 48 x 64; a video has one size",

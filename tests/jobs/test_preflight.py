@@ -319,7 +319,7 @@ def test_a_disk_that_fails_is_no_video_s_fault(
     monkeypatch.setattr(Image, "open", lambda path, **options: refuse(path) or open_file(path, **options))
 
     with pytest.raises(WarpRefineError, match=rf"cannot read .*{place}: Input/output error"):
-        sound_videos(open_dataset(data), horizon=3, motion=MOTION)
+        sound_videos(open_dataset(data), reach=3, motion=MOTION)
 
 
 def test_frames_that_nobody_needs_may_be_broken(data: Path) -> None:

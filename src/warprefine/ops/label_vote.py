@@ -156,7 +156,7 @@ def _vote(
             )
             if labels[0] == labels[1] == labels[2] == labels[3]:  # most pixels
                 labels_b[n, row, column] = labels[0]
-                share[n, row, column] = np.float32(1)
+                share[n, row, column] = min(weights[0] + weights[1] + weights[2] + weights[3], np.float32(1))
                 continue
             winner, most = labels[0], np.float32(-1)
             for i in range(4):
