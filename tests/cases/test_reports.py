@@ -197,7 +197,7 @@ def test_a_trunk_alone_begins_a_network(made: Any, warprefine: Any) -> None:
         "--recipe=data/tiny.toml",
     )
 
-    assert called.code == 0
+    assert called.code == 0, called.text
     assert "holds the trunk of a segformer alone: all else begins anew" in called.text
 
 

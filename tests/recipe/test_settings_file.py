@@ -32,6 +32,18 @@ def test_a_recipe_is_laid_over_the_one_it_extends(tmp_path: Path) -> None:
     assert recipe.segmenter == Recipe().segmenter
 
 
+def test_a_recipe_may_extend_a_shipped_one_by_its_name(tmp_path: Path) -> None:
+    """From any folder; a file of that name beside it takes precedence."""
+    path = write(tmp_path, mine='extends = "scratch"\n[segmenter.optimisation]\nsteps = 7\n')
+    recipe = load_recipe(path)
+    assert (recipe.segmenter.network, recipe.segmenter.optimisation.steps) == ("compact", 7)
+    assert recipe.segmenter.adaptation == load_recipe("scratch").segmenter.adaptation
+
+    (tmp_path / "scratch").write_text("[segmenter]\nfolds = 5\n")
+    assert load_recipe(path).segmenter.folds == 5
+    assert load_recipe(path).segmenter.network == Recipe().segmenter.network
+
+
 def test_what_is_extended_has_to_be_there(tmp_path: Path) -> None:
     """The message names the file that asked for it."""
     path = write(tmp_path, mine='extends = "gone.toml"')

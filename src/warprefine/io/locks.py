@@ -87,12 +87,14 @@ def _lock(path: Path, *, of: Path) -> Iterator[None]:
         if not os.fstat(file.fileno()).st_nlink:  # whoever had it has just deleted it
             raise _in_use(of, file)
         with nullcontext() if supported else _exclusive_file(path, of=of):
-            with writing_errors(of):
-                _write_holder(file)
-            yield
+            try:
+                with writing_errors(of):
+                    _write_holder(file)
+                yield
+            finally:
+                with suppress(OSError):  # the error that ended the block counts
+                    file.truncate(0)
     finally:
-        with suppress(OSError):  # the error that ended the block counts
-            file.truncate(0)
         with suppress(OSError):
             file.close()
 

@@ -25,7 +25,8 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 def read_settings(path: Path | str, defaults: SettingsT, *, shipped: Mapping[str, Path]) -> SettingsT:
     """Read settings from a TOML file, or from a shipped one by its name.
 
-    A file with `extends = "OTHER.toml"` overrides values of that file, which lies in the same folder.
+    A file with `extends = "OTHER.toml"` overrides values of that file, which lies in the same folder, or of a
+    shipped one, by its name.
 
     Args:
         path: A file, or the name of a shipped one; a file takes precedence.
@@ -39,7 +40,7 @@ def read_settings(path: Path | str, defaults: SettingsT, *, shipped: Mapping[str
     if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
         path = shipped.get(str(path), path)
     expected = f"a recipe in TOML, or a shipped one: {', '.join(shipped)}"
-    content = _content(path, type(defaults), expected)
+    content = _content(path, type(defaults), expected, shipped=shipped)
     try:
         return type(defaults).model_validate(_merged(defaults.model_dump(), content))
     except ValidationError as error:
@@ -49,12 +50,18 @@ def read_settings(path: Path | str, defaults: SettingsT, *, shipped: Mapping[str
 
 
 def _content(
-    path: Path, model: type[Settings], expected: str, above: tuple[Path, ...] = ()
+    path: Path,
+    model: type[Settings],
+    expected: str,
+    above: tuple[Path, ...] = (),
+    *,
+    shipped: Mapping[str, Path],
 ) -> dict[str, Any]:
     """Read a file, with keys of former versions moved, merged over the file that it extends, if any.
 
     Args:
         above: The files that extend it, the first one first.
+        shipped: Shipped files by name.
     """
     content = read_toml(path, expected=expected, error_class=RecipeError)
     below = content.pop("extends", None)
@@ -64,13 +71,16 @@ def _content(
     if not isinstance(below, str) or below == path.name:
         raise RecipeError(f"{path} extends {below!r}; expected the name of another recipe in its folder")
     extended = path.parent / admitted_name(below, source=path, error_class=RecipeError)
+    if below in shipped and not extended.is_file():
+        extended = shipped[below]
     above = (*above, path)
     if extended in above:
         circle = " extends ".join(file.name for file in (*above[above.index(extended) :], extended))
         raise RecipeError(f"recipes of {path.parent} go round in a circle: {circle}; let one extend none")
     if len(above) > _MOST_EXTENDED:
         raise RecipeError(f"{above[0]} extends more than {_MOST_EXTENDED} recipes, one by another; join some")
-    return _merged(_content(extended, model, f"the recipe that {path} extends", above), content)
+    expected = f"the recipe that {path} extends"
+    return _merged(_content(extended, model, expected, above, shipped=shipped), content)
 
 
 def settings_to_toml(settings: BaseModel, prefix: str = "") -> str:
