@@ -25,7 +25,7 @@ def test_nyuv2_is_converted_and_inspected(
     assert "note: no raw videos were given (--raw), so that every clip is the labelled frame" in done.stdout
     assert f"data: {tmp_path / 'data'}; read it with --reader nyuv2" in done.stdout
     assert shown.exit_code == 0, shown.output
-    assert re.search(r"kitchen_0004-0002 +1 +1 +0 +28 x 20", shown.stdout)
+    assert re.search(r"kitchen_0004-0002 +1 +1 +0 +0 +28 x 20", shown.stdout)
     assert "note: 2 of 2 clips are the labelled frame alone" in shown.stdout
 
 
@@ -80,5 +80,5 @@ def test_apolloscape_is_divided_once_for_all(warprefine: Any, tmp_path: Path) ->
     assert f"split: {out}, 1 records for training, 1 for validation" in done.stdout
     assert json.loads(out.read_text())["seed"] == 5
     assert shown.exit_code == 0, shown.output
-    assert re.search(r"road01_ins-Record00\d-Camera_5-000 +21 +1 +20 +8 x 6", shown.stdout)
+    assert re.search(r"road01_ins-Record00\d-Camera_5-000 +21 +1 +20 +10 +8 x 6", shown.stdout)
     assert re.search(r"road +100\.00 %", shown.stdout)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.video import Dataset
@@ -23,12 +24,17 @@ TWO = ClassSet(names=("background", "thing"), colors=((1, 2, 3), (4, 5, 6)))
 THREE = ClassSet(names=("road", "car", "sky"), colors=((1, 2, 3), (4, 5, 6), (7, 8, 9)))
 
 
+def picture(number: int) -> Tensor:
+    """Return a frame that shows something, and another thing than the one before."""
+    return ((torch.arange(3 * H * W) + number) % 251).byte().view(1, 3, H, W)
+
+
 def data(root: Path, classes: ClassSet, *maps: list[int], truth: list[int] | None = None) -> Dataset:
     """Write a video whose frames 0, 1, ... have label maps with these numbers in their columns."""
     write_classes(root / "classes.toml", classes)
     folder = root / "videos/drive"
     for number in range(len(maps) + 2):
-        write_frame(folder / f"frames/{number}.png", torch.zeros(1, 3, H, W, dtype=torch.uint8))
+        write_frame(folder / f"frames/{number}.png", picture(number))
     wanted = {f"labels/{number}.png": columns for number, columns in enumerate(maps)}
     for name, columns in (wanted | ({f"truth/{len(maps)}.png": truth} if truth else {})).items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -161,7 +167,7 @@ def test_classes_that_void_truth_hides_are_noted(tmp_path: Path) -> None:
 def test_a_video_without_a_key_frame_is_noted(tmp_path: Path) -> None:
     """It is intact, and yet it is not labelled."""
     data(tmp_path, TWO, [0, 1] * 5)
-    write_frame(tmp_path / "videos/walk/frames/0.png", torch.zeros(1, 3, H, W, dtype=torch.uint8))
+    write_frame(tmp_path / "videos/walk/frames/0.png", picture(0))
 
     found = notes(read_folder(tmp_path, "train"))
 
