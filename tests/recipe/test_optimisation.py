@@ -57,7 +57,7 @@ def test_a_part_is_what_a_base_class_declares() -> None:
     refiner = PlusRecipe().refiner
 
     assert refiner.part(TwoSidedNetwork) == {
-        "network": "two-sided",
+        "network": "two-sided-light",
         "widths": [24, 48, 96, 128],
         "features": True,
     }

@@ -107,7 +107,7 @@ def test_settings_that_are_compared_are_plain_values() -> None:
     assert plus.cost_settings["refiner"] == {
         "enabled": True,
         "mirrored": True,
-        "network": "two-sided",
+        "network": "two-sided-light",
         "widths": [24, 48, 96, 128],
         "features": True,
     }

@@ -16,15 +16,24 @@ from warprefine.ops.soft_labels import SoftLabels
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement import TWO_SIDED_REFINERS
 from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
-from warprefine.refinement.two_sided import TwoSidedUNet
+from warprefine.refinement.two_sided import LightTwoSidedUNet, TwoSidedUNet
+
+Network = type[TwoSidedUNet] | type[LightTwoSidedUNet]
+_KIND: list[Network] = [TwoSidedUNet]
 
 
-def untrained(feature_channels: int = FEATURES) -> TwoSidedUNet:
+@pytest.fixture(autouse=True, params=[TwoSidedUNet, LightTwoSidedUNet], ids=["two-sided", "light"])
+def _kind(request: pytest.FixtureRequest) -> None:
+    """Whatever is tested here holds for both networks."""
+    _KIND[0] = request.param
+
+
+def untrained(feature_channels: int = FEATURES) -> TwoSidedUNet | LightTwoSidedUNet:
     """Return a refiner that adds nothing to the votes yet."""
-    return TwoSidedUNet(CLASSES, feature_channels, widths=(4, 6, 8, 10)).eval()
+    return _KIND[0](CLASSES, feature_channels, widths=(4, 6, 8, 10)).eval()
 
 
-def network(feature_channels: int = FEATURES) -> TwoSidedUNet:
+def network(feature_channels: int = FEATURES) -> TwoSidedUNet | LightTwoSidedUNet:
     """Return a refiner with random scores of its own."""
     refiner = untrained(feature_channels)
     torch.nn.init.normal_(refiner.classifier.weight)

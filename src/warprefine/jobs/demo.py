@@ -43,6 +43,7 @@ SMALL = Recipe(
     propagation=PropagationRecipe(tau_candidates=(0.08, 0.15, 0.3)),
     plus=PlusRecipe(
         refiner=TwoSidedRefinerRecipe(
+            network="two-sided",
             synthetic=SyntheticClips(stills=8),
             widths=(16, 32, 48, 64),
             features=False,  # as above

@@ -30,10 +30,10 @@ class SyntheticClips(Settings):
 class TwoSidedNetwork(Settings):
     """The shape of the network."""
 
-    network: str = "two-sided"
+    network: str = "two-sided-light"
     """Which network: a name in `refinement.TWO_SIDED_REFINERS`."""
     widths: tuple[Channels, ...] = Field(REFINER_WIDTHS, min_length=4, max_length=4)
-    """Channels at strides 1, 2, 4 and 8."""
+    """Channels at strides 1, 2, 4 and 8; two-sided-light does not use the first."""
     features: bool = True
     """Join the segmenter's features."""
 

@@ -9,7 +9,7 @@ from warprefine.core.protocols import Refiner
 from warprefine.refinement.compact import CompactRefiner
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.refinement.pix2pix import Pix2PixRefiner
-from warprefine.refinement.two_sided import TwoSidedUNet
+from warprefine.refinement.two_sided import LightTwoSidedUNet, TwoSidedUNet
 
 REFINERS: dict[str, NetworkSpec[Refiner]] = {
     "compact": NetworkSpec(make=CompactRefiner, settings=("widths",)),
@@ -21,6 +21,11 @@ REFINERS: dict[str, NetworkSpec[Refiner]] = {
 """Refiners of the paper's warp-refine by name; built from the numbers of classes and of feature channels."""
 
 TWO_SIDED_REFINERS: dict[str, NetworkSpec[TwoSidedRefiner]] = {
-    "two-sided": NetworkSpec(make=TwoSidedUNet, settings=("widths",))
+    "two-sided": NetworkSpec(make=TwoSidedUNet, settings=("widths",)),
+    "two-sided-light": NetworkSpec(make=LightTwoSidedUNet, settings=("widths",)),
 }
-"""Refiners of warp-refine-plus by name; built from the numbers of classes and of feature channels."""
+"""Refiners of warp-refine-plus by name; built from the numbers of classes and of feature channels.
+
+two-sided: U-Net over both sides and the frame, from stride 1 on.
+two-sided-light: the same from stride 2 on, in two thirds of the time; the default.
+"""

@@ -1,4 +1,4 @@
-"""U-Net with strides 1 to 8 and the segmenter's features joined in: the base of the small refiners."""
+"""U-Nets with the segmenter's features joined in: the bases of the small refiners."""
 
 from __future__ import annotations
 
@@ -52,10 +52,47 @@ class JoinedUNet(nn.Module):
         x1 = self.stem(pad_to_multiple(inputs, STRIDE).contiguous(memory_format=torch.channels_last))
         x2 = self.down1(x1)
         x4 = self.down2(x2)
+        x = self.up1(self.up2(self._inner(x4, features, size), x2), x1)
+        scores: Tensor = self.classifier(x)[..., : size[0], : size[1]]
+        return scores
+
+    def _inner(self, x4: Tensor, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Join the segmenter's features at stride 4, go down to stride 8, and come back to stride 4."""
         if self.join is not None:
             quarter = (-(-size[0] // 4), -(-size[1] // 4))
             joined = to_size(self.join(features), quarter)
             x4 = functional.relu(x4 + pad_to_multiple(joined, STRIDE // 4))
-        x = self.up1(self.up2(self.up3(self.down3(x4), x4), x2), x1)
-        scores: Tensor = self.classifier(x)[..., : size[0], : size[1]]
+        return torch.as_tensor(self.up3(self.down3(x4), x4))
+
+
+class HalvedUNet(JoinedUNet):
+    """The same without convolutions at stride 1, where two thirds of the time go.
+
+    It begins with a convolution of stride 2, and scores each pixel from the features of its cell by pixel
+    shuffle (Shi et al., CVPR 2016).
+
+    Args:
+        planes: Channels of the inputs.
+        scores: Channels of the scores.
+        feature_channels: Channels of the segmenter's features; 0 leaves them out.
+        widths: Channels at strides 1, 2, 4 and 8; the first is not used.
+    """
+
+    def __init__(
+        self, planes: int, scores: int, feature_channels: int, *, widths: tuple[int, ...] = REFINER_WIDTHS
+    ) -> None:
+        super().__init__(planes, scores, feature_channels, widths=widths)
+        half = widths[1]
+        del self.down1, self.up1
+        self.stem = nn.Sequential(
+            nn.Conv2d(planes, half, 4, 2, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()
+        )
+        self.classifier = nn.Conv2d(half, 4 * scores, 1)
+
+    def repaired(self, inputs: Tensor, features: Tensor) -> Tensor:
+        """Return scores at the size of the inputs; see `JoinedUNet.repaired`."""
+        size = size_of(inputs)
+        x2 = self.stem(pad_to_multiple(inputs, STRIDE).contiguous(memory_format=torch.channels_last))
+        x = self.up2(self._inner(self.down2(x2), features, size), x2)
+        scores: Tensor = functional.pixel_shuffle(self.classifier(x), 2)[..., : size[0], : size[1]]
         return scores

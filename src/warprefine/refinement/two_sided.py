@@ -22,7 +22,7 @@ from warprefine.refinement.interface import (
     TwoSidedInput,
     weigh_sides,
 )
-from warprefine.refinement.joined_unet import JoinedUNet
+from warprefine.refinement.joined_unet import HalvedUNet, JoinedUNet
 
 _DISTANCE_UNIT = 10.0
 """Frames; distances in this unit are near 1, as the other inputs are."""
@@ -32,23 +32,14 @@ _COLOUR_UNIT = 64.0
 """Levels of 255; differences of colour in this unit are near 1 too."""
 
 
-class TwoSidedUNet(JoinedUNet):
-    """U-Net over both sides and the frame, with the segmenter's features joined at stride 4.
-
-    Input channels of each side: the labels' shares times their trust (C + 1), the trust, the distance, and
-    the difference between the side's warped frame and the frame (3), which shows where the motion is wrong.
-    Further channels: the segmenter's class probabilities, the vote of sides and segmenter, and the frame.
-    The decoder's scores are added to the logarithm of that vote (`SideVotes`); they are zero at first, so
-    that training begins at the vote and learns its errors. Not in the paper, whose refiner has one side,
-    without trust or distance.
+class _TwoSided(JoinedUNet):
+    """What both two-sided networks share: their inputs, and the vote that they begin at.
 
     Args:
         class_count: Number of classes C; VOID is one more.
         feature_channels: Channels of the segmenter's features; 0 leaves them out.
         widths: Channels at strides 1, 2, 4 and 8.
     """
-
-    name = "two-sided"
 
     def __init__(
         self, class_count: int, feature_channels: int, *, widths: tuple[int, ...] = REFINER_WIDTHS
@@ -74,6 +65,37 @@ class TwoSidedUNet(JoinedUNet):
         whole = torch.cat((*channels, probabilities, votes, inputs.frame.float() / 127.5 - 1), dim=1)
         repaired = self.repaired(whole, inputs.segmentation.features)
         return repaired + votes.clamp(min=_LEAST_VOTE).log()
+
+
+class TwoSidedUNet(_TwoSided):
+    """U-Net over both sides and the frame, with the segmenter's features joined at stride 4.
+
+    Input channels of each side: the labels' shares times their trust (C + 1), the trust, the distance, and
+    the difference between the side's warped frame and the frame (3), which shows where the motion is wrong.
+    Further channels: the segmenter's class probabilities, the vote of sides and segmenter, and the frame.
+    The decoder's scores are added to the logarithm of that vote (`SideVotes`); they are zero at first, so
+    that training begins at the vote and learns its errors. Not in the paper, whose refiner has one side,
+    without trust or distance.
+
+    Args:
+        class_count: Number of classes C; VOID is one more.
+        feature_channels: Channels of the segmenter's features; 0 leaves them out.
+        widths: Channels at strides 1, 2, 4 and 8.
+    """
+
+    name = "two-sided"
+
+
+class LightTwoSidedUNet(_TwoSided, HalvedUNet):
+    """The same without convolutions at stride 1: labels as good, in two thirds of the time.
+
+    Args:
+        class_count: Number of classes C; VOID is one more.
+        feature_channels: Channels of the segmenter's features; 0 leaves them out.
+        widths: Channels at strides 1, 2, 4 and 8; the first is not used.
+    """
+
+    name = "two-sided-light"
 
 
 class SideVotes(nn.Module):

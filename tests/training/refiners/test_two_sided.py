@@ -225,7 +225,7 @@ def test_a_refiner_is_kept_with_its_card(tmp_path: Path) -> None:
     network = trained(path, recipe)
 
     card = read_card(path)
-    assert (card.part, card.network, card.class_names) == ("two-sided-refiner", "two-sided", NAMES)
+    assert (card.part, card.network, card.class_names) == ("two-sided-refiner", "two-sided-light", NAMES)
     assert card.settings == {"widths": [4, 6, 8, 10], "feature_channels": 4}
     assert card.recipe == json.loads(recipe.model_dump_json())
     assert (card.facts["slack"], card.facts["seed"]) == (1.5, 0)
@@ -248,7 +248,7 @@ def test_a_loaded_refiner_computes_what_the_trained_one_did(tmp_path: Path) -> N
 
     assert fingerprint == fingerprint_of_file(tmp_path / "a.safetensors")
     assert of_mirrored == f"{fingerprint}-mirrored"
-    assert (plain.name, mirrored.name) == ("two-sided", "two-sided-mirrored")
+    assert (plain.name, mirrored.name) == ("two-sided-light", "two-sided-light-mirrored")
     with torch.inference_mode():
         torch.testing.assert_close(plain(inputs), network(inputs))
         torch.testing.assert_close(mirrored(inputs), mirrored_two_sided(plain)(inputs))
@@ -276,7 +276,7 @@ def test_a_killed_training_writes_the_same_file(tmp_path: Path, killed_at: int) 
 def test_a_refiner_learns_which_side_is_right(tmp_path: Path) -> None:
     """After some steps a class and VOID, which the near side lacks, are taken from the far side."""
     quick = QUICK.model_copy(update={"steps": 40, "average_decay": 0.0, "checkpoint_every": 1000})
-    recipe = RECIPE.model_copy(update={"optimisation": quick, "crop": (48, 64)})
+    recipe = RECIPE.model_copy(update={"network": "two-sided", "optimisation": quick, "crop": (48, 64)})
     untrained: Any = TWO_SIDED_REFINER.build(recipe, class_count=3, feature_channels=4, seed=0)
     untrained.eval()
 
