@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from warprefine.cli import cache as caches
 from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
 from warprefine.cli import options, weights
@@ -44,7 +45,6 @@ from warprefine.jobs.start import announce, start
 from warprefine.metrics.scores import format_table
 from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
-from warprefine.training.base_store import BaseStore
 
 app = typer.Typer(
     cls=Commands,
@@ -57,6 +57,7 @@ app = typer.Typer(
 app.add_typer(weights.app, name="weights")
 app.command("student")(students.student)
 app.command("predict")(predictions.predict)
+app.command("cache")(caches.cache)
 app.command("experiment")(experiments.experiment)
 app.add_typer(data_sets.convert, name="convert")
 app.add_typer(data_sets.split, name="split")
@@ -269,30 +270,6 @@ def evaluate(
     finished = FinishedRun.open(run)
     console.print(format_table(finished.evaluate(void_as_class=void_as_class)))
     print_notes(review_labels(finished.dataset).score_notes)
-
-
-@app.command("cache")
-def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Delete all that is kept.")] = False,
-) -> None:
-    """Show the base segmenters that are kept for later runs, and what they take on disk.
-
-    They lie in the user's cache folder, or in the one that WARPREFINE_CACHE names; "off" keeps none.
-
-    Example: `warprefine cache --clear`
-    """
-    store = BaseStore.of_user()
-    if store.folder is None:
-        console.print("nothing is kept: WARPREFINE_CACHE is off, or there is no home")
-        return
-    kept = store.kept()
-    size = sum(path.stat().st_size for path in kept)
-    if clear:
-        for path in kept:
-            path.unlink(missing_ok=True)
-    state = "deleted" if clear else "kept"
-    count = f"{len(kept)} base segmenter" + ("" if len(kept) == 1 else "s")
-    console.print(f"{count} {state} in {store.folder}, {size / 1e6:.0f} MB")
 
 
 @contextmanager

@@ -24,9 +24,9 @@ from warprefine.jobs.finished import FinishedRun, write_left_out
 from warprefine.jobs.labelled_data import record_labelled
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
-from warprefine.jobs.preflight import without
 from warprefine.jobs.rounds import train_in_rounds
 from warprefine.jobs.start import announce, start
+from warprefine.jobs.usable_data import without
 from warprefine.metrics.label_quality import evaluate, has_truth
 from warprefine.metrics.scores import MethodScores, write_metrics
 from warprefine.propagation.coverage import Horizon

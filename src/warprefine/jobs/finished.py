@@ -24,7 +24,8 @@ from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.labelled_data import check_labelled
 from warprefine.jobs.networks import motion_of_run
-from warprefine.jobs.preflight import reached_horizon, without
+from warprefine.jobs.preflight import reached_horizon
+from warprefine.jobs.usable_data import without
 from warprefine.metrics.label_quality import evaluate
 from warprefine.metrics.scores import MethodScores, format_percent, format_table, leading
 from warprefine.propagation.coverage import Coverage, coverage

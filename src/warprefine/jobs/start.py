@@ -28,12 +28,10 @@ from warprefine.jobs.preflight import (
     check_reach,
     check_seed,
     describe_job,
-    set_aside,
-    sound_videos,
-    without,
 )
 from warprefine.jobs.reuse import use_base
 from warprefine.jobs.training_data import check_networks
+from warprefine.jobs.usable_data import set_aside, sound_videos, without
 from warprefine.propagation.coverage import Horizon
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
