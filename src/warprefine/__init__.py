@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from warprefine.jobs.autolabel import autolabel
     from warprefine.jobs.finished import FinishedRun, FrameLabels
     from warprefine.jobs.finished import evaluate_run as evaluate
-    from warprefine.jobs.label_frames import FramesLabelled, label_frames
+    from warprefine.jobs.label_frames import LabelledVideo, label_frames
     from warprefine.jobs.predict import PredictedFrame, Prediction, predict
     from warprefine.jobs.student import train_student_on_run as train_student
     from warprefine.motion import MOTIONS
@@ -50,7 +50,7 @@ __all__ = [
     "Dataset",
     "FinishedRun",
     "FrameLabels",
-    "FramesLabelled",
+    "LabelledVideo",
     "Labeller",
     "MotionEstimator",
     "PredictedFrame",
@@ -88,7 +88,7 @@ _HOMES = {
     "datasets": "READERS open_dataset",
     "jobs.autolabel": "autolabel",
     "jobs.finished": "FinishedRun FrameLabels evaluate:evaluate_run",
-    "jobs.label_frames": "FramesLabelled label_frames",
+    "jobs.label_frames": "LabelledVideo label_frames",
     "jobs.predict": "PredictedFrame Prediction predict",
     "jobs.student": "train_student:train_student_on_run",
     "motion": "MOTIONS",

@@ -61,7 +61,7 @@ class FrameMaps(Mapping[int, NDArray[Any]]):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FramesLabelled:
+class LabelledVideo:
     """The labels of frames, key frames included; they are gone once it is closed or no longer used.
 
     Attributes:
@@ -75,7 +75,7 @@ class FramesLabelled:
     classes: ClassSet
     _remove: weakref.finalize[Any, Any]
 
-    def __enter__(self) -> FramesLabelled:
+    def __enter__(self) -> LabelledVideo:
         return self
 
     def __exit__(
@@ -99,7 +99,7 @@ def label_frames(
     device: str = "cpu",
     seed: int = 0,
     progress: Progress = silent,
-) -> FramesLabelled:
+) -> LabelledVideo:
     """Label the frames of a video from the label maps of a few of them.
 
     The same code as `autolabel`, in a temporary folder that is removed with the result.
@@ -149,7 +149,7 @@ def label_frames(
         shutil.rmtree(root, ignore_errors=True)
         raise
     maps = FrameMaps(labels, classes, "labels")
-    return FramesLabelled(
+    return LabelledVideo(
         labels=maps,
         confidence=FrameMaps(confidence, classes, "confidence", beside=maps),
         classes=classes,

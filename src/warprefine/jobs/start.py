@@ -116,7 +116,7 @@ def start(
     unused = set_aside(dataset, review.empty)
     sound, left_out = sound_videos(
         without(dataset, unused),
-        reach=max(reach, _longest_cycle(recipe)) if training else reach,
+        within=max(reach, _longest_cycle(recipe)) if training else reach,
         motion=networks.motion("stepwise"),
         progress=progress,
     )

@@ -19,13 +19,13 @@ from warprefine.propagation.units import frames_in_reach
 
 
 def sound_videos(
-    dataset: Dataset, *, reach: int, motion: MotionEstimator, progress: Progress = silent
+    dataset: Dataset, *, within: int, motion: MotionEstimator, progress: Progress = silent
 ) -> tuple[Dataset, dict[str, str]]:
     """Open all files that the job needs; leave out videos that cannot be labelled, frames and broken truth.
 
     Args:
         dataset: The videos.
-        reach: Frames are needed up to this far from a key frame.
+        within: Frames are needed up to this far from a key frame.
         motion: Estimates flow between frames.
         progress: Called as frames are decoded.
 
@@ -39,7 +39,7 @@ def sound_videos(
     """
     labelled = [video for video in dataset.videos if video.labels]
     names = {*dataset.broken, *(video.name for video in labelled)}
-    needed = {video.name: frames_in_reach(video, reach) for video in labelled}
+    needed = {video.name: frames_in_reach(video, within) for video in labelled}
     total, done = sum(map(len, needed.values())), 0
     errors: dict[str, WarpRefineError] = dict(dataset.broken)
     for video in labelled:
