@@ -57,7 +57,7 @@ class Teachers:
     seed: int
     progress: Progress = silent
     bases: BaseStore = field(default_factory=BaseStore)
-    _stores: list[FeatureStore] = field(default_factory=list)
+    _stores: list[FeatureStore] = field(default_factory=list, init=False, repr=False)
 
     def fold_of(self, video: Video, frame: int) -> int:
         """Return the fold of a key frame: neighbours in time are in different folds."""

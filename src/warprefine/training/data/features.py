@@ -7,7 +7,7 @@ was just computed or comes from disk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fing
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.recipe import FeatureSettings
 from warprefine.training.data.augment import augment
-from warprefine.training.data.batch import FeatureBatch
+from warprefine.training.data.batch import FeatureBatch, Picture
 from warprefine.training.data.samples import MEMORY, LabelledFrame, Samples, evenly
 
 GRID = 32
@@ -140,19 +140,22 @@ class FeatureStore:
             variant: Which of its crops.
         """
         key = f"features/{self._made_with}/{content}_{variant:02d}"
-        return self._crops.get(key, lambda: self._from_disk(samples, index, key, variant))
 
-    def _from_disk(self, samples: Samples, index: int, key: str, variant: int) -> FeatureCrop:
+        def read_or_compute() -> FeatureCrop:
+            rng = np.random.default_rng((self._seed, variant, int(content, 16)))
+            return self._from_disk(key, lambda: self._computed(*samples[index], rng))
+
+        return self._crops.get(key, read_or_compute)
+
+    def _from_disk(self, key: str, compute: Callable[[], dict[str, Tensor]]) -> FeatureCrop:
         found = self._cache.get(key)
         if found is None:
-            found = self._computed(samples, index, key, variant)
+            found = compute()
             self._cache.put(key, found)
         features = tuple(values for name, values in sorted(found.items()) if name != "labels")
         return FeatureCrop(features=features, labels=found["labels"])
 
-    def _computed(self, samples: Samples, index: int, key: str, variant: int) -> dict[str, Tensor]:
-        image, labels = samples[index]
-        rng = np.random.default_rng((self._seed, variant, int(key.rpartition("/")[2].split("_")[0], 16)))
+    def _computed(self, image: Picture, labels: Picture, rng: np.random.Generator) -> dict[str, Tensor]:
         image, labels = augment(image, labels, self._augmentation, rng, focus=self._focus(labels, rng))
         frames = torch.from_numpy(image).permute(2, 0, 1)[None].to(device_of(self._segmenter))
         with torch.inference_mode(), computing(self._segmenter):
