@@ -123,7 +123,8 @@ def test_scores_are_numbers_in_percent_by_method(runs: Any, tiny_data: Path) -> 
 
     assert list(metrics) == list(METHODS)
     for scores in metrics.values():
-        assert set(scores) == {field.name for field in fields(MethodScores)}
+        assert set(scores) == {field.name for field in fields(MethodScores)} - {"between"}  # one key frame
+        assert scores["beside"]["miou"] == scores["miou"]
         assert set(scores["iou_by_class"]) == set(classes)
         assert scores["frames_by_distance"] == [4, 4, 4]
         assert len(scores["miou_by_distance"]) == 3
@@ -142,6 +143,22 @@ def test_recipe_report_and_log_lie_beside_the_labels(runs: Any, tiny_recipe: Pat
     assert "warp-refine" in page
     assert "RGB distance" in page
     assert (runs.whole / "log.txt").is_file()
+
+
+@pytest.mark.parametrize(("reach", "group"), [(20, "between"), (2, "beside")])
+def test_frames_lie_between_key_frames_within_the_reach_of_the_recipe(
+    tiny_data: Path, tmp_path: Path, reach: int, group: str
+) -> None:
+    """Key frames 0 and 6: with a reach of 2 no frame has labels from both; scored again, it is the same."""
+    data = open_dataset(tiny_data, key_frames="0::6")
+    recipe = Recipe().changed(("plus", "choose", "reach"), reach)
+
+    finished = autolabel(data, tmp_path / "run", horizon=2, methods=["motion-only"], recipe=recipe)
+
+    scores = finished.scores["motion-only"]
+    assert [name for name in ("between", "beside") if getattr(scores, name)] == [group]
+    assert getattr(scores, group).frames_by_distance == scores.frames_by_distance == [4, 4]
+    assert finished.evaluate() == finished.scores
 
 
 # what decides which frames are labelled

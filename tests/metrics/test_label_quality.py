@@ -141,3 +141,53 @@ def test_predicted_labels_are_read_back_as_they_were_written(run, dataset, world
     labels = predicted_labels(run, world.classes, method="motion-only", video=dataset.videos[0], frame=4)
 
     assert labels.equal(world.motion_only(4, 2))
+
+
+@pytest.fixture
+def two_keys(dataset):
+    """The same data set with two key frames, 2 and 4, in each video."""
+
+    def moved(video):
+        labelled = {**video.truth, **video.labels}
+        keys = {k: labelled.pop(k) for k in (2, 4)}
+        return replace(video, labels=keys, truth=labelled)
+
+    return replace(dataset, videos=tuple(map(moved, dataset.videos)))
+
+
+def test_frames_between_and_beside_key_frames_are_scored_apart(run, two_keys, world):
+    """Frame 3 lies between key frames 2 and 4; 0, 1 and 6 have them on one side only."""
+    scores = evaluate(run, two_keys, methods=world.methods, horizon=2)["motion-only"]
+
+    def miou(*predicted):  # made from key frame 2, see `run`
+        pairs = [(world.motion_only(k, abs(k - 2)), world.truth(k)) for k in predicted]
+        return 100 * mean_iou(sum(count(prediction, truth, class_count=3) for prediction, truth in pairs))
+
+    assert scores.frames_by_distance == [4, 4]
+    assert (scores.between.frames_by_distance, scores.beside.frames_by_distance) == ([2, 0], [2, 4])
+    assert scores.between.miou_by_distance == [pytest.approx(miou(3)), None]
+    assert scores.beside.miou_by_distance == pytest.approx([miou(1), miou(0, 6)])
+    assert scores.miou_by_distance == pytest.approx([miou(1, 3), miou(0, 6)])
+    assert scores.between.miou == pytest.approx(miou(3))
+    assert scores.beside.iou_by_class["car"] < scores.between.iou_by_class["car"] < 100
+
+
+def test_a_group_without_frames_has_no_scores(run, dataset, two_keys, world):
+    """One key frame has nothing between; where nothing beside is in the horizon there is no such score."""
+    alone = evaluate(run, dataset, methods=["motion-only"], horizon=2)["motion-only"]
+    shut = replace(two_keys, videos=tuple(replace(v, truth={3: v.truth[3]}) for v in two_keys.videos))
+    enclosed = evaluate(run, shut, methods=["motion-only"], horizon=1)["motion-only"]
+
+    assert (alone.between, alone.beside.miou) == (None, alone.miou)
+    assert (enclosed.beside, enclosed.between.miou) == (None, enclosed.miou)
+
+
+def test_void_counts_as_a_class_in_both_groups(run, two_keys, world):
+    """The rule of the whole is the rule of its parts."""
+    plain, with_void = (
+        evaluate(run, two_keys, methods=["motion-only"], horizon=2, void_as_class=rule)["motion-only"]
+        for rule in (False, True)
+    )
+
+    assert with_void.between.miou != plain.between.miou
+    assert with_void.beside.miou != plain.beside.miou

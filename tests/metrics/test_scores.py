@@ -11,13 +11,13 @@ import pytest
 
 from warprefine.core.classes import ClassSet
 from warprefine.metrics.scores import (
+    GroupScores,
     MethodScores,
     best,
-    format_table,
     hardest_classes,
     in_order,
     leading,
-    remarks,
+    split,
     spread,
     write_metrics,
 )
@@ -153,77 +153,6 @@ def test_names_are_no_formulas_in_metrics_csv(tmp_path):
     assert rows == ["'+mine,1,'=HYPERLINK(A1),1.0", "'+mine,1,'@x,2.0", "'+mine,1,a=b,3.0"]
 
 
-def test_columns_of_a_long_horizon_stand_below_each_other():
-    """Also where the distance has four digits."""
-    scores = replace(scores_of([6, 2, 1]), miou_by_distance=[50.0] * 1499)
-
-    head, line = format_table({"motion-only": scores}).splitlines()
-    assert head.endswith("k=1499  mean")
-    assert [end for end, letter in enumerate(head + " ") if letter == " " and head[end - 1] != " "][2:] == [
-        end for end, letter in enumerate(line) if letter == "*"
-    ]
-
-
-def test_the_table_marks_the_best_of_each_column():
-    """A star marks the best; equal when printed is equally good, and the oracle does not compete."""
-    table = format_table(
-        {
-            "motion-only": scores_of([6, 2, 2], [8, 2, 0]),
-            "warp-refine": scores_of([8, 2, 0], [8, 2, 0]),
-            "oracle": scores_of([8, 2, 0], [8, 2, 0]),
-        }
-    )
-
-    assert table.splitlines() == [
-        "mIoU %        k=1   k=2  mean",
-        "motion-only  62.5 100.0* 81.2",
-        "warp-refine 100.0*100.0*100.0*",
-        "oracle      100.0 100.0 100.0",
-    ]
-
-
-def test_a_table_of_a_long_horizon_fits_into_a_terminal():
-    """Ten distances are shown, the first and the last among them, and the mean is still of all."""
-    header, row = format_table({"semantic-only": scores_of(*[[8, 2, 0]] * 45)}).splitlines()
-
-    assert header.split()[2:] == [
-        "k=1",
-        "k=6",
-        "k=11",
-        "k=16",
-        "k=21",
-        "k=25",
-        "k=30",
-        "k=35",
-        "k=40",
-        "k=45",
-        "mean",
-    ]
-    assert max(len(header), len(row)) <= 80
-
-
-def test_a_score_that_cannot_fail_is_remarked_on():
-    """Flooding a frame with the only class is a perfect score, unless VOID counts."""
-    flooded = MethodScores.of(
-        np.array([[[2, 0], [90, 0]]]),
-        classes=ClassSet(names=("car",), colors=((0, 0, 142),)),
-        frames_by_distance=[1],
-    )
-
-    assert flooded.miou == 100
-    note = (
-        "note: 'car' is the only class that occurs, so labels of it cannot be wrong where the truth is VOID; "
-        "score VOID too (--void-as-class)"
-    )
-    assert format_table({"mine": flooded}).splitlines()[2:] == [note]
-    assert remarks({"mine": scores_of([6, 2, 2])}) == []
-
-
-def test_what_was_not_measured_is_a_dash_in_the_table():
-    """No score is not a score of 0."""
-    assert "–" in format_table({"a": scores_of([0, 0, 0])})
-
-
 def test_methods_are_sorted_as_in_the_paper_and_others_by_name():
     """The paper's four methods, ours, the oracle, then whatever else there is."""
     ordered = [
@@ -266,3 +195,54 @@ def test_spread_keeps_both_ends():
     """A short horizon is shown whole, a long one evenly."""
     assert spread(4, most=10) == [1, 2, 3, 4]
     assert spread(21, most=3) == [1, 11, 21]
+
+
+def grouped(between: GroupScores | None, beside: GroupScores | None) -> MethodScores:
+    """Return scores with groups of frames."""
+    return replace(scores_of([6, 2, 2], [6, 2, 2]), between=between, beside=beside)
+
+
+def test_frames_are_split_only_where_there_are_some_of_both_groups():
+    """Where all frames are in one group, its scores are those of all, and there is nothing to tell apart."""
+    near, far = scores_of([8, 2, 0], [0, 0, 0]), scores_of([4, 0, 2], [6, 2, 2])
+
+    assert split({"a": grouped(near, far)}) == {"between": {"a": near}, "beside": {"a": far}}
+    assert split({"a": grouped(None, far)}) == split({"a": grouped(near, None)}) == {}
+    assert split({"a": grouped(None, None)}) == {}
+
+
+def test_metrics_json_has_the_groups_that_have_frames(tmp_path):
+    """Beside the scores of all frames, under "between" and "beside"; a group without frames is absent."""
+    group = GroupScores.of(
+        np.array([np.diag([8, 2, 0, 0]), np.diag([0, 0, 0, 0])]), classes=CLASSES, frames_by_distance=[1, 0]
+    )
+    found = []
+    for name, scores in (("both", grouped(group, group)), ("one", grouped(None, group))):
+        write_metrics(tmp_path / name / "metrics.json", {"a": scores})
+        found.append(json.loads((tmp_path / name / "metrics.json").read_text())["a"])
+
+    both, one = found
+    assert both["between"] == both["beside"] == one["beside"]
+    assert both["between"] == {
+        "miou_by_distance": [100, None],
+        "miou": 100,
+        "iou_by_class": {"road": 100, "car": 100, "bird": None},
+        "iou_by_class_and_distance": {"road": [100, None], "car": [100, None], "bird": [None, None]},
+        "ignore_iou": None,
+        "frames_by_distance": [1, 0],
+    }
+    assert "between" not in one
+    assert both["miou"] == one["miou"] == 62.5
+
+
+def test_metrics_csv_has_a_column_for_each_group(tmp_path):
+    """The rows are the same; without both groups so are the columns."""
+    near, far = scores_of([8, 2, 0], [0, 0, 0]), scores_of([4, 0, 2], [6, 3, 1])
+    write_metrics(tmp_path / "metrics.json", {"a": grouped(near, far)})
+
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 2
+    assert list(rows[2]) == ["method", "distance", "class", "iou", "iou_between", "iou_beside"]
+    assert list(rows[2].values()) == ["a", "1", "car", "50.0", "100.0", "0.0"]
+    assert (rows[3]["iou_between"], rows[3]["iou_beside"]) == ("", "75.0")

@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warprefine.core.video import Video
-from warprefine.propagation.units import Unit, nearest_key_frame, sides_of, stepwise_units, two_sided_units
+from warprefine.propagation.units import (
+    Unit,
+    is_between,
+    nearest_key_frame,
+    sides_of,
+    stepwise_units,
+    two_sided_units,
+)
 
 
 def video(length: int, *key_frames: int) -> Video:
@@ -132,6 +140,34 @@ def test_the_side_of_the_nearest_key_frame_comes_first() -> None:
     assert sides_of(4, (2, 6), reach=9) == ((2,), (6,))
     assert sides_of(4, (0, 5, 9), reach=4) == ((5,), (0,))
     assert sides_of(1, (3,), reach=9) == ((3,), ())
+
+
+@pytest.mark.parametrize(
+    ("keys", "reach", "between"),
+    [
+        ((2, 6), 20, {3, 4, 5}),
+        ((2,), 20, set()),
+        ((0, 8), 5, {3, 4, 5}),  # from frame 2 the later key frame is 6 frames away
+        ((0, 8), 2, {4}),  # the nearest key frame is always used, here two of them
+        ((), 20, set()),
+    ],
+)
+def test_a_frame_with_key_frames_before_and_after_it_lies_between(
+    keys: tuple[int, ...], reach: int, between: set[int]
+) -> None:
+    """Both have to be within the reach that labels come from; all other frames lie beside key frames."""
+    film = video(9, *keys)
+
+    found = {frame for frame in range(9) if frame not in keys and is_between(film, frame, reach=reach)}
+
+    assert found == between
+
+
+def test_a_key_frame_beyond_a_damaged_frame_does_not_count() -> None:
+    """No labels come across it, so that the key frame before alone labels what is before it."""
+    broken = replace(video(12, 1, 8), damaged=frozenset({4}))
+
+    assert not any(is_between(broken, frame, reach=20) for frame in range(12) if frame not in (1, 8))
 
 
 def test_no_walk_crosses_a_damaged_frame() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from warprefine.metrics.label_quality import evaluate
 from warprefine.report.chart import DARK, LIGHT, method_color
-from warprefine.report.plots import plot_confidence, plot_curves, plot_hard_classes, plot_horizon
+from warprefine.report.plots import plot_confidence, plot_curves, plot_groups, plot_hard_classes, plot_horizon
 
 
 @pytest.fixture
@@ -85,3 +85,12 @@ def test_charts_are_written_as_svg_too(scores, world):
     ):
         assert all(method in svg.decode() for method in scores)
     assert ">refiner<" in plot_curves({"refiner": [(0, 1.0), (5, 0.5)]}, kind="svg").decode()
+
+
+def test_groups_of_frames_have_a_line_each():
+    """Between and beside key frames, in colours that no method has; a gap stops neither."""
+    pixels = pixels_of(plot_groups({"between": [90.0, 80.0, 70.0], "beside": [85.0, None, 60.0]}))
+
+    names = ["beside key frames", "between key frames"]
+    assert [shows(pixels, method_color(name, names)) for name in names] == [True, True]
+    assert len({method_color(name, [*names, "warp-refine"]) for name in (*names, "warp-refine")}) == 3

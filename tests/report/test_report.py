@@ -238,3 +238,35 @@ def test_charts_lie_on_the_page_without_a_box(report, dataset):
     for theme in (LIGHT, DARK):
         assert f"--paper: {theme.paper};" in style
         assert f"--ink: {theme.ink};" in style
+
+
+@pytest.fixture
+def grouped(scores):
+    """The scores as they would be if frames lay between and beside key frames; cars are worse beside."""
+    worse = {**scores["warp-refine"].iou_by_class, "car": 12.3}
+    return {
+        method: replace(
+            one, between=one, beside=replace(one, iou_by_class=worse, frames_by_distance=[3, 0, 0, 0])
+        )
+        for method, one in scores.items()
+    }
+
+
+def test_frames_between_and_beside_key_frames_have_a_section(report, dataset, grouped):
+    """With a chart, and for each of the two a sentence, a table by distance and one by class."""
+    page = report(dataset, scores=grouped)
+
+    assert page.text.count("methodk = 1k = 2k = 3k = 4mean") == 3
+    assert "Between key frames" in page.text
+    assert "between (10 of 10 frames): a key frame before it and one after it." in page.text
+    assert "beside (3 of 10 frames): key frames on one side only, which alone must label it." in page.text
+    assert page.text.count("12.3") == 2  # one per method
+    assert page.source.count("mIoU of warp-refine between and beside key frames") == 1
+
+
+def test_frames_in_one_group_have_no_section_of_their_own(report, dataset, scores):
+    """A single key frame has nothing between, and its table is the table of all frames."""
+    page = report(dataset, scores=scores)
+
+    assert scores["warp-refine"].beside is not None
+    assert "beside" not in page.text

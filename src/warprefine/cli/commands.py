@@ -42,7 +42,7 @@ from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.reuse import use_checkpoints
 from warprefine.jobs.start import announce, start
-from warprefine.metrics.scores import format_table
+from warprefine.metrics.score_table import format_table
 from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
 
@@ -264,6 +264,9 @@ def evaluate(
     ] = False,
 ) -> None:
     """Print the table of mIoU by method and distance of a finished run.
+
+    If some frames lie between two key frames, and others beside them with key frames on one side only, a
+    table of each follows.
 
     Example: `warprefine evaluate runs/clip`
     """

@@ -154,7 +154,7 @@ def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
     write_left_out(context.run, {**context.set_aside, **failures})
     finished_videos = without(context.dataset, failures)
     record_labelled(context.run, finished_videos, job.methods, horizon=context.horizon)
-    scores = measure(job, context.run, failures)
+    scores = measure(job, context.run, failures, reach=context.recipe.plus.choose.reach)
     methods = check_methods(job.methods)
     finished = FinishedRun(
         run=context.run,
@@ -182,12 +182,20 @@ def _forget_truth(run: RunFolder, dataset: Dataset) -> None:
             run.keep_only(video.name, (), method)
 
 
-def measure(job: Job, run: RunFolder, failures: Mapping[str, str]) -> dict[str, MethodScores]:
-    """Score the labels where there is truth, and write the scores into the run folder."""
+def measure(job: Job, run: RunFolder, failures: Mapping[str, str], *, reach: int) -> dict[str, MethodScores]:
+    """Score the labels where there is truth, and write the scores into the run folder.
+
+    Args:
+        job: What was labelled.
+        run: The run folder.
+        failures: The videos that could not be labelled, by name, and why.
+        reach: Largest distance of a key frame that labels may come from.
+    """
     dataset = without(job.dataset, failures)
     if not has_truth(dataset, job.horizon):
         return {}
-    scores = evaluate(run, dataset, methods=check_methods(job.methods), horizon=job.horizon)
+    methods = check_methods(job.methods)
+    scores = evaluate(run, dataset, methods=methods, horizon=job.horizon, reach=reach)
     write_metrics(run.metrics_path, scores)
     return scores
 

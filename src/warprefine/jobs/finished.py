@@ -27,7 +27,8 @@ from warprefine.jobs.networks import motion_of_run
 from warprefine.jobs.preflight import reached_horizon
 from warprefine.jobs.usable_data import without
 from warprefine.metrics.label_quality import evaluate
-from warprefine.metrics.scores import MethodScores, format_percent, format_table, leading
+from warprefine.metrics.score_table import format_table
+from warprefine.metrics.scores import MethodScores, format_percent, leading
 from warprefine.propagation.coverage import Coverage, coverage
 from warprefine.propagation.evidence import Models
 from warprefine.propagation.joint import joint_path, propagate_images
@@ -192,7 +193,12 @@ class FinishedRun:
         for method in self.methods:
             check_labelled(self.run, self.dataset, method, horizon=self.horizon)
         return evaluate(
-            self.run, self.dataset, methods=self.methods, horizon=self.horizon, void_as_class=void_as_class
+            self.run,
+            self.dataset,
+            methods=self.methods,
+            horizon=self.horizon,
+            reach=self.recipe.plus.choose.reach,
+            void_as_class=void_as_class,
         )
 
     def pseudo_labels(

@@ -38,7 +38,8 @@ from warprefine.metrics.consistency import count_agreement, occluded
 from warprefine.metrics.instance_iou import CityscapesScores
 from warprefine.metrics.instance_iou import Scores as BenchmarkScores
 from warprefine.metrics.network_scores import NetworkScores
-from warprefine.metrics.scores import MethodScores, format_table, hardest_classes
+from warprefine.metrics.score_table import format_table
+from warprefine.metrics.scores import GroupScores, MethodScores, hardest_classes
 
 __all__ = [
     "BOUNDARY_TOLERANCE",
@@ -46,6 +47,7 @@ __all__ = [
     "BoundaryCounts",
     "CityscapesScores",
     "Confusion",
+    "GroupScores",
     "MethodScores",
     "NetworkScores",
     "boundary_f_score",

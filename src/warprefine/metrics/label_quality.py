@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,9 @@ from warprefine.io.run import RunFolder
 from warprefine.metrics import confusion
 from warprefine.metrics.boundaries import count_boundaries
 from warprefine.metrics.consistency import measure_agreement
-from warprefine.metrics.scores import MethodScores, in_order
-from warprefine.propagation.units import stepwise_units
+from warprefine.metrics.scores import GROUPS, Group, GroupScores, MethodScores, in_order
+from warprefine.propagation.units import is_between, stepwise_units
+from warprefine.recipe.plus import ChooseSettings
 
 
 def has_truth(dataset: Dataset, horizon: int) -> bool:
@@ -32,11 +33,16 @@ def evaluate(
     *,
     methods: Sequence[str],
     horizon: int,
+    reach: int = ChooseSettings().reach,
     void_as_class: bool = False,
 ) -> dict[str, MethodScores]:
     """Score the label maps of each method in `run` against the truth, by distance to the key frame.
 
-    Temporal consistency is measured on all frames, with truth or without.
+    Frames between two key frames, and frames beside them, are also scored apart. Temporal consistency is
+    measured on all frames, with truth or without.
+
+    Args:
+        reach: Largest distance of a key frame that labels may come from, see `is_between`.
 
     Raises:
         DatasetError: No frame within the horizon has truth.
@@ -49,18 +55,35 @@ def evaluate(
             f"{dataset.root} has no truth for any frame within {horizon} of a key frame; put label maps "
             "into a truth folder, or hold some labelled frames back with --keyframes START::STEP"
         )
-    tallies, frames_by_distance = _compare(run, dataset, methods=in_order(methods), horizon=horizon)
+    tallies, frames = _compare(run, dataset, methods=in_order(methods), horizon=horizon, reach=reach)
     agreements = measure_agreement(run, dataset, methods=list(tallies), horizon=horizon)
     return {
         method: MethodScores.of(
-            tally.confusion,
+            sum(tally.confusion.values(), np.zeros((), np.int64)),
             classes=dataset.classes,
-            frames_by_distance=frames_by_distance,
+            frames_by_distance=np.sum(list(frames.values()), axis=0).tolist(),
+            void_as_class=void_as_class,
             boundary_counts=tally.boundaries,
             agreement=agreements[method],
-            void_as_class=void_as_class,
+            **_scores_of_groups(tally, frames, dataset.classes, void_as_class=void_as_class),
         )
         for method, tally in tallies.items()
+    }
+
+
+def _scores_of_groups(
+    tally: _Tally, frames: Mapping[Group, Sequence[int]], classes: ClassSet, *, void_as_class: bool
+) -> dict[Group, GroupScores]:
+    """Return the scores of those groups that have frames."""
+    return {
+        group: GroupScores.of(
+            tally.confusion[group],
+            classes=classes,
+            frames_by_distance=frames[group],
+            void_as_class=void_as_class,
+        )
+        for group in GROUPS
+        if any(frames[group])
     }
 
 
@@ -83,37 +106,39 @@ def predicted_labels(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Tally:
-    """Counts of one method, by distance."""
+    """Counts of one method, by distance; those of classes also by group of frames."""
 
-    confusion: Int64[np.ndarray, "k n n"]
+    confusion: Mapping[Group, Int64[np.ndarray, "k n n"]]
     boundaries: Int64[np.ndarray, "k c 4"]
 
     @classmethod
     def empty(cls, horizon: int, class_count: int) -> _Tally:
         size = class_count + 1
         return cls(
-            confusion=np.zeros((horizon, size, size), np.int64),
+            confusion={group: np.zeros((horizon, size, size), np.int64) for group in GROUPS},
             boundaries=np.zeros((horizon, class_count, 4), np.int64),
         )
 
 
 def _compare(
-    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
-) -> tuple[dict[str, _Tally], list[int]]:
+    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int, reach: int
+) -> tuple[dict[str, _Tally], dict[Group, list[int]]]:
     """Count the pixels of every frame with truth, for each method, and the frames at each distance."""
     classes, class_count = dataset.classes, len(dataset.classes)
     tallies = {method: _Tally.empty(horizon, class_count) for method in methods}
-    frames_by_distance = [0] * horizon
+    frames_by_distance: dict[Group, list[int]] = {group: [0] * horizon for group in GROUPS}
     for video, frame, distance in labelled_frames(dataset, horizon):
         if frame not in video.truth:
             continue
         k = distance - 1
-        frames_by_distance[k] += 1
+        group: Group = "between" if is_between(video, frame, reach=reach) else "beside"
+        frames_by_distance[group][k] += 1
         predictions = {m: predicted_labels(run, classes, method=m, video=video, frame=frame) for m in methods}
         truth = read_labels(video.truth[frame], classes, size=size_of(predictions[methods[0]]))
         for method, prediction in predictions.items():
-            tallies[method].confusion[k] += confusion.count(prediction, truth, class_count=class_count)
-            tallies[method].boundaries[k] += count_boundaries(prediction, truth, class_count=class_count)
+            tally = tallies[method]
+            tally.confusion[group][k] += confusion.count(prediction, truth, class_count=class_count)
+            tally.boundaries[k] += count_boundaries(prediction, truth, class_count=class_count)
     return tallies, frames_by_distance
 
 

@@ -1,4 +1,4 @@
-"""Scores of each method, their files and their table.
+"""Scores of each method, and their files.
 
 Every number is in percent, None where there was nothing to measure.
 """
@@ -12,6 +12,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Int64
@@ -23,19 +24,20 @@ from warprefine.metrics import boundaries, confusion
 from warprefine.metrics.confusion import Confusion
 from warprefine.propagation.methods import METHODS, ORACLE
 
-_TABLE_COLUMNS = 10  # a table of so many distances fits into 80 characters
+Group: TypeAlias = Literal["between", "beside"]
+GROUPS: Mapping[Group, str] = {
+    "between": "a key frame before it and one after it",
+    "beside": "key frames on one side only, which alone must label it",
+}
+"""The two groups of frames that are scored apart, and what a frame of each has."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MethodScores:
-    """Scores of one method's labels, in percent; None where there is nothing to measure.
+class GroupScores:
+    """Scores of one method on a group of frames, in percent; None where there is nothing to measure.
 
     Fields named `by_distance` run over the distance to the key frame, k = 1, 2, ..., horizon. `miou` is
-    the mean of `miou_by_distance`; the other totals come from the pixels of all distances together.
-    `coverage` is the share of pixels that have a class, not VOID; `ignore_iou` the IoU of VOID as a class
-    of its own; `category_miou` the mIoU after merging the classes of each category; `boundary_f` the mean
-    boundary F-score of the classes (`metrics.boundaries`); `consistency` the mIoU with the method's own
-    labels of the previous frame (`metrics.consistency`).
+    the mean of `miou_by_distance`; other totals come from the pixels of all distances together.
     """
 
     miou_by_distance: Sequence[float | None]
@@ -43,17 +45,7 @@ class MethodScores:
     iou_by_class: Mapping[str, float | None]
     iou_by_class_and_distance: Mapping[str, Sequence[float | None]]
     ignore_iou: float | None
-    ignore_iou_by_distance: Sequence[float | None]
-    pixel_accuracy: float | None
-    mean_accuracy: float | None
-    frequency_weighted_iou: float | None
-    coverage: float | None
     frames_by_distance: Sequence[int]
-    category_miou: float | None
-    boundary_f: float | None
-    boundary_f_by_class: Mapping[str, float | None]
-    boundary_f_by_distance: Sequence[float | None]
-    consistency: float | None
 
     @property
     def frames(self) -> int:
@@ -67,17 +59,79 @@ class MethodScores:
         *,
         classes: ClassSet,
         frames_by_distance: Sequence[int],
+        void_as_class: bool = False,
+    ) -> GroupScores:
+        """Compute the scores from one confusion matrix per distance, as `MethodScores.of` does.
+
+        Example:
+            >>> classes = ClassSet(names=("road", "car"), colors=((128, 64, 128), (0, 0, 142)))
+            >>> matrices = np.array([[[6, 0, 0], [2, 2, 0], [0, 0, 0]]])
+            >>> GroupScores.of(matrices, classes=classes, frames_by_distance=[1]).iou_by_class
+            {'road': 75.0, 'car': 50.0}
+        """
+        total = matrices.sum(axis=0)
+        miou_by_distance = [_percent(confusion.mean_iou(m, void_as_class=void_as_class)) for m in matrices]
+        iou_by_distance = [confusion.iou(m, void_as_class=void_as_class) for m in matrices]
+        iou = confusion.iou(total, void_as_class=void_as_class)
+        return GroupScores(
+            miou_by_distance=miou_by_distance,
+            miou=mean(miou_by_distance),
+            iou_by_class={name: _percent(iou[i]) for i, name in enumerate(classes.names)},
+            iou_by_class_and_distance={
+                name: [_percent(values[i]) for values in iou_by_distance]
+                for i, name in enumerate(classes.names)
+            },
+            ignore_iou=_percent(confusion.iou(total, void_as_class=True)[-1]),
+            frames_by_distance=list(frames_by_distance),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodScores(GroupScores):
+    """Scores of one method's labels on all frames, in percent; None where there is nothing to measure.
+
+    `coverage` is the share of pixels that have a class, not VOID; `ignore_iou` the IoU of VOID as a class
+    of its own; `category_miou` the mIoU after merging the classes of each category; `boundary_f` the mean
+    boundary F-score of the classes (`metrics.boundaries`); `consistency` the mIoU with the method's own
+    labels of the previous frame (`metrics.consistency`). `between` and `beside` are the scores of the frames
+    between two key frames, and of those with a key frame on one side alone; None without such frames.
+    """
+
+    ignore_iou_by_distance: Sequence[float | None]
+    pixel_accuracy: float | None
+    mean_accuracy: float | None
+    frequency_weighted_iou: float | None
+    coverage: float | None
+    category_miou: float | None
+    boundary_f: float | None
+    boundary_f_by_class: Mapping[str, float | None]
+    boundary_f_by_distance: Sequence[float | None]
+    consistency: float | None
+    between: GroupScores | None = None
+    beside: GroupScores | None = None
+
+    @classmethod
+    def of(
+        cls,
+        matrices: Int64[np.ndarray, "k n n"],
+        *,
+        classes: ClassSet,
+        frames_by_distance: Sequence[int],
+        void_as_class: bool = False,
         boundary_counts: Int64[np.ndarray, "k c 4"] | None = None,
         agreement: Confusion | None = None,
-        void_as_class: bool = False,
+        between: GroupScores | None = None,
+        beside: GroupScores | None = None,
     ) -> MethodScores:
         """Compute the scores from one confusion matrix per distance.
 
         Args:
-            boundary_counts: Counts of `count_boundaries` per distance; None if they were not counted.
-            agreement: Counts of `count_agreement`; None if they were not counted.
             void_as_class: Score VOID like a class: it takes part in the means and in the accuracies, and
                 a class predicted where the truth is VOID is a false positive.
+            boundary_counts: Counts of `count_boundaries` per distance; None if they were not counted.
+            agreement: Counts of `count_agreement`; None if they were not counted.
+            between: Scores of the frames between key frames.
+            beside: Scores of the frames beside key frames.
 
         Example:
             >>> classes = ClassSet(names=("road", "car"), colors=((128, 64, 128), (0, 0, 142)))
@@ -87,23 +141,16 @@ class MethodScores:
             ([100.0, 62.5], 81.25)
         """
         total = matrices.sum(axis=0)
-        miou_by_distance = [_percent(confusion.mean_iou(m, void_as_class=void_as_class)) for m in matrices]
-        iou_by_distance = [confusion.iou(m, void_as_class=void_as_class) for m in matrices]
-        iou = confusion.iou(total, void_as_class=void_as_class)
+        of_all = GroupScores.of(
+            matrices, classes=classes, frames_by_distance=frames_by_distance, void_as_class=void_as_class
+        )
         by_category = confusion.merge(total, classes.categories) if classes.categories else None
         if boundary_counts is None:
             boundary_counts = np.zeros((len(matrices), len(classes), 4), np.int64)
         boundary_total = boundary_counts.sum(axis=0)
         boundary_f_by_class = boundaries.boundary_f_score(boundary_total)
-        return cls(
-            miou_by_distance=miou_by_distance,
-            miou=mean(miou_by_distance),
-            iou_by_class={name: _percent(iou[i]) for i, name in enumerate(classes.names)},
-            iou_by_class_and_distance={
-                name: [_percent(values[i]) for values in iou_by_distance]
-                for i, name in enumerate(classes.names)
-            },
-            ignore_iou=_percent(confusion.iou(total, void_as_class=True)[-1]),
+        return MethodScores(
+            **{field.name: getattr(of_all, field.name) for field in fields(of_all)},
             ignore_iou_by_distance=[_percent(confusion.iou(m, void_as_class=True)[-1]) for m in matrices],
             pixel_accuracy=_percent(confusion.pixel_accuracy(total, void_as_class=void_as_class)),
             mean_accuracy=_percent(confusion.mean_accuracy(total, void_as_class=void_as_class)),
@@ -111,7 +158,6 @@ class MethodScores:
                 confusion.frequency_weighted_iou(total, void_as_class=void_as_class)
             ),
             coverage=_percent(confusion.coverage(total)),
-            frames_by_distance=list(frames_by_distance),
             category_miou=_mean_iou(by_category, void_as_class=void_as_class),
             boundary_f=_percent(boundaries.mean_boundary_f_score(boundary_total)),
             boundary_f_by_class={
@@ -121,6 +167,8 @@ class MethodScores:
                 _percent(boundaries.mean_boundary_f_score(counts)) for counts in boundary_counts
             ],
             consistency=_mean_iou(agreement, void_as_class=False),
+            between=between,
+            beside=beside,
         )
 
 
@@ -175,6 +223,27 @@ def hardest_classes(scores: Mapping[str, MethodScores], classes: ClassSet, *, mo
     return sorted(occurring, key=lambda name: occurring[name])[:most]
 
 
+def split(scores: Mapping[str, MethodScores]) -> dict[Group, dict[str, GroupScores]]:
+    """Return the scores of the frames between and beside key frames; empty where all are in one group.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> classes = ClassSet(names=("road", "car"), colors=((128, 64, 128), (0, 0, 142)))
+        >>> matrices = np.array([[[6, 0, 0], [2, 2, 0], [0, 0, 0]]])
+        >>> group = GroupScores.of(matrices, classes=classes, frames_by_distance=[1])
+        >>> both = MethodScores.of(
+        ...     2 * matrices, classes=classes, frames_by_distance=[2], between=group, beside=group
+        ... )
+        >>> list(split({"motion-only": both})), split({"motion-only": replace(both, beside=None)})
+        (['between', 'beside'], {})
+    """
+    found: dict[Group, dict[str, GroupScores]] = {
+        "between": {method: one.between for method, one in scores.items() if one.between is not None},
+        "beside": {method: one.beside for method, one in scores.items() if one.beside is not None},
+    }
+    return found if all(found.values()) else {}
+
+
 def mean(values: Collection[float | None]) -> float | None:
     """Return the mean of the measured values; None if there are none.
 
@@ -190,69 +259,26 @@ def write_metrics(path: Path, scores: Mapping[str, MethodScores]) -> None:
     """Write the scores as JSON, and the IoU of each class at each distance as CSV beside it.
 
     The JSON maps each method to the fields of `MethodScores`, in percent with four decimals, null
-    where nothing was measured. The CSV has the columns method, distance, class, iou.
+    where nothing was measured; `between` and `beside` are left out without such frames. The CSV has the
+    columns method, distance, class, iou; where there are frames of both groups, iou_between and iou_beside
+    too.
     """
-    content = {m: {f.name: _rounded(getattr(s, f.name)) for f in fields(s)} for m, s in scores.items()}
+    content = {method: _as_json(of_method) for method, of_method in scores.items()}
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    groups = split(scores)
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(("method", "distance", "class", "iou"))
+    rows.writerow(("method", "distance", "class", "iou", *(f"iou_{group}" for group in groups)))
     for method, of_method in scores.items():
-        for name, by_distance in of_method.iou_by_class_and_distance.items():
+        columns = [of_method, *(of_group[method] for of_group in groups.values())]
+        for name in of_method.iou_by_class_and_distance:
             cells = inert(method), inert(name)
+            by_distance = zip(*(one.iou_by_class_and_distance[name] for one in columns), strict=True)
             rows.writerows(
-                (cells[0], k, cells[1], _rounded(value)) for k, value in enumerate(by_distance, start=1)
+                (cells[0], k, cells[1], *map(_rounded, values))
+                for k, values in enumerate(by_distance, start=1)
             )
     write_text(path.with_suffix(".csv"), table.getvalue())
-
-
-def format_table(scores: Mapping[str, MethodScores]) -> str:
-    """Format mIoU by method and distance as plain text; the best of each column has a star.
-
-    Of a long horizon ten distances are shown; the mean is still that of all.
-
-    Example:
-        >>> classes = ClassSet(names=("road", "car"), colors=((128, 64, 128), (0, 0, 142)))
-        >>> matrices = np.array([[[6, 0, 0], [2, 2, 0], [0, 0, 0]]])
-        >>> scores = MethodScores.of(matrices, classes=classes, frames_by_distance=[1])
-        >>> print(format_table({"motion-only": scores}))
-        mIoU %        k=1  mean
-        motion-only  62.5* 62.5*
-    """
-    horizon = max(len(s.miou_by_distance) for s in scores.values())
-    columns = {
-        f"k={k}": {m: s.miou_by_distance[k - 1] for m, s in scores.items()}
-        for k in spread(horizon, most=_TABLE_COLUMNS)
-    }
-    columns["mean"] = {m: s.miou for m, s in scores.items()}
-    width = 1 + max(map(len, ("mIoU %", *scores)))
-    cell_w = {title: max(5, len(title)) for title in columns}
-    lines = ["".join([f"{'mIoU %':<{width}}", *(f"{title:>{cell_w[title]}} " for title in columns)])]
-    winners = {title: best(values) for title, values in columns.items()}
-    for method in scores:
-        cells = (
-            f"{format_percent(values[method]):>{cell_w[title]}}{'*' if method in winners[title] else ' '}"
-            for title, values in columns.items()
-        )
-        lines.append("".join([f"{method:<{width}}", *cells]))
-    return "\n".join(line.rstrip() for line in (*lines, *remarks(scores)))
-
-
-def remarks(scores: Mapping[str, MethodScores]) -> list[str]:
-    """Return what limits the meaning of the scores, a line each; empty where nothing does.
-
-    Example:
-        >>> classes = ClassSet(names=("car",), colors=((0, 0, 142),))
-        >>> scores = MethodScores.of(np.array([[[2, 0], [9, 0]]]), classes=classes, frames_by_distance=[1])
-        >>> scores.miou, len(remarks({"motion-only": scores}))
-        (100.0, 1)
-    """
-    occurring = {name for one in scores.values() for name, iou in one.iou_by_class.items() if iou is not None}
-    if len(occurring) != 1:
-        return []
-    (only,) = occurring
-    where = "so labels of it cannot be wrong where the truth is VOID"
-    return [f"note: {only!r} is the only class that occurs, {where}; score VOID too (--void-as-class)"]
 
 
 def spread(horizon: int, *, most: int) -> list[int]:
@@ -281,6 +307,16 @@ def _mean_iou(matrix: Confusion | None, *, void_as_class: bool) -> float | None:
 
 def _percent(share: float) -> float | None:
     return None if math.isnan(share) else 100 * float(share)
+
+
+def _as_json(scores: GroupScores) -> dict[str, object]:
+    """Return the fields of scores, rounded, without groups that have no frames."""
+    values = {field.name: getattr(scores, field.name) for field in fields(scores)}
+    return {
+        name: _as_json(value) if isinstance(value, GroupScores) else _rounded(value)
+        for name, value in values.items()
+        if not (value is None and name in GROUPS)
+    }
 
 
 def _rounded(value: object) -> object:

@@ -111,3 +111,22 @@ def sides_of(frame: int, key_frames: Sequence[int], *, reach: int) -> tuple[tupl
     if not before or (after and after[0] - frame < frame - before[0]):
         return after, before
     return before, after
+
+
+def is_between(video: Video, frame: int, *, reach: int) -> bool:
+    """Return whether a frame lies between key frames: its labels may come from one before and one after it.
+
+    Otherwise it lies beside them: the key frames on one side alone must label it.
+
+    Args:
+        reach: As for `sides_of`; key frames of another stretch do not count.
+
+    Example:
+        >>> from pathlib import Path
+        >>> paths, labels = [Path(f"{k}.jpg") for k in range(6)], {k: Path(f"{k}.png") for k in (1, 4)}
+        >>> video = Video(name="drive", stems="012345", frame_paths=paths, labels=labels)
+        >>> [is_between(video, frame, reach=20) for frame in (0, 2, 3, 5)]
+        [False, True, True, False]
+    """
+    stretch = video.stretch(frame)
+    return all(sides_of(frame, [key for key in video.key_frames if key in stretch], reach=reach))

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from warprefine.core.classes import ClassSet
-from warprefine.metrics.scores import MethodScores, hardest_classes, in_order
+from warprefine.metrics.scores import Group, MethodScores, hardest_classes, in_order
 from warprefine.report.chart import (
     LIGHT,
     ChartKind,
@@ -35,6 +35,14 @@ def plot_horizon(
     """Draw mIoU against the distance to the key frame, a line per method (the paper's figure 1)."""
     lines = {method: s.miou_by_distance for method, s in scores.items()}
     return _plot_by_distance(lines, ylabel="mIoU (%)", kind=kind, theme=theme)
+
+
+def plot_groups(
+    lines: Mapping[Group, Sequence[float | None]], *, kind: ChartKind = "png", theme: Theme = LIGHT
+) -> bytes:
+    """Draw a method's mIoU against the distance, a line for each group of frames: between and beside."""
+    by_name: dict[str, Sequence[float | None]] = {f"{group} key frames": of for group, of in lines.items()}
+    return _plot_by_distance(by_name, ylabel="mIoU (%)", kind=kind, theme=theme)
 
 
 def plot_confidence(

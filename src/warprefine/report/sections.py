@@ -13,7 +13,8 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import shorten
 from warprefine.metrics.boundaries import BOUNDARY_TOLERANCE
 from warprefine.metrics.confidences import ConfidenceStatistics
-from warprefine.metrics.scores import MethodScores, format_percent, leading
+from warprefine.metrics.score_table import group_line
+from warprefine.metrics.scores import GroupScores, MethodScores, format_percent, leading, split
 from warprefine.propagation.coverage import Coverage
 from warprefine.report import embed, plots, tables
 from warprefine.report.chart import DARK, LIGHT, Theme
@@ -77,7 +78,7 @@ def quality(scores: Mapping[str, MethodScores], classes: ClassSet, extent: Exten
 <p>Mean intersection over union (mIoU) on {_counted(extent.with_truth, "frame")} with ground truth, which was
 not used for labelling, by distance to the key frame in frames.</p>
 {horizon_chart}
-{tables.distance_table(by_distance, means, mark_best=True)}
+{_distances(scores)}
 <h3>All distances</h3>
 {tables.totals_table(scores)}
 <p class="note">In percent; the best value of each column is bold. mIoU is the mean over the distances; the
@@ -87,13 +88,47 @@ occurs in neither is left out of the mean. Boundary F: harmonic mean of precisio
 boundaries, matched within {100 * BOUNDARY_TOLERANCE:g} % of the image diagonal. Consistency: mIoU with the
 method's own labels of the previous frame, warped by optical flow.</p>
 </section>
-<section>
+{_between_and_beside(scores, classes)}<section>
 <h2>Hardest classes</h2>
 <p>The classes with the lowest IoU over all distances. They are often thin, small or rare.</p>
 {class_chart}
 <h3>All classes</h3>
 {tables.class_table(scores, classes)}
 </section>"""
+
+
+def _between_and_beside(scores: Mapping[str, MethodScores], classes: ClassSet) -> str:
+    """Return the scores of the frames between and beside key frames apart; nothing without both."""
+    groups = split(scores)
+    if not groups:
+        return ""
+    chosen = leading(scores)
+    lines = {group: of_group[chosen].miou_by_distance for group, of_group in groups.items()}
+    chart = _chart(
+        lambda theme: plots.plot_groups(lines, theme=theme), f"mIoU of {chosen} between and beside key frames"
+    )
+    parts = "".join(
+        f"""<h3>{group.capitalize()} key frames</h3>
+<p>{escape(group_line(group, scores))}.</p>
+{_distances(of_group)}
+{tables.class_table(of_group, classes)}
+"""
+        for group, of_group in groups.items()
+    )
+    return f"""<section>
+<h2>Between and beside key frames</h2>
+<p>A frame between two key frames can be labelled from both, and one of them has most of what it shows. Beside
+them there are key frames on one side only: what enters the picture is in none of them and must be recognised.
+The chart shows {escape(chosen)}.</p>
+{chart}
+{parts}</section>
+"""
+
+
+def _distances(scores: Mapping[str, GroupScores]) -> str:
+    by_distance = {method: s.miou_by_distance for method, s in scores.items()}
+    means = {method: s.miou for method, s in scores.items()}
+    return tables.distance_table(by_distance, means, mark_best=True)
 
 
 def confidence(

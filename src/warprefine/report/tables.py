@@ -7,7 +7,7 @@ from html import escape
 
 from warprefine.core.classes import VOID_COLOR, ClassSet, Color
 from warprefine.metrics.confidences import ConfidenceStatistics
-from warprefine.metrics.scores import MethodScores, best, format_percent, leading, spread
+from warprefine.metrics.scores import GroupScores, MethodScores, best, format_percent, leading, spread
 from warprefine.report.chart import method_color
 from warprefine.report.fonts import legible_names
 
@@ -46,7 +46,7 @@ def totals_table(scores: Mapping[str, MethodScores]) -> str:
     return _method_rows(measured, mark_best=True, kind="totals")
 
 
-def class_table(scores: Mapping[str, MethodScores], classes: ClassSet) -> str:
+def class_table(scores: Mapping[str, GroupScores], classes: ClassSet) -> str:
     """Return the IoU of each class over all distances, a column per method, each value with a bar."""
     shown = _class_names(classes)
     rows = [

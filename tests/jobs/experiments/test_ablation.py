@@ -9,12 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from warprefine.core.classes import ClassSet
 from warprefine.core.errors import RecipeError, RunFolderError
 from warprefine.jobs.experiments import EXPERIMENTS
+from warprefine.jobs.experiments.ablation import Measured, compare_groups
 from warprefine.jobs.experiments.ablation_variants import (
     ADDED,
     ALTERNATIVES,
@@ -29,6 +32,7 @@ from warprefine.jobs.experiments.cost import job_to_time, measure_cost
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.recipe import ExperimentRecipe, load_experiment_recipe
 from warprefine.jobs.networks import Networks
+from warprefine.metrics.scores import GroupScores, MethodScores
 from warprefine.propagation.methods import PLUS
 from warprefine.recipe.plus import CarrySettings, ChooseSettings, PlusRecipe, SmoothSettings
 from warprefine.report.result_table import ResultTable, Spread
@@ -182,6 +186,29 @@ def test_gains_are_taken_seed_by_seed(findings: Findings, context: ExperimentCon
     gain = table.rows[-1][2]
     assert isinstance(gain, Spread)
     assert (gain.mean, gain.count) == (pytest.approx(sum(gains) / 2, abs=1e-3), 2)
+
+
+def test_frames_between_and_beside_key_frames_are_compared(findings: Findings) -> None:
+    """A row for each variant, if there are both; the clips of the street have one key frame each."""
+    classes = ClassSet(names=("road", "car"), colors=((1, 1, 1), (2, 2, 2)))
+    all_right, half_right = (
+        GroupScores.of(np.array([matrix]), classes=classes, frames_by_distance=[1])
+        for matrix in ([[8, 0, 0], [0, 0, 0], [0, 0, 0]], [[4, 4, 0], [0, 0, 0], [0, 0, 0]])
+    )
+    both = MethodScores.of(
+        np.zeros((1, 3, 3), np.int64),
+        classes=classes,
+        frames_by_distance=[2],
+        between=all_right,
+        beside=half_right,
+    )
+
+    table = compare_groups({"a": Measured(scores=[both, both]), "b": Measured(scores=[both])})
+
+    assert table.columns == ("labels", "between", "beside")
+    assert names(table) == ["a", "b"]
+    assert table.rows[0][1:] == (Spread.of([100.0, 100.0]), Spread.of([25.0, 25.0]))
+    assert "between-and-beside" not in findings.tables
 
 
 def test_classes_are_compared(findings: Findings, context: ExperimentContext) -> None:

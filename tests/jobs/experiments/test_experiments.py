@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,8 +18,10 @@ from warprefine.io.images import read_labels
 from warprefine.jobs.experiments import EXPERIMENTS
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings, write_findings
+from warprefine.jobs.experiments.quality import findings_of
 from warprefine.jobs.experiments.recipe import ExperimentRecipe, load_experiment_recipe, shipped_recipes
 from warprefine.jobs.experiments.utility import exceeds_noise, utility_table
+from warprefine.metrics.scores import GroupScores, MethodScores
 from warprefine.propagation.methods import check_methods
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.recipe.optimisation import Optimisation
@@ -80,6 +83,26 @@ def test_quality_scores_the_labels_of_every_method(context: ExperimentContext) -
     assert [row[-1] for row in by_distance.rows] == pytest.approx(
         [scores[m]["miou"] for m in METHODS], abs=1e-3
     )
+
+
+def test_quality_has_tables_of_frames_between_and_beside_key_frames(context: ExperimentContext) -> None:
+    """Beside the table of all frames, if there are both; the clips of the street have one key frame each."""
+    classes = context.data.classes
+    matrices = np.array([np.eye(len(classes) + 1, dtype=np.int64)] * 3)
+    near = GroupScores.of(matrices, classes=classes, frames_by_distance=[1, 1, 1])
+    far = replace(near, miou_by_distance=[70.0, 60.0, 50.0], miou=60.0)
+    scores = MethodScores.of(
+        matrices, classes=classes, frames_by_distance=[2, 2, 2], between=near, beside=far
+    )
+
+    both = findings_of({"warp-refine": scores}, context).tables
+    one = findings_of({"warp-refine": replace(scores, between=None)}, context).tables
+
+    assert list(both) == ["miou-by-distance", "miou-between", "miou-beside", "hard-classes"]
+    assert both["miou-beside"].rows == (("warp-refine", 70.0, 60.0, 50.0, 60.0),)
+    assert both["miou-between"].rows[0][-1] == 100
+    assert "beside (3 of 6 frames): key frames on one side only" in both["miou-beside"].title
+    assert list(one) == ["miou-by-distance", "hard-classes"]
 
 
 def test_utility_trains_a_student_for_each_method_and_seed(context: ExperimentContext) -> None:

@@ -24,7 +24,7 @@ from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.rounds import first_round, train_in_rounds
-from warprefine.metrics.scores import MethodScores
+from warprefine.metrics.scores import MethodScores, split
 from warprefine.propagation.methods import PAPER_METHODS, PLUS
 from warprefine.propagation.run import propagate
 from warprefine.report.plots import plot_horizon
@@ -66,6 +66,8 @@ def ablation(context: ExperimentContext) -> Findings:
         "classes": _by_class(found),
         "cost": _costs(found),
     }
+    if all(split({PLUS: one}) for one in found[DEFAULT].scores):
+        tables["between-and-beside"] = compare_groups(found)
     if spaced:
         tables["spacings"] = compare_spacings(context, spaced)
     shown = {name: _averaged(found[name].scores) for name in PAPER_METHODS} | {
@@ -143,7 +145,8 @@ def _score(networks: Networks) -> MethodScores:
     train_in_rounds(context)
     job = make_job(networks, (PLUS,))
     failures = propagate(job, context.run, progress=context.progress)
-    return measure(job, context.run, {**context.left_out, **failures})[PLUS]
+    reach = context.recipe.plus.choose.reach
+    return measure(job, context.run, {**context.left_out, **failures}, reach=reach)[PLUS]
 
 
 def _variants(context: ExperimentContext, names: Sequence[str], tau: float) -> list[Variant]:
@@ -163,6 +166,19 @@ def _by_distance(context: ExperimentContext, found: Mapping[str, Measured]) -> R
         title=f"mIoU (%) of labels at k frames from the key frame, {context.recipe.data.reader}",
         columns=("labels", *distances, "mean", "boundary F", "ms per frame"),
         rows=tuple(rows),
+    )
+
+
+def compare_groups(found: Mapping[str, Measured]) -> ResultTable:
+    """Return the mIoU of the frames between key frames, and of those beside, a row for each variant."""
+    groups: list[list[Spread | None]] = [
+        [spread_of([s.between.miou if s.between else None for s in one.scores]) for one in found.values()],
+        [spread_of([s.beside.miou if s.beside else None for s in one.scores]) for one in found.values()],
+    ]
+    return ResultTable(
+        title="mIoU (%) of labels of frames between two key frames, and of those beside, with one side alone",
+        columns=("labels", "between", "beside"),
+        rows=tuple(zip(found, *groups, strict=True)),
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
-from warprefine.metrics.scores import MethodScores, hardest_classes
+from warprefine.metrics.score_table import group_line
+from warprefine.metrics.scores import GroupScores, MethodScores, hardest_classes, split
 from warprefine.report.plots import plot_hard_classes, plot_horizon
 from warprefine.report.result_table import Cell, ResultTable
 
@@ -23,14 +26,13 @@ def quality(context: ExperimentContext) -> Findings:
 
 
 def findings_of(scores: dict[str, MethodScores], context: ExperimentContext) -> Findings:
-    """Return the scores of labels as two tables and two charts."""
+    """Return the scores of labels as tables and charts; frames between and beside key frames also apart."""
     classes = context.data.classes
     hard = hardest_classes(scores, classes, most=_HARDEST)
-    distances = ResultTable(
-        title=f"mIoU (%) of labels at k frames from the key frame, {context.recipe.data.reader}",
-        columns=("method", *(f"k={k}" for k in range(1, context.horizon + 1)), "mean"),
-        rows=tuple((method, *s.miou_by_distance, s.miou) for method, s in scores.items()),
-    )
+    title = f"mIoU (%) of labels at k frames from the key frame, {context.recipe.data.reader}"
+    distances = {"miou-by-distance": _by_distance(scores, title)}
+    for group, of_group in split(scores).items():
+        distances[f"miou-{group}"] = _by_distance(of_group, f"{title}; {group_line(group, scores)}")
     measures: dict[str, list[Cell]] = {name: [s.iou_by_class[name] for s in scores.values()] for name in hard}
     measures |= {
         "Ignore": [s.ignore_iou for s in scores.values()],
@@ -47,9 +49,18 @@ def findings_of(scores: dict[str, MethodScores], context: ExperimentContext) -> 
         rows=tuple(zip(scores, *measured.values(), strict=True)),
     )
     return Findings(
-        tables={"miou-by-distance": distances, "hard-classes": by_class},
+        tables={**distances, "hard-classes": by_class},
         charts={
             "miou-by-distance": lambda kind: plot_horizon(scores, kind=kind),
             "hard-classes": lambda kind: plot_hard_classes(scores, classes, hardest=_HARDEST, kind=kind),
         },
+    )
+
+
+def _by_distance(scores: Mapping[str, GroupScores], title: str) -> ResultTable:
+    horizon = max(len(s.miou_by_distance) for s in scores.values())
+    return ResultTable(
+        title=title,
+        columns=("method", *(f"k={k}" for k in range(1, horizon + 1)), "mean"),
+        rows=tuple((method, *s.miou_by_distance, s.miou) for method, s in scores.items()),
     )
