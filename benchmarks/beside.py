@@ -1,0 +1,86 @@
+"""Score what one key frame alone must label: `warprefine autolabel` of a clip of CamVid, by group of frames.
+
+For each recipe, and for the frames between two key frames and beside them apart: mIoU by distance and the IoU
+of the classes whose things enter the picture, with the means over all distances and over the farther half.
+
+Example: python benchmarks/beside.py data/camvid --keyframes 10::21 --recipe default --recipe mine.toml
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from warprefine.metrics.scores import GROUPS, format_percent, mean
+from warprefine.propagation.methods import PLUS
+
+_ENTERING = ("Car", "SignSymbol", "Pole")
+
+
+def label(recipe: str, options: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """Run the job with a recipe, "default" or a name or file; return the scores of the default method."""
+    words = [sys.executable, "-m", "warprefine", "autolabel", options.data, "--reader", "camvid"]
+    words += ["--split", "clip15hz", "--keyframes", options.keyframes, "--horizon", options.horizon]
+    words += ["--out", out, "--seed", options.seed, "--threads", options.threads, "--method", PLUS]
+    if not options.key_frames_alone:
+        words += ["--also-train", f"camvid:train:{options.data}"]
+    if recipe != "default":
+        words += ["--recipe", recipe]
+    subprocess.run([str(word) for word in words], check=True)
+    scores: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))[PLUS]
+    return scores
+
+
+def rows_of(scores: Mapping[str, Any], classes: Sequence[str]) -> dict[str, list[float | None]]:
+    """Return mIoU by distance of all frames and of each group that has some, and the IoU of its classes."""
+    rows: dict[str, list[float | None]] = {"all frames": scores["miou_by_distance"]}
+    for group in (name for name in GROUPS if name in scores):
+        rows[group] = scores[group]["miou_by_distance"]
+        by_class = scores[group]["iou_by_class_and_distance"]
+        rows |= {f"  {name}, {group}": by_class[name] for name in classes}
+    return rows
+
+
+def table(rows: Mapping[str, Sequence[float | None]]) -> str:
+    """Return a line for each row: its values by distance, their mean, and the mean of the farther half."""
+    horizon = max(len(values) for values in rows.values())
+    half = horizon // 2
+    heads = [*(f"k={k}" for k in range(1, horizon + 1)), "mean", f"k>{half}"]
+    width = max(map(len, rows))
+    lines = [f"{'IoU %':<{width}}" + "".join(f"{head:>7}" for head in heads)]
+    for name, values in rows.items():
+        cells = [*values, mean(values), mean(values[half:])]
+        lines.append(f"{name:<{width}}" + "".join(f"{format_percent(cell):>7}" for cell in cells))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Label with each recipe and print a table for each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", help="CamVid, see docs/datasets.md")
+    parser.add_argument("--recipe", action="append", help="default, or a name or file; repeatable")
+    parser.add_argument("--keyframes", default="10::21", help="START::STEP")
+    parser.add_argument("--horizon", type=int, default=10)
+    parser.add_argument("--classes", nargs="+", default=_ENTERING, help="classes to name")
+    parser.add_argument("--key-frames-alone", action="store_true", help="without further stills")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="keep the runs here")
+    options = parser.parse_args()
+    folder = options.out or Path(tempfile.mkdtemp(prefix="warprefine-beside-"))
+    for recipe in options.recipe or ["default"]:
+        scores = label(recipe, options, folder / Path(recipe).stem)
+        print(f"\n{recipe}", *(f"{group}: {what}" for group, what in GROUPS.items()), sep="\n")
+        print(table(rows_of(scores, options.classes)))
+
+
+if __name__ == "__main__":
+    main()
