@@ -53,6 +53,8 @@ class TwoSidedTraining(TwoSidedNetwork):
     """Share of the samples with labels of another key frame on one side, where there is one; else cycles."""
     one_sided: float = Field(0.35, ge=0, le=1)
     """Share of the samples with labels on both sides of which one side is dropped."""
+    left_out: float = Field(0.0, ge=0, le=1)
+    """Share of the samples whose sides lack some things of the frame, as if they had just come into view."""
     synthetic: SyntheticClips = SyntheticClips()
     """Further samples, rendered from single images."""
     void_weight: float = Field(0.2, gt=0, le=1)

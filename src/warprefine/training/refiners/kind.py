@@ -47,6 +47,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
         class_weights: Returns, for pools, a recipe and the number of classes C, the loss weights of the C + 1
             channels, VOID last.
         mirrored: Averages a refiner's output over an input and its mirror image.
+        change: Changes a cropped sample as a recipe asks for, with draws from a generator.
     """
 
     part: str
@@ -54,6 +55,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
     draw: Callable[[PoolsT, np.random.Generator], Sample[InputT]]
     class_weights: Callable[[PoolsT, RecipeT, int], Tensor]
     mirrored: Callable[[RefinerT], RefinerT]
+    change: Callable[[RecipeT, Sample[InputT], np.random.Generator], Sample[InputT]]
 
     def build(self, recipe: RecipeT, *, class_count: int, feature_channels: int, seed: int) -> RefinerT:
         """Build an untrained network of the recipe.
@@ -67,7 +69,9 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
 
     def batches(self, pools: PoolsT, recipe: RecipeT, *, seed: int) -> BatchMaker[InputT]:
         """Return the function that draws the batch of a step."""
-        return BatchMaker[InputT](partial(self.draw, pools), recipe, seed=seed)
+        return BatchMaker[InputT](
+            partial(self.draw, pools), recipe, seed=seed, change=partial(self.change, recipe)
+        )
 
     def train(
         self,

@@ -29,5 +29,6 @@ REFINER = RefinerKind[Refiner, RefinerInput, Sequence[Cycles], RefinerRecipe](
         pools[0].class_pixels(), class_count, recipe.optimisation.class_balance
     ),
     mirrored=mirrored_refiner,
+    change=lambda recipe, sample, rng: sample,
 )
 """The paper's refiner; its pools are sets of cycles of the same key frames."""

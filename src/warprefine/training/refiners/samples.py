@@ -42,6 +42,11 @@ class SamplePool(Protocol):
         ...
 
 
+def unchanged(sample: Sample[InputT], _: np.random.Generator) -> Sample[InputT]:
+    """Return a sample as it is."""
+    return sample
+
+
 class BatchMaker(Generic[InputT]):
     """Returns the batch of a step, a pure function of the seed and the step's number.
 
@@ -49,6 +54,7 @@ class BatchMaker(Generic[InputT]):
         draw: Returns a sample of one frame (b = 1).
         recipe: Batch size, crops and jitter.
         seed: Seed of all draws.
+        change: Changes each sample once it is cropped; all it draws comes from the generator.
     """
 
     def __init__(
@@ -57,8 +63,10 @@ class BatchMaker(Generic[InputT]):
         recipe: RefinerRecipe | TwoSidedTraining,
         *,
         seed: int,
+        change: Callable[[Sample[InputT], np.random.Generator], Sample[InputT]] = unchanged,
     ) -> None:
         self._draw: Callable[[np.random.Generator], Sample[InputT]] = draw
+        self._change: Callable[[Sample[InputT], np.random.Generator], Sample[InputT]] = change
         self._recipe, self._seed = recipe, seed
 
     def __call__(self, step: int) -> Sample[InputT]:
@@ -66,7 +74,7 @@ class BatchMaker(Generic[InputT]):
         samples = []
         for slot in range(self._recipe.optimisation.batch):
             rng = np.random.default_rng((self._seed, step, slot))
-            samples.append(augment(self._draw(rng), self._recipe, rng))
+            samples.append(self._change(augment(self._draw(rng), self._recipe, rng), rng))
         return stacked(samples)
 
 

@@ -15,6 +15,7 @@ from warprefine.refinement import TWO_SIDED_REFINERS
 from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
 from warprefine.refinement.mirrored import mirrored_two_sided
 from warprefine.training.refiners.kind import RefinerKind, channel_weights
+from warprefine.training.refiners.left_out import leave_out
 from warprefine.training.refiners.samples import Sample, SamplePool
 
 Shares: TypeAlias = Sequence[tuple[SamplePool, float]]
@@ -48,11 +49,19 @@ def _class_weights(pools: Shares, recipe: TwoSidedRefinerRecipe, class_count: in
     return weights
 
 
+def _without_things(
+    recipe: TwoSidedRefinerRecipe, sample: Sample[TwoSidedInput], rng: np.random.Generator
+) -> Sample[TwoSidedInput]:
+    """Leave things out of the sides of as many samples as the recipe says."""
+    return leave_out(sample, rng) if rng.random() < recipe.left_out else sample
+
+
 TWO_SIDED_REFINER = RefinerKind[TwoSidedRefiner, TwoSidedInput, Shares, TwoSidedRefinerRecipe](
     part="two-sided-refiner",
     specs=TWO_SIDED_REFINERS,
     draw=_draw,
     class_weights=_class_weights,
     mirrored=mirrored_two_sided,
+    change=_without_things,
 )
 """The refiner of warp-refine-plus."""
