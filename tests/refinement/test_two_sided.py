@@ -15,25 +15,30 @@ from warprefine.core.tensors import VOID
 from warprefine.ops.soft_labels import SoftLabels
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement import TWO_SIDED_REFINERS
+from warprefine.refinement.candidates import CandidateUNet
 from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
 from warprefine.refinement.two_sided import LightTwoSidedUNet, TwoSidedUNet
 
-Network = type[TwoSidedUNet] | type[LightTwoSidedUNet]
+Network = type[TwoSidedUNet] | type[LightTwoSidedUNet] | type[CandidateUNet]
 _KIND: list[Network] = [TwoSidedUNet]
 
 
-@pytest.fixture(autouse=True, params=[TwoSidedUNet, LightTwoSidedUNet], ids=["two-sided", "light"])
+@pytest.fixture(
+    autouse=True,
+    params=[TwoSidedUNet, LightTwoSidedUNet, CandidateUNet],
+    ids=["two-sided", "light", "candidates"],
+)
 def _kind(request: pytest.FixtureRequest) -> None:
-    """Whatever is tested here holds for both networks."""
+    """Whatever is tested here holds for all networks."""
     _KIND[0] = request.param
 
 
-def untrained(feature_channels: int = FEATURES) -> TwoSidedUNet | LightTwoSidedUNet:
+def untrained(feature_channels: int = FEATURES) -> TwoSidedUNet | LightTwoSidedUNet | CandidateUNet:
     """Return a refiner that adds nothing to the votes yet."""
     return _KIND[0](CLASSES, feature_channels, widths=(4, 6, 8, 10)).eval()
 
 
-def network(feature_channels: int = FEATURES) -> TwoSidedUNet | LightTwoSidedUNet:
+def network(feature_channels: int = FEATURES) -> TwoSidedUNet | LightTwoSidedUNet | CandidateUNet:
     """Return a refiner with random scores of its own."""
     refiner = untrained(feature_channels)
     torch.nn.init.normal_(refiner.classifier.weight)

@@ -6,6 +6,7 @@ from functools import partial
 
 from warprefine.core.network_spec import NetworkSpec
 from warprefine.core.protocols import Refiner
+from warprefine.refinement.candidates import CandidateUNet
 from warprefine.refinement.compact import CompactRefiner
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.refinement.pix2pix import Pix2PixRefiner
@@ -21,11 +22,13 @@ REFINERS: dict[str, NetworkSpec[Refiner]] = {
 """Refiners of the paper's warp-refine by name; built from the numbers of classes and of feature channels."""
 
 TWO_SIDED_REFINERS: dict[str, NetworkSpec[TwoSidedRefiner]] = {
+    "candidates": NetworkSpec(make=CandidateUNet, settings=("widths",)),
     "two-sided": NetworkSpec(make=TwoSidedUNet, settings=("widths",)),
     "two-sided-light": NetworkSpec(make=LightTwoSidedUNet, settings=("widths",)),
 }
 """Refiners of warp-refine-plus by name; built from the numbers of classes and of feature channels.
 
+candidates: U-Net that scores a pixel's four candidates alone, at the same cost for any number of classes.
 two-sided: U-Net over both sides and the frame, from stride 1 on.
 two-sided-light: the same from stride 2 on, in two thirds of the time; the default.
 """

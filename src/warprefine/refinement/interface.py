@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +18,9 @@ from warprefine.recipe.plus import FARTHEST
 
 FADE, PREFERENCE, SEMANTIC_WEIGHT, VOID_WEIGHT = 0.01, 0.1, 0.6, 0.6
 """Weights of the vote of both sides and the segmenter, chosen on the first 25 frames of the CamVid clip."""
+
+_NEVER = -1e4
+"""Logit of what is no label."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,6 +129,36 @@ class TwoSidedRefiner(Protocol):
 
     def __call__(self, inputs: TwoSidedInput) -> Logits:
         """Return logits (b, C + 1, h, w) at the frame's size; the last channel is VOID."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CandidateScores:
+    """Logits of a few labels per pixel, in descending order of their votes.
+
+    Attributes:
+        labels: Classes; C stands for VOID.
+        logits: One for each.
+        is_empty: Which slots hold no label.
+    """
+
+    labels: UInt8[Tensor, "b k h w"]
+    logits: Float[Tensor, "b k h w"]
+    is_empty: Bool[Tensor, "b k h w"]
+
+    def log_probabilities(self) -> Float32[Tensor, "b k h w"]:
+        """Return the logarithm of the probability of each label; of empty slots it is very small."""
+        return self.logits.float().masked_fill(self.is_empty, _NEVER).log_softmax(dim=1)
+
+
+@runtime_checkable
+class ScoresCandidates(Protocol):
+    """A two-sided refiner that can score the candidates of each pixel alone."""
+
+    class_count: int
+
+    def scored(self, inputs: TwoSidedInput) -> CandidateScores:
+        """Return the candidates of each pixel with a logit each."""
         ...
 
 

@@ -76,16 +76,23 @@ class HalvedUNet(JoinedUNet):
         scores: Channels of the scores.
         feature_channels: Channels of the segmenter's features; 0 leaves them out.
         widths: Channels at strides 1, 2, 4 and 8; the first is not used.
+        patch: Side of the squares of pixels that the first convolution sees, 2 or 4.
     """
 
     def __init__(
-        self, planes: int, scores: int, feature_channels: int, *, widths: tuple[int, ...] = REFINER_WIDTHS
+        self,
+        planes: int,
+        scores: int,
+        feature_channels: int,
+        *,
+        widths: tuple[int, ...] = REFINER_WIDTHS,
+        patch: int = 4,
     ) -> None:
         super().__init__(planes, scores, feature_channels, widths=widths)
         half = widths[1]
         del self.down1, self.up1
         self.stem = nn.Sequential(
-            nn.Conv2d(planes, half, 4, 2, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()
+            nn.Conv2d(planes, half, patch, 2, patch // 2 - 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()
         )
         self.classifier = nn.Conv2d(half, 4 * scores, 1)
 

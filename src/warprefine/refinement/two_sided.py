@@ -26,7 +26,7 @@ from warprefine.refinement.joined_unet import HalvedUNet, JoinedUNet
 
 _DISTANCE_UNIT = 10.0
 """Frames; distances in this unit are near 1, as the other inputs are."""
-_LEAST_VOTE = 1e-3
+LEAST_VOTE = 1e-3
 """Smallest vote: a class without any vote can still win."""
 _COLOUR_UNIT = 64.0
 """Levels of 255; differences of colour in this unit are near 1 too."""
@@ -64,7 +64,7 @@ class _TwoSided(JoinedUNet):
         ]
         whole = torch.cat((*channels, probabilities, votes, inputs.frame.float() / 127.5 - 1), dim=1)
         repaired = self.repaired(whole, inputs.segmentation.features)
-        return repaired + votes.clamp(min=_LEAST_VOTE).log()
+        return repaired + votes.clamp(min=LEAST_VOTE).log()
 
 
 class TwoSidedUNet(_TwoSided):
@@ -128,9 +128,13 @@ class SideVotes(nn.Module):
 
 def _side_channels(side: Side, labels: Logits, frame: Frames) -> Float32[Tensor, "b planes h w"]:
     """Return the channels of one side: labels times trust (C + 1), trust, distance, image difference (3)."""
+    return torch.cat((labels * side.trust[:, None], side_images(side, frame)), dim=1)
+
+
+def side_images(side: Side, frame: Frames) -> Float32[Tensor, "b 5 h w"]:
+    """Return what is known of a side besides its labels: trust, distance, image difference (3)."""
     h, w = frame.shape[-2:]
     distance = (side.distance / _DISTANCE_UNIT)[:, None, None, None].expand(-1, 1, h, w)
     difference = (side.warped_frame.float() - frame.float()) / _COLOUR_UNIT
     difference = difference.masked_fill(side.is_missing[:, None, None, None], 0)
-    trust = side.trust[:, None]
-    return torch.cat((labels * trust, trust, distance, difference), dim=1)
+    return torch.cat((side.trust[:, None], distance, difference), dim=1)

@@ -11,10 +11,11 @@ from warprefine.core.errors import LabelError
 from warprefine.core.precision import computing
 from warprefine.core.protocols import device_of
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
+from warprefine.core.tensors import VOID
 from warprefine.core.video import Video
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.ops.smoothing import Neighbour, smooth
-from warprefine.ops.soft_labels import SoftLabels
+from warprefine.ops.soft_labels import SoftLabels, mix_soft
 from warprefine.propagation.evidence import Evidence, Models
 from warprefine.propagation.methods import PLUS
 from warprefine.propagation.two_sided.carry import LABELS_PER_PIXEL, LabelCarrier
@@ -22,7 +23,7 @@ from warprefine.propagation.two_sided.trajectories import Trajectories
 from warprefine.propagation.two_sided.vote import vote
 from warprefine.propagation.units import Unit, sides_of, two_sided_units
 from warprefine.recipe.plus import PlusRecipe, SmoothSettings
-from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
+from warprefine.refinement.interface import CandidateScores, ScoresCandidates, TwoSidedInput, TwoSidedRefiner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +103,17 @@ def refine_sides(inputs: TwoSidedInput, refiner: TwoSidedRefiner) -> SoftLabels:
     """Return the labels that a two-sided refiner computes from both sides, as soft labels."""
     device = device_of(refiner)
     with torch.inference_mode(), computing(refiner):
+        if isinstance(refiner, ScoresCandidates):
+            return _as_soft_labels(refiner.scored(inputs.to(device)), void=refiner.class_count)
         logits = refiner(inputs.to(device))
     probabilities = logits.float().softmax(dim=1).cpu()
     return SoftLabels.of_probabilities(probabilities, most=LABELS_PER_PIXEL, void_is_last=True)
+
+
+def _as_soft_labels(scores: CandidateScores, *, void: int) -> SoftLabels:
+    shares = scores.log_probabilities().exp().masked_fill(scores.is_empty, 0).cpu()
+    labels = scores.labels.masked_fill(scores.labels == void, VOID).cpu()
+    return mix_soft([SoftLabels(labels=labels, shares=shares)], most=LABELS_PER_PIXEL)
 
 
 def _with_neighbours(unit: Unit, span: int, length: int) -> list[int]:

@@ -24,10 +24,11 @@ from warprefine.io.checkpoints import Card, load_network
 from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
-from warprefine.refinement.interface import InputT, TwoSidedRefiner
+from warprefine.refinement.interface import InputT, ScoresCandidates, TwoSidedRefiner
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE
 from warprefine.training.losses import COUNTS, LOSSES, balanced_weights
+from warprefine.training.losses.candidates import candidate_cross_entropy
 from warprefine.training.losses.counted import counted
 from warprefine.training.refiners.samples import BatchMaker, Sample
 
@@ -111,6 +112,8 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
 
         def loss_of(batch: Sample[InputT]) -> Tensor:
             inputs: Any = batch.inputs.to(device)  # which of the two follows from the kind of refiner
+            if isinstance(refiner, ScoresCandidates) and recipe.loss == "cross-entropy":
+                return candidate_cross_entropy(refiner.scored(inputs), target_of(batch), weights, batch.step)
             return loss(refiner(inputs), target_of(batch), weights, batch.step)
 
         def target_of(batch: Sample[InputT]) -> Tensor:
