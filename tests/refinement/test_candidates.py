@@ -27,7 +27,7 @@ def two_sides() -> TwoSidedInput:
 
 
 def test_an_untrained_refiner_is_the_vote() -> None:
-    """Before any step it labels nearly as the vote does, in which all classes share the segmenter's weight."""
+    """Before any step it labels nearly as the vote does, in which all classes have a part."""
     inputs = two_sides()
     refiner = CandidateUNet(CLASSES, FEATURES, widths=(4, 6, 8, 10)).eval()
 
