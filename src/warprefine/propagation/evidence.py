@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -77,6 +78,11 @@ class Evidence:
         self._labels = LRUCache[LabelMaps](KEY_LABELS_IN_MEMORY)
         self._flows = LRUCache[Flow](kept_in_memory)
         self._segmentations = LRUCache[Segmentation](kept_in_memory)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the cache, where what does not fit into memory may lie for a while."""
+        return self._cache.root
 
     def frame(self, k: int) -> Frames:
         """Return frame k, (1, 3, h, w)."""
