@@ -17,7 +17,7 @@ import torch
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import LabelError
 from warprefine.core.lru_cache import LRUCache
-from warprefine.core.precision import computing
+from warprefine.core.precision import computing, name_of, precision_of
 from warprefine.core.protocols import MotionEstimator, Segmentation, Segmenter, ThreeFrameMotion, device_of
 from warprefine.core.tensors import Flow, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
@@ -48,6 +48,13 @@ class Models:
     segmenter: Segmenter | None = None
     segmenter_fingerprint: str = ""
     keep: Literal["all", "flow", "nothing"] = "all"
+
+    @property
+    def segmenter_key(self) -> str:
+        """Identifies what the segmenter computes, in a cache: by its weights and its precision."""
+        if self.segmenter is None:
+            return self.segmenter_fingerprint
+        return f"{self.segmenter_fingerprint}-{name_of(precision_of(self.segmenter))}"
 
 
 class Evidence:
@@ -129,7 +136,7 @@ class Evidence:
 
     def _cached_segmentation(self, k: int) -> Segmentation:
         content = fingerprint_of_frames(self.video, [k])
-        key = f"segmentation/{self._models.segmenter_fingerprint}/{self.video.name}/{k:06d}_{content}"
+        key = f"segmentation/{self._models.segmenter_key}/{self.video.name}/{k:06d}_{content}"
         found = self._cache.get(key)
         if found is None:
             segmenter = self._models.segmenter
