@@ -190,7 +190,7 @@ def test_the_base_is_held_out_from_a_single_key_frame(
 def test_the_base_can_be_the_one_that_is_held_out(
     make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset], opened: Opened
 ) -> None:
-    """It has seen no key frame, so nothing is trained for folds; a fold's own segmenter counts where it is."""
+    """It has seen no key frame, so none is trained for folds; a fold's own segmenter counts where it is."""
     further = make_dataset("further", videos=[(0, 2)], seed=7)
     folds = make_teachers(make_dataset(videos=[(1, 4)]), further)
     teachers = replace(folds, recipe=folds.recipe.model_copy(update={"held_out": "base"}))

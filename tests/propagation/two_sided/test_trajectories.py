@@ -260,7 +260,7 @@ def test_a_trajectory_need_not_be_held() -> None:
 
     first, second = (trajectories.between(5, 0, hold=False) for _ in range(2))
 
-    assert footage.calls == {(3, 2): 2, (4, 3): 2, (5, 4): 2}
+    assert set(footage.calls) == {(3, 2), (4, 3), (5, 4)}
     assert first is not second
     assert torch.equal(first.flow, second.flow)
     assert trajectories.between(2, 0, hold=False) is held
