@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -109,9 +110,14 @@ def test_the_file_has_no_name_and_is_closed_with_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is left behind, whenever the process ends; the folder is made if it is missing."""
-    files = []
+    files: list[BinaryIO] = []
     original = spill.temporary_file
-    monkeypatch.setattr(spill, "temporary_file", lambda folder: files.append(original(folder)) or files[-1])
+
+    def watched(folder: Path) -> BinaryIO:
+        files.append(original(folder))
+        return files[-1]
+
+    monkeypatch.setattr(spill, "temporary_file", watched)
     store = store_in(tmp_path / "cache")
     for number in range(4):
         store[number] = value(number)
