@@ -14,6 +14,7 @@ from torch import Tensor
 
 from warprefine.core.errors import RunFolderError
 from warprefine.io import spill
+from warprefine.io.atomic import temporary_file
 from warprefine.io.spill import Spilling, SpillingStore
 
 SIZE = 400
@@ -111,10 +112,9 @@ def test_the_file_has_no_name_and_is_closed_with_the_store(
 ) -> None:
     """Nothing is left behind, whenever the process ends; the folder is made if it is missing."""
     files: list[BinaryIO] = []
-    original = spill.temporary_file
 
     def watched(folder: Path) -> BinaryIO:
-        files.append(original(folder))
+        files.append(temporary_file(folder))
         return files[-1]
 
     monkeypatch.setattr(spill, "temporary_file", watched)
