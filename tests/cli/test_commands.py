@@ -316,6 +316,20 @@ def test_propagate_by_motion_needs_no_weights(warprefine: Any, tiny_data: Path, 
     assert not (tmp_path / "checkpoints").exists()
 
 
+def test_runs_can_share_a_cache(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
+    """What can be computed again lies in the folder that is named, and not in the run."""
+    cache = tmp_path / "cache"
+    written = []
+    for run in ("one", "two"):
+        words = ("propagate", tiny_data, "--out", tmp_path / run, "--horizon=3", "--method=motion-only")
+        assert warprefine(*words, "--cache", cache).exit_code == 0
+        assert not (tmp_path / run / "cache").exists()
+        written.append({path: path.stat().st_mtime_ns for path in cache.rglob("*.bin")})
+
+    assert len(written[0]) == 2 * 6
+    assert written[0] == written[1]
+
+
 def test_propagate_uses_the_weights_of_another_run(
     warprefine: Any, tiny_data: Path, tmp_path: Path, trained: Any
 ) -> None:

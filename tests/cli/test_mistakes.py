@@ -396,6 +396,18 @@ def test_the_program_itself_ends_in_one_line(tmp_path: Path) -> None:
 # folders that hurt one another
 
 
+@pytest.mark.parametrize("command", ["autolabel", "propagate"])
+def test_a_cache_may_not_lie_in_the_data(warprefine: Any, data: Path, tmp_path: Path, command: str) -> None:
+    """One line says what is wrong, before anything is written."""
+    words = (command, data, "--out", tmp_path / "run", "--method=motion-only", "--cache", data / "cache")
+
+    refused = warprefine(*words)
+
+    assert refused.exit_code == 2
+    assert re.search(r"cache lies in .*data, which is read; .*choose another --cache", refused.stderr)
+    assert not (data / "cache").exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,19 @@ def test_a_folder_in_the_place_of_a_file_is_no_traceback(cache: ArrayCache) -> N
     (cache.root / "a.bin").mkdir(parents=True)
 
     assert cache.get("a") is None
+
+
+def test_runs_may_write_the_same_at_once(tmp_path: Path) -> None:
+    """Whoever reads meanwhile gets the whole of what one of them wrote, and no draft is left."""
+    tensors = {"flow": torch.arange(3000, dtype=torch.float32)}
+    ArrayCache(tmp_path).put("flow/a", tensors)
+
+    def write_and_read(_: int) -> bool:
+        cache = ArrayCache(tmp_path)
+        cache.put("flow/a", tensors)
+        found = cache.get("flow/a")
+        return found is not None and torch.equal(found["flow"], tensors["flow"])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(write_and_read, range(60)))
+    assert [path.name for path in (tmp_path / "flow").iterdir()] == ["a.bin"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from warprefine.core.errors import RunFolderError
-from warprefine.io.claims import check_apart, claim, read_claim
+from warprefine.io.claims import check_apart, check_cache, claim, read_claim
 
 
 def test_a_folder_may_be_claimed_again_for_the_same(tmp_path: Path) -> None:
@@ -71,6 +71,33 @@ def test_neighbours_are_apart(tmp_path: Path) -> None:
 
     check_apart(tmp_path / "run", tmp_path / "data")
     check_apart(tmp_path / "data2/run", tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("cache", "message"),
+    [
+        ("data/cache", r"the cache .*cache lies in .*data, which is read; .*choose another --cache"),
+        ("data", r"lies in .*data, which is read"),
+        (".", r"holds .*other, which is read"),
+        ("runs", r"holds the run folder .*runs/new; expected a folder outside of all run folders"),
+        ("runs/new", r"holds the run folder .*runs/new"),
+        ("runs/new/cache", r"lies in .*runs/new; expected a folder outside of all run folders"),
+        ("elsewhere/old/cache", r"lies in .*elsewhere/old; expected a folder outside of all run folders"),
+    ],
+)
+def test_a_cache_of_several_runs_lies_apart(tmp_path: Path, cache: str, message: str) -> None:
+    """It may be deleted, and so may drafts in a run folder, also of a run that is over."""
+    claim(tmp_path / "elsewhere/old/job.json", {}, what="run")
+
+    with pytest.raises(RunFolderError, match=message):
+        check_cache(tmp_path / cache, tmp_path / "runs/new", tmp_path / "other", tmp_path / "data")
+
+
+def test_a_cache_may_lie_beside_runs(tmp_path: Path) -> None:
+    """Any folder will do that is neither data nor a run."""
+    claim(tmp_path / "runs/old/job.json", {}, what="run")
+
+    check_cache(tmp_path / "runs/cache", tmp_path / "runs/new", tmp_path / "data")
 
 
 def test_a_claim_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ from warprefine.jobs.networks import Networks
 from warprefine.jobs.start import start
 from warprefine.metrics.scores import MethodScores
 from warprefine.motion.loading import load_motion
+from warprefine.propagation.evidence import Evidence
 from warprefine.propagation.methods import METHODS, PLUS
 from warprefine.segmentation.compact import CompactSegmenter
 
@@ -75,6 +76,61 @@ def test_the_folder_of_a_data_set_is_enough(tiny_data: Path, tmp_path: Path) -> 
     run = autolabel(str(tiny_data), tmp_path / "run", horizon=1, methods=["motion-only"])
 
     assert [one.labelled for one in run.coverage] == [3, 3]
+
+
+# a cache that runs share
+
+
+@pytest.fixture
+def estimated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every flow that is estimated, not found in a cache."""
+    found: list[str] = []
+    original = Evidence._estimate_flow
+
+    def watched(self: Evidence, b: int, a: int) -> Flow:
+        found.append(f"{self.video.name} {b} {a}")
+        return original(self, b, a)
+
+    monkeypatch.setattr(Evidence, "_estimate_flow", watched)
+    return found
+
+
+def test_runs_that_share_a_cache_compute_no_flow_twice(
+    tiny_data: Path, tmp_path: Path, estimated: list[str]
+) -> None:
+    """A new run folder finds the flow of unchanged frames; those that changed are computed anew."""
+    data, cache = Path(shutil.copytree(tiny_data, tmp_path / "data")), tmp_path / "cache"
+    label(open_dataset(data), tmp_path / "one", cache=cache)
+    assert estimated
+    estimated.clear()
+
+    label(open_dataset(data), tmp_path / "two", cache=str(cache))
+    assert estimated == []
+    assert not (tmp_path / "two/cache").exists()
+    frames = data / "videos/street-000/frames"
+    shutil.copy(frames / "000000.jpg", frames / "000001.jpg")
+    label(open_dataset(data), tmp_path / "three", cache=cache)
+
+    assert sorted(estimated) == ["street-000 0 1", "street-000 1 2"]
+    for method in ("labels", "confidence"):
+        one, two = (sorted((tmp_path / run / method).rglob("*.png")) for run in ("one", "two"))
+        assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_a_cache_in_the_data_is_refused(tiny_data: Path, tmp_path: Path) -> None:
+    """Before anything is written."""
+    with pytest.raises(RunFolderError, match=r"the cache .* lies in .*, which is read"):
+        label(open_dataset(tiny_data), tmp_path / "run", cache=tiny_data / "cache")
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_told_at_the_start(tiny_data: Path, tmp_path: Path) -> None:
+    """Not after the first hour."""
+    (tmp_path / "cache").write_text("a file")
+
+    with pytest.raises(RunFolderError, match=r"cannot write .*cache: there is a file of that name"):
+        label(open_dataset(tiny_data), tmp_path / "run", cache=tmp_path / "cache")
 
 
 # what a whole run leaves

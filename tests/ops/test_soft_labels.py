@@ -16,7 +16,7 @@ from torch.nn import functional
 from warprefine.core.tensors import VOID
 from warprefine.datasets.street import StreetScene
 from warprefine.ops.label_vote import vote_labels
-from warprefine.ops.soft_labels import SoftLabels, mix_soft, warp_soft
+from warprefine.ops.soft_labels import SoftLabels, mix_soft, mix_warped, warp_soft
 from warprefine.ops.warp import lands_inside
 
 CLASSES = 5
@@ -347,3 +347,32 @@ def test_exact_motion_carries_the_labels_of_a_street() -> None:
     right = labels_b == street.labels(1)
     assert right[visible & (share > 0.99)].float().mean() > 0.995
     assert right[visible & (share < 0.6)].float().mean() < 0.9
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 9999),
+    slots=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    flow=arrays.arrays(np.float32, (2, 2, 5, 7), elements=FLOW_VALUES),
+)
+def test_warping_and_mixing_at_once_is_warping_and_then_mixing(
+    seed: int, slots: list[int], flow: Any
+) -> None:
+    """To the bit, whatever the number of frames and of labels per pixel, and where some have no weight."""
+    rng = np.random.default_rng(seed)
+    own = soft_of(probabilities(seed, b=2, h=5, w=7))
+    others = [soft_of(probabilities(seed + 1 + i, b=2, h=5, w=7), most=most) for i, most in enumerate(slots)]
+    flows = [torch.from_numpy(flow), *(torch.from_numpy(np.roll(flow, i, axis=2)) for i in range(1, 4))]
+    weights = [
+        torch.from_numpy(rng.integers(0, 3, (2, 5, 7)).astype(np.float32) / np.float32(3)) for _ in others
+    ]
+
+    mixed = mix_warped(own, others, flows=flows[: len(others)], weights=weights, most=4)
+
+    warped = [
+        warp_soft(other, along).scaled(weight)
+        for other, along, weight in zip(others, flows, weights, strict=False)
+    ]
+    expected = mix_soft([own, *warped], most=4)
+    assert torch.equal(mixed.labels, expected.labels)
+    assert torch.equal(mixed.shares, expected.shares)

@@ -71,7 +71,7 @@ def test_other_data_or_another_training_is_another_base(
     dataset, _, further = (make_dataset(name, videos=[keys]) for name, keys in ABC.items())
     make("one", dataset, further).train_labeller()
     make("two", dataset, further, holdout_every=7).train_labeller()
-    make("three", dataset, further, folds=1, key_frame_share=0.3).train_labeller()
+    make("three", dataset, further, folds=1, key_frame_share=0.3, held_out="base").train_labeller()
     path = further.videos[0].labels[0]
     path.write_bytes(further.videos[0].labels[3].read_bytes())
     make("four", dataset, further).train_labeller()

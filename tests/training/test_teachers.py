@@ -17,6 +17,7 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import LabelError
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
+from warprefine.io.atomic import copy_file
 from warprefine.io.checkpoints import read_card
 from warprefine.io.images import read_labels, write_labels
 from warprefine.io.run import RunFolder
@@ -184,6 +185,38 @@ def test_the_base_is_held_out_from_a_single_key_frame(
 
     assert teachers.train_held_out(0) == teachers.run.checkpoint_path("segmenter-base")
     assert checkpoints(teachers) == ["segmenter-base"]
+
+
+def test_the_base_can_be_the_one_that_is_held_out(
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset], opened: Opened
+) -> None:
+    """It has seen no key frame, so none is trained for folds; a fold's own segmenter counts where it is."""
+    further = make_dataset("further", videos=[(0, 2)], seed=7)
+    folds = make_teachers(make_dataset(videos=[(1, 4)]), further)
+    teachers = replace(folds, recipe=folds.recipe.model_copy(update={"held_out": "base"}))
+    base = teachers.run.checkpoint_path("segmenter-base")
+
+    assert [teachers.train_held_out(fold) for fold in (0, 1)] == [base, base]
+    assert checkpoints(teachers) == ["segmenter-base"]
+    assert {place[0] for place in opened} == {"further"}
+    folds.train_held_out(1)
+    assert teachers.train_held_out(0) == base
+    assert teachers.train_held_out(1) == teachers.run.checkpoint_path("segmenter-fold1")
+
+
+def test_a_base_that_was_given_can_be_held_out(
+    make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """Without further data there may be a base all the same; without any base there are folds."""
+    dataset = make_dataset(videos=[(1, 4)])
+    folds = make_teachers(dataset)
+    teachers = replace(folds, recipe=folds.recipe.model_copy(update={"held_out": "base"}))
+
+    assert teachers.train_held_out(0) == teachers.run.checkpoint_path("segmenter-fold0")
+    given = replace(teachers, run=RunFolder(tmp_path / "given"))
+    base = given.run.checkpoint_path("segmenter-base")
+    copy_file(teachers.run.checkpoint_path("segmenter-fold0"), base)
+    assert given.train_held_out(0) == base
 
 
 def test_an_adapted_segmenter_starts_from_the_base(

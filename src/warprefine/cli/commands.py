@@ -33,7 +33,7 @@ from warprefine.datasets import open_dataset
 from warprefine.datasets.label_notes import review_labels
 from warprefine.datasets.summary import summarise
 from warprefine.io.checkpoints import read_card
-from warprefine.io.claims import check_apart
+from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
 from warprefine.jobs.autolabel import label
 from warprefine.jobs.demo import run_demo
@@ -140,6 +140,7 @@ def autolabel(
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
+    cache: options.Cache = None,
     retrain: options.Retrain = False,
     base: options.Base = None,
     reuse: options.Reuse = True,
@@ -183,6 +184,7 @@ def train(
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
+    cache: options.Cache = None,
     retrain: options.Retrain = False,
     base: options.Base = None,
     reuse: options.Reuse = True,
@@ -236,6 +238,7 @@ def propagate(
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
+    cache: options.Cache = None,
 ) -> None:
     """Label every frame within the horizon with existing weights; nothing is trained.
 
@@ -286,7 +289,10 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
         key_frames=arguments["keyframes"],
     )
     further = options.open_further(arguments["also_train"])
-    check_apart(arguments["out"], dataset.root, *(one.root for one in further))
+    roots = (dataset.root, *(one.root for one in further))
+    check_apart(arguments["out"], *roots)
+    if arguments["cache"] is not None:
+        check_cache(arguments["cache"], arguments["out"], *roots)
     with locked(arguments["out"]):
         try:
             context = start(
@@ -298,6 +304,7 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
                 device=arguments["device"],
                 seed=arguments["seed"],
                 training=training,
+                cache=arguments["cache"],
                 retrain=arguments.get("retrain", False),
                 base=arguments.get("base"),
                 reuse=arguments.get("reuse", True),

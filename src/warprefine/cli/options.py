@@ -103,6 +103,14 @@ Reuse = Annotated[
         "and keep new ones there; `warprefine cache` shows them.",
     ),
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder for flow and all else that can be computed again, which runs share, also at the same "
+        "time; if not given, RUN/cache.",
+    ),
+]
 Retrain = Annotated[
     bool,
     typer.Option(

@@ -25,7 +25,8 @@ from warprefine.io.atomic import write_bytes
 from warprefine.io.foreign import DECODER_ERRORS, reason
 
 log = logging.getLogger(__name__)
-_CODEC = Blosc(cname="zstd", clevel=3, shuffle=BITSHUFFLE)
+CODEC = Blosc(cname="zstd", clevel=3, shuffle=BITSHUFFLE)
+"""Compression of what stays on disk."""
 _MAGIC = b"WRC1"
 FINEST_FLOW = 64
 """Flow is stored in steps of 1/64 pixel (as KITTI does), coarser where 16 bits would overflow."""
@@ -97,22 +98,13 @@ class ArrayCache:
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Store named tensors without loss."""
-        header, blobs = [], []
-        for name, tensor in tensors.items():
-            array = np.ascontiguousarray(tensor.numpy())
-            blob = bytes(_CODEC.encode(array))
-            header.append([name, array.dtype.str, list(tensor.shape), len(blob)])
-            blobs.append(blob)
-        text = json.dumps(header).encode()
-        body = struct.pack("<I", len(text)) + text + b"".join(blobs)
-        content = _MAGIC + struct.pack("<I", zlib.crc32(body)) + body
-        write_bytes(self._path(key), content, durable=False)  # the checksum tells a cut file
+        write_bytes(self._path(key), packed(tensors), durable=False)  # the checksum tells a cut file
 
     def get(self, key: str) -> dict[str, Tensor] | None:
         """Return named tensors, or None if they are damaged or not in the cache."""
         path = self._path(key)
         try:
-            return _unpacked(path.read_bytes())
+            return unpacked(path.read_bytes())
         except FileNotFoundError:
             return None if self._beside is None else self._beside.get(key)
         except DECODER_ERRORS as error:
@@ -123,8 +115,26 @@ class ArrayCache:
         return self.root / f"{key}.bin"
 
 
-def _unpacked(content: bytes) -> dict[str, Tensor]:
-    """Return the tensors of a file.
+def packed(tensors: Mapping[str, Tensor], codec: Blosc = CODEC) -> bytes:
+    """Return named tensors, compressed without loss.
+
+    Example:
+        >>> unpacked(packed({"trust": torch.tensor([0.5, 1.0])}))
+        {'trust': tensor([0.5000, 1.0000])}
+    """
+    header, blobs = [], []
+    for name, tensor in tensors.items():
+        array = np.ascontiguousarray(tensor.numpy())
+        blob = bytes(codec.encode(array))
+        header.append([name, array.dtype.str, list(tensor.shape), len(blob)])
+        blobs.append(blob)
+    text = json.dumps(header).encode()
+    body = struct.pack("<I", len(text)) + text + b"".join(blobs)
+    return _MAGIC + struct.pack("<I", zlib.crc32(body)) + body
+
+
+def unpacked(content: bytes) -> dict[str, Tensor]:
+    """Return the tensors that `packed` packed, with whatever codec.
 
     Raises:
         ValueError: The content is damaged; other decoding errors where somebody else has written it.
@@ -139,7 +149,7 @@ def _unpacked(content: bytes) -> dict[str, Tensor]:
         expected = math.prod(shape) * np.dtype(dtype).itemsize
         if struct.unpack_from("<II", blob, 4)[0] != expected or len(blob) != size:
             raise ValueError(f"{name} is of another size than {shape}")
-        array: NDArray[np.generic] = np.frombuffer(_CODEC.decode(blob), dtype=dtype).reshape(shape).copy()
+        array: NDArray[np.generic] = np.frombuffer(CODEC.decode(blob), dtype=dtype).reshape(shape).copy()
         tensors[name] = torch.from_numpy(array)
         position += size
     return tensors

@@ -7,9 +7,11 @@ import hashlib
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from warprefine.core.errors import RunFolderError, WarpRefineError
 
@@ -97,6 +99,16 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the error that ended the block counts
             draft.unlink(missing_ok=True)
+
+
+def temporary_file(folder: Path) -> BinaryIO:
+    """Return a file to write and read that has no name in `folder`: it is gone once it is closed.
+
+    It is also gone when the process is killed, and no other process finds it. It is not buffered.
+    """
+    make_folder(folder)
+    with writing_errors(folder):
+        return cast(BinaryIO, tempfile.TemporaryFile(dir=folder, prefix=_DRAFT, buffering=0))
 
 
 def remove_drafts(folder: Path) -> None:

@@ -73,6 +73,40 @@ def check_apart(out: Path, *inputs: Path) -> None:
             )
 
 
+def check_cache(cache: Path, out: Path, *inputs: Path) -> None:
+    """Raise if a cache that runs share lies in a folder that is read or in a run folder, or around one.
+
+    What lies in it may be deleted at any time, and a run deletes what killed processes have begun to write
+    into its own folder.
+
+    Args:
+        cache: The folder of the cache.
+        out: The run folder.
+        inputs: Folders that are read.
+
+    Raises:
+        RunFolderError: It does.
+
+    Example:
+        >>> check_cache(Path("cache"), Path("runs/new"), Path("data/mine"))
+    """
+    for data in inputs:
+        if _lies_in(cache, data) or _lies_in(data, cache):
+            where = "lies in" if _lies_in(cache, data) else "holds"
+            raise RunFolderError(
+                f"the cache {cache} {where} {data}, which is read; expected a folder of its own, outside the "
+                "data; choose another --cache"
+            )
+    inside = cache.resolve()
+    runs = [folder for folder in (inside, *inside.parents) if (folder / "job.json").is_file()]
+    if _lies_in(out, cache) or _lies_in(cache, out) or runs:
+        where = f"holds the run folder {out}" if _lies_in(out, cache) else f"lies in {(runs or [out])[0]}"
+        raise RunFolderError(
+            f"the cache {cache} {where}; expected a folder outside of all run folders, which other runs can "
+            "share; choose another --cache, or none for one inside the run folder"
+        )
+
+
 def _lies_in(inner: Path, outer: Path) -> bool:
     # By identity where both exist, for links and for file systems that ignore letter case.
     inner, outer = inner.resolve(), outer.resolve()

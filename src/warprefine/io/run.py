@@ -54,11 +54,12 @@ class RunFolder:
         self._manifest = root / "manifest.sqlite"
         if read_only:
             return
-        make_folder(root)
-        with writing_errors(root):
-            probe = draft_of(root / "writable")
-            probe.touch()
-            probe.unlink()
+        for folder in (root,) if cache is None else (root, cache):
+            make_folder(folder)
+            with writing_errors(folder):
+                probe = draft_of(folder / "writable")
+                probe.touch()
+                probe.unlink()
         with self._connect() as connection:
             if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
                 connection.executescript(_SCHEMA)

@@ -16,7 +16,7 @@ from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.io.checkpoints import read_card
-from warprefine.io.claims import check_apart
+from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts
@@ -59,6 +59,7 @@ def autolabel(
     two_sided_refiner: str | TwoSidedRefiner | None = None,
     device: str = "cpu",
     seed: int = 0,
+    cache: Path | str | None = None,
     retrain: bool = False,
     base: Path | str | None = None,
     reuse: bool = True,
@@ -82,6 +83,8 @@ def autolabel(
             warp-refine-plus.
         device: Where networks run: cpu, cuda or cuda:1.
         seed: Seed of all random numbers.
+        cache: A folder for all that can be computed again, such as flow, which runs may share, also at the
+            same time; None is one in `out`. There the name of a motion object stands for what it computes.
         retrain: Train the networks anew if frames or label maps have changed since they were trained.
         base: A segmenter that was trained on further data, or a run that has one: it is adapted to the key
             frames, and none is trained on `also_train`.
@@ -99,7 +102,10 @@ def autolabel(
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     methods = check_methods(methods)
-    check_apart(Path(out), dataset.root, *(further.root for further in also_train))
+    roots = (dataset.root, *(further.root for further in also_train))
+    check_apart(Path(out), *roots)
+    if cache is not None:
+        check_cache(Path(cache), Path(out), *roots)
     given: dict[str, Any] = {
         "motion": str(motion) if isinstance(motion, Path) else motion,
         "segmenter": segmenter,
@@ -118,6 +124,7 @@ def autolabel(
             device=device,
             seed=seed,
             training="segmenter" in needs_of(methods),
+            cache=None if cache is None else Path(cache),
             retrain=retrain,
             base=None if base is None else Path(base),
             reuse=reuse,

@@ -64,6 +64,7 @@ def train_in_rounds(context: RunContext) -> None:
     earlier = _earlier(context, folder)
     train_in_rounds(earlier)
     networks = Networks(earlier)
+    teachers = networks.teachers
     labeller = two_sided_labeller(networks, (PLUS,))
     pseudo_labels = _confident_labels(earlier, labeller, earlier.run, earlier.dataset)
     drafts = RunFolder(earlier.run.root / "adapted", cache=run.cache)
@@ -81,7 +82,9 @@ def train_in_rounds(context: RunContext) -> None:
     )
     chosen = drafts if helps else earlier.run
     if helps:
-        _learn(networks, drafts, LABELLER, networks.teachers.key_frames, pseudo_labels)
+        _learn(
+            networks, drafts, LABELLER, teachers.key_frames, pseudo_labels, start=teachers.train_labeller()
+        )
     weights = sorted((chosen.root / "checkpoints").glob("*.safetensors"))
     # The labelling segmenter comes last: its presence means that all are there.
     for path in sorted(weights, key=lambda path: path.stem == LABELLER):
@@ -123,7 +126,7 @@ def _try_out(networks: Networks, drafts: RunFolder) -> tuple[float, float]:
         )
         labelled = RunFolder(drafts.root / name, cache=drafts.cache)
         pseudo_labels = _confident_labels(context, voting, labelled, _only(context.dataset, shown))
-        _learn(networks, drafts, name, shown, pseudo_labels)
+        _learn(networks, drafts, name, shown, pseudo_labels, start=teachers.train_held_out(fold))
         after = networks.load_segmenter(drafts.checkpoint_path(name))
         samples = Samples(hidden)
         for when, (segmenter, _) in (("before", before), ("after", after)):
@@ -138,15 +141,16 @@ def _learn(
     name: str,
     key_frames: Sequence[LabelledFrame],
     pseudo_labels: Sequence[LabelledFrame],
+    *,
+    start: Path,
 ) -> None:
-    context = networks.context
     teachers: Teachers = replace(networks.teachers, run=drafts)
     teachers.train_on_pseudo_labels(
         name,
-        start=context.run.checkpoint_path(name),
+        start=start,
         key_frames=key_frames,
         pseudo_labels=pseudo_labels,
-        share=context.recipe.plus.rounds.pseudo_label_share,
+        share=networks.context.recipe.plus.rounds.pseudo_label_share,
     )
 
 

@@ -74,7 +74,7 @@ def start(
         device: Where networks run.
         seed: Seed of all random numbers.
         training: Whether networks may be trained; if so, the weights that they start from have to be there.
-        cache: A folder for flow and segmentations that is shared with other runs; None is one in `out`.
+        cache: A folder for all that can be computed again, shared with other runs; None is one in `out`.
         retrain: Train networks anew if their data have changed.
         base: A base segmenter to adapt, or a run that has one.
         reuse: Take base segmenters that were trained on the same further data before, and keep new ones.

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from warprefine.core.tensors import Confidence, Flow, LabelMaps, Masks
-from warprefine.ops.soft_labels import SoftLabels, mix_soft, warp_soft
+from warprefine.ops.soft_labels import SoftLabels, mix_soft, mix_warped
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,12 +63,15 @@ def smooth(
     """
     labels, confidence = soft_b.harden()
     kept = thin_structures(labels, size=thin) & (confidence > 0)
-    parts, total = [soft_b], torch.ones_like(confidence)
+    if not neighbours:
+        return mix_soft([soft_b], most=most)
+    weights, total = [], torch.ones_like(confidence)
     for neighbour in neighbours:
-        weights = (weight * neighbour.trust).masked_fill(kept, 0)
-        parts.append(warp_soft(neighbour.soft, neighbour.flow, most=most).scaled(weights))
-        total += weights
-    return mix_soft(parts, most=most).scaled(1 / total)
+        weights.append((weight * neighbour.trust).masked_fill(kept, 0))
+        total += weights[-1]
+    flows = [neighbour.flow for neighbour in neighbours]
+    others = [neighbour.soft for neighbour in neighbours]
+    return mix_warped(soft_b, others, flows=flows, weights=weights, most=most).scaled(1 / total)
 
 
 def thin_structures(labels: LabelMaps, *, size: int = 3) -> Masks:

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import no_type_check
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
-from numpy.typing import NDArray
 from torch import Tensor
 
 from warprefine.core.tensors import VOID, Confidence, Flow, LabelMaps
-from warprefine.ops.compiled import compiled
+from warprefine.ops.soft_label_loops import mix_loop, mix_warped_loop, warp_loop
 
 _STEPS = 255
 """Shares are packed in steps of 1 / 255."""
@@ -126,7 +123,7 @@ def warp_soft(soft_a: SoftLabels, flow_ba: Flow, *, most: int = 4) -> SoftLabels
     b, _, h, w = soft_a.labels.shape
     labels_b = np.empty((b, most, h, w), np.uint8)
     shares_b = np.empty((b, most, h, w), np.float32)
-    _warp(
+    warp_loop(
         np.ascontiguousarray(soft_a.labels.flatten(2).numpy()),
         np.ascontiguousarray(soft_a.shares.flatten(2).numpy()),
         np.ascontiguousarray(flow_ba.numpy()),
@@ -155,114 +152,59 @@ def mix_soft(parts: Sequence[SoftLabels], *, most: int) -> SoftLabels:
     return _most_probable(labels, torch.cat([part.shares for part in parts], dim=1), most=most)
 
 
+def mix_warped(
+    soft_b: SoftLabels,
+    others: Sequence[SoftLabels],
+    *,
+    flows: Sequence[Flow],
+    weights: Sequence[Confidence],
+    most: int,
+) -> SoftLabels:
+    """Warp soft labels of other frames to b, and add them, weighted, to those of b.
+
+    It equals `mix_soft` of `soft_b` and of each `warp_soft(other, flow).scaled(weight)`, to the bit, in
+    three quarters of the time: what has no weight is not warped, and nothing is written in between.
+
+    Args:
+        soft_b: Soft labels on b.
+        others: Soft labels on other frames, one or more.
+        flows: Flow from b into each of them.
+        weights: Weight of each, per pixel of b.
+        most: Slots per pixel, of each that is warped and of the result.
+
+    Example:
+        >>> road, car = torch.tensor([[[0, 0]], [[7, 7]]], dtype=torch.uint8).split(1)
+        >>> weight, still = torch.tensor([[[0.5, 0.0]]]), torch.zeros(1, 2, 1, 2)
+        >>> road, car = SoftLabels.of_labels(road), SoftLabels.of_labels(car)
+        >>> mix_warped(road, [car], flows=[still], weights=[weight], most=2).shares[0].tolist()
+        [[[1.0, 1.0]], [[0.5, 0.0]]]
+    """
+    b, _, h, w = soft_b.labels.shape
+    slots = max(other.labels.shape[1] for other in others)
+    labels_a = np.zeros((len(others), b, slots, h, w), np.uint8)
+    shares_a = np.zeros((len(others), b, slots, h, w), np.float32)
+    for number, other in enumerate(others):
+        labels_a[number, :, : other.labels.shape[1]] = other.labels.numpy()
+        shares_a[number, :, : other.labels.shape[1]] = other.shares.numpy()
+    labels = np.empty((b, most, h, w), np.uint8)
+    shares = np.empty((b, most, h, w), np.float32)
+    mix_warped_loop(
+        (np.ascontiguousarray(soft_b.labels.numpy()), np.ascontiguousarray(soft_b.shares.numpy())),
+        (labels_a.reshape(*labels_a.shape[:3], h * w), shares_a.reshape(*shares_a.shape[:3], h * w)),
+        np.stack([flow.numpy() for flow in flows]),
+        np.stack([weight.numpy() for weight in weights]),
+        (labels, shares),
+    )
+    return SoftLabels(labels=torch.from_numpy(labels), shares=torch.from_numpy(shares))
+
+
 def _most_probable(
     labels: UInt8[Tensor, "b c h w"], shares: Float32[Tensor, "b c h w"], *, most: int
 ) -> SoftLabels:
     b, _, h, w = labels.shape
     kept_labels = np.empty((b, most, h, w), np.uint8)
     kept_shares = np.empty((b, most, h, w), np.float32)
-    _mix(np.ascontiguousarray(labels.numpy()), np.ascontiguousarray(shares.numpy()), kept_labels, kept_shares)
+    mix_loop(
+        np.ascontiguousarray(labels.numpy()), np.ascontiguousarray(shares.numpy()), kept_labels, kept_shares
+    )
     return SoftLabels(labels=torch.from_numpy(kept_labels), shares=torch.from_numpy(kept_shares))
-
-
-@compiled()
-@no_type_check  # compiled code has no place for run-time checks of its arguments
-def _warp(
-    labels_a: NDArray[np.uint8],
-    shares_a: NDArray[np.float32],
-    flow_ba: NDArray[np.float32],
-    labels_b: NDArray[np.uint8],
-    shares_b: NDArray[np.float32],
-) -> None:
-    k, (b, _, h, w) = labels_a.shape[1], flow_ba.shape
-    for line in numba.prange(b * h):
-        n, row = line // h, line % h
-        votes, voted = np.zeros(256, np.float32), np.empty(257, np.uint8)
-        ranks = np.empty(labels_b.shape[1], np.uint64)
-        for column in range(w):
-            x = np.float32(column) + flow_ba[n, 0, row, column]
-            y = np.float32(row) + flow_ba[n, 1, row, column]
-            count = 0
-            if x >= 0 and x <= w - 1 and y >= 0 and y <= h - 1:  # NaN compares false
-                left, top = int(x), int(y)
-                right, bottom = min(left + 1, w - 1), min(top + 1, h - 1)
-                right_weight, bottom_weight = x - np.float32(left), y - np.float32(top)
-                left_weight, top_weight = np.float32(1) - right_weight, np.float32(1) - bottom_weight
-                for row_a, row_weight in ((top, top_weight), (bottom, bottom_weight)):
-                    for column_a, column_weight in ((left, left_weight), (right, right_weight)):
-                        weight, place = row_weight * column_weight, row_a * w + column_a
-                        for slot in range(k):
-                            vote = weight * shares_a[n, slot, place]
-                            count = _add(vote, labels_a[n, slot, place], votes, voted, count)
-            _rank(votes, voted, count, ranks)
-            _write(ranks, labels_b, shares_b, (n, row, column))
-
-
-@compiled()
-@no_type_check
-def _mix(
-    labels: NDArray[np.uint8],
-    shares: NDArray[np.float32],
-    kept_labels: NDArray[np.uint8],
-    kept_shares: NDArray[np.float32],
-) -> None:
-    b, k, h, w = labels.shape
-    for line in numba.prange(b * h):
-        n, row = line // h, line % h
-        votes, voted = np.zeros(256, np.float32), np.empty(257, np.uint8)
-        ranks = np.empty(kept_labels.shape[1], np.uint64)
-        for column in range(w):
-            count = 0
-            for slot in range(k):
-                count = _add(shares[n, slot, row, column], labels[n, slot, row, column], votes, voted, count)
-            _rank(votes, voted, count, ranks)
-            _write(ranks, kept_labels, kept_shares, (n, row, column))
-
-
-@numba.njit(inline="always")  # called for each pixel, where passing arrays would cost more than the work
-@no_type_check
-def _add(
-    vote: np.float32, label: np.uint8, votes: NDArray[np.float32], voted: NDArray[np.uint8], count: int
-) -> int:
-    """Add a vote to its label's and return how many labels have votes; `voted` lists them."""
-    if vote > 0:
-        voted[count] = label  # counted only if it is new, hence one place more than there are labels
-        count += votes[label] == 0
-        votes[label] += vote
-    return count
-
-
-@numba.njit(inline="always")
-@no_type_check
-def _rank(
-    votes: NDArray[np.float32], voted: NDArray[np.uint8], count: int, ranks: NDArray[np.uint64]
-) -> None:
-    """Write the labels with most votes into `ranks`, in descending order, and reset all votes to 0.
-
-    The bits of numbers above 0 order as the numbers do, so a rank of the votes' bits and then 255 -
-    label decides both by votes and, on a tie, for the smaller label. Rank 0 is VOID without votes.
-    """
-    ranks[:] = 0
-    for i in range(count):
-        label = voted[i]
-        rank = (np.uint64(np.float32(votes[label]).view(np.uint32)) << np.uint64(8)) | np.uint64(255 - label)
-        votes[label] = 0
-        for slot in range(len(ranks)):
-            higher = max(ranks[slot], rank)
-            rank = min(ranks[slot], rank)
-            ranks[slot] = higher
-
-
-@numba.njit(inline="always")
-@no_type_check
-def _write(
-    ranks: NDArray[np.uint64],
-    labels: NDArray[np.uint8],
-    shares: NDArray[np.float32],
-    pixel: tuple[int, int, int],
-) -> None:
-    """Write `ranks` into the slots of the pixel at (n, row, column)."""
-    n, row, column = pixel
-    for slot in range(len(ranks)):
-        labels[n, slot, row, column] = np.uint64(255) - (ranks[slot] & np.uint64(255))
-        shares[n, slot, row, column] = np.uint32(ranks[slot] >> np.uint64(8)).view(np.float32)

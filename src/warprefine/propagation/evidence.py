@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -16,7 +17,7 @@ import torch
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import LabelError
 from warprefine.core.lru_cache import LRUCache
-from warprefine.core.precision import computing
+from warprefine.core.precision import computing, name_of, precision_of
 from warprefine.core.protocols import MotionEstimator, Segmentation, Segmenter, ThreeFrameMotion, device_of
 from warprefine.core.tensors import Flow, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
@@ -48,6 +49,13 @@ class Models:
     segmenter_fingerprint: str = ""
     keep: Literal["all", "flow", "nothing"] = "all"
 
+    @property
+    def segmenter_key(self) -> str:
+        """Identifies what the segmenter computes, in a cache: by its weights and its precision."""
+        if self.segmenter is None:
+            return self.segmenter_fingerprint
+        return f"{self.segmenter_fingerprint}-{name_of(precision_of(self.segmenter))}"
+
 
 class Evidence:
     """Frames, key-frame labels, flow and segmentations of one video.
@@ -77,6 +85,11 @@ class Evidence:
         self._labels = LRUCache[LabelMaps](KEY_LABELS_IN_MEMORY)
         self._flows = LRUCache[Flow](kept_in_memory)
         self._segmentations = LRUCache[Segmentation](kept_in_memory)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the cache, where what does not fit into memory may lie for a while."""
+        return self._cache.root
 
     def frame(self, k: int) -> Frames:
         """Return frame k, (1, 3, h, w)."""
@@ -123,7 +136,7 @@ class Evidence:
 
     def _cached_segmentation(self, k: int) -> Segmentation:
         content = fingerprint_of_frames(self.video, [k])
-        key = f"segmentation/{self._models.segmenter_fingerprint}/{self.video.name}/{k:06d}_{content}"
+        key = f"segmentation/{self._models.segmenter_key}/{self.video.name}/{k:06d}_{content}"
         found = self._cache.get(key)
         if found is None:
             segmenter = self._models.segmenter

@@ -2,7 +2,9 @@
 
 A segmenter is far better on frames that it was trained on than on the frames to be labelled. Cycles return
 to key frames, so a refiner trained beside the segmenter that labels learns to trust it too much. The
-segmenter of a fold was not trained on the fold's key frames; cycles at those use it.
+segmenter of a fold was not trained on the fold's key frames; cycles at those use it. Where there is a base
+segmenter, trained on further data alone, it can take the place of those of all folds, which need no training
+then.
 """
 
 from __future__ import annotations
@@ -74,8 +76,12 @@ class Teachers:
     def train_held_out(self, fold: int) -> Path:
         """Train the segmenter that is held out from the key frames of `fold`; return its checkpoint.
 
-        Where nothing is left to train on, the segmenter that labels takes its place.
+        Where nothing is left to train on, the segmenter that labels takes its place. With the recipe's
+        `held_out` "base" it is the base segmenter, which no key frame was shown to, unless the fold has a
+        segmenter already, as after self-training.
         """
+        if self.recipe.held_out == "base" and (self.further or is_trained(self.run.checkpoint_path(BASE))):
+            return self._train_on(fold_name(fold), [])
         others = self.outside_fold(fold)
         if self.recipe.folds == 1 or not (others or self.further):
             return self.train_labeller()

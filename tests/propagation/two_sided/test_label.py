@@ -16,6 +16,7 @@ from warprefine.core.pseudolabel import PseudoLabel
 from warprefine.core.tensors import VOID
 from warprefine.io.images import write_labels
 from warprefine.propagation.methods import PLUS
+from warprefine.propagation.two_sided import trajectories as trajectories_module
 from warprefine.propagation.two_sided.carry import LabelCarrier
 from warprefine.propagation.two_sided.label import refine_sides
 from warprefine.propagation.two_sided.trajectories import Trajectories, Trajectory
@@ -347,8 +348,8 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> weakref.WeakSet[Trajectory]:
     held: weakref.WeakSet[Trajectory] = weakref.WeakSet()
     original = Trajectories._extended
 
-    def watched(self: Trajectories, frame: int, origin: int, step: int) -> Trajectory:
-        trajectory = original(self, frame, origin, step)
+    def watched(self: Trajectories, frame: int, before: int, rest: Trajectory | None) -> Trajectory:
+        trajectory = original(self, frame, before, rest)
         held.add(trajectory)
         return trajectory
 
@@ -356,10 +357,55 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> weakref.WeakSet[Trajectory]:
     return held
 
 
+def test_memory_does_not_grow_with_the_distance_of_the_key_frame_ahead(
+    film: Callable[..., Any], alive: weakref.WeakSet[Trajectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a video without a key frame but the last, the first frames hold no more than the last ones."""
+    monkeypatch.setattr(trajectories_module, "IN_MEMORY", 1)
+    drive = film(step=(1, 0), size=(12, 40), length=40, name="long")
+    video, labeller = drive.video([39]), drive.two_sided()
+    (unit,) = labeller.units(video, 99)
+
+    held = [len(alive) for _ in labeller.label(drive.evidence(video), unit, [PLUS])]
+
+    smoothing = 5 * 4
+    assert max(held) <= smoothing + 4
+
+
+def test_labels_do_not_depend_on_what_fits_into_memory(
+    film: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether trajectories come from memory or from disk, labels and confidence are the same, to the bit."""
+    drive = film(length=12)
+    fitting = labelled(drive, [0, 11], SMOOTHED)
+    monkeypatch.setattr(trajectories_module, "IN_MEMORY", 1)
+    spilled = labelled(drive, [0, 11], SMOOTHED)
+
+    for frame, pseudo in fitting.items():
+        assert torch.equal(pseudo.labels, spilled[frame].labels)
+        assert torch.equal(pseudo.confidence, spilled[frame].confidence)
+
+
+def test_the_trust_in_each_step_is_computed_once(drive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels are carried over the same steps that they are smoothed along."""
+    steps: list[tuple[int, int]] = []
+    original = trajectories_module.step_trust
+
+    def watched(*given: Any, b: int, a: int) -> Tensor:
+        steps.append((b, a))
+        return original(*given, b=b, a=a)
+
+    monkeypatch.setattr(trajectories_module, "step_trust", watched)
+    labelled(drive, [0, 5], SMOOTHED)
+
+    assert sorted(steps) == sorted({*steps})
+    assert len(steps) == 2 * 5 - 2, "none that lives on a key frame"
+
+
 def test_trajectories_of_labelled_frames_are_dropped(
     film: Callable[..., Any], alive: weakref.WeakSet[Trajectory]
 ) -> None:
-    """Trajectories to a key frame ahead are held until their frame is labelled, and none after that."""
+    """What fits into memory is held until its frame is labelled, and not after that."""
     held = []
     for length in (14, 22):
         drive = film(step=(1, 0), size=(12, 40), length=length, name=f"{length} frames")

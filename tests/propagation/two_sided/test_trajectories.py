@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from warprefine.propagation.two_sided.trajectories import Footage, Trajectories, step_trust
+from warprefine.propagation.two_sided import trajectories as trajectories_module
+from warprefine.propagation.two_sided.trajectories import (
+    Footage,
+    StepTrust,
+    Trajectories,
+    Trajectory,
+    step_trust,
+)
 from warprefine.recipe.plus import CarrySettings
 
 H, W = 12, 16
@@ -147,7 +156,7 @@ def test_a_step_is_added_at_the_far_end_only() -> None:
 
 
 def test_the_trust_in_a_step_is_computed_once_for_all_trajectories() -> None:
-    """Trajectories to other origins share the trust in their common steps, until it is dropped."""
+    """Trajectories to other origins share the trust in their common steps, and so do those of another use."""
     footage = Flows.wild(4)
     trajectories = Trajectories(footage, CarrySettings())
     trajectories.between(3, 0)
@@ -157,9 +166,26 @@ def test_the_trust_in_a_step_is_computed_once_for_all_trajectories() -> None:
 
     back = {(1, 2), (2, 3)}
     assert not back & set(footage.calls), "only agreement reads the reverse flows"
-    trajectories.keep({0})
-    trajectories.between(3, 1)
-    assert back <= set(footage.calls)
+    steps = StepTrust(footage, CarrySettings())
+    Trajectories(footage, CarrySettings(), steps=steps).between(3, 0)
+    footage.calls.clear()
+    Trajectories(footage, CarrySettings(), steps=steps).between(3, 1)
+    assert not back & set(footage.calls)
+
+
+def test_the_trust_in_few_steps_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as fit, but always those of the last twelve steps; others are computed again."""
+    monkeypatch.setattr(trajectories_module, "IN_MEMORY", 12)
+    footage = Flows.wild(16)
+    steps = StepTrust(footage, CarrySettings(trust="none"))
+    trusts = {k: steps(k, k - 1) for k in range(1, 14)}
+    footage.calls.clear()
+
+    again = {k: steps(k, k - 1) for k in (*range(2, 14), 1)}
+
+    assert [k for k in again if again[k] is not trusts[k]] == [1]
+    assert footage.calls == {(1, 0): 1}
+    assert torch.equal(again[1], trusts[1])
 
 
 def test_motion_is_estimated_once_for_all_trajectories(drive: Any) -> None:
@@ -191,7 +217,53 @@ def test_only_the_trajectories_of_kept_frames_stay() -> None:
         assert again is not before[ends]
         assert torch.equal(again.flow, before[ends].flow)
         assert torch.equal(again.trust, before[ends].trust)
-    assert set(footage.calls) == {(1, 0), (0, 1), (2, 1), (1, 2), (2, 3), (3, 2)}
+    assert set(footage.calls) == {(1, 0), (2, 1), (2, 3)}
+
+
+@pytest.mark.parametrize("reverse", [True, False])
+def test_trajectories_are_the_same_whether_they_fit_into_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reverse: bool
+) -> None:
+    """Those to a key frame far ahead lie on disk until their frame comes, and are not composed twice."""
+    monkeypatch.setattr(trajectories_module, "IN_MEMORY", 1)
+    footage = Flows.wild(13)
+    held = Trajectories(footage, CarrySettings(), reverse=reverse)
+    spilled = Trajectories(footage, CarrySettings(), reverse=reverse, folder=tmp_path)
+    expected = [held.between(frame, 12) for frame in range(12)]
+    alive: weakref.WeakSet[Trajectory] = weakref.WeakSet()
+    original = Trajectories._extended
+
+    def watched(self: Trajectories, frame: int, before: int, rest: Trajectory | None) -> Trajectory:
+        extended = original(self, frame, before, rest)
+        alive.add(extended)
+        return extended
+
+    monkeypatch.setattr(Trajectories, "_extended", watched)
+    spilled.between(0, 12)
+    assert len(alive) <= 4 + 1
+    footage.calls.clear()
+
+    for frame, wanted in enumerate(expected):
+        found = spilled.between(frame, 12)
+        assert found.tensors.keys() == wanted.tensors.keys()
+        assert all(torch.equal(found.tensors[name], wanted.tensors[name]) for name in wanted.tensors)
+        spilled.keep(range(frame, 12))
+    assert not footage.calls
+
+
+def test_a_trajectory_need_not_be_held() -> None:
+    """What no later call uses is composed, from those that are held, and forgotten."""
+    footage = Flows.wild(6)
+    trajectories = Trajectories(footage, CarrySettings(trust="none"))
+    held = trajectories.between(2, 0)
+    footage.calls.clear()
+
+    first, second = (trajectories.between(5, 0, hold=False) for _ in range(2))
+
+    assert set(footage.calls) == {(3, 2), (4, 3), (5, 4)}
+    assert first is not second
+    assert torch.equal(first.flow, second.flow)
+    assert trajectories.between(2, 0, hold=False) is held
 
 
 def test_reverse_flow_is_composed_only_where_it_is_wanted() -> None:

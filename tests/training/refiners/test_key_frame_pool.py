@@ -20,6 +20,7 @@ from warprefine.io.images import read_frame, read_labels, write_labels
 from warprefine.motion.dis import DISFlow
 from warprefine.propagation.evidence import Models, open_evidence
 from warprefine.propagation.two_sided.carry import LabelCarrier
+from warprefine.propagation.two_sided.trajectories import Trajectories, Trajectory
 from warprefine.recipe.plus import CarrySettings
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import Side
@@ -251,6 +252,26 @@ def test_everything_can_be_computed_beforehand(
     draws(pool)
     assert computed == []
     assert len(pool) == 3
+
+
+def test_the_way_out_of_a_cycle_extends_that_of_the_shorter_one(
+    make_dataset: Callable[..., Dataset], make_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cycles of 1 to 4 frames take 4 steps out, and 1 + 2 + 3 + 4 back, in each direction."""
+    steps: list[tuple[int, int]] = []
+    original = Trajectories._extended
+
+    def watched(self: Trajectories, frame: int, before: int, rest: Trajectory | None) -> Trajectory:
+        steps.append((frame, before))
+        return original(self, frame, before, rest)
+
+    monkeypatch.setattr(Trajectories, "_extended", watched)
+    pool = make_pool(make_dataset(videos=[(5,)], length=11), longest_cycle=4)
+
+    pool.prepare()
+
+    assert len([step for step in steps if step[0] > step[1]]) == 4 + (1 + 2 + 3 + 4)
+    assert len(steps) == 2 * (4 + 10)
 
 
 def test_corrected_labels_are_not_taken_from_the_cache(

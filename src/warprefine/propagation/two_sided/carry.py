@@ -7,6 +7,7 @@ flow instead of at every step, they stay soft, and each side has a trust per pix
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -17,7 +18,7 @@ from warprefine.core.tensors import Confidence, LabelMaps
 from warprefine.ops.soft_labels import SoftLabels, mix_soft, warp_soft
 from warprefine.ops.warp import backward_warp
 from warprefine.propagation.two_sided.direct_flow import RefinesFlow, best_path
-from warprefine.propagation.two_sided.trajectories import Footage, Trajectories, Trajectory
+from warprefine.propagation.two_sided.trajectories import Footage, StepTrust, Trajectories, Trajectory
 from warprefine.recipe.plus import CarrySettings
 from warprefine.refinement.interface import Side
 
@@ -37,14 +38,25 @@ class LabelCarrier:
         settings: How labels are carried.
         key_labels: Returns the labels of each frame that is used as an origin.
         motion: The motion estimator of `footage`; with `long_range` it also estimates direct flow.
+        steps: The trust in steps, where others share it.
+        folder: Where trajectories lie beyond those that were used last; None keeps all in memory.
     """
 
     def __init__(
-        self, footage: Footage, settings: CarrySettings, key_labels: KeyLabels, *, motion: MotionEstimator
+        self,
+        footage: Footage,
+        settings: CarrySettings,
+        key_labels: KeyLabels,
+        *,
+        motion: MotionEstimator,
+        steps: StepTrust | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._footage, self._settings, self._key_labels = footage, settings, key_labels
         self._direct = motion if settings.long_range and isinstance(motion, RefinesFlow) else None
-        self._trajectories = Trajectories(footage, settings, reverse=self._direct is not None)
+        self._trajectories = Trajectories(
+            footage, settings, steps=steps, reverse=self._direct is not None, folder=folder
+        )
 
     def side(self, frame: int, origins: Sequence[int]) -> Side:
         """Return the labels of key frames on one side, nearest first, carried to a frame.
@@ -68,7 +80,8 @@ class LabelCarrier:
         The paper's cycle (equations 9 to 12), along trajectories: the labels that return have the
         errors that a refiner has to correct, on a frame whose labels are known.
         """
-        out, back = self._trajectory(via, frame), self._trajectory(frame, via)
+        # The way out to the next `via` extends this one; the way back from there shares no part with this.
+        out, back = self._trajectory(via, frame), self._trajectory(frame, via, hold=False)
         soft = self._carry(SoftLabels.of_labels(self._key_labels(frame)), via, frame, out)
         soft = self._carry(soft, frame, via, back)
         trust = back.trust * backward_warp(out.trust[:, None], back.flow)[:, 0]
@@ -79,8 +92,8 @@ class LabelCarrier:
         """Drop the trajectories that live on other frames than these."""
         self._trajectories.keep(frames)
 
-    def _trajectory(self, frame: int, origin: int) -> Trajectory:
-        trajectory = self._trajectories.between(frame, origin)
+    def _trajectory(self, frame: int, origin: int, *, hold: bool = True) -> Trajectory:
+        trajectory = self._trajectories.between(frame, origin, hold=hold)
         if self._direct is None or abs(frame - origin) == 1:
             return trajectory
         frames = self._footage.frame(frame), self._footage.frame(origin)

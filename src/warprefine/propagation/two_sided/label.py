@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from warprefine.ops.soft_labels import SoftLabels, mix_soft
 from warprefine.propagation.evidence import Evidence, Models
 from warprefine.propagation.methods import PLUS
 from warprefine.propagation.two_sided.carry import LABELS_PER_PIXEL, LabelCarrier
-from warprefine.propagation.two_sided.trajectories import Trajectories
+from warprefine.propagation.two_sided.trajectories import StepTrust, Trajectories
 from warprefine.propagation.two_sided.vote import vote
 from warprefine.propagation.units import Unit, sides_of, two_sided_units
 from warprefine.recipe.plus import PlusRecipe, SmoothSettings
@@ -56,21 +57,29 @@ class TwoSidedLabeller:
     def label(self, evidence: Evidence, unit: Unit, methods: Sequence[str]) -> Iterator[PseudoLabel]:
         """Yield the pseudo-labels of a unit, in order of time.
 
-        In memory are the soft labels of as many frames as are averaged, and the trajectories to key frames
-        ahead.
+        In memory are the soft labels of as many frames as are averaged, and the trajectories of few frames;
+        those to key frames ahead lie in a temporary file in the folder of the cache.
         """
-        span = self.recipe.smooth.frames
-        carrier = LabelCarrier(evidence, self.recipe.carry, evidence.key_labels, motion=self.models.motion)
-        smoother = _Smoother(Trajectories(evidence, self.recipe.carry), self.recipe.smooth)
-        waiting = list(unit.frames)
+        span, carry = self.recipe.smooth.frames, self.recipe.carry
+        steps = StepTrust(evidence, carry)
+        carrier = LabelCarrier(
+            evidence,
+            carry,
+            evidence.key_labels,
+            motion=self.models.motion,
+            steps=steps,
+            folder=evidence.folder,
+        )
+        smoother = _Smoother(Trajectories(evidence, carry, steps=steps), self.recipe.smooth)
+        waiting, due = deque(unit.frames), {*unit.frames}
         for frame in _with_neighbours(unit, span, len(evidence.video)):
-            if frame in unit.frames:
+            if frame in due:
                 smoother.add(frame, self._label_frame(evidence, carrier, unit, frame))
                 carrier.keep(range(frame, unit.frames[-1] + 1))  # the next trajectory extends this one
             else:
                 smoother.add(frame, SoftLabels.of_labels(evidence.key_labels(frame)))
             while waiting and waiting[0] + span <= frame:
-                yield self._pseudo_label(smoother, unit, waiting.pop(0))
+                yield self._pseudo_label(smoother, unit, waiting.popleft())
         for frame in waiting:
             yield self._pseudo_label(smoother, unit, frame)
 
@@ -120,7 +129,7 @@ def _with_neighbours(unit: Unit, span: int, length: int) -> list[int]:
     """Return the frames of a unit and the key frames beside it that they are averaged with."""
     first, last = unit.frames[0], unit.frames[-1]
     near = range(max(first - span, 0), min(last + span + 1, length))
-    return [k for k in near if k in unit.frames or k in unit.key_frames]
+    return sorted({*unit.frames, *unit.key_frames}.intersection(near))
 
 
 class _Smoother:

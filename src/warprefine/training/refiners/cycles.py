@@ -93,7 +93,7 @@ class Cycles:
     def _key(self, cycle: Cycle) -> str:
         video = self._videos[cycle.video]
         models = self._models_of(video, cycle.key_frame)
-        networks = f"{models.motion.name}_{models.segmenter_fingerprint}_{self._tau:g}"
+        networks = f"{models.motion.name}_{models.segmenter_key}_{self._tau:g}"
         ends = (cycle.key_frame, cycle.key_frame + cycle.reach)
         content = content_of(video, self._dataset.classes, models.motion, ends, key_frames=[cycle.key_frame])
         return f"cycle/{networks}/{cycle.video}/{cycle.key_frame:06d}{cycle.reach:+d}_{content}"

@@ -52,10 +52,12 @@ class KeyFramePool:
     def prepare(self, *, progress: Progress = silent) -> None:
         """Compute all sides and targets that are not on disk yet."""
         for number, (name, key) in enumerate(self._places):
-            with self._carrier(name) as self._open_carrier:  # trajectories to one key frame share their parts
+            with self._carrier(name) as carrier:
+                self._open_carrier = carrier  # trajectories to one key frame share their parts
                 for sign in (1, -1):
                     for compute in (*self._by_cycle(name, key, sign), *self._by_key_frame(name, key, sign)):
                         compute()
+                    carrier.keep(())  # those into the other direction share none
             self._open_carrier = None
             self._store.target(self._labelled(number))
             progress("cycling in both directions", number + 1, len(self), f"{name} {key}")
@@ -128,4 +130,10 @@ class KeyFramePool:
             return
         settings, video = self._settings, self._videos[name]
         with open_evidence(video, self._dataset.classes, settings.models, settings.cache) as evidence:
-            yield LabelCarrier(evidence, settings.carry, evidence.key_labels, motion=settings.models.motion)
+            yield LabelCarrier(
+                evidence,
+                settings.carry,
+                evidence.key_labels,
+                motion=settings.models.motion,
+                folder=evidence.folder,
+            )
