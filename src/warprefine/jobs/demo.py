@@ -51,6 +51,7 @@ SMALL = Recipe(
                 steps=250, batch=4, learning_rate=1e-3, warmup=20, average_decay=0.97, class_balance=0.2
             ),
             crop=(128, 192),
+            mirrored=True,
         ),
     ),
 )

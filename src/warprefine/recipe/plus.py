@@ -52,7 +52,7 @@ class ChooseSettings(Settings):
 class SmoothSettings(Settings):
     """How the labels of a frame are averaged with those of the frames around it."""
 
-    decay: float = Field(0.7, ge=0, le=1)
+    decay: float = Field(0.9, ge=0, le=1)
     """The weight of a frame at distance k is this to the power of k; 0: no average."""
     frames: int = Field(2, ge=1, le=100)
     """Frames before and after a frame that take part in the average."""

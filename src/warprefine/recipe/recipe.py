@@ -24,7 +24,7 @@ Tau = Annotated[float, Field(gt=0, le=1000)]
 class FeatureSettings(Settings):
     """Crops of which the features of a frozen trunk are computed once (the network lite0-frozen)."""
 
-    crops: int = Field(1100, ge=1, le=1_000_000)
+    crops: int = Field(550, ge=1, le=1_000_000)
     """Most crops of each set of pictures; a crop of 352 x 480 pixels takes 1.1 MB on disk and in memory."""
     variants: int = Field(24, ge=1, le=1000)
     """Most crops of one picture."""
@@ -37,25 +37,25 @@ class SegmenterRecipe(NetworkRecipe):
 
     network: str = "lite0-frozen"
     """Which network: a name in `segmentation.SEGMENTERS`."""
-    optimisation: Optimisation = Optimisation(steps=500, warmup=20, average_decay=0.98, class_balance=0.4)
+    optimisation: Optimisation = Optimisation(steps=300, warmup=20, average_decay=0.98, class_balance=0.4)
     """The main training: on the further labelled data where there is some, else on the key frames."""
     adaptation: Optimisation = Optimisation(
-        steps=120, learning_rate=5e-4, warmup=20, average_decay=0.98, class_balance=0.3
+        steps=100, learning_rate=5e-4, warmup=20, average_decay=0.98, class_balance=0.3
     )
     """The second training, on the key frames, of a network trained on further data before."""
     augmentation: BatchAugmentation = Augmentation(scale=(0.7, 1.6))
     """Augmentation of the training images, in both trainings."""
     features: FeatureSettings = FeatureSettings()
     """What the head of a frozen trunk is trained on."""
-    key_frame_share: float = Field(0.5, ge=0, le=1)
+    key_frame_share: float = Field(0.75, ge=0, le=1)
     """Share of the samples drawn from key frames in the adaptation; the rest is further data."""
     holdout_every: int = Field(20, ge=2)
     """One labelled frame in so many is held out to choose the checkpoint, if that makes at least three."""
     folds: int = Field(2, ge=1, le=1000)
     """Parts of the key frames, each with a segmenter held out from it, which the refiner's cycles use."""
-    held_out: Literal["folds", "base"] = "folds"
+    held_out: Literal["folds", "base"] = "base"
     """Held-out segmenters: one per fold of the key frames, or the base segmenter where there is one."""
-    mirrored: bool = True
+    mirrored: bool = False
     """Average the output over a frame and its mirror image; better, and twice the time."""
 
 

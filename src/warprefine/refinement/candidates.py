@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from warprefine.core.tensors import Logits
 from warprefine.ops.candidates import Candidates, Voters, find_candidates
+from warprefine.recipe.two_sided_refiner import CANDIDATE_WIDTHS
 from warprefine.refinement.interface import CandidateScores, TwoSidedInput, weigh_sides
 from warprefine.refinement.joined_unet import HalvedUNet
 from warprefine.refinement.two_sided import LEAST_VOTE, SideVotes, side_images
@@ -19,8 +20,6 @@ from warprefine.refinement.two_sided import LEAST_VOTE, SideVotes, side_images
 CANDIDATES = 4
 """Labels per pixel that are scored: the right one is among them at 99.6 % of the pixels of CamVid."""
 CODE_LENGTH = 16
-CANDIDATE_WIDTHS = (24, 24, 48, 64)
-"""Channels at strides 1 (not used), 2, 4 and 8."""
 _VOTERS = 3
 _SHOWN = 2
 """Candidates whose shares are inputs."""
