@@ -18,6 +18,7 @@ from jaxtyping import Int64
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.names import inert
+from warprefine.core.stages import Stage
 from warprefine.io.atomic import write_text
 from warprefine.metrics import boundaries, confusion
 from warprefine.metrics.confusion import Confusion
@@ -186,13 +187,23 @@ def mean(values: Collection[float | None]) -> float | None:
     return sum(measured) / len(measured) if measured else None
 
 
-def write_metrics(path: Path, scores: Mapping[str, MethodScores]) -> None:
+def write_metrics(
+    path: Path,
+    scores: Mapping[str, MethodScores],
+    *,
+    stages: Mapping[str, Mapping[Stage, int]] | None = None,
+) -> None:
     """Write the scores as JSON, and the IoU of each class at each distance as CSV beside it.
 
     The JSON maps each method to the fields of `MethodScores`, in percent with four decimals, null
     where nothing was measured. The CSV has the columns method, distance, class, iou.
+
+    Args:
+        stages: By method, how many frames have labels of each stage; written as "frames_by_stage".
     """
     content = {m: {f.name: _rounded(getattr(s, f.name)) for f in fields(s)} for m, s in scores.items()}
+    for method, counts in (stages or {}).items():
+        content[method]["frames_by_stage"] = dict(counts)
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")

@@ -8,13 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from warprefine.core.stages import GOOD, Stage
-
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.recipe.network import Augmentation, BatchAugmentation, Channels, GriddedCrop, NetworkRecipe
 from warprefine.recipe.optimisation import Optimisation, Settings
 from warprefine.recipe.plus import PlusRecipe
 from warprefine.recipe.settings_file import read_settings
-from warprefine.recipe.stages import NO_CHANGES, StagesRecipe, StageSettings, overridden
+from warprefine.recipe.stages import NO_CHANGES, StageSettings, StagesRecipe, overridden
 from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
 
 BEST_MOTION, DEFAULT_MOTION = "best", "dis-medium"

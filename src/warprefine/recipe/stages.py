@@ -1,11 +1,11 @@
-"""Hyper-parameters of the stages of the main job: what differs from the recipe in the first and the best one."""
+"""Hyper-parameters of the stages first and best of the main job: what differs from the recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from warprefine.core.names import nearest_name
 from warprefine.recipe.optimisation import Settings
@@ -47,7 +47,7 @@ class StageSettings(Settings):
 
     enabled: bool = True
     """Whether there is this stage."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = Field({})
     """What differs from the recipe in this stage: a key with dots, and its value."""
 
     @classmethod
@@ -103,16 +103,17 @@ def _set(content: dict[str, Any], model: type[Settings], key: str, value: Any) -
     """Set a value of nested tables at a key with dots, which has to be one of a model."""
     *above, last = key.split(".")
     for part in above:
-        below = _default(model, part, key)
-        if not isinstance(below, Settings):
+        model, content = _table(model, part, key), content[part]
+        if model is Settings:
             raise ValueError(f"unknown key {key!r}; {part!r} is a value and has no keys")
-        model, content = type(below), content[part]
-    if isinstance(_default(model, last, key), Settings):
+    if _table(model, last, key) is not Settings:
         raise ValueError(f"{key!r} is a table; name a key in it, such as {key}.{next(iter(content[last]))}")
     content[last] = value
 
 
-def _default(model: type[Settings], name: str, key: str) -> Any:
+def _table(model: type[Settings], name: str, key: str) -> type[Settings]:
+    """Return the model of the table of a name; `Settings` itself where that is a value."""
     if name not in model.model_fields:
         raise ValueError(f"unknown key {key!r}; for {name!r}, {nearest_name(name, model.model_fields)}")
-    return model.model_fields[name].default
+    default = model.model_fields[name].default
+    return type(default) if isinstance(default, Settings) else Settings

@@ -53,7 +53,7 @@ class TwoSidedLabeller:
         return fingerprint_of(method, unit.frames, key_labels, networks, self.recipe.label_settings)
 
     def label(self, evidence: Evidence, unit: Unit, methods: Sequence[str]) -> Iterator[PseudoLabel]:
-        """Yield the pseudo-labels of a unit, in order of time.
+        """Yield the pseudo-labels of a unit, in order of time, but those of frames that are done.
 
         In memory are the soft labels of as many frames as are averaged, and the trajectories to key frames
         ahead.
@@ -61,8 +61,11 @@ class TwoSidedLabeller:
         span = self.recipe.smooth.frames
         carrier = LabelCarrier(evidence, self.recipe.carry, evidence.key_labels, motion=self.models.motion)
         smoother = _Smoother(Trajectories(evidence, self.recipe.carry), self.recipe.smooth)
-        waiting = list(unit.frames)
+        waiting = [frame for frame in unit.frames if frame not in unit.done]
+        averaged = {k for frame in waiting for k in range(frame - span, frame + span + 1)}
         for frame in _with_neighbours(unit, span, len(evidence.video)):
+            if frame not in averaged:
+                continue
             if frame in unit.frames:
                 smoother.add(frame, self._label_frame(evidence, carrier, unit, frame))
                 carrier.keep(range(frame, unit.frames[-1] + 1))  # the next trajectory extends this one
