@@ -120,6 +120,7 @@ class Commands(TyperGroup):
             print_error(f"cannot use the manifest of the run: {error}; check the folder and its disk")
         except KeyboardInterrupt as stop:
             print_error(str(stop) or "stopped; run the same command again, it continues where it stopped")
+            print_notes(getattr(stop, "__notes__", []))
             sys.exit(128 + getattr(stop, "signal", signal.SIGINT))
         sys.exit(2)
 
