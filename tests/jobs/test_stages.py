@@ -160,7 +160,7 @@ def test_a_killed_run_has_each_frame_of_one_stage_and_the_manifest_tells_which(
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by a second whenever somebody looks whether time is up."""
     clock = itertools.count()
-    monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
 
 
 @pytest.mark.usefixtures("ticking")
@@ -172,7 +172,7 @@ def test_a_time_limit_ends_between_two_frames(
     options = {"horizon": 3, "recipe": staged.recipe, "until": "good"}
     networks = Networks(start(open_dataset(staged.data), folder, **options))
 
-    finished = label_in_stages(networks, [PLUS], until="good", deadline=3)
+    finished = label_in_stages(networks, [PLUS], until="good", deadline=3.0)
 
     assert finished.stages == {"first": 8, "good": 4}
     assert (
@@ -196,7 +196,7 @@ def test_a_time_limit_ends_a_training_after_a_step_and_saves_its_state(
     folder = tmp_path / "run"
     networks = Networks(start(open_dataset(staged.data), folder, horizon=3, recipe=staged.recipe))
 
-    finished = label_in_stages(networks, [PLUS], until="first", deadline=0)
+    finished = label_in_stages(networks, [PLUS], until="first", deadline=0.0)
 
     assert (finished.methods, finished.stages, finished.scores) == ((), {}, {})
     assert "no labels" in str(finished)

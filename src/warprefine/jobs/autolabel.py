@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from warprefine.core.errors import TimeIsUp
+from warprefine.core.forecast import Forecast, Forecasting
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.stages import GOOD, Stage
@@ -25,6 +26,7 @@ from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.plan import tasks_of
 from warprefine.jobs.results import finish, finish_stopped, forget_truth
 from warprefine.jobs.rounds import train_in_rounds
 from warprefine.jobs.stages import StagePass, labels_so_far, plan_passes, record_finished
@@ -160,6 +162,9 @@ def label_in_stages(
         until: The last stage; None for a job without stages.
         deadline: When to stop, on the clock `time.monotonic`: what is labelled by then stays.
     """
+    watch = Forecasting(networks.context.progress)
+    if until is not None:
+        networks = Networks(replace(networks.context, progress=watch))
     context = networks.context
     announce(context)
     if not has_truth(context.dataset, context.horizon):
@@ -168,7 +173,10 @@ def label_in_stages(
     methods = check_methods(methods)
     finished: FinishedRun | None = None
     failures = dict(context.left_out)
-    for one in plan_passes(networks, methods, until=until):
+    passes = plan_passes(networks, methods, until=until)
+    watch.plan(Forecast(tasks_of(passes)))
+    for one in passes:
+        watch.begin(one.stage)
         before = _fingerprints(context, methods)
         try:
             with until_deadline(deadline):
@@ -188,6 +196,7 @@ def label_in_stages(
         finished = finish(networks, one.methods, failures)
         if until is not None and PLUS in one.methods:
             record_finished(context.run, one.stage)
+    watch.plan(Forecast([]))
     assert finished is not None, "there is at least one pass"
     return finished
 
