@@ -95,12 +95,15 @@ class Bars:
         if not console.is_terminal:
             self._lines(task, done, total, note)
             return
-        fields = {"note": self._shown(note), "forecast": self._forecast}
+        note, forecast = self._shown(note), self._forecast
         if self._task is None or self._task[0] != task:  # all tasks share one line
             if self._task is not None:
                 self._bars.remove_task(self._task[1])
-            self._task = task, self._bars.add_task(self._shown(task), total=total, **fields)
-        self._bars.update(self._task[1], completed=done, total=total, **fields)
+            self._task = (
+                task,
+                self._bars.add_task(self._shown(task), total=total, note=note, forecast=forecast),
+            )
+        self._bars.update(self._task[1], completed=done, total=total, note=note, forecast=forecast)
 
     @staticmethod
     def _shown(text: str) -> str:

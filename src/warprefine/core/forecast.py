@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 from warprefine.core.progress import Progress
 from warprefine.core.stages import Stage
 
-_PRIOR = 2.0
-"""Seconds of work by which a cost that is expected outweighs one that was measured."""
+_PRIOR = 1.0
+"""Seconds of work, as taken or as expected, from which on what is measured counts more than a guess."""
 _LONG = 1.0
 """Seconds of a unit from which on the first one is measured, too; it takes longer than the others."""
 _FROM_CACHE = 0.25
@@ -89,7 +89,7 @@ class Forecast:
         >>> for done in range(1, 4):
         ...     forecast.report("training", done, 4)
         >>> {stage: round(seconds) for stage, seconds in forecast.remaining().items()}
-        {'good': 118}
+        {'good': 201}
     """
 
     def __init__(self, tasks: Sequence[Task], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -144,14 +144,19 @@ class Forecast:
     def _speed(self) -> float:
         """How many times as long as expected things take here."""
         taken = sum(seconds for _, seconds in self._measured.values())
-        return (taken + _PRIOR) / (self._expected + _PRIOR)
+        return _blended(taken, self._expected, expected_ratio=1.0)
 
     def _rate(self, task: Task) -> float:
         """Return what a unit of a task takes: as measured, and as expected while little is measured."""
         units, seconds = self._measured.get(task.kind, (0.0, 0.0))
-        expected = task.seconds * self._speed
-        weight = _PRIOR / task.seconds
-        return (seconds + weight * expected) / (units + weight)
+        return task.seconds * _blended(seconds, units * task.seconds, expected_ratio=self._speed)
+
+
+def _blended(taken: float, expected: float, *, expected_ratio: float) -> float:
+    """Return how many times as long as expected things take, from what they took and a first guess."""
+    evidence = max(taken, expected)
+    measured = taken / expected if expected else 1.0
+    return (evidence * measured + _PRIOR * expected_ratio) / (evidence + _PRIOR)
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ Costs are seconds on one core, measured at 480 x 360 pixels; a forecast scales t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from warprefine.core.forecast import Task
 from warprefine.core.stages import Stage
@@ -40,16 +41,18 @@ _BEGUN = 1.0
 
 def tasks_of(passes: Sequence[StagePass]) -> list[Task]:
     """Return the tasks of passes in order, without those trainings that are done."""
-    return [task for one in passes for task in _tasks_of_pass(one)]
+    planned: set[Path] = set()
+    return [task for one in passes for task in _tasks_of_pass(one, planned)]
 
 
-def _tasks_of_pass(one: StagePass) -> Iterator[Task]:
+def _tasks_of_pass(one: StagePass, planned: set[Path]) -> Iterator[Task]:
+    """Yield the tasks of a pass; checkpoints that are planned already are not trained again."""
     context, stage = one.networks.context, one.stage
     videos = context.dataset.videos
     frames = sum(len(frames_in_reach(video, context.horizon)) - len(video.labels) for video in videos)
     scale = _pixels(context) / _FRAME
     for networks, methods in one.steps:
-        yield from _trainings(networks, methods, stage)
+        yield from _trainings(networks, methods, stage, planned)
         kinds = {METHODS[method].labeller for method in methods}
         refined = networks.context.recipe.plus.refiner.enabled
         costs = [
@@ -67,7 +70,9 @@ def _tasks_of_pass(one: StagePass) -> Iterator[Task]:
     yield Task(name="scores and report", stage=stage, kind="report", units=1, seconds=seconds)
 
 
-def _trainings(networks: Networks, methods: Sequence[str], stage: Stage) -> Iterator[Task]:
+def _trainings(
+    networks: Networks, methods: Sequence[str], stage: Stage, planned: set[Path]
+) -> Iterator[Task]:
     """Yield the trainings of a stage and what they need; those of rounds are as many times those of one."""
     context, needs = networks.context, needs_of(methods)
     recipe, run = context.recipe, context.run
@@ -78,64 +83,71 @@ def _trainings(networks: Networks, methods: Sequence[str], stage: Stage) -> Iter
         folds = [fold_name(k) for k in range(segmenter.folds)] if refined and segmenter.folds > 1 else []
         names = [LABELLER, *folds]
         first = segmenter.adaptation if context.also_train else segmenter.optimisation
-        if context.also_train and not run.checkpoint_path(BASE).exists():
+        if context.also_train and _is_due(run.checkpoint_path(BASE), planned):
             yield from _segmenter(
                 context, BASE, segmenter.optimisation, stage, "base" if rounds == 1 else "rounds"
             )
         for name in names:
-            if not run.checkpoint_path(name).exists():
-                for _ in range(rounds):
-                    group = "rounds" if rounds > 1 else "segmenter" if name == LABELLER else "refiner"
-                    yield from _segmenter(context, name, first, stage, group)
-    if "refiner" in needs and not context.parts.refiner:
+            if _is_due(run.checkpoint_path(name), planned):
+                group = "rounds" if rounds > 1 else "segmenter" if name == LABELLER else "refiner"
+                for training in (first, *(rounds - 1) * [segmenter.adaptation]):
+                    yield from _segmenter(context, name, training, stage, group)
+    refiner = run.checkpoint_path(REFINER.part)
+    if "refiner" in needs and not context.parts.refiner and _is_due(refiner, planned):
         yield from _refiner(context, stage)
-    if refined and not context.parts.two_sided_refiner:
+    refiner = run.checkpoint_path(TWO_SIDED_REFINER.part)
+    if refined and not context.parts.two_sided_refiner and _is_due(refiner, planned):
         yield from _two_sided_refiner(context, stage, rounds=rounds)
+
+
+def _is_due(checkpoint: Path, planned: set[Path]) -> bool:
+    """Return whether a network is to be trained, and note that this is planned."""
+    due = checkpoint not in planned and not checkpoint.exists()
+    planned.add(checkpoint)
+    return due
 
 
 def _refiner(context: RunContext, stage: Stage) -> Iterator[Task]:
     """Yield the training of the paper's refiner."""
     training = context.recipe.refiner
-    if not context.run.checkpoint_path(REFINER.part).exists():
-        size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
-        yield Task(
-            name=f"training the {REFINER.part}",
-            stage=stage,
-            kind=f"step of {training.network}",
-            units=training.optimisation.steps,
-            seconds=_REFINER_STEP * size,
-            setup=_BEGUN,
-        )
+    size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
+    yield Task(
+        name=f"training the {REFINER.part}",
+        stage=stage,
+        kind=f"step of {training.network}",
+        units=training.optimisation.steps,
+        seconds=_REFINER_STEP * size,
+        setup=_BEGUN,
+    )
 
 
 def _two_sided_refiner(context: RunContext, stage: Stage, *, rounds: int) -> Iterator[Task]:
     """Yield the training of the two-sided refiner, and its samples."""
     training, group = context.recipe.plus.refiner, "rounds" if rounds > 1 else "refiner"
-    if not context.run.checkpoint_path(TWO_SIDED_REFINER.part).exists():
-        key_frames = min(len(labelled_frames(context.dataset)), training.key_frames)
-        sides = _SIDES * _pixels(context) / _FRAME * training.longest_cycle / 10
-        costs = (sides, _TARGETS) if training.segmenters == "both" else (sides,)
-        for number, cost in enumerate(costs):
-            yield Task(
-                name="cycling in both directions",
-                stage=stage,
-                kind=f"sides {number}",
-                units=key_frames,
-                seconds=cost,
-                group=group,
-            )
-        light = _LIGHT if training.network == "two-sided-light" else 1.0
-        size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
-        for _ in range(rounds):
-            yield Task(
-                name=f"training the {TWO_SIDED_REFINER.part}",
-                stage=stage,
-                kind=f"step of {training.network}",
-                units=training.optimisation.steps,
-                seconds=_REFINER_STEP * light * size,
-                setup=_BEGUN,
-                group=group,
-            )
+    key_frames = min(len(labelled_frames(context.dataset)), training.key_frames)
+    sides = _SIDES * _pixels(context) / _FRAME * training.longest_cycle / 10
+    costs = (sides, _TARGETS) if training.segmenters == "both" else (sides,)
+    for number, cost in enumerate(costs):
+        yield Task(
+            name="cycling in both directions",
+            stage=stage,
+            kind=f"sides {number}",
+            units=key_frames,
+            seconds=cost,
+            group=group,
+        )
+    light = _LIGHT if training.network == "two-sided-light" else 1.0
+    size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
+    for _ in range(rounds):
+        yield Task(
+            name=f"training the {TWO_SIDED_REFINER.part}",
+            stage=stage,
+            kind=f"step of {training.network}",
+            units=training.optimisation.steps,
+            seconds=_REFINER_STEP * light * size,
+            setup=_BEGUN,
+            group=group,
+        )
 
 
 def _segmenter(

@@ -74,10 +74,10 @@ def plan_passes(networks: Networks, methods: Sequence[str], *, until: Stage | No
         log.warning("%s: labelled from stage %s on (--until %s)", ", ".join(others), GOOD, GOOD)
     if stages == (GOOD,) and not (run.root / "stages").exists():
         return [alone]
-    passes = []
+    passes: list[StagePass] = []
     for stage in stages:
         of_stage = networks_of(networks, stage)
-        steps = [(of_stage, (PLUS,))]
+        steps: list[tuple[Networks, tuple[str, ...]]] = [(of_stage, (PLUS,))]
         if others and until != FIRST and stage == next((s for s in stages if s != FIRST), None):
             steps.append((networks, others))
         labelled = (PLUS,) if FIRST in (until, stage) else asked

@@ -121,7 +121,7 @@ def _explain(problem: Any, model: type[BaseModel]) -> str:
     """Describe in one line what is wrong with a key or value."""
     place = [_shortened(str(part)) for part in problem["loc"]]
     if problem["type"] != "extra_forbidden":
-        message = problem["msg"].removeprefix("Value error, ")
+        message = str(problem["msg"]).removeprefix("Value error, ")
         if message.startswith("under ["):  # names its place itself
             return message
         message = message.lower()
