@@ -14,8 +14,8 @@ _PRIOR = 1.0
 """Seconds of work, as taken or as expected, from which on what is measured counts more than a guess."""
 _LONG = 1.0
 """Seconds of a unit from which on the first one is measured, too; it takes longer than the others."""
-_FROM_CACHE = 0.25
-"""Units that take less than this share of what is expected were found in a cache; they measure nothing."""
+_FROM_CACHE, _PARTLY_FROM_CACHE = 0.02, 0.25
+"""Units that take less than this share of what is expected were found on disk, and measure nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,8 @@ class Forecast:
         return left
 
     def _measure(self, task: Task, units: float, seconds: float) -> None:
-        if units <= 0 or seconds < _FROM_CACHE * units * task.seconds * self._speed:
+        share = _PARTLY_FROM_CACHE if task.partly else _FROM_CACHE
+        if units <= 0 or seconds < share * units * task.seconds * self._speed:
             return
         before = self._measured.get(task.kind, (0.0, 0.0))
         self._measured[task.kind] = before[0] + units, before[1] + seconds
@@ -143,7 +144,7 @@ class Forecast:
     @property
     def _speed(self) -> float:
         """How many times as long as expected things take here."""
-        taken = sum(seconds for _, seconds in self._measured.values())
+        taken = sum((seconds for _, seconds in self._measured.values()), 0.0)
         return _blended(taken, self._expected, expected_ratio=1.0)
 
     def _rate(self, task: Task) -> float:
