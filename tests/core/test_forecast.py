@@ -67,7 +67,7 @@ def run(forecast: Forecast, clock: Clock, pace: dict[str, float]) -> Iterator[tu
     ids=str,
 )
 def test_after_a_tenth_the_time_that_is_left_is_right_within_a_third(pace: dict[str, float]) -> None:
-    """Whatever the machine, and although tasks do not cost what is expected; at the end within 4 % of the whole."""
+    """Whatever the machine, and and although tasks do not cost what is expected."""
     clock = Clock()
     told = list(run(Forecast(JOB, clock=clock), clock, pace))
 

@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 import torch
 
-from warprefine import FinishedRun, autolabel, load_recipe, open_dataset
+from warprefine import FinishedRun, autolabel, label_frames, load_recipe, open_dataset
 from warprefine.core import time_limit
 from warprefine.core.errors import RecipeError
 from warprefine.core.stages import STAGES, Stage
+from warprefine.io.frames import open_frames
+from warprefine.io.images import read_labels
+from warprefine.jobs import autolabel as jobs
 from warprefine.jobs.autolabel import label_in_stages
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.stages import due_stages
@@ -26,6 +29,7 @@ from warprefine.jobs.start import start
 from warprefine.propagation.methods import PLUS
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.stages import StageSettings
+from warprefine.training.segmenter import load_segmenter
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -205,6 +209,59 @@ def test_a_time_limit_ends_a_training_after_a_step_and_saves_its_state(
     assert not (folder / "report.html").exists()
 
     assert staged.label(folder, "first").stages == {"first": 12}
+
+
+def test_ctrl_c_says_which_stage_the_labels_are_from(
+    staged: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A note of the exception, which commands print."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = staged.relabelling(tmp_path / "run")
+    monkeypatch.setattr(jobs, "propagate", stop)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        staged.label(folder, "good")
+
+    assert stopped.value.__notes__ == ["12 frames are labelled: stage first"]
+
+
+def test_a_segmenter_of_ones_own_is_used_in_stage_first_too(staged: Staged, tmp_path: Path) -> None:
+    """Nothing is trained for it then."""
+    path = staged.good / "checkpoints/segmenter.safetensors"
+    dataset = open_dataset(staged.data)
+    segmenter, _ = load_segmenter(path, dataset.classes, torch.device("cpu"), mirrored=False)
+
+    finished = autolabel(
+        dataset,
+        tmp_path / "run",
+        horizon=1,
+        methods=[PLUS],
+        recipe=staged.recipe,
+        segmenter=segmenter,
+        until="first",
+    )
+
+    assert finished.stages == {"first": 4}
+    assert list((tmp_path / "run").rglob("*.safetensors")) == []
+
+
+def test_frames_in_memory_are_labelled_until_a_stage_or_a_time(staged: Staged) -> None:
+    """The result tells the stage of each frame, and has those that were labelled by then."""
+    dataset = open_dataset(staged.data)
+    video = dataset.videos[0]
+    with open_frames(video) as source:
+        frames = [source[k][0].permute(1, 2, 0).numpy() for k in range(len(video))]
+    key_labels = {3: read_labels(video.labels[3], dataset.classes)[0].numpy()}
+    options = {"class_names": dataset.classes.names, "recipe": staged.recipe, "horizon": 1}
+
+    with label_frames(frames, key_labels, until="first", **options) as result:
+        assert result.stages == {2: "first", 4: "first"}
+        assert list(result.labels) == [2, 3, 4]
+    with label_frames(frames, key_labels, time_limit=0.001, **options) as nothing:
+        assert (dict(nothing.stages), list(nothing.labels), list(nothing.confidence)) == ({}, [], [])
 
 
 def test_nothing_is_downgraded(staged: Staged, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
