@@ -474,7 +474,7 @@ def test_warnings_are_notes_on_the_screen(
 ) -> None:
     """Errors are not printed twice, and what is only of interest later stays in the log."""
 
-    def warning(networks: Networks, methods: Any) -> FinishedRun:
+    def warning(networks: Networks, methods: Any, **_: object) -> FinishedRun:
         for level in (logging.INFO, logging.WARNING, logging.ERROR):
             logging.getLogger("warprefine.somewhere").log(level, "level %d\x1b[31m", level)
         return finished_in(networks.context.run, networks.context.dataset)

@@ -24,7 +24,7 @@ from warprefine.io.images import read_labels
 from warprefine.jobs import autolabel as jobs
 from warprefine.jobs.autolabel import label_in_stages
 from warprefine.jobs.networks import Networks
-from warprefine.jobs.stages import due_stages
+from warprefine.jobs.stages import due_stages, plan_passes
 from warprefine.jobs.start import start
 from warprefine.propagation.methods import PLUS
 from warprefine.recipe.recipe import Recipe
@@ -322,19 +322,35 @@ def test_a_stage_that_is_off_cannot_be_asked_for(tiny_data: Path, tmp_path: Path
 def test_a_quick_segmenter_that_cannot_be_had_is_no_obstacle(
     staged: Staged, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Stage first is left out then; labels of stage good come as before."""
-    folder = tmp_path / "run"
-    shutil.copytree(staged.good, folder)
-    shutil.rmtree(folder / "stages")
-    (folder / "stages.json").unlink()
+    """Stage first is left out then, and said to be; asked for, it is an error before anything is written."""
     settings = StageSettings(changes={"segmenter.network": "lite0-frozen", "segmenter.pretrained": False})
     recipe = staged.recipe.changed(("stages", "first"), settings)
-    (folder / "job.json").unlink()
+    networks = Networks(start(open_dataset(staged.data), tmp_path / "run", horizon=3, recipe=recipe))
 
-    finished = autolabel(open_dataset(staged.data), folder, horizon=3, methods=[PLUS], recipe=recipe)
+    assert [one.stage for one in plan_passes(networks, [PLUS], until="good")] == ["good"]
 
-    assert finished.stages == {"good": 12}
     assert any(message.startswith("stage first is left out: the trunk of") for message in caplog.messages)
+    with pytest.raises(RecipeError, match="the trunk of 'lite0-frozen' is not trained, so it needs weights"):
+        autolabel(staged.data, tmp_path / "other", horizon=3, recipe=recipe, until="first")
+    assert not (tmp_path / "other/job.json").exists()
+
+
+def test_where_the_networks_of_good_are_there_no_other_labels_come_first(
+    staged: Staged, tmp_path: Path
+) -> None:
+    """As in a run that was labelled with `warprefine propagate`."""
+    folder = staged.relabelling(tmp_path / "run")
+    (folder / "stages.json").unlink()
+    networks = Networks(start(open_dataset(staged.data), folder, horizon=3, recipe=staged.recipe))
+
+    assert [one.stage for one in plan_passes(networks, [PLUS], until="good")] == ["good"]
+
+
+def test_a_stage_of_another_name_has_the_nearest_one(tiny_data: Path, tmp_path: Path) -> None:
+    """From Python, where nobody checks types."""
+    until: Any = "bets"
+    with pytest.raises(RecipeError, match="no stage is called 'bets'; did you mean 'best'"):
+        autolabel(tiny_data, tmp_path / "run", until=until)
 
 
 @pytest.mark.parametrize(

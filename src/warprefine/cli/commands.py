@@ -46,7 +46,7 @@ from warprefine.jobs.reuse import use_checkpoints
 from warprefine.jobs.start import announce, start
 from warprefine.metrics.scores import format_table
 from warprefine.propagation.coverage import coverage
-from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
+from warprefine.propagation.methods import DEFAULT_METHODS, PLUS, needs_of
 
 app = typer.Typer(
     cls=Commands,
@@ -164,6 +164,7 @@ def autolabel(
     arguments = locals()
     deadline = None if time_limit is None else time.monotonic() + time_limit
     methods = options.chosen_methods(method or DEFAULT_METHODS)
+    arguments["until"] = until if PLUS in methods else None
     with Bars() as bars, _run(arguments, bars, training="segmenter" in needs_of(methods)) as networks:
         finished = label_in_stages(networks, methods, until=until, deadline=deadline)
     show(finished)

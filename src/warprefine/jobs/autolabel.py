@@ -29,7 +29,7 @@ from warprefine.jobs.networks import Networks
 from warprefine.jobs.plan import tasks_of
 from warprefine.jobs.results import finish, finish_stopped, forget_truth
 from warprefine.jobs.rounds import train_in_rounds
-from warprefine.jobs.stages import StagePass, labels_so_far, plan_passes, record_finished
+from warprefine.jobs.stages import StagePass, check_stage_name, labels_so_far, plan_passes, record_finished
 from warprefine.jobs.start import announce, start
 from warprefine.metrics.label_quality import has_truth
 from warprefine.propagation.coverage import Horizon
@@ -103,7 +103,7 @@ def autolabel(
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-    methods = check_methods(methods)
+    methods, until = check_methods(methods), check_stage_name(until)
     check_apart(Path(out), dataset.root, *(further.root for further in also_train))
     given: dict[str, Any] = {
         "motion": str(motion) if isinstance(motion, Path) else motion,
@@ -126,7 +126,7 @@ def autolabel(
             retrain=retrain,
             base=None if base is None else Path(base),
             reuse=reuse,
-            until=until,
+            until=until if PLUS in methods else None,
             progress=progress,
         )
         return label_in_stages(Networks(context), methods, until=until, deadline=deadline)
@@ -171,32 +171,32 @@ def label_in_stages(
         forget_truth(context.run, context.dataset)
         methods = [name for name in methods if "truth" not in METHODS[name].needs] or methods
     methods = check_methods(methods)
-    finished: FinishedRun | None = None
-    failures = dict(context.left_out)
     passes = plan_passes(networks, methods, until=until)
     watch.plan(Forecast(tasks_of(passes)))
-    for one in passes:
-        watch.begin(one.stage)
-        before = _fingerprints(context, methods)
-        try:
+    finished: FinishedRun | None = None
+    failures = dict(context.left_out)
+    try:
+        for one in passes:
+            watch.begin(one.stage)
+            before = _fingerprints(context, methods)
             with until_deadline(deadline):
                 failures |= _label(one)
-        except TimeIsUp:
-            if finished is None or _fingerprints(context, methods) != before:
-                finished = finish_stopped(networks, methods, failures)
-            log.warning(
-                "the time limit is over: %s; run the same command again, it goes on from there",
-                labels_so_far(context.run, context.dataset),
-            )
-            return finished
-        except KeyboardInterrupt as stop:
-            if PLUS in methods:
-                stop.add_note(labels_so_far(context.run, context.dataset))
-            raise
-        finished = finish(networks, one.methods, failures)
-        if until is not None and PLUS in one.methods:
-            record_finished(context.run, one.stage)
-    watch.plan(Forecast([]))
+            finished = finish(networks, one.methods, failures)
+            if until is not None and PLUS in one.methods:
+                record_finished(context.run, one.stage)
+    except TimeIsUp:
+        if finished is None or _fingerprints(context, methods) != before:
+            finished = finish_stopped(networks, methods, failures)
+        log.warning(
+            "the time limit is over: %s; run the same command again, it goes on from there",
+            labels_so_far(context.run, context.dataset),
+        )
+    except KeyboardInterrupt as stop:
+        if PLUS in methods:
+            stop.add_note(labels_so_far(context.run, context.dataset))
+        raise
+    finally:
+        watch.plan(Forecast([]))
     assert finished is not None, "there is at least one pass"
     return finished
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from warprefine.core.errors import CheckpointError, RecipeError, RunFolderError
+from warprefine.core.names import look_up
 from warprefine.core.stages import FIRST, GOOD, STAGES, Stage, count_stages, described, is_later, later
 from warprefine.core.video import Dataset
 from warprefine.io.atomic import copy_file, write_text
@@ -18,6 +19,7 @@ from warprefine.jobs.networks import Networks
 from warprefine.propagation.methods import PLUS
 from warprefine.recipe.recipe import Recipe
 from warprefine.training.engine.checkpoint import is_trained
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.segmenter import build_segmenter
 from warprefine.training.teachers import BASE, LABELLER
 
@@ -51,24 +53,11 @@ def plan_passes(networks: Networks, methods: Sequence[str], *, until: Stage | No
     """
     run, asked = networks.context.run, tuple(methods)
     alone = StagePass(stage=GOOD, networks=networks, steps=((networks, asked),), methods=asked)
-    if until is None:
-        return [alone]
-    if PLUS not in asked:
-        if until != GOOD:
+    if until is None or PLUS not in asked:
+        if until not in (None, GOOD):
             log.warning("only %s has stages: stage %s is that of all other methods", PLUS, GOOD)
         return [alone]
-    reached = finished_stage(run)
-    if reached is not None and is_later(reached, until):
-        log.warning(
-            "%s: the labels are of stage %s already, and none becomes one of stage %s",
-            run.root,
-            reached,
-            until,
-        )
-    stages = due_stages(networks.context.recipe, until=until, reached=reached)
-    if stages[0] == FIRST and stages[-1] != FIRST and (problem := _unusable(networks, FIRST)):
-        log.warning("stage %s is left out: %s", FIRST, problem)
-        stages = stages[1:]
+    stages = _usable_stages(networks, until)
     others = tuple(method for method in asked if method != PLUS)
     if until == FIRST and others:
         log.warning("%s: labelled from stage %s on (--until %s)", ", ".join(others), GOOD, GOOD)
@@ -83,6 +72,24 @@ def plan_passes(networks: Networks, methods: Sequence[str], *, until: Stage | No
         labelled = (PLUS,) if FIRST in (until, stage) else asked
         passes.append(StagePass(stage=stage, networks=of_stage, steps=tuple(steps), methods=labelled))
     return passes
+
+
+def _usable_stages(networks: Networks, until: Stage) -> tuple[Stage, ...]:
+    """Return the stages to run, without first where that cannot be had or is of no use."""
+    run = networks.context.run
+    reached = finished_stage(run)
+    if reached is not None and is_later(reached, until):
+        log.warning(
+            "%s: the labels are of stage %s already, and none becomes one of stage %s",
+            *(run.root, reached, until),
+        )
+    stages = due_stages(networks.context.recipe, until=until, reached=reached)
+    if stages[0] != FIRST or until == FIRST:
+        return stages
+    problem = _unusable(networks, FIRST)
+    if problem:
+        log.warning("stage %s is left out: %s", FIRST, problem)
+    return stages[1:] if problem or _is_quick(networks) else stages
 
 
 def due_stages(recipe: Recipe, *, until: Stage, reached: Stage | None) -> tuple[Stage, ...]:
@@ -112,6 +119,19 @@ def networks_of(networks: Networks, stage: Stage) -> Networks:
     if stage == FIRST:
         _share_base(context.run, run, network=recipe.segmenter.network)
     return Networks(replace(context, recipe=recipe, run=run))
+
+
+def check_stage_name(name: str) -> Stage:
+    """Return a stage by its name.
+
+    Raises:
+        RecipeError: There is none of this name; the message has the nearest one.
+
+    Example:
+        >>> check_stage_name("best")
+        'best'
+    """
+    return look_up({stage: stage for stage in STAGES}, name, what="stage")
 
 
 def check_stage(recipe: Recipe, stage: Stage) -> None:
@@ -169,6 +189,13 @@ def _unusable(networks: Networks, stage: Stage) -> str:
     except (RecipeError, CheckpointError) as error:
         return str(error)
     return ""
+
+
+def _is_quick(networks: Networks) -> bool:
+    """Return whether the networks of stage good are there, so that no other labels are needed before."""
+    run, refiner = networks.context.run, networks.context.recipe.plus.refiner
+    parts = [LABELLER, *([TWO_SIDED_REFINER.part] if refiner.enabled else [])]
+    return all(run.checkpoint_path(part).exists() for part in parts)
 
 
 def _share_base(run: RunFolder, of_stage: RunFolder, *, network: str) -> None:
