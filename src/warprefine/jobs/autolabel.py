@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from warprefine.core.errors import TimeIsUp
+from warprefine.core.errors import TimeIsUp, WarpRefineError
 from warprefine.core.forecast import Forecast, Forecasting
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
@@ -192,8 +193,9 @@ def label_in_stages(
             labels_so_far(context.run, context.dataset),
         )
     except KeyboardInterrupt as stop:
-        if PLUS in methods:
-            stop.add_note(labels_so_far(context.run, context.dataset))
+        with suppress(WarpRefineError):  # that it was stopped counts
+            if PLUS in methods:
+                stop.add_note(labels_so_far(context.run, context.dataset))
         raise
     finally:
         watch.plan(Forecast([]))
