@@ -245,8 +245,9 @@ def test_the_files_of_a_frame_are_put_in_their_places_together(tmp_path: Path) -
     record = run.records("clip", "plus")[3]
     assert (record.fingerprint, record.stage, record.data, record.is_whole) == ("abc", "good", "new", True)
     assert run.provenances("clip", "plus")[3].stage == "good"
-    run.raise_stage("clip", [3], "plus", "best")
-    assert run.records("clip", "plus")[3].stage == "best"
+    run.confirm("clip", 3, "plus", stage="best", data="same")
+    assert run.records("clip", "plus", [3])[3].stage == "best"
+    assert run.records("clip", "plus", [2, 4]) == {}
     run.forget_data()
     assert run.records("clip", "plus")[3].data == ""
 

@@ -6,6 +6,7 @@ import copy
 import json
 import shutil
 import sqlite3
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -178,15 +179,22 @@ class RunFolder:
             )
         return read_claim(path)
 
-    def records(self, video: str, method: str) -> dict[int, Record]:
-        """Return what is recorded of each frame that a method has finished, by frame."""
+    def records(self, video: str, method: str, frames: Collection[int] | None = None) -> dict[int, Record]:
+        """Return what is recorded of those of some frames that a method has finished, by frame.
+
+        Args:
+            video: The video's name.
+            method: The method.
+            frames: The frames; None: all.
+        """
+        least, most = (min(frames), max(frames)) if frames else (0, sys.maxsize)
         with self._connect() as connection:
             found = connection.execute(
                 "SELECT frame, fingerprint, stage, data, files FROM pseudo_label "
-                "WHERE video = ? AND method = ?",
-                (video, method),
+                "WHERE video = ? AND method = ? AND frame BETWEEN ? AND ?",
+                (video, method, least, most),
             ).fetchall()
-            rows = [(*row[:4], _as_files(row[4])) for row in found]
+            rows = [(*row[:4], _as_files(row[4])) for row in found if frames is None or row[0] in frames]
         return {
             frame: Record(
                 fingerprint=fingerprint, stage=_as_stage(stage), data=data, is_whole=self._whole(files)
@@ -264,12 +272,12 @@ class RunFolder:
         with self._connect() as connection:
             connection.executemany(_INSERT, rows)
 
-    def raise_stage(self, video: str, frames: Sequence[int], method: str, stage: Stage) -> None:
-        """Record that the labels of frames are also those of a later stage."""
+    def confirm(self, video: str, frame: int, method: str, *, stage: Stage, data: str) -> None:
+        """Record that the labels of a frame are also those of another stage, and of which data they are."""
         with self._connect() as connection:
-            connection.executemany(
-                "UPDATE pseudo_label SET stage = ? WHERE video = ? AND frame = ? AND method = ?",
-                [(stage, video, frame, method) for frame in frames],
+            connection.execute(
+                "UPDATE pseudo_label SET stage = ?, data = ? WHERE video = ? AND frame = ? AND method = ?",
+                (stage, data, video, frame, method),
             )
 
     def forget_data(self) -> None:

@@ -16,12 +16,12 @@ from warprefine.core.memory import keep_freed_memory
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
-from warprefine.core.stages import Stage, is_later
+from warprefine.core.stages import Stage, is_later, later
 from warprefine.core.time_limit import check_time
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file
-from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_labels
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_labels
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
@@ -152,8 +152,8 @@ def is_complete(
         motion: The motion estimator of the method.
     """
     video, units = planned
-    records = run.records(video.name, method)
     for unit in units:
+        records = run.records(video.name, method, unit.frames)
         content = content_of(video, dataset.classes, motion, (*unit.frames, *unit.key_frames))
         data = _data_of(content, video, unit)
         of_unit = [records.get(frame) for frame in unit.frames]
@@ -168,7 +168,7 @@ def is_complete(
 def _data_of(content: str, video: Video, unit: Unit) -> str:
     """Return a hash of the data of a unit; `content` is that of its frames."""
     stems = [video.stems[frame] for frame in unit.frames]
-    labels = [fingerprint_of_labels(video.labels[key]) for key in unit.key_frames]
+    labels = [fingerprint_of_file(video.labels[key], LabelError) for key in unit.key_frames]
     return fingerprint_of(content, unit.frames, stems, labels)
 
 
@@ -188,14 +188,13 @@ class _Mark:
 
 def _done(run: RunFolder, unit: Unit, method: str, mark: _Mark) -> frozenset[int]:
     """Return the frames of a unit that are to stay: of this stage, or of a later one and the same data."""
-    records = {
-        frame: record
-        for frame, record in run.records(unit.video, method).items()
-        if frame in unit.frames and record.is_whole
-    }
+    found = run.records(unit.video, method, unit.frames)
+    records = {frame: record for frame, record in found.items() if record.is_whole}
     own = {frame for frame, record in records.items() if record.fingerprint == mark.fingerprint}
-    if raised := [frame for frame in own if is_later(mark.stage, records[frame].stage)]:
-        run.raise_stage(unit.video, raised, method, mark.stage)
+    for frame in own:
+        stage = later(mark.stage, records[frame].stage)
+        if (stage, mark.data) != (records[frame].stage, records[frame].data):
+            run.confirm(unit.video, frame, method, stage=stage, data=mark.data)
     of_later = {
         frame
         for frame, record in records.items()
