@@ -80,8 +80,7 @@ def _trainings(
     rounds = recipe.plus.rounds.count if "rounds" in needs else 1
     refined = "two-sided-refiner" in needs and recipe.plus.refiner.enabled
     if context.parts.segmenter is None and "segmenter" in needs:
-        folds = [fold_name(k) for k in range(segmenter.folds)] if refined and segmenter.folds > 1 else []
-        names = [LABELLER, *folds]
+        names = [LABELLER, *(_folds(context) if refined else [])]
         first = segmenter.adaptation if context.also_train else segmenter.optimisation
         if context.also_train and _is_due(run.checkpoint_path(BASE), planned):
             yield from _segmenter(
@@ -98,6 +97,14 @@ def _trainings(
     refiner = run.checkpoint_path(TWO_SIDED_REFINER.part)
     if refined and not context.parts.two_sided_refiner and _is_due(refiner, planned):
         yield from _two_sided_refiner(context, stage, rounds=rounds)
+
+
+def _folds(context: RunContext) -> list[str]:
+    """Return the names of the segmenters of folds that have key frames, where others are left to train on."""
+    own, folds = len(labelled_frames(context.dataset)), context.recipe.segmenter.folds
+    if folds == 1 or not (own > 1 or context.also_train):
+        return []
+    return [fold_name(k) for k in range(min(folds, own))]
 
 
 def _is_due(checkpoint: Path, planned: set[Path]) -> bool:
@@ -183,6 +190,7 @@ def _segmenter(
 
 
 def _pixels(context: RunContext) -> float:
-    """Return the pixels of a frame of the first video."""
-    h, w = frame_size(context.dataset.videos[0], 0)
+    """Return the pixels of a frame of the first video: of a key frame, which can be read."""
+    video = context.dataset.videos[0]
+    h, w = frame_size(video, video.key_frames[0])
     return float(h * w)
