@@ -173,7 +173,7 @@ def test_a_time_limit_ends_between_two_frames(
 ) -> None:
     """What is labelled by then stays, and report and scores tell of both stages."""
     folder = staged.relabelling(tmp_path / "run")
-    options = {"horizon": 3, "recipe": staged.recipe, "until": "good"}
+    options: dict[str, Any] = {"horizon": 3, "recipe": staged.recipe, "until": "good"}
     networks = Networks(start(open_dataset(staged.data), folder, **options))
 
     finished = label_in_stages(networks, [PLUS], until="good", deadline=3.0)
@@ -255,7 +255,7 @@ def test_frames_in_memory_are_labelled_until_a_stage_or_a_time(staged: Staged) -
     with open_frames(video) as source:
         frames = [source[k][0].permute(1, 2, 0).numpy() for k in range(len(video))]
     key_labels = {3: read_labels(video.labels[3], dataset.classes)[0].numpy()}
-    options = {"class_names": dataset.classes.names, "recipe": staged.recipe, "horizon": 1}
+    options: dict[str, Any] = {"class_names": dataset.classes.names, "recipe": staged.recipe, "horizon": 1}
 
     with label_frames(frames, key_labels, until="first", **options) as result:
         assert result.stages == {2: "first", 4: "first"}
@@ -299,7 +299,7 @@ def test_other_methods_belong_to_stage_good(
     """Until stage first they are left out, which is said; alone they have no stages."""
     folder = tmp_path / "run"
     shutil.copytree(staged.first, folder)
-    options = {"horizon": 3, "recipe": staged.recipe}
+    options: dict[str, Any] = {"horizon": 3, "recipe": staged.recipe}
 
     first = autolabel(
         open_dataset(staged.data), folder, methods=["motion-only", PLUS], until="first", **options
