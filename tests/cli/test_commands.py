@@ -76,11 +76,11 @@ def test_autolabel_runs_the_methods_that_are_named(
     """Some methods run in the usual order; `all` runs all; none named runs ours and the cheap ones."""
     calls: list[Any] = []
 
-    def note(networks: Networks, methods: Any) -> FinishedRun:
+    def note(networks: Networks, methods: Any, **_: object) -> FinishedRun:
         calls.append(methods)
         return finished_in(networks.context.run, networks.context.dataset)
 
-    monkeypatch.setattr(commands, "label", note)
+    monkeypatch.setattr(commands, "label_in_stages", note)
     words = ("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3")
     warprefine(*words)
     warprefine(*words, "--method=oracle", "--method=motion-only")
@@ -412,14 +412,53 @@ def test_ctrl_c_says_how_to_go_on(
 ) -> None:
     """A run that is stopped by hand is not lost, and its user hears so."""
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "label", interrupted)
+    monkeypatch.setattr(commands, "label_in_stages", interrupted)
     result = warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3")
 
     assert result.exit_code == 130
     assert result.stderr == "error: stopped; run the same command again, it continues where it stopped\n"
+
+
+def test_ctrl_c_says_which_labels_there_are(
+    warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the line that says how to go on."""
+
+    def stop(*_: object, **__: object) -> None:
+        stopped = KeyboardInterrupt()
+        stopped.add_note("12 frames are labelled: stage first")
+        raise stopped
+
+    monkeypatch.setattr(commands, "label_in_stages", stop)
+
+    stopped = warprefine("autolabel", tiny_data, "--out", tmp_path / "run", "--method=motion-only")
+
+    assert stopped.exit_code == 128 + signal.SIGINT
+    assert "note: 12 frames are labelled: stage first" in stopped.stdout
+
+
+def test_a_time_limit_is_no_error(
+    warprefine: Any, tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """One line says what is there and that the same command goes on, and the exit code is 0."""
+    ended = warprefine(
+        *("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3", "--recipe", tiny_recipe),
+        *("--method=warp-refine-plus", "--time-limit=0.001s"),
+    )
+
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines()[-1] == (
+        "note: the time limit is over: no frame is labelled yet; run the same command again, it goes on from "
+        "there"
+    )
+    refused = warprefine("autolabel", tiny_data, "--out", tmp_path / "run", "--time-limit=5 parsecs")
+    assert refused.exit_code == 2
+    assert "'5 parsecs' is no time" in refused.stderr
+    unknown = warprefine("autolabel", tiny_data, "--out", tmp_path / "run", "--until=worst")
+    assert unknown.exit_code == 2
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -435,10 +474,10 @@ def test_a_stopped_training_says_what_was_saved(
     """The line is the training's own, and the exit code is that of the signal."""
     saved = "stopped training segmenter after step 7 of 20; state saved in segmenter.state; run it again"
 
-    def stopped(*_: object) -> None:
+    def stopped(*_: object, **__: object) -> None:
         raise TrainingStopped(saved, signal=number)
 
-    monkeypatch.setattr(commands, "label", stopped)
+    monkeypatch.setattr(commands, "label_in_stages", stopped)
     result = warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3")
 
     assert (result.exit_code, result.stderr) == (code, f"error: {saved}\n")
@@ -449,12 +488,12 @@ def test_warnings_are_notes_on_the_screen(
 ) -> None:
     """Errors are not printed twice, and what is only of interest later stays in the log."""
 
-    def warning(networks: Networks, methods: Any) -> FinishedRun:
+    def warning(networks: Networks, methods: Any, **_: object) -> FinishedRun:
         for level in (logging.INFO, logging.WARNING, logging.ERROR):
             logging.getLogger("warprefine.somewhere").log(level, "level %d\x1b[31m", level)
         return finished_in(networks.context.run, networks.context.dataset)
 
-    monkeypatch.setattr(commands, "label", warning)
+    monkeypatch.setattr(commands, "label_in_stages", warning)
     for _ in range(2):
         result = warprefine("autolabel", tiny_data, "--out", tmp_path / "run", "--horizon=3")
 
@@ -468,10 +507,10 @@ def test_a_mistake_of_ours_keeps_its_traceback(
 ) -> None:
     """Only the mistakes of users are cut to a line."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(commands, "label", broken)
+    monkeypatch.setattr(commands, "label_in_stages", broken)
     result = warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3")
 
     assert isinstance(result.exception, ZeroDivisionError)
@@ -497,10 +536,10 @@ def test_what_the_operating_system_refuses_is_one_line(
 ) -> None:
     """Wherever it is refused, nobody has to read a traceback, which is in the log."""
 
-    def refused(*_: object) -> None:
+    def refused(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(commands, "label", refused)
+    monkeypatch.setattr(commands, "label_in_stages", refused)
     result = warprefine("autolabel", data, "--out", data.parent / "run", "--horizon=3")
 
     assert result.exit_code == 2
@@ -515,10 +554,10 @@ def test_another_error_of_encoding_is_ours(
 ) -> None:
     """Only names that are not UTF-8 are their owner's to mend."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise UnicodeEncodeError("ascii", "ä", 0, 1, "ordinal not in range(128)")
 
-    monkeypatch.setattr(commands, "label", broken)
+    monkeypatch.setattr(commands, "label_in_stages", broken)
 
     assert isinstance(
         warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=3").exception, UnicodeEncodeError

@@ -66,18 +66,20 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     ]
 
 
-def test_on_a_terminal_each_task_has_a_bar(terminal: io.StringIO) -> None:
-    """Names are shown as they are, also those with brackets."""
+def test_on_a_terminal_all_tasks_share_one_line(terminal: io.StringIO) -> None:
+    """Names are shown as they are, also those with brackets; beside them is how long the job still takes."""
     with Bars() as bars:
         bars("training", 1, 4, "loss [bold]")
         bars("training", 4, 4, "loss [bold]")
+        bars.forecast("first: 0:40 left · good: 4:10 left")
         bars("checking", 1, 2, "clip[/x]")
 
     drawn = terminal.getvalue()
-    assert "training" in drawn
-    assert "4/4" in drawn
-    assert "loss [bold]" in drawn
     assert "clip[/x]" in drawn
+    last = drawn[drawn.rindex("checking") :]
+    assert "1/2" in last
+    assert "first: 0:40 left · good: 4:10 left" in last
+    assert drawn.count("\n") == 1
 
 
 def test_an_error_is_one_line_whatever_it_says(capsys: pytest.CaptureFixture[str]) -> None:

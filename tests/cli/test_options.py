@@ -14,8 +14,9 @@ import cv2
 import numba
 import pytest
 import torch
+import typer
 
-from warprefine.cli import commands
+from warprefine.cli import commands, options
 from warprefine.cli.options import available_cores, chosen_methods, open_further, use_threads
 from warprefine.core.errors import DatasetError, RecipeError, RunFolderError
 from warprefine.core.memory import keep_freed_memory
@@ -146,3 +147,18 @@ def test_any_other_horizon_is_refused(warprefine: Any, tiny_data: Path, tmp_path
     assert result.exit_code == 2
     assert "neither a number" in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "seconds"), [("90s", 90), ("5m", 300), ("1.5h", 5400), ("45", 45), ("0.5", 0.5)]
+)
+def test_a_time_limit_has_a_unit_or_is_in_seconds(word: str, seconds: float) -> None:
+    """Seconds, minutes or hours."""
+    assert options._seconds(word) == seconds
+
+
+@pytest.mark.parametrize("word", ["", "m", "5 parsecs", "-3", "0", "0m", "1e9", "nan", "5d", "٣"])
+def test_what_is_no_time_is_refused(word: str) -> None:
+    """The message has the forms that are read."""
+    with pytest.raises(typer.BadParameter, match="is no time; give a number of seconds, or one"):
+        options._seconds(word)

@@ -224,6 +224,91 @@ def test_the_manifest_holds_the_provenance_of_each_frame(tmp_path: Path) -> None
     assert run.provenances("clip", "warp-refine") == {7: provenance(1, 8)}
 
 
+def put(run: RunFolder, frame: int, text: str, **more: Any) -> list[Path]:
+    """Write both files of a frame and put them in their places; return these."""
+    places = [run.labels_path("plus", "clip", f"{frame}"), run.confidence_path("plus", "clip", f"{frame}")]
+    for place in places:
+        run.arriving_path(place).parent.mkdir(parents=True, exist_ok=True)
+        run.arriving_path(place).write_text(text)
+    stored = Provenance(method="plus", key_frames=(0,), distance=2, stage=more.pop("stage", "good"))
+    run.put("clip", frame, stored, "abc", files=places, **more)
+    return places
+
+
+def test_the_files_of_a_frame_are_put_in_their_places_together(tmp_path: Path) -> None:
+    """The record tells the stage that they are from, and what data."""
+    run = RunFolder(tmp_path)
+    put(run, 3, "of first", stage="first", data="old")
+    places = put(run, 3, "of good", data="new")
+
+    assert [place.read_text() for place in places] == ["of good", "of good"]
+    record = run.records("clip", "plus")[3]
+    assert (record.fingerprint, record.stage, record.data, record.is_whole) == ("abc", "good", "new", True)
+    assert run.provenances("clip", "plus")[3].stage == "good"
+    run.confirm("clip", 3, "plus", stage="best", data="same")
+    assert run.records("clip", "plus", [3])[3].stage == "best"
+    assert run.records("clip", "plus", [2, 4]) == {}
+    run.forget_data()
+    assert run.records("clip", "plus")[3].data == ""
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_files_that_were_recorded_and_not_moved_are_found_and_moved_later(
+    tmp_path: Path, moved: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who only read find them where they are; the next command puts them in their places."""
+    run = RunFolder(tmp_path)
+    put(run, 3, "of first", stage="first")
+    left = run.arriving_path(run.labels_path("plus", "clip", "4"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "_move", lambda self, names: move(self, names[:moved]) or stop())
+        with pytest.raises(KeyboardInterrupt):
+            put(run, 3, "of good")
+    left.write_text("not recorded")
+
+    reader = RunFolder(tmp_path, read_only=True)
+    assert reader.provenances("clip", "plus")[3].stage == "good"
+    assert reader.records("clip", "plus")[3].is_whole
+    seen = [reader.labels_path("plus", "clip", "3"), reader.confidence_path("plus", "clip", "3")]
+    assert [path.read_text() for path in seen] == ["of good", "of good"]
+
+    again = RunFolder(tmp_path)
+    places = [again.labels_path("plus", "clip", "3"), again.confidence_path("plus", "clip", "3")]
+    assert [path.read_text() for path in places] == ["of good", "of good"]
+    assert not (tmp_path / "arriving").exists()
+    assert not again.labels_path("plus", "clip", "4").exists()
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
+
+
+move = RunFolder._move
+
+
+def test_a_stage_that_does_not_exist_is_damage(tmp_path: Path) -> None:
+    """A manifest that somebody else has written into is not believed."""
+    run = RunFolder(tmp_path)
+    put(run, 3, "labels")
+    with closing(sqlite3.connect(tmp_path / "manifest.sqlite")) as connection, connection:
+        connection.execute("UPDATE pseudo_label SET stage = 'worst'")
+
+    with pytest.raises(RunFolderError, match=r"manifest\.sqlite is damaged \(.*'worst' is recorded"):
+        run.provenances("clip", "plus")
+
+
+def test_networks_of_a_stage_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    """All else of a run is shared by its stages; those of stage good lie where those without stages do."""
+    run = RunFolder(tmp_path)
+
+    assert run.for_stage("first").checkpoint_path("segmenter").relative_to(tmp_path).as_posix() == (
+        "stages/first/checkpoints/segmenter.safetensors"
+    )
+    assert run.for_stage("first").cache == run.cache
+    assert run.for_stage("good").checkpoint_path("segmenter") == run.checkpoint_path("segmenter")
+
+
 def test_every_file_of_a_run_has_its_place(tmp_path: Path) -> None:
     """The layout of a run folder is what its users rely on."""
     run = RunFolder(tmp_path / "run")

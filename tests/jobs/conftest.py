@@ -107,6 +107,12 @@ def processes() -> Callable[..., list[tuple[int, int]]]:
     return in_processes
 
 
+@pytest.fixture(scope="module")
+def processes_of_module() -> Callable[..., list[tuple[int, int]]]:
+    """The same, for what the tests of a module share."""
+    return in_processes
+
+
 @pytest.fixture
 def data(tiny_data: Path, tmp_path: Path) -> Path:
     """A data set folder of one's own, to spoil."""

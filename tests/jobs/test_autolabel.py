@@ -32,10 +32,10 @@ from warprefine.core.tensors import VOID, Flow, Frames, Logits
 from warprefine.datasets.class_file import write_classes
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_gray, read_labels
-from warprefine.jobs.autolabel import _motion as motion_of_methods
 from warprefine.jobs.autolabel import autolabel, with_networks
 from warprefine.jobs.autolabel import label as propagate_and_report
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.results import motion_of_methods
 from warprefine.jobs.start import start
 from warprefine.metrics.scores import MethodScores
 from warprefine.motion.loading import load_motion

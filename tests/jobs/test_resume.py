@@ -40,6 +40,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
         "metrics.json",
         "recipe.toml",
         "report.html",
+        "stages.json",
         "tau.json",
         "trained_on.json",
     }

@@ -283,3 +283,53 @@ def test_every_shipped_recipe_is_read(name: str) -> None:
     assert recipe != Recipe()
     assert recipe.segmenter.network in SEGMENTERS
     assert recipe.refiner.network in REFINERS
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '[stages.first.changes]\n"plus.refinr.enabled" = false',
+            r"\[stages\.first\.changes\]: unknown key 'plus\.refinr\.enabled'; for 'refinr', did you",
+        ),
+        (
+            '[stages.best.changes]\n"segmenter.optimisation.steps" = 0',
+            r"under \[stages\.best\.changes\]: segmenter\.optimisation\.steps = 0: Input should be greater",
+        ),
+        (
+            '[stages.best.changes]\n"plus.refiner" = 3',
+            r"'plus\.refiner' is a table; name a key in it, such as",
+        ),
+        ('[stages.best.changes]\n"plus.rounds.count.x" = 3', r"'count' is a value and has no keys"),
+        ('[stages.first.changes]\n"stages.best.enabled" = "?"', r"stages\.best\.enabled = '\?'"),
+        ("[stages.worst]\nenabled = true", r"unknown key 'stages\.worst'; did you mean"),
+    ],
+)
+def test_what_a_stage_changes_is_checked(tmp_path: Path, content: str, message: str) -> None:
+    """An unknown key has the nearest name, and values have the limits that they have in the recipe."""
+    with pytest.raises(RecipeError, match=message):
+        loaded(tmp_path, content)
+
+
+def test_a_stage_has_a_recipe_of_its_own(tmp_path: Path) -> None:
+    """Keys may be nested as TOML does without quotation marks; what is not named stays."""
+    recipe = loaded(
+        tmp_path, "[stages.first.changes]\nplus.smooth.frames = 1\nsegmenter.optimisation.steps = 7"
+    )
+
+    first = recipe.for_stage("first")
+    assert (first.plus.smooth.frames, first.segmenter.optimisation.steps) == (1, 7)
+    assert not first.plus.refiner.enabled
+    assert recipe.for_stage("good") is recipe
+    assert recipe.for_stage("best").plus.rounds.count == 2
+    assert recipe.stages.first.changes["plus.smooth.frames"] == 1
+
+
+def test_from_scratch_there_is_no_stage_first() -> None:
+    """Stage best trains longer from random weights, and nothing that comes from other data."""
+    recipe = load_recipe("scratch")
+
+    assert not recipe.has_stage("first")
+    assert recipe.has_stage("good")
+    assert recipe.for_stage("best").segmenter.network == "compact"
+    assert load_recipe("pretrained").for_stage("best").segmenter.network == "lite0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -29,13 +30,14 @@ from warprefine.cli.console import (
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
 from warprefine.core.errors import WarpRefineError
+from warprefine.core.stages import GOOD, described
 from warprefine.datasets import open_dataset
 from warprefine.datasets.label_notes import review_labels
 from warprefine.datasets.summary import summarise
 from warprefine.io.checkpoints import read_card
 from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
-from warprefine.jobs.autolabel import label
+from warprefine.jobs.autolabel import label, label_in_stages
 from warprefine.jobs.demo import run_demo
 from warprefine.jobs.extract_frames import extract_frames
 from warprefine.jobs.finished import FinishedRun
@@ -44,7 +46,7 @@ from warprefine.jobs.reuse import use_checkpoints
 from warprefine.jobs.start import announce, start
 from warprefine.metrics.score_table import format_table
 from warprefine.propagation.coverage import coverage
-from warprefine.propagation.methods import DEFAULT_METHODS, needs_of
+from warprefine.propagation.methods import DEFAULT_METHODS, PLUS, needs_of
 
 app = typer.Typer(
     cls=Commands,
@@ -144,19 +146,28 @@ def autolabel(
     retrain: options.Retrain = False,
     base: options.Base = None,
     reuse: options.Reuse = True,
+    until: options.Until = "good",
+    time_limit: options.TimeLimit = None,
 ) -> None:
     """Train missing networks, label every frame within the horizon, evaluate where there is truth, report.
 
     Without `--method` it runs warp-refine-plus, the oracle, and the baselines that need no further training.
     The paper's warp-refine needs a refiner of its own; `--method all` runs that too.
 
+    Labels of warp-refine-plus come in stages. Stage first has labels of all frames as soon as possible; good
+    replaces them, and best, if asked for, those. Each ends with scores and a report.
+
     Example: `warprefine autolabel data/camvid --reader camvid --split clip15hz --keyframes 10::21
     --also-train camvid:train:data/camvid --out runs/clip`
+
+    Example: `warprefine autolabel data/mine --out runs/mine --until best --time-limit 1h`
     """
     arguments = locals()
+    deadline = None if time_limit is None else time.monotonic() + time_limit
     methods = options.chosen_methods(method or DEFAULT_METHODS)
+    arguments["until"] = until if PLUS in methods else None
     with Bars() as bars, _run(arguments, bars, training="segmenter" in needs_of(methods)) as networks:
-        finished = label(networks, methods)
+        finished = label_in_stages(networks, methods, until=until, deadline=deadline)
     show(finished)
 
 
@@ -308,6 +319,7 @@ def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[N
                 retrain=arguments.get("retrain", False),
                 base=arguments.get("base"),
                 reuse=arguments.get("reuse", True),
+                until=arguments.get("until"),
                 progress=bars,
             )
         except WarpRefineError:
@@ -324,10 +336,17 @@ def show(finished: FinishedRun) -> None:
     """Print the scores and where the results are; exit with 1 if videos were left out."""
     if finished.scores:
         console.print(format_table(finished.scores))
-    print_coverage(finished.coverage)
-    console.print(f"labels: {finished.run.root / 'labels'}")
-    console.print(f"report: {finished.run.report_path}")
+    if finished.methods:
+        print_coverage(finished.coverage)
+        console.print(f"labels: {finished.run.root / 'labels'}{_of_stage(finished)}")
+        console.print(f"report: {finished.run.report_path}")
     _end(finished.failures)
+
+
+def _of_stage(finished: FinishedRun) -> str:
+    """Return the stages that the labels are from, if not all are good."""
+    stages = finished.stages
+    return "" if not stages or [*stages] == [GOOD] else f" ({described(stages)})"
 
 
 def _end(failures: Mapping[str, str]) -> None:

@@ -11,8 +11,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from warprefine.cli.log import TaskLog
@@ -40,19 +49,29 @@ console = SafeConsole()
 _errors = SafeConsole(stderr=True)
 
 
+class _Left(TimeRemainingColumn):
+    """How long the job still takes where that is forecast, else the task in hand."""
+
+    def render(self, task: Task) -> Text:
+        """Return what is shown."""
+        forecast = task.fields["forecast"]
+        return Text(forecast, style="progress.remaining") if forecast else super().render(task)
+
+
 class Bars:
-    """Progress: a bar per task on a terminal, elsewhere a line every 20 seconds; logged in both cases."""
+    """Progress: a bar of the task in hand on a terminal, elsewhere a line every 20 seconds; and a log."""
 
     def __init__(self) -> None:
         self._bars = Progress(
             TextColumn("{task.description:<28}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            _Left(),
             TextColumn("{task.fields[note]}", markup=False),
             console=console,
         )
-        self._tasks: dict[str, TaskID] = {}
+        self._task: tuple[str, TaskID] | None = None
+        self._forecast = ""
         self._lines = ProgressLines(console.print, interval=QUIET_INTERVAL)
         self._log = TaskLog()
 
@@ -65,15 +84,26 @@ class Bars:
         if console.is_terminal:
             self._bars.stop()
 
+    def forecast(self, text: str) -> None:
+        """Show how long the job still takes, beside the task in hand."""
+        self._forecast = self._shown(text)
+        self._lines.forecast(text)
+
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` parts of a task are finished."""
         self._log(task, done, total, note)
-        if console.is_terminal:
-            if task not in self._tasks:
-                self._tasks[task] = self._bars.add_task(self._shown(task), total=total, note="")
-            self._bars.update(self._tasks[task], completed=done, total=total, note=self._shown(note))
-        else:
+        if not console.is_terminal:
             self._lines(task, done, total, note)
+            return
+        note, forecast = self._shown(note), self._forecast
+        if self._task is None or self._task[0] != task:  # all tasks share one line
+            if self._task is not None:
+                self._bars.remove_task(self._task[1])
+            self._task = (
+                task,
+                self._bars.add_task(self._shown(task), total=total, note=note, forecast=forecast),
+            )
+        self._bars.update(self._task[1], completed=done, total=total, note=note, forecast=forecast)
 
     @staticmethod
     def _shown(text: str) -> str:
@@ -120,6 +150,7 @@ class Commands(TyperGroup):
             print_error(f"cannot use the manifest of the run: {error}; check the folder and its disk")
         except KeyboardInterrupt as stop:
             print_error(str(stop) or "stopped; run the same command again, it continues where it stopped")
+            print_notes(getattr(stop, "__notes__", []))
             sys.exit(128 + getattr(stop, "signal", signal.SIGINT))
         sys.exit(2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 import typer
 
 from warprefine.core.errors import DatasetError
+from warprefine.core.stages import Stage
 from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
 from warprefine.motion import MOTIONS
@@ -23,6 +25,8 @@ from warprefine.recipe.recipe import Recipe, load_recipe, shipped_recipes
 
 log = logging.getLogger(__name__)
 ALL = "all"
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _MOST_DIGITS = 9  # no video has more frames
 
 
@@ -34,6 +38,17 @@ def _horizon(word: object) -> int | str:
     if not (text.isascii() and text.isdecimal()) or len(text) > _MOST_DIGITS or int(text) < 1:
         raise typer.BadParameter(f"{text[:20]!r} is neither a number of frames (1 or more) nor {ALL!r}")
     return int(text)
+
+
+def _seconds(word: object) -> float:
+    """Return the seconds that --time-limit names, such as 90s, 5m, 1.5h or a plain number."""
+    text = str(word)
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS else (text, "s")
+    if not _NUMBER.fullmatch(number) or float(number) == 0:
+        raise typer.BadParameter(
+            f"{text[:20]!r} is no time; give a number of seconds, or one with its unit, such as 90s, 5m or 1h"
+        )
+    return float(number) * _UNITS[unit]
 
 
 Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
@@ -61,6 +76,22 @@ AlsoTrain = Annotated[
     typer.Option(
         metavar="READER:SPLIT:ROOT",
         help="Further labelled data of the same classes for the segmenter; repeatable.",
+    ),
+]
+Until = Annotated[
+    Stage,
+    typer.Option(
+        help="Last stage of warp-refine-plus: first (labels to look at), good, or best (no matter how long); "
+        "a later call goes on from there.",
+    ),
+]
+TimeLimit = Annotated[
+    Any,
+    typer.Option(
+        parser=_seconds,
+        metavar="TIME",
+        help="Stop after this time (90s, 5m, 1h); what is labelled by then stays, and the same command goes "
+        "on from there.",
     ),
 ]
 Method = Annotated[

@@ -61,6 +61,10 @@ class TrainingStopped(KeyboardInterrupt):
         self.signal = signal
 
 
+class TimeIsUp(Exception):  # noqa: N818 - no error: the job that has a time limit catches it
+    """The time limit of a job is over; raised at a point where everything done is kept."""
+
+
 def shorten(items: Iterable[object], most: int = 5) -> str:
     """Join the first `most` items with commas and append how many were left out.
 

@@ -42,6 +42,11 @@ class ProgressLines:
         self._write, self._interval = write, interval
         self._last_line = -interval
         self._begun: tuple[str, int, float] = ("", 0, 0.0)
+        self._forecast = ""
+
+    def forecast(self, text: str) -> None:
+        """Show how long the job still takes, instead of the task in hand alone."""
+        self._forecast = text
 
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
         """Write a line if the last one was long ago, or if the task is done."""
@@ -53,8 +58,10 @@ class ProgressLines:
             self._write(f"{task}: {done} of {total} {note}".rstrip() + self._left(done, total, now))
 
     def _left(self, done: int, total: int, now: float) -> str:
-        """Return how long the rest takes if it is as quick as what was done since the first report."""
+        """Return how long the rest takes, if it is as quick as what was done since the first report."""
         _, first, begin = self._begun
+        if self._forecast:
+            return f" · {self._forecast}"
         if done in (first, total):
             return ""
         return f", {lasting((now - begin) / (done - first) * (total - done))} left"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from warprefine.core.stages import Stage
 from warprefine.core.tensors import Confidence, LabelMaps
 
 
@@ -15,11 +16,13 @@ class Provenance:
         method: The name of the propagation method.
         key_frames: All key frames whose labels were used: the nearer side first, each from near to far.
         distance: Frames to the nearest key frame.
+        stage: The stage of the main job that computed them.
     """
 
     method: str
     key_frames: tuple[int, ...]
     distance: int
+    stage: Stage = "good"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 import sqlite3
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from warprefine.core.errors import RunFolderError
 from warprefine.core.pseudolabel import Provenance
+from warprefine.core.stages import STAGES, Stage
 from warprefine.io.atomic import draft_of, make_folder, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
 from warprefine.io.foreign import reason
 
-_VERSION = 3
+_VERSION = 4
 """Version of the manifest; what an older one records is made again."""
 _SCHEMA = f"""
 DROP TABLE IF EXISTS pseudo_label;
 CREATE TABLE pseudo_label (
     video TEXT NOT NULL, frame INTEGER NOT NULL, method TEXT NOT NULL, fingerprint TEXT NOT NULL,
     distance INTEGER NOT NULL, key_frames TEXT NOT NULL, files TEXT NOT NULL,
+    stage TEXT NOT NULL, data TEXT NOT NULL, moving INTEGER NOT NULL,
     PRIMARY KEY (video, method, frame)
 );
 DROP TABLE IF EXISTS replaced;
 CREATE TABLE replaced (video TEXT NOT NULL, method TEXT NOT NULL, files TEXT NOT NULL);
 PRAGMA user_version = {_VERSION};
 """
+_ARRIVING = "arriving"
+"""Folder of files that are whole, until they are moved to their places."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the manifest has about a frame that is done by a method.
+
+    Attributes:
+        fingerprint: A hash of all that the labels depend on.
+        stage: The stage that the files are from.
+        data: A hash of the frames and key labels among that; "" where nothing is known of them.
+        is_whole: Whether the files have the sizes that were recorded.
+    """
+
+    fingerprint: str
+    stage: Stage
+    data: str
+    is_whole: bool
 
 
 class RunFolder:
@@ -50,6 +76,7 @@ class RunFolder:
             read_only: Write nothing; the folder may be where writing is not allowed.
         """
         self.root, self._read_only = root, read_only
+        self._weights = root
         self._cache = cache or root / "cache"
         self._manifest = root / "manifest.sqlite"
         if read_only:
@@ -63,6 +90,20 @@ class RunFolder:
         with self._connect() as connection:
             if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
                 connection.executescript(_SCHEMA)
+        self._move_all()
+
+    def for_stage(self, stage: Stage) -> RunFolder:
+        """Return the folder as a stage uses it: its networks lie in RUN/stages/STAGE, all else in RUN."""
+        if stage == "good":
+            return self
+        folder = copy.copy(self)
+        folder._weights = self.root / "stages" / stage
+        return folder
+
+    @property
+    def weights_root(self) -> Path:
+        """The folder that holds the networks: this one, or that of a stage in it."""
+        return self._weights
 
     @property
     def metrics_path(self) -> Path:
@@ -91,15 +132,19 @@ class RunFolder:
 
     def labels_path(self, method: str, video: str, stem: str) -> Path:
         """Return the path of the label map of one frame."""
-        return self.root / "labels" / method / video / f"{stem}.png"
+        return self._present(self.root / "labels" / method / video / f"{stem}.png")
 
     def confidence_path(self, method: str, video: str, stem: str) -> Path:
         """Return the path of the confidence of one frame: uint8, 255 = certain."""
-        return self.root / "confidence" / method / video / f"{stem}.png"
+        return self._present(self.root / "confidence" / method / video / f"{stem}.png")
+
+    def arriving_path(self, path: Path) -> Path:
+        """Return where a file is written that `put` then moves to `path`."""
+        return self.root / _ARRIVING / path.relative_to(self.root)
 
     def checkpoint_path(self, part: str) -> Path:
         """Return the path of the weights of a part ("segmenter", "refiner")."""
-        return self.root / "checkpoints" / f"{part}.safetensors"
+        return self._weights / "checkpoints" / f"{part}.safetensors"
 
     @property
     def cache(self) -> Path:
@@ -135,6 +180,29 @@ class RunFolder:
             )
         return read_claim(path)
 
+    def records(self, video: str, method: str, frames: Collection[int] | None = None) -> dict[int, Record]:
+        """Return what is recorded of those of some frames that a method has finished, by frame.
+
+        Args:
+            video: The video's name.
+            method: The method.
+            frames: The frames; None: all.
+        """
+        least, most = (min(frames), max(frames)) if frames else (0, sys.maxsize)
+        with self._connect() as connection:
+            found = connection.execute(
+                "SELECT frame, fingerprint, stage, data, files FROM pseudo_label "
+                "WHERE video = ? AND method = ? AND frame BETWEEN ? AND ?",
+                (video, method, least, most),
+            ).fetchall()
+            rows = [(*row[:4], _as_files(row[4])) for row in found if frames is None or row[0] in frames]
+        return {
+            frame: Record(
+                fingerprint=fingerprint, stage=_as_stage(stage), data=data, is_whole=self._whole(files)
+            )
+            for frame, fingerprint, stage, data, files in rows
+        }
+
     def is_done(self, video: str, frames: Sequence[int], method: str, fingerprint: str) -> bool:
         """Return whether each of some frames was finished with this fingerprint, and its files are whole."""
         with self._connect() as connection:
@@ -144,6 +212,44 @@ class RunFolder:
             )
             files = {frame: _as_files(of_frame) for frame, of_frame in found}
         return all(frame in files and self._whole(files[frame]) for frame in frames)
+
+    def put(
+        self,
+        video: str,
+        frame: int,
+        provenance: Provenance,
+        fingerprint: str,
+        *,
+        files: Sequence[Path],
+        data: str = "",
+    ) -> None:
+        """Put the files of a frame, written to the `arriving_path` of each, in their places, and record them.
+
+        All files of a frame change at once: those who read the folder see either the old ones with the old
+        record or the new ones with the new record, whenever the process is killed.
+
+        Args:
+            provenance: Where the labels come from, with method and stage.
+            files: The places, below `root`.
+            data: A hash of the data that they were computed from.
+        """
+        names = [path.relative_to(self.root).as_posix() for path in files]
+        sizes = {name: self.arriving_path(self.root / name).stat().st_size for name in names}
+        key = (video, frame, provenance.method)
+        with self._connect() as connection:
+            # If frames were renamed, their new files have other names, and `keep_only` deletes the old ones.
+            connection.execute(
+                "INSERT INTO replaced SELECT video, method, files FROM pseudo_label "
+                "WHERE video = ? AND frame = ? AND method = ?",
+                key,
+            )
+            row = _row(video, frame, provenance, fingerprint, sizes, data=data, moving=True)
+            connection.execute(_INSERT, row)
+        self._move(names)
+        with self._connect() as connection:
+            connection.execute(
+                "UPDATE pseudo_label SET moving = 0 WHERE video = ? AND frame = ? AND method = ?", key
+            )
 
     def mark_done(
         self,
@@ -162,11 +268,23 @@ class RunFolder:
         """
         rows = []
         for frame, one in provenances.items():
-            sizes = {str(path.relative_to(self.root)): path.stat().st_size for path in files[frame]}
-            key_frames = json.dumps(one.key_frames)
-            rows.append((video, frame, method, fingerprint, one.distance, key_frames, json.dumps(sizes)))
+            sizes = {path.relative_to(self.root).as_posix(): path.stat().st_size for path in files[frame]}
+            rows.append(_row(video, frame, replace(one, method=method), fingerprint, sizes))
         with self._connect() as connection:
-            connection.executemany("INSERT OR REPLACE INTO pseudo_label VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany(_INSERT, rows)
+
+    def confirm(self, video: str, frame: int, method: str, *, stage: Stage, data: str) -> None:
+        """Record that the labels of a frame are also those of another stage, and of which data they are."""
+        with self._connect() as connection:
+            connection.execute(
+                "UPDATE pseudo_label SET stage = ?, data = ? WHERE video = ? AND frame = ? AND method = ?",
+                (stage, data, video, frame, method),
+            )
+
+    def forget_data(self) -> None:
+        """Forget what data labels were computed from: those of a later stage may be replaced, too."""
+        with self._connect() as connection:
+            connection.execute("UPDATE pseudo_label SET data = ''")
 
     def mark_begun(self, video: str, frames: Sequence[int], method: str) -> None:
         """Record that frames are not finished: their files are about to be replaced."""
@@ -211,7 +329,7 @@ class RunFolder:
     def _whole(self, files: Mapping[str, int]) -> bool:
         """Return whether files have the sizes that were recorded; a cut file is made again."""
         try:
-            return all((self.root / name).stat().st_size == size for name, size in files.items())
+            return all(self._present(self.root / name).stat().st_size == size for name, size in files.items())
         except FileNotFoundError:
             return False
 
@@ -228,14 +346,61 @@ class RunFolder:
         """Return where the pseudo-labels of each finished frame come from, by frame; key frames have none."""
         with self._connect() as connection:
             found = connection.execute(
-                "SELECT frame, distance, key_frames FROM pseudo_label "
+                "SELECT frame, distance, key_frames, stage FROM pseudo_label "
                 "WHERE video = ? AND method = ? AND distance > 0 ORDER BY frame",
                 (video, method),
             ).fetchall()
             return {
-                frame: Provenance(method=method, distance=distance, key_frames=tuple(json.loads(key_frames)))
-                for frame, distance, key_frames in found
+                frame: Provenance(
+                    method=method,
+                    distance=distance,
+                    key_frames=tuple(json.loads(key_frames)),
+                    stage=_as_stage(stage),
+                )
+                for frame, distance, key_frames, stage in found
             }
+
+    def _present(self, path: Path) -> Path:
+        """Return where a file is: a killed process may have left the newest one before it was moved.
+
+        Folders that are opened for writing have all files in their places, see `_move_all`.
+        """
+        if self._read_only and path.relative_to(self.root).as_posix() in self._moving:
+            arriving = self.arriving_path(path)
+            return arriving if arriving.exists() else path
+        return path
+
+    @cached_property
+    def _moving(self) -> frozenset[str]:
+        """The names of files that may not be in their places yet."""
+        if not self._manifest.exists():
+            return frozenset()
+        with self._connect() as connection:
+            found = connection.execute("SELECT files FROM pseudo_label WHERE moving = 1").fetchall()
+            return frozenset(name for (files,) in found for name in _as_files(files))
+
+    def _move_all(self) -> None:
+        """Finish what a killed process has recorded and not moved, and delete what it has not recorded."""
+        if not (self.root / _ARRIVING).exists():
+            return
+        with self._connect() as connection:
+            found = connection.execute("SELECT files FROM pseudo_label WHERE moving = 1").fetchall()
+            names = [name for (files,) in found for name in _as_files(files)]
+        self._move(names)
+        with self._connect() as connection:
+            connection.execute("UPDATE pseudo_label SET moving = 0")
+        self.remove_arriving()
+
+    def remove_arriving(self) -> None:
+        """Delete the folder of files that are to be moved; there are none when nothing is being written."""
+        shutil.rmtree(self.root / _ARRIVING, ignore_errors=True)
+
+    def _move(self, names: Sequence[str]) -> None:
+        for name in names:
+            target = self.root / name
+            make_folder(target.parent)
+            with writing_errors(target), suppress(FileNotFoundError):  # it was moved before
+                self.arriving_path(target).replace(target)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -267,6 +432,36 @@ class RunFolder:
         return RunFolderError(
             f"cannot write {self._manifest}: {reason(error)}; expected a writable folder with free space"
         )
+
+
+_INSERT = "INSERT OR REPLACE INTO pseudo_label VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def _row(
+    video: str,
+    frame: int,
+    provenance: Provenance,
+    fingerprint: str,
+    sizes: Mapping[str, int],
+    *,
+    data: str = "",
+    moving: bool = False,
+) -> tuple[str | int, ...]:
+    """Return a row of the manifest."""
+    names = json.dumps(provenance.key_frames), json.dumps(dict(sizes))
+    of_frame = video, frame, provenance.method, fingerprint, provenance.distance
+    return (*of_frame, *names, provenance.stage, data, int(moving))
+
+
+def _as_stage(recorded: str) -> Stage:
+    """Return a stage as it is recorded.
+
+    Raises:
+        ValueError: Something else is recorded.
+    """
+    if recorded not in STAGES:
+        raise ValueError(f"the stage {recorded!r} is recorded")
+    return recorded
 
 
 def _as_files(recorded: str) -> dict[str, int]:

@@ -6,41 +6,38 @@ Running it again on the same folder continues where it stopped; a finished run i
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from warprefine.core.errors import shorten
+from warprefine.core.errors import TimeIsUp, WarpRefineError
+from warprefine.core.forecast import Forecast, Forecasting
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
+from warprefine.core.stages import GOOD, Stage
+from warprefine.core.time_limit import until_deadline
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
-from warprefine.io.checkpoints import read_card
 from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
-from warprefine.io.run import RunFolder
-from warprefine.jobs.context import GivenParts
-from warprefine.jobs.finished import FinishedRun, write_left_out
-from warprefine.jobs.labelled_data import record_labelled
+from warprefine.jobs.context import GivenParts, RunContext
+from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.plan import tasks_of
+from warprefine.jobs.results import finish, finish_stopped, forget_truth
 from warprefine.jobs.rounds import train_in_rounds
+from warprefine.jobs.stages import StagePass, check_stage_name, labels_so_far, plan_passes, record_finished
 from warprefine.jobs.start import announce, start
-from warprefine.jobs.usable_data import without
-from warprefine.metrics.label_quality import evaluate, has_truth
-from warprefine.metrics.scores import MethodScores, write_metrics
+from warprefine.metrics.label_quality import has_truth
 from warprefine.propagation.coverage import Horizon
-from warprefine.propagation.methods import DEFAULT_METHODS, METHODS, SEMANTIC_ONLY, check_methods, needs_of
-from warprefine.propagation.run import Job, propagate
+from warprefine.propagation.methods import DEFAULT_METHODS, METHODS, PLUS, check_methods, needs_of
+from warprefine.propagation.run import propagate
 from warprefine.recipe.recipe import Recipe
-from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.refinement.interface import TwoSidedRefiner
-from warprefine.report.figures import write_figures
-from warprefine.report.plots import Curve
-from warprefine.report.report import write_report
-from warprefine.training.refiners.refiner import REFINER
-from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
-from warprefine.training.teachers import BASE, LABELLER
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +60,14 @@ def autolabel(
     retrain: bool = False,
     base: Path | str | None = None,
     reuse: bool = True,
+    until: Stage = "good",
+    time_limit: float | None = None,
     progress: Progress = silent,
 ) -> FinishedRun:
     """Label every frame of `dataset` within `horizon` of a key frame, into the run folder `out`.
+
+    The work is done in stages: first (labels to look at), good and best. Each ends in labels, scores and a
+    report, and replaces the labels of the one before frame by frame.
 
     Args:
         dataset: The videos, as `open_dataset` returns them, or the folder of a data set.
@@ -89,6 +91,9 @@ def autolabel(
         base: A segmenter that was trained on further data, or a run that has one: it is adapted to the key
             frames, and none is trained on `also_train`.
         reuse: Take a base segmenter from the user's cache if one was trained on the same further data before.
+        until: The last stage: "first", "good" or "best".
+        time_limit: Seconds after which work stops at the next point where nothing is lost; the same call
+            goes on from there. None: no limit.
         progress: Called as work proceeds.
 
     Raises:
@@ -100,8 +105,9 @@ def autolabel(
         >>> for frame in run.labels("NAME"):  # doctest: +SKIP
         ...     print(frame.frame, frame.labels.shape, frame.confidence.mean(), frame.key_frames)
     """
+    deadline = None if time_limit is None else time.monotonic() + time_limit
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-    methods = check_methods(methods)
+    methods, until = check_methods(methods), check_stage_name(until)
     roots = (dataset.root, *(further.root for further in also_train))
     check_apart(Path(out), *roots)
     if cache is not None:
@@ -128,9 +134,10 @@ def autolabel(
             retrain=retrain,
             base=None if base is None else Path(base),
             reuse=reuse,
+            until=until if PLUS in methods else None,
             progress=progress,
         )
-        return label(Networks(context), methods)
+        return label_in_stages(Networks(context), methods, until=until, deadline=deadline)
 
 
 def with_networks(recipe: Recipe, names: Mapping[str, str]) -> Recipe:
@@ -149,134 +156,75 @@ def with_networks(recipe: Recipe, names: Mapping[str, str]) -> Recipe:
 
 def label(networks: Networks, methods: Sequence[str]) -> FinishedRun:
     """Train missing networks, propagate with `methods`, evaluate and report."""
+    return label_in_stages(networks, methods, until=None)
+
+
+def label_in_stages(
+    networks: Networks, methods: Sequence[str], *, until: Stage | None, deadline: float | None = None
+) -> FinishedRun:
+    """Label in stages, each of which ends in labels, scores and a report of all videos.
+
+    Args:
+        networks: The networks of the run.
+        methods: Names in `METHODS`.
+        until: The last stage; None for a job without stages.
+        deadline: When to stop, on the clock `time.monotonic`: what is labelled by then stays.
+    """
+    watch = Forecasting(networks.context.progress)
+    if until is not None:
+        networks = Networks(replace(networks.context, progress=watch))
     context = networks.context
     announce(context)
-    if "rounds" in needs_of(methods):
-        train_in_rounds(context)
     if not has_truth(context.dataset, context.horizon):
-        _forget_truth(context.run, context.dataset)
+        forget_truth(context.run, context.dataset)
         methods = [name for name in methods if "truth" not in METHODS[name].needs] or methods
-    job = make_job(networks, methods)
-    failures = {**context.left_out, **propagate(job, context.run, progress=context.progress)}
-    write_left_out(context.run, {**context.set_aside, **failures})
-    finished_videos = without(context.dataset, failures)
-    record_labelled(context.run, finished_videos, job.methods, horizon=context.horizon)
-    scores = measure(job, context.run, failures, reach=context.recipe.plus.choose.reach)
-    methods = check_methods(job.methods)
-    finished = FinishedRun(
-        run=context.run,
-        dataset=finished_videos,
-        horizon=context.horizon,
-        recipe=context.recipe,
-        methods=methods,
-        scores=scores,
-        failures=failures,
-        tau=networks.tau() if "tau" in needs_of(methods) else None,
-        motion=context.parts.motion,
-    )
-    report(finished, facts=_facts(networks, finished))
-    for one in finished.coverage:
-        log.info("%s: %s by %s", one.video, one, ", ".join(methods))
+    methods = check_methods(methods)
+    passes = plan_passes(networks, methods, until=until)
+    watch.plan(Forecast(tasks_of(passes)))
+    finished: FinishedRun | None = None
+    failures = dict(context.left_out)
+    try:
+        for one in passes:
+            watch.begin(one.stage)
+            before = _fingerprints(context, methods)
+            with until_deadline(deadline):
+                failures |= _label(one)
+            finished = finish(networks, one.methods, failures)
+            if until is not None and PLUS in one.methods:
+                record_finished(context.run, one.stage)
+    except TimeIsUp:
+        if finished is None or _fingerprints(context, methods) != before:
+            finished = finish_stopped(networks, methods, failures)
+        log.warning(
+            "the time limit is over: %s; run the same command again, it goes on from there",
+            labels_so_far(context.run, context.dataset),
+        )
+    except KeyboardInterrupt as stop:
+        with suppress(WarpRefineError):  # that it was stopped counts
+            if PLUS in methods:
+                stop.add_note(labels_so_far(context.run, context.dataset))
+        raise
+    finally:
+        watch.plan(Forecast([]))
+    assert finished is not None, "there is at least one pass"
     return finished
 
 
-def _forget_truth(run: RunFolder, dataset: Dataset) -> None:
-    """Delete scores, and labels that were truth, of an earlier call that had truth."""
-    for path in (run.metrics_path, run.metrics_path.with_suffix(".csv")):
-        path.unlink(missing_ok=True)
-    for method in (name for name in METHODS if "truth" in METHODS[name].needs):
-        for video in dataset.videos:
-            run.keep_only(video.name, (), method)
+def _label(one: StagePass) -> dict[str, str]:
+    """Train what a pass needs and label all videos; return what is wrong with those that failed."""
+    failures: dict[str, str] = {}
+    for networks, methods in one.steps:
+        context = networks.context
+        if "rounds" in needs_of(methods):
+            train_in_rounds(context)
+        stage = one.stage if PLUS in methods else GOOD
+        job = replace(make_job(networks, methods), stage=stage)
+        failures |= propagate(job, context.run, progress=context.progress)
+    return failures
 
 
-def measure(job: Job, run: RunFolder, failures: Mapping[str, str], *, reach: int) -> dict[str, MethodScores]:
-    """Score the labels where there is truth, and write the scores into the run folder.
-
-    Args:
-        job: What was labelled.
-        run: The run folder.
-        failures: The videos that could not be labelled, by name, and why.
-        reach: Largest distance of a key frame that labels may come from.
-    """
-    dataset = without(job.dataset, failures)
-    if not has_truth(dataset, job.horizon):
-        return {}
-    methods = check_methods(job.methods)
-    scores = evaluate(run, dataset, methods=methods, horizon=job.horizon, reach=reach)
-    write_metrics(run.metrics_path, scores)
-    return scores
-
-
-def report(finished: FinishedRun, *, facts: Mapping[str, str]) -> None:
-    """Write the report and its figures: labels, scores and recipe.
-
-    Args:
-        finished: The run.
-        facts: Rows of the table of facts.
-    """
-    run, dataset = finished.run, finished.dataset
-    if not dataset.videos:
-        return
-    write_report(
-        run.report_path,
-        dataset=dataset,
-        run=run,
-        scores=finished.scores or None,
-        facts=facts,
-        recipe_toml=settings_to_toml(finished.recipe),
-        methods=finished.methods,
-        horizon=finished.horizon,
-        curves=_curves(run),
-    )
-    write_figures(
-        run.figures,
-        run=run,
-        dataset=dataset,
-        scores=finished.scores,
-        methods=finished.methods,
-        horizon=finished.horizon,
-    )
-
-
-def _facts(networks: Networks, finished: FinishedRun) -> dict[str, str]:
-    """Return the report's facts about the data and the networks."""
-    videos, needs = finished.dataset.videos, needs_of(finished.methods)
-    facts = {"Videos": f"{len(videos)}, with {sum(len(video.labels) for video in videos)} key frames"}
-    if motion := _motion(networks, finished.methods):
-        facts["Motion"] = motion
-    if "segmenter" in needs:
-        given = networks.context.parts.segmenter
-        name = finished.recipe.segmenter.network if given is None else given.name
-        facts["Segmenter"] = f"{name}, weights {networks.segmenter()[1]}"
-    if finished.tau is not None:
-        facts["tau"] = f"{finished.tau:g} (RGB distance, images in 0..1)"
-    if networks.context.stale:
-        facts["Networks"] = networks.context.stale
-    unused = networks.context.set_aside
-    if unused:
-        facts["Not used"] = f"{len(unused)}: {shorten(unused.values())}"
-    facts |= {f"Note {place}": note for place, note in enumerate(networks.context.notes, start=1)}
-    return facts | {f"Left out: {name}": message for name, message in finished.failures.items()}
-
-
-def _motion(networks: Networks, methods: Sequence[str]) -> str:
-    """Return the motion estimators that labels were propagated with, each with its methods."""
-    users: dict[str, list[str]] = {}
-    for method in methods:
-        kind = METHODS[method].labeller
-        if kind != "oracle" and method != SEMANTIC_ONLY:
-            users.setdefault(networks.motion(kind).name, []).append(method)
-    if len(users) == 1:
-        return next(iter(users))
-    return "; ".join(f"{name} ({', '.join(of_name)})" for name, of_name in users.items())
-
-
-def _curves(run: RunFolder) -> dict[str, Curve]:
-    """Return the training curves that the checkpoints hold."""
-    curves: dict[str, Curve] = {}
-    for part in (BASE, LABELLER, REFINER.part, TWO_SIDED_REFINER.part):
-        path = run.checkpoint_path(part)
-        if path.exists():
-            history = read_card(path).facts.get("history", {})  # weights from elsewhere have none
-            curves[f"{part}: loss"] = [(step, loss) for step, loss in history.get("loss", [])]
-    return {name: curve for name, curve in curves.items() if curve}
+def _fingerprints(context: RunContext, methods: Sequence[str]) -> list[dict[int, str]]:
+    """Return what the labels of each video and method were computed from."""
+    return [
+        context.run.fingerprints(video.name, method) for video in context.dataset.videos for method in methods
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from warprefine.core.errors import RunFolderError
 from warprefine.core.names import look_up, printable
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
+from warprefine.core.stages import Stage, count_stages, described
 from warprefine.core.tensors import Confidence, LabelMaps
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
@@ -32,7 +33,7 @@ from warprefine.metrics.scores import MethodScores, format_percent, leading
 from warprefine.propagation.coverage import Coverage, coverage
 from warprefine.propagation.evidence import Models
 from warprefine.propagation.joint import joint_path, propagate_images
-from warprefine.propagation.methods import ORACLE
+from warprefine.propagation.methods import ORACLE, PLUS
 from warprefine.propagation.units import stepwise_units
 from warprefine.recipe.recipe import Recipe
 from warprefine.training.data.samples import LabelledFrame
@@ -53,6 +54,7 @@ class FrameLabels:
         confidence: Estimated probability that each label is right, (1, h, w); 1 on key frames.
         distance: Frames to the nearest key frame; 0 on key frames.
         key_frames: The key frames that the labels come from: the nearer side first, each from near to far.
+        stage: The stage of the main job that computed them; None on key frames.
     """
 
     frame: int
@@ -60,6 +62,7 @@ class FrameLabels:
     confidence: Confidence
     distance: int
     key_frames: tuple[int, ...]
+    stage: Stage | None = None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -105,12 +108,25 @@ class FinishedRun:
         labelled = sum(one.labelled for one in self.coverage)
         score = self.scores[leading(self.scores)].miou if self.scores else None
         scored = "" if score is None else f", mIoU {format_percent(score)} %"
-        return f"{self.run.root}: {', '.join(self.methods)}; {labelled} of {frames} frames labelled{scored}"
+        of_stage = f" ({described(self.stages)})" if self.stages else ""
+        methods = ", ".join(self.methods)
+        return f"{self.run.root}: {methods}; {labelled} of {frames} frames labelled{of_stage}{scored}"
 
     @property
     def coverage(self) -> tuple[Coverage, ...]:
         """Which frames of each video are labelled, and which are out of reach of all key frames."""
         return tuple(coverage(video, self.horizon) for video in self.dataset.videos)
+
+    @property
+    def stages(self) -> dict[Stage, int]:
+        """How many frames have labels of each stage, by the method whose labels are to be used.
+
+        Stages are those of warp-refine-plus; other methods have none.
+        """
+        try:
+            return stages_of(self.run, self.dataset, PLUS) if PLUS in self.methods else {}
+        except RunFolderError:  # without a manifest
+            return {}
 
     @classmethod
     def open(cls, folder: Path | str, *, labelled: bool = True) -> FinishedRun:
@@ -139,12 +155,13 @@ class FinishedRun:
                 "take the scores from what `autolabel` returned, or from metrics.json"
             )
         dataset, failures = open_dataset(**origin), left_out(run)
+        sound, reach = without(dataset, failures), reached_horizon(dataset, horizon)
         return cls(
             run=run,
-            dataset=without(dataset, failures),
-            horizon=reached_horizon(dataset, horizon),
+            dataset=sound,
+            horizon=reach,
             recipe=recipe,
-            methods=methods_of(root) if labelled else (),
+            methods=_complete(run, sound, methods_of(root), reach) if labelled else (),
             failures=failures,
         )
 
@@ -178,6 +195,7 @@ class FinishedRun:
                 confidence=read_gray(self.run.confidence_path(method, video, stem)),
                 distance=provenance.distance if provenance else 0,
                 key_frames=provenance.key_frames if provenance else (frame,),
+                stage=provenance.stage if provenance else None,
             )
 
     def evaluate(self, *, void_as_class: bool = False) -> dict[str, MethodScores]:
@@ -310,6 +328,43 @@ def methods_of(root: Path) -> tuple[str, ...]:
 def _check_folder(root: Path) -> None:
     if not root.is_dir():
         raise RunFolderError(f"{root} is no folder; expected one that `warprefine autolabel` has made")
+
+
+def stages_of(run: RunFolder, dataset: Dataset, method: str) -> dict[Stage, int]:
+    """Return how many frames of a method have labels of each stage; key frames are of none."""
+    return count_stages(
+        provenance.stage
+        for video in dataset.videos
+        for provenance in run.provenances(video.name, method).values()
+    )
+
+
+def _complete(run: RunFolder, dataset: Dataset, methods: Sequence[str], horizon: int) -> tuple[str, ...]:
+    """Return those methods that have labelled all frames; all of them if none has.
+
+    A command that was stopped may have begun with some, while others have the labels of a stage.
+    """
+    try:
+        complete = tuple(
+            method
+            for method in methods
+            if all(
+                _frames_due(video, horizon, method) <= _labelled(run, video, method)
+                for video in dataset.videos
+            )
+        )
+    except RunFolderError:  # without a manifest
+        return tuple(methods)
+    return complete or tuple(methods)
+
+
+def _frames_due(video: Video, horizon: int, method: str) -> set[int]:
+    due = {frame for unit in stepwise_units(video, horizon) for frame in unit.frames}
+    return due & set(video.truth) if method == ORACLE else due
+
+
+def _labelled(run: RunFolder, video: Video, method: str) -> set[int]:
+    return {frame for frame, record in run.records(video.name, method).items() if record.is_whole}
 
 
 def write_left_out(run: RunFolder, failures: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, KeyFrameError, LabelError, shorten
 from warprefine.core.progress import Progress, silent
+from warprefine.core.stages import Stage
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import frame_size, frame_stems
@@ -68,11 +69,13 @@ class LabelledVideo:
         labels: Frame number -> label map (h, w) uint8; 255 is void.
         confidence: Frame number -> estimated probability that each label is right, (h, w) float32.
         classes: The classes, by position.
+        stages: Frame number -> the stage that the labels are of; key frames, and methods without, have none.
     """
 
     labels: FrameMaps
     confidence: FrameMaps
     classes: ClassSet
+    stages: Mapping[int, Stage]
     _remove: weakref.finalize[Any, Any]
 
     def __enter__(self) -> LabelledVideo:
@@ -98,6 +101,8 @@ def label_frames(
     recipe: Recipe | None = None,
     device: str = "cpu",
     seed: int = 0,
+    until: Stage = "good",
+    time_limit: float | None = None,
     progress: Progress = silent,
 ) -> LabelledVideo:
     """Label the frames of a video from the label maps of a few of them.
@@ -113,6 +118,8 @@ def label_frames(
         recipe: All hyper-parameters; None means the defaults.
         device: Where networks run: cpu, cuda or cuda:1.
         seed: Seed of all random numbers.
+        until: The last stage: "first" (labels after a minute), "good" or "best".
+        time_limit: Seconds after which work stops; the result then has the frames that are labelled by then.
         progress: Called as work proceeds.
 
     Raises:
@@ -138,13 +145,19 @@ def label_frames(
             recipe=recipe,
             device=device,
             seed=seed,
+            until=until,
+            time_limit=time_limit,
             progress=progress,
         )
         shutil.rmtree(finished.run.cache, ignore_errors=True)
         shutil.rmtree(root / "data", ignore_errors=True)
-        numbers = sorted({*finished.run.provenances(_NAME, method), *video.key_frames})
+        provenances = finished.run.provenances(_NAME, method)
+        numbers = sorted({*provenances, *video.key_frames})
         labels = {k: finished.run.labels_path(method, _NAME, video.stems[k]) for k in numbers}
         confidence = {k: finished.run.confidence_path(method, _NAME, video.stems[k]) for k in numbers}
+        if time_limit is not None:  # copies of key frames may not have been made yet
+            confidence = {k: path for k, path in confidence.items() if path.exists()}
+            labels = {k: labels[k] for k in confidence}
     except BaseException:
         shutil.rmtree(root, ignore_errors=True)
         raise
@@ -153,6 +166,7 @@ def label_frames(
         labels=maps,
         confidence=FrameMaps(confidence, classes, "confidence", beside=maps),
         classes=classes,
+        stages={k: provenance.stage for k, provenance in provenances.items()} if method == PLUS else {},
         _remove=weakref.finalize(maps, shutil.rmtree, root, ignore_errors=True),
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from warprefine.core.protocols import MotionEstimator
+from warprefine.core.video import Video
 from warprefine.jobs.networks import Networks
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.methods import METHODS, LabellerKind, check_methods, needs_of
@@ -11,6 +13,7 @@ from warprefine.propagation.oracle import OracleLabeller
 from warprefine.propagation.run import Job
 from warprefine.propagation.stepwise.walk import StepSettings, StepwiseLabeller
 from warprefine.propagation.two_sided.label import TwoSidedLabeller
+from warprefine.propagation.units import Unit, stepwise_units
 
 
 def make_job(networks: Networks, methods: Sequence[str]) -> Job:
@@ -63,6 +66,23 @@ def two_sided_labeller(networks: Networks, methods: tuple[str, ...]) -> TwoSided
 def oracle_labeller(networks: Networks, methods: tuple[str, ...]) -> OracleLabeller:
     """Return the labeller that reads the truth."""
     return OracleLabeller(models=networks.models("stepwise"), methods=methods)
+
+
+def units_and_motion(
+    networks: Networks, method: str
+) -> tuple[Callable[[Video, int], list[Unit]], MotionEstimator]:
+    """Return how a method divides videos into units, and its motion; nothing is trained.
+
+    Args:
+        networks: The networks of the run.
+        method: A name in `METHODS`.
+    """
+    kind = METHODS[method].labeller
+    if kind == "two-sided":
+        models = networks.models("two-sided")
+        return TwoSidedLabeller(models=models, recipe=networks.context.recipe.plus).units, models.motion
+    motion = networks.motion("stepwise")
+    return (oracle_labeller(networks, (method,)).units if kind == "oracle" else stepwise_units), motion
 
 
 LABELLERS: dict[LabellerKind, Callable[[Networks, tuple[str, ...]], Labeller]] = {

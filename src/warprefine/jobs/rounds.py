@@ -38,9 +38,9 @@ log = logging.getLogger(__name__)
 def train_in_rounds(context: RunContext) -> None:
     """Train the segmenters of the last round, if the recipe has several rounds and they are missing.
 
-    The results of earlier rounds lie in ROUND/rounds/NUMBER, each a run folder of its own. If pseudo-labels
-    do not help, the last round takes over the weights of the one before it. A segmenter that the user
-    supplies is not trained, so there is one round.
+    The results of earlier rounds lie in rounds/NUMBER beside the weights, each a run folder of its own.
+    If pseudo-labels do not help, the last round takes over the weights of the one before it. A segmenter
+    that the user supplies is not trained, so there is one round.
     """
     run, rounds = context.run, context.recipe.plus.rounds
     if rounds.count == 1:
@@ -52,7 +52,7 @@ def train_in_rounds(context: RunContext) -> None:
             rounds.count,
         )
         return
-    folder = _round_before(run.root, rounds.count)
+    folder = _round_before(run.weights_root, rounds.count)
     if run.checkpoint_path(LABELLER).exists():
         if not folder.exists():
             log.warning(
@@ -88,7 +88,7 @@ def train_in_rounds(context: RunContext) -> None:
     weights = sorted((chosen.root / "checkpoints").glob("*.safetensors"))
     # The labelling segmenter comes last: its presence means that all are there.
     for path in sorted(weights, key=lambda path: path.stem == LABELLER):
-        copy_file(path, run.root / "checkpoints" / path.name)
+        copy_file(path, run.weights_root / "checkpoints" / path.name)
 
 
 def first_round(root: Path, rounds: int) -> Path:

@@ -13,6 +13,7 @@ import torch
 from warprefine.core.errors import RunFolderError
 from warprefine.core.precision import name_of, native_precision, precision_named
 from warprefine.core.progress import Progress, silent
+from warprefine.core.stages import GOOD, Stage
 from warprefine.core.video import Dataset
 from warprefine.datasets.label_notes import review_labels
 from warprefine.io.atomic import write_text
@@ -30,6 +31,7 @@ from warprefine.jobs.preflight import (
     describe_job,
 )
 from warprefine.jobs.reuse import use_base
+from warprefine.jobs.stages import check_stage
 from warprefine.jobs.training_data import check_networks
 from warprefine.jobs.usable_data import set_aside, sound_videos, without
 from warprefine.propagation.coverage import Horizon
@@ -38,6 +40,7 @@ from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.training.base_store import BaseStore
 from warprefine.training.data.samples import check_learnable
 from warprefine.training.segmenter import build_segmenter
+from warprefine.training.teachers import LABELLER
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ def start(
     retrain: bool = False,
     base: Path | None = None,
     reuse: bool = True,
+    until: Stage | None = None,
     progress: Progress = silent,
 ) -> RunContext:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
@@ -78,6 +82,7 @@ def start(
         retrain: Train networks anew if their data have changed.
         base: A base segmenter to adapt, or a run that has one.
         reuse: Take base segmenters that were trained on the same further data before, and keep new ones.
+        until: The last stage that is asked for; None for a job without stages.
         progress: Called as work proceeds.
 
     Raises:
@@ -86,18 +91,26 @@ def start(
     recipe, parts = recipe or Recipe(), parts or GivenParts()
     check_seed(seed)
     check_names(recipe)
+    if until is not None:
+        check_stage(recipe, until)
+        check_names(recipe.for_stage(until))
     check_parts(parts, dataset)
     reach = check_reach(dataset, horizon)
     check_further(dataset, also_train)
     run = RunFolder(out, cache=cache)
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
     run.check(job)
-    if training and parts.segmenter is None and not run.checkpoint_path("segmenter").exists():
-        names = dataset.classes.names
-        if len(names) == 1:
-            check_learnable((), names)
-        # The weights to start from may be missing.
-        build_segmenter(recipe.segmenter, len(names), seed=seed, class_names=names)
+    for stage in dict.fromkeys((GOOD, until or GOOD)):
+        if (
+            training
+            and parts.segmenter is None
+            and not run.for_stage(stage).checkpoint_path(LABELLER).exists()
+        ):
+            names = dataset.classes.names
+            if len(names) == 1:
+                check_learnable((), names)
+            # The weights to start from may be missing.
+            build_segmenter(recipe.for_stage(stage).segmenter, len(names), seed=seed, class_names=names)
     context = RunContext(
         dataset=dataset,
         horizon=reach,

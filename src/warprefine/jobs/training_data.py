@@ -33,7 +33,11 @@ def check_networks(
         What changed and how to mend it, one line; empty if nothing did.
     """
     path = run.root / "trained_on.json"
-    weights = sorted((run.root / "checkpoints").glob("*.safetensors"))
+    weights = [
+        path
+        for folder in (run.root, *(run.root / "stages").glob("*"))
+        for path in sorted((folder / "checkpoints").glob("*.safetensors"))
+    ]
     if weights and not path.exists():
         return ""
     now = _described(dataset, also_train, horizon=horizon)
@@ -61,12 +65,14 @@ def check_networks(
 
 
 def _delete_networks(run: RunFolder) -> None:
-    for folder in (run.root / "checkpoints", run.root / "rounds"):
+    for folder in (run.root / "checkpoints", run.root / "rounds", run.root / "stages"):
         with writing_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
-    with writing_errors(run.tau_path):
-        run.tau_path.unlink(missing_ok=True)
+    for path in (run.tau_path, run.root / "stages.json"):
+        with writing_errors(path):
+            path.unlink(missing_ok=True)
+    run.forget_data()
 
 
 def _described(dataset: Dataset, also_train: Sequence[Dataset], *, horizon: int) -> dict[str, Any]:

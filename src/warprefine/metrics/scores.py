@@ -19,6 +19,7 @@ from jaxtyping import Int64
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.names import inert
+from warprefine.core.stages import Stage
 from warprefine.io.atomic import write_text
 from warprefine.metrics import boundaries, confusion
 from warprefine.metrics.confusion import Confusion
@@ -255,15 +256,25 @@ def mean(values: Collection[float | None]) -> float | None:
     return sum(measured) / len(measured) if measured else None
 
 
-def write_metrics(path: Path, scores: Mapping[str, MethodScores]) -> None:
+def write_metrics(
+    path: Path,
+    scores: Mapping[str, MethodScores],
+    *,
+    stages: Mapping[str, Mapping[Stage, int]] | None = None,
+) -> None:
     """Write the scores as JSON, and the IoU of each class at each distance as CSV beside it.
 
     The JSON maps each method to the fields of `MethodScores`, in percent with four decimals, null
     where nothing was measured; `between` and `beside` are left out without such frames. The CSV has the
     columns method, distance, class, iou; where there are frames of both groups, iou_between and iou_beside
     too.
+
+    Args:
+        stages: By method, how many frames have labels of each stage; written as "frames_by_stage".
     """
     content = {method: _as_json(of_method) for method, of_method in scores.items()}
+    for method, counts in (stages or {}).items():
+        content[method]["frames_by_stage"] = dict(counts)
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
     groups = split(scores)
     table = io.StringIO()

@@ -1,9 +1,10 @@
-"""Label the videos of a data set into a run folder, unit by unit, nothing twice."""
+"""Label the videos of a data set into a run folder, frame by frame, nothing twice."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, LabelError
 from warprefine.core.memory import keep_freed_memory
 from warprefine.core.progress import Progress, silent
-from warprefine.core.pseudolabel import Provenance
+from warprefine.core.protocols import MotionEstimator
+from warprefine.core.pseudolabel import Provenance, PseudoLabel
+from warprefine.core.stages import Stage, is_later, later
+from warprefine.core.time_limit import check_time
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file
-from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_labels
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_labels
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
@@ -30,11 +34,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to label, how far from the key frames, and with what."""
+    """What to label, how far from the key frames, and with what.
+
+    Attributes:
+        dataset: The videos.
+        horizon: Frames are labelled up to this far from a key frame.
+        labellers: They label.
+        stage: The stage that the labels are of; labels of a later one stay.
+    """
 
     dataset: Dataset
     horizon: int
     labellers: tuple[Labeller, ...]
+    stage: Stage = "good"
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -43,22 +55,22 @@ class Job:
 
 
 def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[str, str]:
-    """Label every frame within the horizon; units that are done already are left alone.
+    """Label every frame within the horizon; frames that are done already are left alone.
 
     Returns:
         Video name -> what is wrong with it, for the videos that could not be finished.
+
+    Raises:
+        TimeIsUp: The time limit is over; frames that are labelled by then are recorded.
     """
     keep_freed_memory()
     failures: dict[str, str] = {}
     planned = {video.name: _plan(job, video) for video in job.dataset.videos}
-    total = sum(len(unit.frames) for of_video in planned.values() for _, unit in of_video)
-    done = 0
+    count = _Count(sum(len(unit.frames) for of_video in planned.values() for _, unit in of_video), progress)
     for video in job.dataset.videos:
         try:
             for labeller, unit in planned[video.name]:
-                _label_unit(job, run, labeller, video, unit)
-                done += len(unit.frames)
-                progress("propagating", done, total, video.name)
+                _label_unit(job, run, labeller, (video, unit), count)
             _copy_key_frames(job, run, video)
             for labeller in job.labellers:
                 _remove_others(run, video, labeller, job.horizon)
@@ -67,41 +79,138 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
                 raise
             log.error("%s", error)
             failures[video.name] = str(error)
+    run.remove_arriving()
     return failures
+
+
+class _Count:
+    """Reports how many frames of all units are done."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._total, self._progress, self._before, self._done = total, progress, 0, 0
+
+    def of_unit(self, unit: Unit, done: int) -> None:
+        """Report that so many frames of the unit in hand are done; all of them end it."""
+        if self._before + done > self._done:
+            self._done = self._before + done
+            self._progress("propagating", self._done, self._total, unit.video)
+        if done == len(unit.frames):
+            self._before += done
 
 
 def _plan(job: Job, video: Video) -> list[tuple[Labeller, Unit]]:
     return [(labeller, unit) for labeller in job.labellers for unit in labeller.units(video, job.horizon)]
 
 
-def _label_unit(job: Job, run: RunFolder, labeller: Labeller, video: Video, unit: Unit) -> None:
-    """Label a unit by those methods that have not finished it yet."""
+def _label_unit(
+    job: Job, run: RunFolder, labeller: Labeller, planned: tuple[Video, Unit], count: _Count
+) -> None:
+    """Label those frames of a unit of a video that a method has not finished yet."""
+    video, unit = planned
     classes, passed = job.dataset.classes, (*unit.frames, *unit.key_frames)
     content = content_of(video, classes, labeller.models.motion, passed)
     stems = [video.stems[frame] for frame in unit.frames]
-    fingerprints = {
-        method: fingerprint_of(labeller.fingerprint(video, unit, method), content, stems)
+    data = _data_of(content, video, unit)
+    marks = {
+        method: _Mark(
+            fingerprint=fingerprint_of(labeller.fingerprint(video, unit, method), content, stems),
+            data=data,
+            stage=job.stage,
+        )
         for method in labeller.methods
     }
-    due = [
-        method
-        for method, fingerprint in fingerprints.items()
-        if not run.is_done(video.name, unit.frames, method, fingerprint)
-    ]
-    if not due:
-        return
-    for method in due:
-        run.mark_begun(video.name, unit.frames, method)
-    provenances: dict[str, dict[int, Provenance]] = {method: {} for method in due}
-    with open_evidence(video, classes, labeller.models, ArrayCache(run.cache)) as evidence:
-        for pseudo in labeller.label(evidence, unit, due):
-            method, stem = pseudo.provenance.method, video.stems[pseudo.frame]
-            write_labels(run.labels_path(method, video.name, stem), pseudo.labels, classes)
-            write_gray(run.confidence_path(method, video.name, stem), pseudo.confidence)
-            provenances[method][pseudo.frame] = pseudo.provenance
-    for method, of_frames in provenances.items():
-        files = {frame: _files(run, video, method, frame) for frame in of_frames}
-        run.mark_done(video.name, of_frames, method, fingerprints[method], files=files)
+    done = {method: _done(run, unit, method, mark) for method, mark in marks.items()}
+    due = [method for method in labeller.methods if len(done[method]) < len(unit.frames)]
+    if due:
+        unit = replace(unit, done=frozenset.intersection(*(done[method] for method in due)))
+        yielded = len(unit.done) * len(due)
+        with open_evidence(video, classes, labeller.models, ArrayCache(run.cache)) as evidence:
+            for pseudo in labeller.label(evidence, unit, due):
+                method = pseudo.provenance.method
+                yielded += 1
+                if pseudo.frame not in done[method]:
+                    _put(run, video, classes, pseudo, marks[method])
+                    check_time()
+                count.of_unit(unit, min(yielded // len(due), len(unit.frames) - 1))
+    count.of_unit(unit, len(unit.frames))
+
+
+def is_complete(
+    run: RunFolder,
+    dataset: Dataset,
+    planned: tuple[Video, Sequence[Unit]],
+    method: str,
+    motion: MotionEstimator,
+) -> bool:
+    """Return whether each frame of a video has labels that were computed from the data as they are now.
+
+    Args:
+        run: The run folder.
+        dataset: The data set of the video.
+        planned: The video and its units.
+        method: The method whose labels are looked for.
+        motion: The motion estimator of the method.
+    """
+    video, units = planned
+    for unit in units:
+        records = run.records(video.name, method, unit.frames)
+        content = content_of(video, dataset.classes, motion, (*unit.frames, *unit.key_frames))
+        data = _data_of(content, video, unit)
+        of_unit = [records.get(frame) for frame in unit.frames]
+        if not all(record is not None and record.is_whole and record.data == data for record in of_unit):
+            return False
+    return all(
+        run.is_done(video.name, [frame], method, _mark_of_key_frame(video, dataset.classes, frame))
+        for frame in (video.labels if units else ())
+    )
+
+
+def _data_of(content: str, video: Video, unit: Unit) -> str:
+    """Return a hash of the data of a unit; `content` is that of its frames."""
+    stems = [video.stems[frame] for frame in unit.frames]
+    labels = [fingerprint_of_file(video.labels[key], LabelError) for key in unit.key_frames]
+    return fingerprint_of(content, unit.frames, stems, labels)
+
+
+def _mark_of_key_frame(video: Video, classes: ClassSet, frame: int) -> str:
+    """Return a hash of all that the copy of a key frame's labels depends on."""
+    return fingerprint_of(fingerprint_of_labels(video.labels[frame]), classes.coding, video.stems[frame])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mark:
+    """What the labels of a unit by a method are recognised by: all they depend on, the data alone, stage."""
+
+    fingerprint: str
+    data: str
+    stage: Stage
+
+
+def _done(run: RunFolder, unit: Unit, method: str, mark: _Mark) -> frozenset[int]:
+    """Return the frames of a unit that are to stay: of this stage, or of a later one and the same data."""
+    found = run.records(unit.video, method, unit.frames)
+    records = {frame: record for frame, record in found.items() if record.is_whole}
+    own = {frame for frame, record in records.items() if record.fingerprint == mark.fingerprint}
+    for frame in own:
+        stage = later(mark.stage, records[frame].stage)
+        if (stage, mark.data) != (records[frame].stage, records[frame].data):
+            run.confirm(unit.video, frame, method, stage=stage, data=mark.data)
+    of_later = {
+        frame
+        for frame, record in records.items()
+        if is_later(record.stage, mark.stage) and record.data == mark.data
+    }
+    return frozenset(own | of_later)
+
+
+def _put(run: RunFolder, video: Video, classes: ClassSet, pseudo: PseudoLabel, mark: _Mark) -> None:
+    """Write the labels and the confidence of a frame, both at once."""
+    files = _files(run, video, pseudo.provenance.method, pseudo.frame)
+    labels, confidence = (run.arriving_path(path) for path in files)
+    write_labels(labels, pseudo.labels, classes)
+    write_gray(confidence, pseudo.confidence)
+    provenance = replace(pseudo.provenance, stage=mark.stage)
+    run.put(video.name, pseudo.frame, provenance, mark.fingerprint, files=files, data=mark.data)
 
 
 def _files(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path, Path]:
@@ -129,11 +238,10 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     labelling = [one for one in job.labellers if one.units(video, job.horizon) or not due]
     for method in (method for labeller in labelling for method in labeller.methods):
         for frame, source in video.labels.items():
-            content = fingerprint_of_labels(source)
-            fingerprint = fingerprint_of(content, classes.coding, video.stems[frame])
+            fingerprint = _mark_of_key_frame(video, classes, frame)
             if not run.is_done(video.name, [frame], method, fingerprint):
-                run.mark_begun(video.name, [frame], method)
-                target, confidence = files = _files(run, video, method, frame)
+                files = _files(run, video, method, frame)
+                target, confidence = (run.arriving_path(path) for path in files)
                 labels = read_labels(source, classes)
                 write_gray(confidence, torch.ones(labels.shape))
                 if _is_coded_as_written(source, classes):
@@ -141,7 +249,7 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
                 else:
                     write_labels(target, labels, classes)
                 by_hand = Provenance(method=method, key_frames=(frame,), distance=0)
-                run.mark_done(video.name, {frame: by_hand}, method, fingerprint, files={frame: files})
+                run.put(video.name, frame, by_hand, fingerprint, files=files)
 
 
 def _is_coded_as_written(path: Path, classes: ClassSet) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from warprefine.core.video import Video
@@ -11,17 +11,19 @@ from warprefine.core.video import Video
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Unit:
-    """Frames of a video that are labelled together, from the same key frames: done whole or not at all.
+    """Frames of a video that are labelled together, from the same key frames.
 
     Attributes:
         video: The video's name.
         frames: The frames to label, in the order in which they are labelled.
         key_frames: All key frames that their labels may come from.
+        done: Frames whose labels are there already; a labeller may pass them over.
     """
 
     video: str
     frames: tuple[int, ...]
     key_frames: tuple[int, ...]
+    done: frozenset[int] = field(default=frozenset(), compare=False)
 
     def distance(self, frame: int) -> int:
         """Return the distance, in frames, of `frame` from the nearest of the unit's key frames."""

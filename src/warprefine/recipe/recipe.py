@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from warprefine.core.stages import GOOD, Stage
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.recipe.network import Augmentation, BatchAugmentation, Channels, GriddedCrop, NetworkRecipe
 from warprefine.recipe.optimisation import Optimisation, Settings
 from warprefine.recipe.plus import PlusRecipe
 from warprefine.recipe.settings_file import read_settings
+from warprefine.recipe.stages import NO_CHANGES, StageSettings, StagesRecipe, overridden
 from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
 
 BEST_MOTION, DEFAULT_MOTION = "best", "dis-medium"
@@ -53,7 +55,7 @@ class SegmenterRecipe(NetworkRecipe):
     """One labelled frame in so many is held out to choose the checkpoint, if that makes at least three."""
     folds: int = Field(2, ge=1, le=1000)
     """Parts of the key frames, each with a segmenter held out from it, which the refiner's cycles use."""
-    held_out: Literal["folds", "base"] = "base"
+    held_out: Literal["folds", "base"] = "folds"
     """Held-out segmenters: one per fold of the key frames, or the base segmenter where there is one."""
     mirrored: bool = False
     """Average the output over a frame and its mirror image; better, and twice the time."""
@@ -122,6 +124,39 @@ class Recipe(Settings):
     """The step Psi."""
     plus: PlusRecipe = PlusRecipe()
     """The method warp-refine-plus."""
+    stages: StagesRecipe = StagesRecipe()
+    """The stages in which `warprefine autolabel` works besides good, which is this recipe as it is."""
+
+    @field_validator("stages")
+    @classmethod
+    def _check_stages(cls, stages: StagesRecipe, fields: Any) -> StagesRecipe:
+        """Check that the recipe of each stage is one; `fields` is pydantic's `ValidationInfo`."""
+        if len(fields.data) < len(cls.model_fields) - 1:
+            return stages  # another part is wrong
+        base = cls.model_construct(**fields.data, stages=NO_CHANGES)
+        for name, settings in stages:
+            try:
+                if settings.changes:
+                    overridden(base, settings.changes)
+            except ValueError as error:
+                raise ValueError(f"under [stages.{name}.changes]: {error}") from error
+        return stages
+
+    def for_stage(self, stage: Stage) -> Recipe:
+        """Return the recipe of a stage; that of stage good is this one.
+
+        Example:
+            >>> Recipe().for_stage("first").plus.refiner.enabled
+            False
+        """
+        if stage == GOOD:
+            return self
+        settings: StageSettings = getattr(self.stages, stage)
+        return overridden(self.changed(("stages",), NO_CHANGES), settings.changes)
+
+    def has_stage(self, stage: Stage) -> bool:
+        """Return whether there is a stage; there is always one called good."""
+        return stage == GOOD or bool(getattr(self.stages, stage).enabled)
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -91,6 +91,9 @@ def settings_to_toml(settings: BaseModel, prefix: str = "") -> str:
         if isinstance(value, BaseModel):
             heading = f"{prefix}{name}"
             tables.append(f"[{heading}]\n{settings_to_toml(value, heading + '.')}")
+        elif isinstance(value, dict):
+            pairs = "".join(f"{_toml(key)} = {_toml(entry)}\n" for key, entry in value.items())
+            tables.append(f"# {field.description}\n[{prefix}{name}]\n{pairs}\n")
         else:
             unset = "# " if value is None else ""
             own.append(f"# {field.description}\n{unset}{name} = {_toml(value)}\n")
@@ -118,7 +121,10 @@ def _explain(problem: Any, model: type[BaseModel]) -> str:
     """Describe in one line what is wrong with a key or value."""
     place = [_shortened(str(part)) for part in problem["loc"]]
     if problem["type"] != "extra_forbidden":
-        message = problem["msg"].removeprefix("Value error, ").lower()
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        if message.startswith("under ["):  # names its place itself
+            return message
+        message = message.lower()
         return f"{'.'.join(place)} = {short_repr(problem['input'])}: {message}"
     for part in place[:-1]:
         model = type(model.model_fields[part].default)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from warprefine.core.stages import Stage
 from warprefine.core.tensors import Confidence, Frames, LabelMaps, size_of
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import open_frames
@@ -17,6 +18,7 @@ from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.metrics.label_quality import predicted_labels
 from warprefine.metrics.scores import in_order, spread
+from warprefine.propagation.methods import PLUS
 from warprefine.propagation.units import Unit, nearest_key_frame, stepwise_units
 
 
@@ -25,7 +27,7 @@ class View:
     """One frame with its truth, predictions and confidences, all at one size.
 
     `distance` is 0 for a key frame; its `truth` are then the key labels, and it has no predictions.
-    `confidences` lacks methods that wrote none.
+    `confidences` lacks methods that wrote none. `stages` has the stage of the labels of methods with stages.
     """
 
     stem: str
@@ -35,6 +37,7 @@ class View:
     truth: LabelMaps | None
     predictions: Mapping[str, LabelMaps]
     confidences: Mapping[str, Confidence]
+    stages: Mapping[str, Stage] = field(default_factory=dict)
 
     def shrunk(self, most_w: int) -> View:
         """Return the view downscaled by the smallest whole number that makes it at most `most_w` wide.
@@ -99,6 +102,7 @@ def read_views(
         RunFolderError: A method has not labelled one of the frames yet.
     """
     views = []
+    provenances = run.provenances(video.name, PLUS) if PLUS in methods else {}
     with open_frames(video) as source:
         for number in frames:
             is_key = number in video.labels
@@ -112,6 +116,7 @@ def read_views(
                 truth=None if truth is None else read_labels(truth, dataset.classes, size=size_of(frame)),
                 predictions={} if is_key else _predictions(run, dataset, video, number, methods),
                 confidences={} if is_key else _confidences(run, video, number, methods),
+                stages={PLUS: provenances[number].stage} if number in provenances else {},
             )
             views.append(view.shrunk(most_w))
     return views

@@ -43,6 +43,7 @@ def _frame(view: View, classes: ClassSet) -> dict[str, Any]:
         "stem": view.stem,
         "number": view.number,
         "distance": view.distance,
+        "stages": dict(view.stages),
         "image": embed.photo(Image.fromarray(paint.paint_frame(view.frame))),
         "labels": {name: embed.label_layer(map_, classes) for name, map_ in labels.items()},
         "errors": {}

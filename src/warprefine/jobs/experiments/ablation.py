@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import fmean
 
 from warprefine.io.atomic import copy_file
-from warprefine.jobs.autolabel import measure
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.experiments.ablation_variants import DEFAULT, Variant, variant_names, variants_of
 from warprefine.jobs.experiments.context import ExperimentContext
@@ -23,7 +22,9 @@ from warprefine.jobs.experiments.utility import verdict
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.results import measure
 from warprefine.jobs.rounds import first_round, train_in_rounds
+from warprefine.jobs.usable_data import without
 from warprefine.metrics.scores import MethodScores, split
 from warprefine.propagation.methods import PAPER_METHODS, PLUS
 from warprefine.propagation.run import propagate
@@ -145,8 +146,9 @@ def _score(networks: Networks) -> MethodScores:
     train_in_rounds(context)
     job = make_job(networks, (PLUS,))
     failures = propagate(job, context.run, progress=context.progress)
+    dataset = without(job.dataset, {**context.left_out, **failures})
     reach = context.recipe.plus.choose.reach
-    return measure(job, context.run, {**context.left_out, **failures}, reach=reach)[PLUS]
+    return measure(context.run, dataset, methods=(PLUS,), horizon=job.horizon, reach=reach)[PLUS]
 
 
 def _variants(context: ExperimentContext, names: Sequence[str], tau: float) -> list[Variant]:

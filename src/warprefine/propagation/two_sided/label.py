@@ -55,7 +55,7 @@ class TwoSidedLabeller:
         return fingerprint_of(method, unit.frames, key_labels, networks, self.recipe.label_settings)
 
     def label(self, evidence: Evidence, unit: Unit, methods: Sequence[str]) -> Iterator[PseudoLabel]:
-        """Yield the pseudo-labels of a unit, in order of time.
+        """Yield the pseudo-labels of a unit, in order of time, but those of frames that are done.
 
         In memory are the soft labels of as many frames as are averaged, and the trajectories of few frames;
         those to key frames ahead lie in a temporary file in the folder of the cache.
@@ -71,8 +71,12 @@ class TwoSidedLabeller:
             folder=evidence.folder,
         )
         smoother = _Smoother(Trajectories(evidence, carry, steps=steps), self.recipe.smooth)
-        waiting, due = deque(unit.frames), {*unit.frames}
+        waiting = deque(frame for frame in unit.frames if frame not in unit.done)
+        averaged = {k for frame in waiting for k in range(frame - span, frame + span + 1)}
+        due = {*unit.frames}
         for frame in _with_neighbours(unit, span, len(evidence.video)):
+            if frame not in averaged:
+                continue
             if frame in due:
                 smoother.add(frame, self._label_frame(evidence, carrier, unit, frame))
                 carrier.keep(range(frame, unit.frames[-1] + 1))  # the next trajectory extends this one

@@ -35,7 +35,9 @@
     if (frame.distance === 0) return `frame ${frame.number} (${frame.stem}): key frame, labelled by hand`;
     const right = frame.right[chosen("method")];
     const score = right == null ? "" : ` · ${right.toFixed(1)} % of the pixels right`;
-    return `frame ${frame.number} (${frame.stem}) · ${frame.distance} from the key frame${score}`;
+    const stage = frame.stages[chosen("method")];
+    const origin = stage ? ` · stage ${stage}` : "";
+    return `frame ${frame.number} (${frame.stem}) · ${frame.distance} from the key frame${origin}${score}`;
   }
 
   function show() {

@@ -20,6 +20,7 @@ from warprefine.core.precision import computing, name_of, precision_of
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import FrozenTrunk, device_of
 from warprefine.core.tensors import VOID
+from warprefine.core.time_limit import check_time
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.checkpoints import weights_fingerprint
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_frames
@@ -126,6 +127,7 @@ class FeatureStore:
         total, done = sum(map(len, pools)), 0
         for pool in pools:
             for number in range(len(pool)):
+                check_time()
                 _ = pool[number]
                 done += 1
                 progress(_TASK, done, total)

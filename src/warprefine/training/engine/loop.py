@@ -19,10 +19,11 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from warprefine.core.errors import TrainingError, TrainingStopped
+from warprefine.core.errors import TimeIsUp, TrainingError, TrainingStopped
 from warprefine.core.memory import keep_freed_memory
 from warprefine.core.precision import in_precision, name_of, native_precision
 from warprefine.core.progress import Progress, silent
+from warprefine.core.time_limit import is_time_up
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import ALONE, World, average_gradients, broadcast_weights
 from warprefine.training.engine.schedules import learning_rate_at
@@ -90,6 +91,7 @@ def train(
         TrainingError: The loss or its gradient is not finite on some rank; all ranks raise.
         TrainingStopped: Ctrl-C or SIGTERM came on some rank; the state was saved after the step, and all
             ranks raise. A second signal stops at once.
+        TimeIsUp: The time limit is over on some rank; the state was saved, and all ranks raise.
         CheckpointError: `state_path` does not hold the state of this training.
     """
     keep_freed_memory()
@@ -125,13 +127,16 @@ def train(
             last = state.step == recipe.steps
             if validate is not None and (state.step % recipe.validate_every == 0 or last):
                 watch("validation", state.step, state.keep_if_best(validate))
-            stops = world.mean(float(request.signal is not None)) > 0  # all ranks, or none
+            asked = request.signal is not None or is_time_up()
+            stops = world.mean(float(asked)) > 0  # all ranks, or none
             if state.step % recipe.checkpoint_every == 0 or last or stops:
                 state.save()
             if stops:
                 saved = (
                     f"stopped {task} after step {state.step} of {recipe.steps}; state saved in {state_path}"
                 )
+                if request.signal is None and world.mean(float(is_time_up())) > 0:
+                    raise TimeIsUp(saved)
                 raise TrainingStopped(
                     f"{saved}; run the same command again, it continues from there",
                     signal=request.signal or signal.SIGINT,

@@ -13,6 +13,7 @@ from torch import Tensor
 from warprefine.core.lru_cache import LRUCache
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import RefinerInput
+from warprefine.core.time_limit import check_time
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.propagation.evidence import Evidence, Models, content_of, open_evidence
@@ -49,6 +50,7 @@ class Cycles:
         for done, cycle in enumerate(self.members, 1):
             key = self._key(cycle)
             if self._cache.get(key) is None:
+                check_time()
                 self._run(cycle, key)
             progress("cycling", done, len(self), f"{cycle.video} {cycle.key_frame}{cycle.reach:+d}")
 

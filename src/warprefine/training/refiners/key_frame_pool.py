@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from warprefine.core.progress import Progress, silent
+from warprefine.core.time_limit import check_time
 from warprefine.core.video import Dataset
 from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.stepwise.cycle import cycles_of
@@ -56,6 +57,7 @@ class KeyFramePool:
                 self._open_carrier = carrier  # trajectories to one key frame share their parts
                 for sign in (1, -1):
                     for compute in (*self._by_cycle(name, key, sign), *self._by_key_frame(name, key, sign)):
+                        check_time()
                         compute()
                     carrier.keep(())  # those into the other direction share none
             self._open_carrier = None

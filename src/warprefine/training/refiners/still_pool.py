@@ -11,6 +11,7 @@ from torch import Tensor
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Flow, Frames
+from warprefine.core.time_limit import check_time
 from warprefine.io.array_cache import rounded_flow
 from warprefine.propagation.evidence import content_of
 from warprefine.propagation.two_sided.carry import LabelCarrier
@@ -51,6 +52,7 @@ class StillPool:
         """Compute all sides and targets that are not on disk yet."""
         for number, still in enumerate(self._stills):
             for variant in range(self._clips.variants):
+                check_time()
                 self._side(number, variant)
             self._store.target(still)
             progress("moving single images", number + 1, len(self), still.video.name)

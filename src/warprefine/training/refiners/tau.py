@@ -8,6 +8,7 @@ import numpy as np
 
 from warprefine.core.errors import KeyFrameError
 from warprefine.core.progress import Progress, silent
+from warprefine.core.time_limit import check_time
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.metrics.confusion import count, mean_iou
@@ -59,6 +60,7 @@ def evaluate_taus(
     confusion = {tau: np.zeros((len(classes) + 1, len(classes) + 1), np.int64) for tau in candidates}
     walks = trial_walks(dataset, longest_cycle)
     for done, (video, stops) in enumerate(walks, 1):
+        check_time()
         with open_evidence(video, classes, models_of(video, stops[-1]), cache) as evidence:
             carried = carry(evidence, stops, evidence.key_labels(stops[0]), taus=candidates)
             truth = evidence.key_labels(stops[-1])

@@ -1,0 +1,196 @@
+"""List the tasks of a job with what each is expected to cost, for a forecast of its time.
+
+Costs are seconds on one core, measured at 480 x 360 pixels; a forecast scales them to the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from warprefine.core.forecast import Task
+from warprefine.core.stages import Stage
+from warprefine.io.frames import frame_size
+from warprefine.jobs.context import RunContext
+from warprefine.jobs.networks import Networks
+from warprefine.jobs.stages import StagePass
+from warprefine.propagation.methods import METHODS, needs_of
+from warprefine.propagation.units import frames_in_reach
+from warprefine.recipe.optimisation import Optimisation
+from warprefine.training.data.samples import labelled_frames
+from warprefine.training.refiners.refiner import REFINER
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
+from warprefine.training.teachers import BASE, LABELLER, fold_name
+
+_FRAME = 360 * 480
+_CROP, _REFINER_CROP, _FEATURES_CROP = 8 * 288 * 352, 4 * 256 * 320, 352 * 480
+"""Pixels of frames, of batches of segmenter and refiner, and of crops, that costs were measured with."""
+_FEATURES, _HEAD_STEP, _SEGMENTER_STEP = 0.055, 0.14, 1.2
+"""The trunk of lite0-frozen for a crop; a step of its head; a step of a segmenter that is trained whole."""
+_SIDES, _TARGETS, _REFINER_STEP = 8.5, 0.5, 1.2
+"""Sides of a key frame by cycles of 10; the rest of its samples; a step of the network two-sided."""
+_LIGHT = 0.65
+"""Cost of a step of two-sided-light, as a part of one of two-sided."""
+_FRAME_VOTED, _FRAME_REFINED, _FRAME_OTHERS = 0.45, 0.45, 0.2
+"""A frame by vote, with flow and segmentation; what the refiner adds; a frame by another method."""
+_SCORED = 0.15
+"""Scores and report of a frame, by one method."""
+_BEGUN = 1.0
+"""What a training takes before its first step."""
+
+
+def tasks_of(passes: Sequence[StagePass]) -> list[Task]:
+    """Return the tasks of passes in order, without those trainings that are done."""
+    planned: set[Path] = set()
+    return [task for one in passes for task in _tasks_of_pass(one, planned)]
+
+
+def _tasks_of_pass(one: StagePass, planned: set[Path]) -> Iterator[Task]:
+    """Yield the tasks of a pass; checkpoints that are planned already are not trained again."""
+    context, stage = one.networks.context, one.stage
+    videos = context.dataset.videos
+    frames = sum(len(frames_in_reach(video, context.horizon)) - len(video.labels) for video in videos)
+    scale = _pixels(context) / _FRAME
+    for networks, methods in one.steps:
+        yield from _trainings(networks, methods, stage, planned)
+        kinds = {METHODS[method].labeller for method in methods}
+        refined = networks.context.recipe.plus.refiner.enabled
+        costs = [
+            _FRAME_VOTED + _FRAME_REFINED * refined if kind == "two-sided" else _FRAME_OTHERS
+            for kind in kinds
+        ]
+        yield Task(
+            name="propagating",
+            stage=stage,
+            kind=f"frame of {stage}, {sorted(kinds)}",
+            units=frames * len(kinds),
+            seconds=scale * sum(costs) / len(kinds),
+        )
+    seconds = 1 + _SCORED * frames * len(one.methods) * scale
+    yield Task(name="scores and report", stage=stage, kind="report", units=1, seconds=seconds)
+
+
+def _trainings(
+    networks: Networks, methods: Sequence[str], stage: Stage, planned: set[Path]
+) -> Iterator[Task]:
+    """Yield the trainings of a stage and what they need; those of rounds are as many times those of one."""
+    context, needs = networks.context, needs_of(methods)
+    recipe, run = context.recipe, context.run
+    segmenter = recipe.segmenter
+    rounds = recipe.plus.rounds.count if "rounds" in needs else 1
+    refined = "two-sided-refiner" in needs and recipe.plus.refiner.enabled
+    if context.parts.segmenter is None and "segmenter" in needs:
+        names = [LABELLER, *(_folds(context) if refined else [])]
+        first = segmenter.adaptation if context.also_train else segmenter.optimisation
+        if context.also_train and _is_due(run.checkpoint_path(BASE), planned):
+            yield from _segmenter(
+                context, BASE, segmenter.optimisation, stage, "base" if rounds == 1 else "rounds"
+            )
+        for name in names:
+            if _is_due(run.checkpoint_path(name), planned):
+                group = "rounds" if rounds > 1 else "segmenter" if name == LABELLER else "refiner"
+                for training in (first, *(rounds - 1) * [segmenter.adaptation]):
+                    yield from _segmenter(context, name, training, stage, group)
+    refiner = run.checkpoint_path(REFINER.part)
+    if "refiner" in needs and not context.parts.refiner and _is_due(refiner, planned):
+        yield from _refiner(context, stage)
+    refiner = run.checkpoint_path(TWO_SIDED_REFINER.part)
+    if refined and not context.parts.two_sided_refiner and _is_due(refiner, planned):
+        yield from _two_sided_refiner(context, stage, rounds=rounds)
+
+
+def _folds(context: RunContext) -> list[str]:
+    """Return the names of the segmenters of folds that have key frames, where others are left to train on."""
+    own, folds = len(labelled_frames(context.dataset)), context.recipe.segmenter.folds
+    if folds == 1 or not (own > 1 or context.also_train):
+        return []
+    return [fold_name(k) for k in range(min(folds, own))]
+
+
+def _is_due(checkpoint: Path, planned: set[Path]) -> bool:
+    """Return whether a network is to be trained, and note that this is planned."""
+    due = checkpoint not in planned and not checkpoint.exists()
+    planned.add(checkpoint)
+    return due
+
+
+def _refiner(context: RunContext, stage: Stage) -> Iterator[Task]:
+    """Yield the training of the paper's refiner."""
+    training = context.recipe.refiner
+    size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
+    yield Task(
+        name=f"training the {REFINER.part}",
+        stage=stage,
+        kind=f"step of {training.network}",
+        units=training.optimisation.steps,
+        seconds=_REFINER_STEP * size,
+        setup=_BEGUN,
+    )
+
+
+def _two_sided_refiner(context: RunContext, stage: Stage, *, rounds: int) -> Iterator[Task]:
+    """Yield the training of the two-sided refiner, and its samples."""
+    training, group = context.recipe.plus.refiner, "rounds" if rounds > 1 else "refiner"
+    key_frames = min(len(labelled_frames(context.dataset)), training.key_frames)
+    sides = _SIDES * _pixels(context) / _FRAME * training.longest_cycle / 10
+    costs = (sides, _TARGETS) if training.segmenters == "both" else (sides,)
+    for number, cost in enumerate(costs):
+        yield Task(
+            name="cycling in both directions",
+            stage=stage,
+            kind=f"sides {number}",
+            units=key_frames,
+            seconds=cost,
+            group=group,
+        )
+    light = _LIGHT if training.network == "two-sided-light" else 1.0
+    size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
+    for _ in range(rounds):
+        yield Task(
+            name=f"training the {TWO_SIDED_REFINER.part}",
+            stage=stage,
+            kind=f"step of {training.network}",
+            units=training.optimisation.steps,
+            seconds=_REFINER_STEP * light * size,
+            setup=_BEGUN,
+            group=group,
+        )
+
+
+def _segmenter(
+    context: RunContext, name: str, training: Optimisation, stage: Stage, group: str
+) -> Iterator[Task]:
+    """Yield the training of a segmenter, and the features that it needs."""
+    recipe = context.recipe.segmenter
+    h, w = recipe.augmentation.crop
+    frozen = recipe.network == "lite0-frozen"
+    if frozen:
+        most = recipe.features
+        shown = (context.dataset,) if name == LABELLER else context.also_train if name == BASE else ()
+        count = sum(len(labelled_frames(one)) for one in shown)  # folds find theirs in the cache
+        larger = (h + most.margin[0]) * (w + most.margin[1]) / _FEATURES_CROP
+        yield Task(
+            name="computing features",
+            stage=stage,
+            kind="features",
+            units=min(most.crops, count * max(1, min(most.variants, most.crops // max(count, 1)))),
+            seconds=_FEATURES * larger,
+            group=group,
+            partly=True,
+        )
+    yield Task(
+        name=f"training {name}",
+        stage=stage,
+        kind=f"step of {recipe.network}",
+        units=training.steps,
+        seconds=(_HEAD_STEP if frozen else _SEGMENTER_STEP) * training.batch * h * w / _CROP,
+        setup=_BEGUN,
+        group=group,
+    )
+
+
+def _pixels(context: RunContext) -> float:
+    """Return the pixels of a frame of the first video: of a key frame, which can be read."""
+    video = context.dataset.videos[0]
+    h, w = frame_size(video, video.key_frames[0])
+    return float(h * w)
