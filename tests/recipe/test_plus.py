@@ -102,13 +102,13 @@ def test_settings_that_are_compared_are_plain_values() -> None:
         "long_range": False,
     }
     assert plus.label_settings["choose"] == {"reach": 20, "sides": 2}
-    assert plus.label_settings["smooth"] == {"decay": 0.7, "frames": 2}
-    assert plus.refiner_settings["training"]["widths"] == [24, 48, 96, 128]
+    assert plus.label_settings["smooth"] == {"decay": 0.9, "frames": 2}
+    assert plus.refiner_settings["training"]["widths"] == [24, 32, 64, 96]
     assert plus.cost_settings["refiner"] == {
         "enabled": True,
-        "mirrored": True,
-        "network": "two-sided-light",
-        "widths": [24, 48, 96, 128],
+        "mirrored": False,
+        "network": "candidates",
+        "widths": [24, 32, 64, 96],
         "features": True,
     }
 

@@ -182,7 +182,7 @@ class Networks:
         return Teachers(
             run=context.run,
             key_frames=labelled_frames(context.dataset),
-            further=[member for dataset in context.also_train for member in labelled_frames(dataset)],
+            further=self._further_frames(),
             class_names=context.dataset.classes.names,
             recipe=context.recipe.segmenter,
             device=context.device,
@@ -190,6 +190,13 @@ class Networks:
             progress=context.progress,
             bases=context.bases,
         )
+
+    def _further_frames(self) -> list[LabelledFrame]:
+        """Return the further labelled frames that segmenters learn from."""
+        context = self.context
+        if not context.recipe.segmenter.further:
+            return []
+        return [member for dataset in context.also_train for member in labelled_frames(dataset)]
 
     def _refiner(
         self,

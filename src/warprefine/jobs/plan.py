@@ -29,7 +29,7 @@ _FEATURES, _HEAD_STEP, _SEGMENTER_STEP = 0.055, 0.14, 1.2
 """The trunk of lite0-frozen for a crop; a step of its head; a step of a segmenter that is trained whole."""
 _SIDES, _TARGETS, _REFINER_STEP = 8.5, 0.5, 1.2
 """Sides of a key frame by cycles of 10; the rest of its samples; a step of the network two-sided."""
-_LIGHT = 0.65
+_LIGHT = {"two-sided-light": 0.65, "candidates": 0.4}
 """Cost of a step of two-sided-light, as a part of one of two-sided."""
 _FRAME_VOTED, _FRAME_REFINED, _FRAME_OTHERS = 0.45, 0.45, 0.2
 """A frame by vote, with flow and segmentation; what the refiner adds; a frame by another method."""
@@ -81,11 +81,12 @@ def _trainings(
     refined = "two-sided-refiner" in needs and recipe.plus.refiner.enabled
     if context.parts.segmenter is None and "segmenter" in needs:
         names = [LABELLER, *(_folds(context) if refined else [])]
-        first = segmenter.adaptation if context.also_train else segmenter.optimisation
-        if context.also_train and _is_due(run.checkpoint_path(BASE), planned):
-            yield from _segmenter(
-                context, BASE, segmenter.optimisation, stage, "base" if rounds == 1 else "rounds"
-            )
+        further = _further(context)
+        alone = segmenter.main_training(len(labelled_frames(context.dataset)))
+        first = segmenter.adaptation if further else alone
+        if further and _is_due(run.checkpoint_path(BASE), planned):
+            group = "base" if rounds == 1 else "rounds"
+            yield from _segmenter(context, BASE, segmenter.main_training(further), stage, group)
         for name in names:
             if _is_due(run.checkpoint_path(name), planned):
                 group = "rounds" if rounds > 1 else "segmenter" if name == LABELLER else "refiner"
@@ -102,9 +103,16 @@ def _trainings(
 def _folds(context: RunContext) -> list[str]:
     """Return the names of the segmenters of folds that have key frames, where others are left to train on."""
     own, folds = len(labelled_frames(context.dataset)), context.recipe.segmenter.folds
-    if folds == 1 or not (own > 1 or context.also_train):
+    recipe = context.recipe.segmenter
+    if folds == 1 or not (own > 1 or _further(context)) or (recipe.held_out == "base" and _further(context)):
         return []
     return [fold_name(k) for k in range(min(folds, own))]
+
+
+def _further(context: RunContext) -> int:
+    """Return the number of further labelled frames that segmenters learn from."""
+    used = context.also_train if context.recipe.segmenter.further else ()
+    return sum(len(labelled_frames(dataset)) for dataset in used)
 
 
 def _is_due(checkpoint: Path, planned: set[Path]) -> bool:
@@ -143,7 +151,7 @@ def _two_sided_refiner(context: RunContext, stage: Stage, *, rounds: int) -> Ite
             seconds=cost,
             group=group,
         )
-    light = _LIGHT if training.network == "two-sided-light" else 1.0
+    light = _LIGHT.get(training.network, 1.0)
     size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
     for _ in range(rounds):
         yield Task(

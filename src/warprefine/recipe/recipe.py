@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from warprefine.core.stages import GOOD, Stage
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.recipe.network import Augmentation, BatchAugmentation, Channels, GriddedCrop, NetworkRecipe
-from warprefine.recipe.optimisation import Optimisation, Settings
+from warprefine.recipe.optimisation import MOST_STEPS, Optimisation, Settings
 from warprefine.recipe.plus import PlusRecipe
 from warprefine.recipe.settings_file import read_settings
 from warprefine.recipe.stages import NO_CHANGES, StageSettings, StagesRecipe, overridden
@@ -41,6 +41,10 @@ class SegmenterRecipe(NetworkRecipe):
     """Which network: a name in `segmentation.SEGMENTERS`."""
     optimisation: Optimisation = Optimisation(steps=300, warmup=20, average_decay=0.98, class_balance=0.4)
     """The main training: on the further labelled data where there is some, else on the key frames."""
+    steps_per_picture: int = Field(75, ge=1, le=MOST_STEPS)
+    """Steps of the main training at most, for each labelled picture; two key frames need few."""
+    further: bool = True
+    """Learn from further labelled data, where there are some, and not from the key frames alone."""
     adaptation: Optimisation = Optimisation(
         steps=100, learning_rate=5e-4, warmup=20, average_decay=0.98, class_balance=0.3
     )
@@ -59,6 +63,16 @@ class SegmenterRecipe(NetworkRecipe):
     """Held-out segmenters: one per fold of the key frames, or the base segmenter where there is one."""
     mirrored: bool = False
     """Average the output over a frame and its mirror image; better, and twice the time."""
+
+    def main_training(self, pictures: int) -> Optimisation:
+        """Return the main training on a number of labelled pictures.
+
+        Example:
+            >>> SegmenterRecipe().main_training(2).steps, SegmenterRecipe().main_training(400).steps
+            (150, 300)
+        """
+        most = self.steps_per_picture * max(pictures, 1)
+        return self.optimisation.changed(("steps",), min(self.optimisation.steps, most))
 
 
 class RefinerRecipe(Settings):

@@ -14,9 +14,10 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 FIRST_CHANGES: dict[str, Any] = {
     "plus.refiner.enabled": False,
     "segmenter.network": "lite0-frozen",
+    "segmenter.further": False,
     "segmenter.optimisation.steps": 100,
-    "segmenter.adaptation.steps": 40,
-    "segmenter.features.crops": 120,
+    "segmenter.steps_per_picture": 50,
+    "segmenter.features.crops": 48,
 }
 """Stage first: both sides and a segmenter that is trained in seconds vote."""
 BEST_CHANGES: dict[str, Any] = {

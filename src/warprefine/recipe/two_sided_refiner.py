@@ -12,7 +12,7 @@ from warprefine.recipe.synthetic import SyntheticMotion
 
 REFINER_WIDTHS = (24, 48, 96, 128)
 """Channels at strides 1, 2, 4 and 8 of the small refiners."""
-CANDIDATE_WIDTHS = (24, 24, 48, 64)
+CANDIDATE_WIDTHS = (24, 32, 64, 96)
 """The same of the refiner that scores candidates."""
 
 

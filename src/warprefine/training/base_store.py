@@ -30,7 +30,7 @@ VARIABLE = "WARPREFINE_CACHE"
 MOST_KEPT = 20
 """Base segmenters that are kept, of 20 MB each; the oldest are deleted first."""
 _FORMAT = 1
-_LATER = {"adaptation", "folds", "held_out", "key_frame_share", "mirrored"}
+_LATER = {"adaptation", "folds", "further", "held_out", "key_frame_share", "mirrored"}
 """Fields of the recipe that a base segmenter does not depend on."""
 
 

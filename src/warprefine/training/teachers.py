@@ -128,13 +128,16 @@ class Teachers:
         base = self.run.checkpoint_path(BASE)
         if not is_trained(base):
             if not self.further:
-                return self._train(path, [(Samples(key_frames), 1.0)], self.recipe.optimisation)
+                return self._train(path, [(Samples(key_frames), 1.0)], self._main_training(key_frames))
             self._train_base(base)
         if not key_frames:
             return base
         share = self.recipe.key_frame_share if self.further else 1.0
         pools = [(Samples(key_frames), share), (Samples(self.further), 1 - share)]
         return self._train(path, pools if self.further else pools[:1], self.recipe.adaptation, start=base)
+
+    def _main_training(self, pictures: Sequence[LabelledFrame]) -> Optimisation:
+        return self.recipe.main_training(len(pictures))
 
     def _train_base(self, path: Path) -> None:
         """Train the base segmenter on further data, or take one that was trained on the same before."""
@@ -147,7 +150,7 @@ class Teachers:
         )
         begun = path.with_suffix(".state").exists()
         if begun or not self.bases.fetch(key, path):
-            self._train(path, [(Samples(self.further), 1.0)], self.recipe.optimisation)
+            self._train(path, [(Samples(self.further), 1.0)], self._main_training(self.further))
             self.bases.keep(key, path)
 
     def _train(
