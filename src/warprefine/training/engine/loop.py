@@ -135,7 +135,7 @@ def train(
                 saved = (
                     f"stopped {task} after step {state.step} of {recipe.steps}; state saved in {state_path}"
                 )
-                if request.signal is None and world.mean(float(is_time_up())) > 0:
+                if world.mean(float(request.signal is not None)) == 0:
                     raise TimeIsUp(saved)
                 raise TrainingStopped(
                     f"{saved}; run the same command again, it continues from there",
