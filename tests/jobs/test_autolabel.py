@@ -179,7 +179,8 @@ def test_scores_are_numbers_in_percent_by_method(runs: Any, tiny_data: Path) -> 
 
     assert list(metrics) == list(METHODS)
     for scores in metrics.values():
-        assert set(scores) == {field.name for field in fields(MethodScores)} - {"between"}  # one key frame
+        named = {field.name for field in fields(MethodScores)} - {"between"}  # one key frame
+        assert set(scores) == named | {"frames_by_stage"}
         assert scores["beside"]["miou"] == scores["miou"]
         assert set(scores["iou_by_class"]) == set(classes)
         assert scores["frames_by_distance"] == [4, 4, 4]
@@ -279,7 +280,7 @@ def test_by_default_only_the_two_sided_refiner_is_trained(
     """The paper's methods, which need tau and a refiner of their own, are run where they are named."""
     reported: dict[str, Any] = {}
     monkeypatch.setattr(
-        "warprefine.jobs.autolabel.write_report", lambda path, **content: reported.update(content)
+        "warprefine.jobs.results.write_report", lambda path, **content: reported.update(content)
     )
     run = tmp_path / "run"
 
@@ -598,7 +599,7 @@ def own_parts() -> dict[str, Any]:
 def reported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The content of the last report, which is not written."""
     content: dict[str, Any] = {}
-    monkeypatch.setattr("warprefine.jobs.autolabel.write_report", lambda path, **given: content.update(given))
+    monkeypatch.setattr("warprefine.jobs.results.write_report", lambda path, **given: content.update(given))
     return content
 
 

@@ -41,6 +41,9 @@ TINY = Path(__file__).parents[2] / "experiment.toml"
 PAPER = ("motion-only", "semantic-only", "warp-inpaint", "warp-refine")
 CHOSEN = ("with-key-frame-pairs", "without-refiner")
 
+OF_EXPERIMENTS = ExperimentRecipe().labels.plus
+"""The recipe that experiments begin from."""
+
 
 def changed(context: ExperimentContext, **changes: Any) -> ExperimentContext:
     return replace(context, recipe=context.recipe.model_copy(update=changes))
@@ -51,7 +54,7 @@ def names(table: ResultTable) -> list[object]:
 
 
 def variant_called(name: str, plus: PlusRecipe | None = None) -> Variant:
-    every = variants_of(plus or PlusRecipe(), variant_names(), tau=0.3)
+    every = variants_of(plus or OF_EXPERIMENTS, variant_names(), tau=0.3)
     return next(variant for variant in every if variant.name == name)
 
 
@@ -125,14 +128,14 @@ def test_the_others_differ_from_the_default_in_one_part(name: str) -> None:
     """What is named in the tables of variants is changed, and nothing else."""
     variant, changes = variant_called(name), {**REMOVED, **ALTERNATIVES}[name]
 
-    assert differences(variant.plus, PlusRecipe()) - {"carry.tau"} == {*changes}
+    assert differences(variant.plus, OF_EXPERIMENTS) - {"carry.tau"} == {*changes}
     assert variant.against == DEFAULT
 
 
 def test_some_variants_may_be_chosen() -> None:
     """The default is always among them; a part is compared with the nearest variant before it."""
     chosen = variants_of(
-        PlusRecipe(), variant_names(("without-trust", "with-refiner", "with-agreement")), tau=0.3
+        OF_EXPERIMENTS, variant_names(("without-trust", "with-refiner", "with-agreement")), tau=0.3
     )
 
     assert [(variant.name, variant.against) for variant in chosen] == [
