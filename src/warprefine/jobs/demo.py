@@ -17,7 +17,7 @@ from warprefine.jobs.start import start
 from warprefine.propagation.methods import METHODS
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.optimisation import Optimisation
-from warprefine.recipe.plus import PlusRecipe
+from warprefine.recipe.plus import PlusRecipe, SmoothSettings
 from warprefine.recipe.recipe import PropagationRecipe, Recipe, RefinerRecipe, SegmenterRecipe
 from warprefine.recipe.two_sided_refiner import SyntheticClips, TwoSidedRefinerRecipe
 
@@ -31,6 +31,8 @@ SMALL = Recipe(
         widths=(16, 32, 64, 96, 128),
         optimisation=Optimisation(steps=400, learning_rate=3e-3, warmup=20, average_decay=0.95),
         augmentation=Augmentation(crop=(128, 192), scale=(0.7, 1.5)),
+        steps_per_picture=100,
+        mirrored=True,
     ),
     refiner=RefinerRecipe(
         widths=(16, 32, 48, 64),
@@ -53,6 +55,7 @@ SMALL = Recipe(
             crop=(128, 192),
             mirrored=True,
         ),
+        smooth=SmoothSettings(decay=0.7),
     ),
 )
 """A recipe that trains in minutes, at the cost of accuracy."""
