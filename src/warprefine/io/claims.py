@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,7 @@ def check_apart(out: Path, *inputs: Path) -> None:
     Example:
         >>> check_apart(Path("runs/new"), Path("data/mine"))
     """
-    for data in inputs:
-        if _lies_in(out, data) or _lies_in(data, out):
-            where = "lies in" if _lies_in(out, data) else "holds"
-            raise RunFolderError(
-                f"{out}, to be written, {where} {data}, which is read; expected a folder of its own, outside "
-                "the data; choose another --out"
-            )
+    _check_outside(out, inputs, named=f"{out}, to be written,", option="--out")
 
 
 def check_cache(cache: Path, out: Path, *inputs: Path) -> None:
@@ -90,13 +84,7 @@ def check_cache(cache: Path, out: Path, *inputs: Path) -> None:
     Example:
         >>> check_cache(Path("cache"), Path("runs/new"), Path("data/mine"))
     """
-    for data in inputs:
-        if _lies_in(cache, data) or _lies_in(data, cache):
-            where = "lies in" if _lies_in(cache, data) else "holds"
-            raise RunFolderError(
-                f"the cache {cache} {where} {data}, which is read; expected a folder of its own, outside the "
-                "data; choose another --cache"
-            )
+    _check_outside(cache, inputs, named=f"the cache {cache}", option="--cache")
     inside = cache.resolve()
     runs = [folder for folder in (inside, *inside.parents) if (folder / "job.json").is_file()]
     if _lies_in(out, cache) or _lies_in(cache, out) or runs:
@@ -105,6 +93,17 @@ def check_cache(cache: Path, out: Path, *inputs: Path) -> None:
             f"the cache {cache} {where}; expected a folder outside of all run folders, which other runs can "
             "share; choose another --cache, or none for one inside the run folder"
         )
+
+
+def _check_outside(folder: Path, inputs: Sequence[Path], *, named: str, option: str) -> None:
+    """Raise if a folder that is written lies in a folder that is read, or around one."""
+    for data in inputs:
+        if _lies_in(folder, data) or _lies_in(data, folder):
+            where = "lies in" if _lies_in(folder, data) else "holds"
+            raise RunFolderError(
+                f"{named} {where} {data}, which is read; expected a folder of its own, outside the data; "
+                f"choose another {option}"
+            )
 
 
 def _lies_in(inner: Path, outer: Path) -> bool:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
-from warprefine.core.tensors import Logits
+from warprefine.core.tensors import Confidence, Logits
 from warprefine.ops.candidates import Candidates, Voters, find_candidates
 from warprefine.recipe.two_sided_refiner import CANDIDATE_WIDTHS
 from warprefine.refinement.interface import CandidateScores, TwoSidedInput, weigh_sides
@@ -72,12 +72,12 @@ class CandidateUNet(HalvedUNet):
 
     def scored(self, inputs: TwoSidedInput) -> CandidateScores:
         """Return the candidates of each pixel with a logit each."""
-        found = self._candidates(inputs)
-        shares, is_empty = found.shares, found.is_empty
-        answers = self.repaired(self._planes(inputs, found), inputs.segmentation.features).float()
         near, far = weigh_sides(
             inputs.sides, fade=self.votes.fade.abs(), preference=self.votes.preference.abs()
         )
+        found = self._candidates(inputs, near.detach(), far.detach())
+        shares, is_empty = found.shares, found.is_empty
+        answers = self.repaired(self._planes(inputs, found), inputs.segmentation.features).float()
         votes = near[:, None] * shares[:, 0] + far[:, None] * shares[:, 1]
         votes = votes + self.votes.semantic_weight.abs() * shares[:, 2]
         is_void = found.labels == self.class_count
@@ -86,18 +86,14 @@ class CandidateUNet(HalvedUNet):
         logits = votes.clamp(min=LEAST_VOTE).log() + self._products(answers, found.labels)
         return CandidateScores(labels=found.labels, logits=logits, is_empty=is_empty)
 
-    def _candidates(self, inputs: TwoSidedInput) -> Candidates:
+    def _candidates(self, inputs: TwoSidedInput, *weights: Confidence) -> Candidates:
         """Find the candidates; on the CPU, from where they move to the device of the network."""
         device = self.learned.device
         inputs = inputs.to(torch.device("cpu"))
         near, far = inputs.sides
         voters = Voters(
             soft=(near.soft, far.soft),
-            weights=weigh_sides(
-                inputs.sides,
-                fade=float(self.votes.fade.detach().abs()),
-                preference=float(self.votes.preference.detach().abs()),
-            ),
+            weights=(weights[0].cpu(), weights[1].cpu()),
             trust=(near.trust, far.trust),
             logits=inputs.segmentation.logits,
         )
