@@ -130,15 +130,17 @@ def checkpoint(folder: Path) -> list[bytes]:
 
 def manifest(folder: Path) -> list[bytes]:
     run, stored = RunFolder(folder / "run"), Provenance(method="motion-only", key_frames=(2,), distance=1)
-    run.mark_done("clip", {3: stored}, "motion-only", "abc", files={3: [run.root / "manifest.sqlite"]})
+    run.manifest.mark_done(
+        "clip", {3: stored}, "motion-only", "abc", files={3: [run.root / "manifest.sqlite"]}
+    )
     return [(run.root / "manifest.sqlite").read_bytes()]
 
 
 def look_up(path: Path) -> None:
     """Read what a run has recorded, as every later call does."""
     run = RunFolder(path.parent, read_only=True)
-    run.provenances("clip", "motion-only")
-    run.is_done("clip", [3], "motion-only", "abc")
+    run.manifest.provenances("clip", "motion-only")
+    run.manifest.is_done("clip", [3], "motion-only", "abc")
 
 
 def watch(path: Path) -> None:

@@ -130,7 +130,7 @@ def test_files_of_old_names_go_also_after_an_interruption(data: Path, tmp_path: 
     notes.touch()
     count_frames_from_one(data)
     run = RunFolder(tmp_path / "run")
-    run.mark_begun("street-000", [0, 1, 2], METHOD)  # and killed
+    run.manifest.mark_begun("street-000", [0, 1, 2], METHOD)  # and killed
 
     after = label(data, tmp_path / "run")
 

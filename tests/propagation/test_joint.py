@@ -93,7 +93,7 @@ def test_the_manifest_has_the_provenance_of_propagated_images(drive: Any, run: R
     video = drive.video([1, 5])
     propagate_images(run, drive.dataset(video), drive.models(), cache=ArrayCache(run.cache), offsets=(1,))
 
-    found = {k: (p.key_frames, p.distance) for k, p in run.provenances(video.name, "joint").items()}
+    found = {k: (p.key_frames, p.distance) for k, p in run.manifest.provenances(video.name, "joint").items()}
     assert found == {0: ((1,), 1), 2: ((1,), 1), 4: ((5,), 1)}
 
 

@@ -399,15 +399,15 @@ def test_a_frame_that_becomes_a_key_frame_is_no_pseudo_label(
 
     label(0)
     before = files(run)
-    assert list(run.provenances("drive", method)) == [1]
+    assert list(run.manifest.provenances("drive", method)) == [1]
 
     label(0, 1)
-    assert run.provenances("drive", method) == {}
+    assert run.manifest.provenances("drive", method) == {}
     assert files(run) != before
 
     label(0)
     assert files(run) == before
-    assert list(run.provenances("drive", method)) == [1]
+    assert list(run.manifest.provenances("drive", method)) == [1]
 
 
 def test_the_manifest_has_the_provenance_of_each_frame(drive: Any, run: RunFolder) -> None:
@@ -417,7 +417,7 @@ def test_the_manifest_has_the_provenance_of_each_frame(drive: Any, run: RunFolde
     propagate(plus_job(drive, video), run)
 
     found = {
-        method: {k: (p.key_frames, p.distance) for k, p in run.provenances("drive", method).items()}
+        method: {k: (p.key_frames, p.distance) for k, p in run.manifest.provenances("drive", method).items()}
         for method in ("motion-only", ORACLE, PLUS)
     }
 

@@ -226,5 +226,7 @@ def _label(one: StagePass) -> dict[str, str]:
 def _fingerprints(context: RunContext, methods: Sequence[str]) -> list[dict[int, str]]:
     """Return what the labels of each video and method were computed from."""
     return [
-        context.run.fingerprints(video.name, method) for video in context.dataset.videos for method in methods
+        context.run.manifest.fingerprints(video.name, method)
+        for video in context.dataset.videos
+        for method in methods
     ]

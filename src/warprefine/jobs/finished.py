@@ -181,7 +181,7 @@ class FinishedRun:
         method = method or leading(self.methods)
         look_up(dict.fromkeys(self.methods), method, what="method of this run")
         check_labelled(self.run, replace(self.dataset, videos=(of_video,)), method, horizon=self.horizon)
-        provenances = self.run.provenances(video, method)
+        provenances = self.run.manifest.provenances(video, method)
         if not provenances and stepwise_units(of_video, self.horizon):
             raise RunFolderError(
                 f"{self.run.root} has no record of labels of {method} for {video!r}; run `warprefine "
@@ -335,7 +335,7 @@ def stages_of(run: RunFolder, dataset: Dataset, method: str) -> dict[Stage, int]
     return count_stages(
         provenance.stage
         for video in dataset.videos
-        for provenance in run.provenances(video.name, method).values()
+        for provenance in run.manifest.provenances(video.name, method).values()
     )
 
 
@@ -364,7 +364,7 @@ def _frames_due(video: Video, horizon: int, method: str) -> set[int]:
 
 
 def _labelled(run: RunFolder, video: Video, method: str) -> set[int]:
-    return {frame for frame, record in run.records(video.name, method).items() if record.is_whole}
+    return {frame for frame, record in run.manifest.records(video.name, method).items() if record.is_whole}
 
 
 def write_left_out(run: RunFolder, failures: Mapping[str, str]) -> None:

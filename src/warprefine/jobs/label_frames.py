@@ -151,7 +151,7 @@ def label_frames(
         )
         shutil.rmtree(finished.run.cache, ignore_errors=True)
         shutil.rmtree(root / "data", ignore_errors=True)
-        provenances = finished.run.provenances(_NAME, method)
+        provenances = finished.run.manifest.provenances(_NAME, method)
         numbers = sorted({*provenances, *video.key_frames})
         labels = {k: finished.run.labels_path(method, _NAME, video.stems[k]) for k in numbers}
         confidence = {k: finished.run.confidence_path(method, _NAME, video.stems[k]) for k in numbers}

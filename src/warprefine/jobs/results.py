@@ -108,7 +108,7 @@ def forget_truth(run: RunFolder, dataset: Dataset) -> None:
         path.unlink(missing_ok=True)
     for method in (name for name in METHODS if "truth" in METHODS[name].needs):
         for video in dataset.videos:
-            run.keep_only(video.name, (), method)
+            run.manifest.keep_only(video.name, (), method)
 
 
 def measure(

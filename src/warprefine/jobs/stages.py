@@ -169,7 +169,7 @@ def labels_so_far(run: RunFolder, dataset: Dataset) -> str:
     found = [
         provenance.stage
         for video in dataset.videos
-        for provenance in run.provenances(video.name, PLUS).values()
+        for provenance in run.manifest.provenances(video.name, PLUS).values()
     ]
     if not found:
         return "no frame is labelled yet"

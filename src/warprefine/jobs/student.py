@@ -218,7 +218,9 @@ def _content_of_labels(job: StudentJob, finished: FinishedRun, also_train: Seque
         for frame, path in sorted(video.labels.items())
     ]
     pseudo = [
-        (video.name, run.fingerprints(video.name, job.method)) for video in dataset.videos if job.method
+        (video.name, run.manifest.fingerprints(video.name, job.method))
+        for video in dataset.videos
+        if job.method
     ]
     videos = [content_of_video(dataset, video, horizon=finished.horizon) for video in dataset.videos]
     return fingerprint_of(videos, by_hand, pseudo)

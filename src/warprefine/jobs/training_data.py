@@ -72,7 +72,7 @@ def _delete_networks(run: RunFolder) -> None:
     for path in (run.tau_path, run.root / "stages.json"):
         with writing_errors(path):
             path.unlink(missing_ok=True)
-    run.forget_data()
+    run.manifest.forget_data()
 
 
 def _described(dataset: Dataset, also_train: Sequence[Dataset], *, horizon: int) -> dict[str, Any]:

@@ -65,10 +65,10 @@ def propagate_images(
         fingerprint = fingerprint_of(
             models.motion.name, unit.key_frames, unit.frames, {k: video.stems[k] for k in wanted}, content
         )
-        if not run.is_done(video.name, list(wanted), JOINT, fingerprint):
+        if not run.manifest.is_done(video.name, list(wanted), JOINT, fingerprint):
             with open_evidence(video, dataset.classes, models, cache) as evidence:
                 _propagate_image(evidence, unit, paths)
-            run.mark_done(
+            run.manifest.mark_done(
                 video.name, wanted, JOINT, fingerprint, files={k: [path] for k, path in paths.items()}
             )
         progress("propagating images", done, len(units), video.name)

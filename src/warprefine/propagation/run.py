@@ -79,7 +79,7 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
                 raise
             log.error("%s", error)
             failures[video.name] = str(error)
-    run.remove_arriving()
+    run.arriving.remove()
     return failures
 
 
@@ -153,14 +153,14 @@ def is_complete(
     """
     video, units = planned
     for unit in units:
-        records = run.records(video.name, method, unit.frames)
+        records = run.manifest.records(video.name, method, unit.frames)
         content = content_of(video, dataset.classes, motion, (*unit.frames, *unit.key_frames))
         data = _data_of(content, video, unit)
         of_unit = [records.get(frame) for frame in unit.frames]
         if not all(record is not None and record.is_whole and record.data == data for record in of_unit):
             return False
     return all(
-        run.is_done(video.name, [frame], method, _mark_of_key_frame(video, dataset.classes, frame))
+        run.manifest.is_done(video.name, [frame], method, _mark_of_key_frame(video, dataset.classes, frame))
         for frame in (video.labels if units else ())
     )
 
@@ -188,13 +188,13 @@ class _Mark:
 
 def _done(run: RunFolder, unit: Unit, method: str, mark: _Mark) -> frozenset[int]:
     """Return the frames of a unit that are to stay: of this stage, or of a later one and the same data."""
-    found = run.records(unit.video, method, unit.frames)
+    found = run.manifest.records(unit.video, method, unit.frames)
     records = {frame: record for frame, record in found.items() if record.is_whole}
     own = {frame for frame, record in records.items() if record.fingerprint == mark.fingerprint}
     for frame in own:
         stage = later(mark.stage, records[frame].stage)
         if (stage, mark.data) != (records[frame].stage, records[frame].data):
-            run.confirm(unit.video, frame, method, stage=stage, data=mark.data)
+            run.manifest.confirm(unit.video, frame, method, stage=stage, data=mark.data)
     of_later = {
         frame
         for frame, record in records.items()
@@ -206,11 +206,11 @@ def _done(run: RunFolder, unit: Unit, method: str, mark: _Mark) -> frozenset[int
 def _put(run: RunFolder, video: Video, classes: ClassSet, pseudo: PseudoLabel, mark: _Mark) -> None:
     """Write the labels and the confidence of a frame, both at once."""
     files = _files(run, video, pseudo.provenance.method, pseudo.frame)
-    labels, confidence = (run.arriving_path(path) for path in files)
+    labels, confidence = (run.arriving.path_of(path) for path in files)
     write_labels(labels, pseudo.labels, classes)
     write_gray(confidence, pseudo.confidence)
     provenance = replace(pseudo.provenance, stage=mark.stage)
-    run.put(video.name, pseudo.frame, provenance, mark.fingerprint, files=files, data=mark.data)
+    run.manifest.put(video.name, pseudo.frame, provenance, mark.fingerprint, files=files, data=mark.data)
 
 
 def _files(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path, Path]:
@@ -223,7 +223,7 @@ def _remove_others(run: RunFolder, video: Video, labeller: Labeller, horizon: in
     """Remove the labels of frames that are in no unit any more and are no key frames, and of old names."""
     frames = {frame for unit in labeller.units(video, horizon) for frame in unit.frames}
     for method in labeller.methods:
-        run.keep_only(video.name, frames | {*video.key_frames}, method)
+        run.manifest.keep_only(video.name, frames | {*video.key_frames}, method)
 
 
 def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
@@ -239,9 +239,9 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     for method in (method for labeller in labelling for method in labeller.methods):
         for frame, source in video.labels.items():
             fingerprint = _mark_of_key_frame(video, classes, frame)
-            if not run.is_done(video.name, [frame], method, fingerprint):
+            if not run.manifest.is_done(video.name, [frame], method, fingerprint):
                 files = _files(run, video, method, frame)
-                target, confidence = (run.arriving_path(path) for path in files)
+                target, confidence = (run.arriving.path_of(path) for path in files)
                 labels = read_labels(source, classes)
                 write_gray(confidence, torch.ones(labels.shape))
                 if _is_coded_as_written(source, classes):
@@ -249,7 +249,7 @@ def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
                 else:
                     write_labels(target, labels, classes)
                 by_hand = Provenance(method=method, key_frames=(frame,), distance=0)
-                run.put(video.name, frame, by_hand, fingerprint, files=files)
+                run.manifest.put(video.name, frame, by_hand, fingerprint, files=files)
 
 
 def _is_coded_as_written(path: Path, classes: ClassSet) -> bool:

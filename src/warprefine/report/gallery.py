@@ -102,7 +102,7 @@ def read_views(
         RunFolderError: A method has not labelled one of the frames yet.
     """
     views = []
-    provenances = run.provenances(video.name, PLUS) if PLUS in methods else {}
+    provenances = run.manifest.provenances(video.name, PLUS) if PLUS in methods else {}
     with open_frames(video) as source:
         for number in frames:
             is_key = number in video.labels

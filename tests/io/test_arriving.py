@@ -1,0 +1,75 @@
+"""Tests of io/arriving.py: all files of a frame change at once, whenever a process is killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warprefine.core.pseudolabel import Provenance
+from warprefine.io.arriving import ArrivingFiles
+from warprefine.io.run import RunFolder
+
+
+def put(run: RunFolder, frame: int, text: str, **more: Any) -> list[Path]:
+    """Write both files of a frame and put them in their places; return these."""
+    places = [run.labels_path("plus", "clip", f"{frame}"), run.confidence_path("plus", "clip", f"{frame}")]
+    for place in places:
+        run.arriving.path_of(place).parent.mkdir(parents=True, exist_ok=True)
+        run.arriving.path_of(place).write_text(text)
+    stored = Provenance(method="plus", key_frames=(0,), distance=2, stage=more.pop("stage", "good"))
+    run.manifest.put("clip", frame, stored, "abc", files=places, **more)
+    return places
+
+
+def test_the_files_of_a_frame_are_put_in_their_places_together(tmp_path: Path) -> None:
+    """The record tells the stage that they are from, and what data."""
+    run = RunFolder(tmp_path)
+    put(run, 3, "of first", stage="first", data="old")
+    places = put(run, 3, "of good", data="new")
+
+    assert [place.read_text() for place in places] == ["of good", "of good"]
+    record = run.manifest.records("clip", "plus")[3]
+    assert (record.fingerprint, record.stage, record.data, record.is_whole) == ("abc", "good", "new", True)
+    assert run.manifest.provenances("clip", "plus")[3].stage == "good"
+    run.manifest.confirm("clip", 3, "plus", stage="best", data="same")
+    assert run.manifest.records("clip", "plus", [3])[3].stage == "best"
+    assert run.manifest.records("clip", "plus", [2, 4]) == {}
+    run.manifest.forget_data()
+    assert run.manifest.records("clip", "plus")[3].data == ""
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_files_that_were_recorded_and_not_moved_are_found_and_moved_later(
+    tmp_path: Path, moved: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who only read find them where they are; the next command puts them in their places."""
+    run = RunFolder(tmp_path)
+    put(run, 3, "of first", stage="first")
+    left = run.arriving.path_of(run.labels_path("plus", "clip", "4"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ArrivingFiles, "move", lambda self, names: move(self, names[:moved]) or stop())
+        with pytest.raises(KeyboardInterrupt):
+            put(run, 3, "of good")
+    left.write_text("not recorded")
+
+    reader = RunFolder(tmp_path, read_only=True)
+    assert reader.manifest.provenances("clip", "plus")[3].stage == "good"
+    assert reader.manifest.records("clip", "plus")[3].is_whole
+    seen = [reader.labels_path("plus", "clip", "3"), reader.confidence_path("plus", "clip", "3")]
+    assert [path.read_text() for path in seen] == ["of good", "of good"]
+
+    again = RunFolder(tmp_path)
+    places = [again.labels_path("plus", "clip", "3"), again.confidence_path("plus", "clip", "3")]
+    assert [path.read_text() for path in places] == ["of good", "of good"]
+    assert not (tmp_path / "arriving").exists()
+    assert not again.labels_path("plus", "clip", "4").exists()
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
+
+
+move = ArrivingFiles.move
