@@ -16,7 +16,8 @@ import pytest
 import torch
 import typer
 
-from warprefine.cli import commands, options
+from warprefine.cli import options
+from warprefine.cli import run as cli_run
 from warprefine.cli.options import available_cores, chosen_methods, open_further, use_threads
 from warprefine.core.errors import DatasetError, RecipeError, RunFolderError
 from warprefine.core.memory import keep_freed_memory
@@ -133,7 +134,7 @@ def test_the_horizon_is_a_number_of_frames_or_all(
         found.append(options["horizon"])
         raise RunFolderError("enough")
 
-    monkeypatch.setattr(commands, "start", started)
+    monkeypatch.setattr(cli_run, "start", started)
     warprefine("autolabel", data, "--out", data.parent / "run", "--horizon", word)
 
     assert found == [horizon]

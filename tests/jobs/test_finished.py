@@ -18,7 +18,7 @@ from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Flow, Frames
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_frame, read_gray, read_labels
-from warprefine.jobs.finished import methods_of
+from warprefine.jobs.run_records import methods_of
 from warprefine.jobs.start import start
 from warprefine.motion.loading import load_motion
 from warprefine.propagation.methods import PLUS

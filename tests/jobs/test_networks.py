@@ -289,7 +289,7 @@ def with_further(start_plus: Start, further: Dataset, **changes: object) -> Netw
 
 def test_of_further_data_only_held_out_images_are_stills(start_plus: Start, further: Dataset) -> None:
     """A segmenter is too good on what it was trained on: a refiner would learn to believe it."""
-    stills = with_further(start_plus, further, stills=99)._stills()
+    stills = with_further(start_plus, further, stills=99).samples.stills()
 
     held_out = labelled_frames(further)[HOLDOUT_EVERY // 2 :: HOLDOUT_EVERY]
     key_frames, others = stills[:2], stills[2:]
@@ -303,9 +303,11 @@ def test_of_many_stills_some_are_taken_evenly(
     start_plus: Start, further: Dataset, most: int, expected: list[int]
 ) -> None:
     """A limit leaves images of every origin."""
-    everything = with_further(start_plus, further, stills=99)._stills()
+    everything = with_further(start_plus, further, stills=99).samples.stills()
 
-    assert with_further(start_plus, further, stills=most)._stills() == [everything[i] for i in expected]
+    assert with_further(start_plus, further, stills=most).samples.stills() == [
+        everything[i] for i in expected
+    ]
 
 
 def test_videos_of_one_name_are_not_taken_for_one_another(

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,35 +14,20 @@ from warprefine.cli import experiment as experiments
 from warprefine.cli import options, weights
 from warprefine.cli import predict as predictions
 from warprefine.cli import student as students
-from warprefine.cli.console import (
-    Bars,
-    Commands,
-    console,
-    print_coverage,
-    print_error,
-    print_notes,
-    print_out_of_reach,
-    print_summary,
-)
+from warprefine.cli import train as trainings
+from warprefine.cli.console import Bars, Commands, console, print_notes, print_summary
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
-from warprefine.core.errors import WarpRefineError
-from warprefine.core.stages import GOOD, described
+from warprefine.cli.run import run_of, show
 from warprefine.datasets import open_dataset
 from warprefine.datasets.label_notes import review_labels
 from warprefine.datasets.summary import summarise
-from warprefine.io.checkpoints import read_card
-from warprefine.io.claims import check_apart, check_cache
-from warprefine.io.locks import locked
 from warprefine.jobs.autolabel import label, label_in_stages
 from warprefine.jobs.demo import run_demo
 from warprefine.jobs.extract_frames import extract_frames
 from warprefine.jobs.finished import FinishedRun
-from warprefine.jobs.networks import Networks
 from warprefine.jobs.reuse import use_checkpoints
-from warprefine.jobs.start import announce, start
 from warprefine.metrics.score_table import format_table
-from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import DEFAULT_METHODS, PLUS, needs_of
 
 app = typer.Typer(
@@ -166,69 +148,12 @@ def autolabel(
     deadline = None if time_limit is None else time.monotonic() + time_limit
     methods = options.chosen_methods(method or DEFAULT_METHODS)
     arguments["until"] = until if PLUS in methods else None
-    with Bars() as bars, _run(arguments, bars, training="segmenter" in needs_of(methods)) as networks:
+    with Bars() as bars, run_of(arguments, bars, training="segmenter" in needs_of(methods)) as networks:
         finished = label_in_stages(networks, methods, until=until, deadline=deadline)
     show(finished)
 
 
-class Part(StrEnum):
-    """What can be trained on its own."""
-
-    SEGMENTER = "segmenter"
-    REFINER = "refiner"
-    TWO_SIDED_REFINER = "two-sided-refiner"
-    MOTION = "motion"
-
-
-@app.command("train")
-def train(
-    part: Annotated[Part, typer.Argument(help="Which network to train.", show_default=False)],
-    data: options.Data,
-    out: options.Out,
-    reader: options.Reader = "folder",
-    split: options.Split = "train",
-    keyframes: options.KeyFrames = None,
-    horizon: options.Horizon = 10,
-    also_train: options.AlsoTrain = [],  # noqa: B006
-    recipe: options.RecipeFile = None,
-    motion: options.Motion = None,
-    device: options.Device = "cpu",
-    seed: options.Seed = 0,
-    threads: options.Threads = 0,
-    cache: options.Cache = None,
-    retrain: options.Retrain = False,
-    base: options.Base = None,
-    reuse: options.Reuse = True,
-) -> None:
-    """Train one network of a run: the segmenter, a refiner with all that its samples need, or motion.
-
-    The two-sided-refiner is that of warp-refine-plus, with labels from key frames on both sides; the refiner
-    is that of the paper's warp-refine. Motion is a network that improves another estimator's flow; its
-    training is self-supervised, by photometric reconstruction of each frame from the one before. Methods of
-    the paper use it in the same run; `--motion` takes its checkpoint in other runs.
-
-    Examples: `warprefine train segmenter data/mine --out runs/mine`
-
-    `warprefine train two-sided-refiner data/mine --out runs/mine`
-    """
-    arguments = locals()
-    with Bars() as bars, _run(arguments, bars, training=part is not Part.MOTION) as networks:
-        train_part: dict[Part, Callable[[], object]] = {
-            Part.SEGMENTER: networks.segmenter,
-            Part.REFINER: lambda: networks.refiner("stepwise"),
-            Part.TWO_SIDED_REFINER: lambda: networks.refiner("two-sided"),
-            Part.MOTION: networks.trained_motion,
-        }
-        announce(networks.context)
-        train_part[part]()
-    context = networks.context
-    path = context.run.checkpoint_path(part)
-    console.print(f"weights: {path}")
-    if error := read_card(path).facts.get("photometric"):
-        console.print(
-            f"photometric error on held-out frames: {error['before']:.5f} before, {error['after']:.5f} after"
-        )
-    _end(context.left_out)
+app.command("train")(trainings.train)
 
 
 @app.command("propagate")
@@ -263,7 +188,7 @@ def propagate(
     """
     arguments = locals()
     methods = options.chosen_methods(method)
-    with Bars() as bars, _run(arguments, bars, training=False) as networks:
+    with Bars() as bars, run_of(arguments, bars, training=False) as networks:
         given = {"segmenter": segmenter, "refiner": refiner, "two-sided-refiner": two_sided_refiner}
         use_checkpoints(networks, given, methods)
         finished = label(networks, methods)
@@ -287,71 +212,3 @@ def evaluate(
     finished = FinishedRun.open(run)
     console.print(format_table(finished.evaluate(void_as_class=void_as_class)))
     print_notes(review_labels(finished.dataset).score_notes)
-
-
-@contextmanager
-def _run(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[Networks]:
-    """Open the data sets and claim the run folder of a command's options; write its log."""
-    options.use_threads(arguments["threads"])
-    dataset = open_dataset(
-        arguments["data"],
-        reader=arguments["reader"],
-        split=arguments["split"],
-        key_frames=arguments["keyframes"],
-    )
-    further = options.open_further(arguments["also_train"])
-    roots = (dataset.root, *(one.root for one in further))
-    check_apart(arguments["out"], *roots)
-    if arguments["cache"] is not None:
-        check_cache(arguments["cache"], arguments["out"], *roots)
-    with locked(arguments["out"]):
-        try:
-            context = start(
-                dataset,
-                arguments["out"],
-                horizon=arguments["horizon"],
-                also_train=further,
-                recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
-                device=arguments["device"],
-                seed=arguments["seed"],
-                training=training,
-                cache=arguments["cache"],
-                retrain=arguments.get("retrain", False),
-                base=arguments.get("base"),
-                reuse=arguments.get("reuse", True),
-                until=arguments.get("until"),
-                progress=bars,
-            )
-        except WarpRefineError:
-            print_notes(dataset.notes)  # they may say why
-            raise
-        print_out_of_reach(
-            [coverage(video, context.horizon) for video in context.dataset.videos], horizon=context.horizon
-        )
-        with log_to(arguments["out"]):
-            yield Networks(context)
-
-
-def show(finished: FinishedRun) -> None:
-    """Print the scores and where the results are; exit with 1 if videos were left out."""
-    if finished.scores:
-        console.print(format_table(finished.scores))
-    if finished.methods:
-        print_coverage(finished.coverage)
-        console.print(f"labels: {finished.run.root / 'labels'}{_of_stage(finished)}")
-        console.print(f"report: {finished.run.report_path}")
-    _end(finished.failures)
-
-
-def _of_stage(finished: FinishedRun) -> str:
-    """Return the stages that the labels are from, if not all are good."""
-    stages = finished.stages
-    return "" if not stages or [*stages] == [GOOD] else f" ({described(stages)})"
-
-
-def _end(failures: Mapping[str, str]) -> None:
-    """Print why videos were left out, and exit with 1 if there are any."""
-    for message in failures.values():
-        print_error(message)
-    if failures:
-        raise typer.Exit(1)

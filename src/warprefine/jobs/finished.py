@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 
@@ -14,34 +12,37 @@ from warprefine.core.errors import RunFolderError
 from warprefine.core.names import look_up, printable
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
-from warprefine.core.stages import Stage, count_stages, described
+from warprefine.core.stages import Stage, described
 from warprefine.core.tensors import Confidence, LabelMaps
-from warprefine.core.video import Dataset, Video
+from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.io.array_cache import ArrayCache
-from warprefine.io.atomic import write_text, writing_errors
-from warprefine.io.claims import own_json
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.labelled_data import check_labelled
-from warprefine.jobs.networks import motion_of_run
 from warprefine.jobs.preflight import reached_horizon
+from warprefine.jobs.pseudo_labels import JOINT_METHOD, motion_of_labels, pseudo_labelled_frames
+from warprefine.jobs.run_records import (
+    check_folder,
+    complete_methods,
+    left_out,
+    methods_of,
+    recorded_job,
+    stages_of,
+)
 from warprefine.jobs.usable_data import without
 from warprefine.metrics.label_quality import evaluate
 from warprefine.metrics.score_table import format_table
 from warprefine.metrics.scores import MethodScores, format_percent, leading
 from warprefine.propagation.coverage import Coverage, coverage
 from warprefine.propagation.evidence import Models
-from warprefine.propagation.joint import joint_path, propagate_images
-from warprefine.propagation.methods import ORACLE, PLUS
+from warprefine.propagation.joint import propagate_images
+from warprefine.propagation.methods import PLUS
 from warprefine.propagation.units import stepwise_units
 from warprefine.recipe.recipe import Recipe
 from warprefine.training.data.samples import LabelledFrame
 
-JOINT_METHOD = "motion-only"
-"""Its labels are paired with images propagated alike, as Zhu et al. (CVPR 2019) recommend."""
 _CPU = torch.device("cpu")
-_LABEL_AGAIN = "delete it and run `warprefine autolabel` with the same options again"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -142,13 +143,13 @@ class FinishedRun:
             DatasetError: The data set is no longer where it was.
         """
         root = Path(folder)
-        _check_folder(root)
+        check_folder(root)
         if not (root / "job.json").exists():
             raise RunFolderError(
                 f"{root} holds no job.json; expected a folder made by `warprefine autolabel`"
             )
         run = RunFolder(root, read_only=True)
-        origin, horizon, recipe = _recorded(root / "job.json", run.job())
+        origin, horizon, recipe = recorded_job(root / "job.json", run.job())
         if origin is None:
             raise RunFolderError(
                 f"{root} was made from a data set in memory, expected one opened by `open_dataset`; "
@@ -161,7 +162,7 @@ class FinishedRun:
             dataset=sound,
             horizon=reach,
             recipe=recipe,
-            methods=_complete(run, sound, methods_of(root), reach) if labelled else (),
+            methods=complete_methods(run, sound, methods_of(root), reach) if labelled else (),
             failures=failures,
         )
 
@@ -244,49 +245,15 @@ class FinishedRun:
                 they were labelled, or images cannot be propagated as labels were.
         """
         check_labelled(self.run, self.dataset, method, horizon=self.horizon)
-        joint = RunFolder(out or self.run.root) if method == JOINT_METHOD else None
-        if joint is not None:
-            models = Models(motion=self._motion(device), keep=self.recipe.propagation.keep)
-            cache = ArrayCache(joint.cache, beside=self.run.cache)
-            propagate_images(joint, self.dataset, models, cache=cache, offsets=offsets, progress=progress)
-        found = [
-            LabelledFrame(
-                video=video,
-                frame=frame,
-                classes=self.dataset.classes,
-                labels=self.run.labels_path(method, video.name, video.stems[frame]),
-                picture=joint_path(joint, video.name, video.stems[frame]) if joint else None,
-            )
-            for video, frame in self._frames_at(offsets)
-            if method != ORACLE or frame in video.truth
-        ]
-        missing = [member.label_path for member in found if not member.label_path.exists()]
-        if missing or not found:
-            what = f"{missing[0]} is missing" if missing else f"{self.run.root} has no such frame"
-            raise RunFolderError(
-                f"no labels of {method} at {sorted(offsets)} frames from the key frames: {what}; make them "
-                f"with `warprefine autolabel --method {method}`, with a horizon of at least {max(offsets)}"
-            )
-        return found
-
-    def _motion(self, device: torch.device) -> MotionEstimator:
-        """Return the motion that labels were propagated with."""
-        if self.motion is not None:
-            return self.motion
-        supplied = self.run.job().get("parts", {}).get("motion")
-        if supplied:
-            raise RunFolderError(
-                f"{self.run.root} was labelled with the motion {supplied!r}, supplied as an object; take the "
-                f"pseudo-labels of {JOINT_METHOD} from what `autolabel` returned, or those of another method"
-            )
-        return motion_of_run(self.run, self.recipe, device=device)
-
-    def _frames_at(self, offsets: Collection[int]) -> Iterator[tuple[Video, int]]:
-        for video in self.dataset.videos:
-            for unit in stepwise_units(video, max(offsets)):
-                for frame in unit.frames:
-                    if unit.distance(frame) in offsets:
-                        yield video, frame
+        images = None
+        if method == JOINT_METHOD:
+            images = RunFolder(out or self.run.root)
+            given = self.motion
+            motion = motion_of_labels(self.run, self.recipe, device=device) if given is None else given
+            models = Models(motion=motion, keep=self.recipe.propagation.keep)
+            cache = ArrayCache(images.cache, beside=self.run.cache)
+            propagate_images(images, self.dataset, models, cache=cache, offsets=offsets, progress=progress)
+        return pseudo_labelled_frames(self.run, self.dataset, method, offsets=offsets, images=images)
 
 
 def evaluate_run(run: Path | str, *, void_as_class: bool = False) -> dict[str, MethodScores]:
@@ -308,93 +275,3 @@ def evaluate_run(run: Path | str, *, void_as_class: bool = False) -> dict[str, M
         >>> evaluate("RUN")["warp-refine-plus"].miou_by_distance  # doctest: +SKIP
     """
     return FinishedRun.open(run).evaluate(void_as_class=void_as_class)
-
-
-def methods_of(root: Path) -> tuple[str, ...]:
-    """Return the methods whose labels a run folder has, by name.
-
-    Raises:
-        RunFolderError: It is no folder, or has none.
-    """
-    _check_folder(root)
-    methods = tuple(sorted(path.name for path in (root / "labels").glob("[!.]*")))
-    if not methods:
-        raise RunFolderError(
-            f"{root} holds no labels yet; run `warprefine autolabel` with the same options to make them"
-        )
-    return methods
-
-
-def _check_folder(root: Path) -> None:
-    if not root.is_dir():
-        raise RunFolderError(f"{root} is no folder; expected one that `warprefine autolabel` has made")
-
-
-def stages_of(run: RunFolder, dataset: Dataset, method: str) -> dict[Stage, int]:
-    """Return how many frames of a method have labels of each stage; key frames are of none."""
-    return count_stages(
-        provenance.stage
-        for video in dataset.videos
-        for provenance in run.manifest.provenances(video.name, method).values()
-    )
-
-
-def _complete(run: RunFolder, dataset: Dataset, methods: Sequence[str], horizon: int) -> tuple[str, ...]:
-    """Return those methods that have labelled all frames; all of them if none has.
-
-    A command that was stopped may have begun with some, while others have the labels of a stage.
-    """
-    try:
-        complete = tuple(
-            method
-            for method in methods
-            if all(
-                _frames_due(video, horizon, method) <= _labelled(run, video, method)
-                for video in dataset.videos
-            )
-        )
-    except RunFolderError:  # without a manifest
-        return tuple(methods)
-    return complete or tuple(methods)
-
-
-def _frames_due(video: Video, horizon: int, method: str) -> set[int]:
-    due = {frame for unit in stepwise_units(video, horizon) for frame in unit.frames}
-    return due & set(video.truth) if method == ORACLE else due
-
-
-def _labelled(run: RunFolder, video: Video, method: str) -> set[int]:
-    return {frame for frame, record in run.manifest.records(video.name, method).items() if record.is_whole}
-
-
-def write_left_out(run: RunFolder, failures: Mapping[str, str]) -> None:
-    """Write the videos that were left out, and why, into the run folder."""
-    if failures:
-        write_text(run.left_out_path, json.dumps(dict(failures), indent=2) + "\n")
-    else:
-        with writing_errors(run.left_out_path):
-            run.left_out_path.unlink(missing_ok=True)
-
-
-def left_out(run: RunFolder) -> dict[str, str]:
-    """Return the videos that a run could not label, and why."""
-    if not run.left_out_path.exists():
-        return {}
-    with own_json(run.left_out_path, remedy=_LABEL_AGAIN):
-        found = json.loads(run.left_out_path.read_text(encoding="utf-8"))
-        return {str(name): str(problem) for name, problem in found.items()}
-
-
-def _recorded(
-    path: Path, job: Mapping[str, Any]
-) -> tuple[dict[str, Any] | None, int | Literal["all"], Recipe]:
-    """Return data set, horizon and recipe of a job; no data set if it was given in memory."""
-    with own_json(path, remedy=_LABEL_AGAIN):
-        data, horizon, recipe = dict(job["data"]), job["horizon"], Recipe(**job["recipe"])
-        if horizon != "all" and type(horizon) is not int:
-            raise TypeError(f"horizon = {horizon!r}")
-        if "reader" not in data:
-            return None, horizon, recipe
-        if not all(isinstance(data[key], str) for key in ("root", "reader", "split")):
-            raise TypeError(f"data = {data}")
-        return {key: data[key] for key in ("root", "reader", "split", "key_frames")}, horizon, recipe

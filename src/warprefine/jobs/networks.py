@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, overload
@@ -12,33 +11,28 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 import torch
 from torch import nn
 
-from warprefine.core.errors import RecipeError
 from warprefine.core.precision import with_precision
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Video
 from warprefine.io.atomic import write_text
 from warprefine.io.checkpoints import fact_of, read_card, weights_fingerprint
 from warprefine.io.claims import own_json
-from warprefine.io.run import RunFolder
 from warprefine.jobs.context import RunContext
+from warprefine.jobs.motions import stepwise_motion, two_sided_motion
+from warprefine.jobs.refiner_samples import RefinerSamples
 from warprefine.motion.loading import load_motion
 from warprefine.propagation.evidence import Models
-from warprefine.propagation.two_sided.direct_flow import RefinesFlow
-from warprefine.recipe.recipe import BEST_MOTION, DEFAULT_MOTION, Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
-from warprefine.training.data.samples import LabelledFrame, Samples, evenly, labelled_frames
+from warprefine.training.data.samples import LabelledFrame, labelled_frames
 from warprefine.training.engine.checkpoint import is_trained
 from warprefine.training.motion import PART as MOTION
 from warprefine.training.motion import train_motion
-from warprefine.training.refiners.cycles import Cycles, ModelsOf
-from warprefine.training.refiners.key_frame_pool import KeyFramePool
+from warprefine.training.refiners.cycles import Cycles
 from warprefine.training.refiners.kind import PoolsT, RecipeT, RefinerKind, RefinerT
 from warprefine.training.refiners.refiner import REFINER
-from warprefine.training.refiners.sample_store import SampleSettings
-from warprefine.training.refiners.still_pool import StillPool
 from warprefine.training.refiners.tau import evaluate_taus
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER, Shares
-from warprefine.training.segmenter import hold_out, load_segmenter
+from warprefine.training.segmenter import load_segmenter
 from warprefine.training.teachers import Teachers
 
 PartT = TypeVar("PartT")
@@ -235,100 +229,25 @@ class Networks:
         loaded, fingerprint = kind.load(path, classes, context.device, mirrored=recipe.mirrored)
         return with_precision(loaded, context.precision), fingerprint
 
+    @cached_property
+    def samples(self) -> RefinerSamples:
+        """What the refiners of this run are trained on."""
+        return RefinerSamples(
+            context=self.context,
+            key_frames=self.teachers.key_frames,
+            held_out=self.held_out_models,
+            labelling=self.labelling_models,
+        )
+
     def _cycles(self) -> tuple[Sequence[Cycles], dict[str, Any]]:
         """Return the cycles that the paper's refiner is trained on, all run, and their tau."""
-        context, recipe, tau = self.context, self.context.recipe.refiner, self.tau()
-        pools = [
-            Cycles(context.dataset, context.cache, longest=recipe.longest_cycle, models_of=models_of)
-            for models_of in self._segmenters_of_samples(recipe.segmenters)
-        ]
-        for cycles in pools:
-            cycles.prepare(tau, progress=context.progress)
-        return pools, {"tau": tau}
-
-    def _segmenters_of_samples(self, which: Literal["unseen", "seen", "both"]) -> list[ModelsOf]:
-        """Return functions that select the segmenter of a key frame's samples, one per kind in `which`."""
-        kinds: dict[str, list[ModelsOf]] = {
-            "unseen": [self.held_out_models],
-            "seen": [self.labelling_models],
-            "both": [self.held_out_models, self.labelling_models],
-        }
-        return kinds[which]
+        tau = self.tau()
+        return self.samples.cycles(tau), {"tau": tau}
 
     def _two_sided_samples(self) -> tuple[Shares, dict[str, Any]]:
         """Return what the two-sided refiner is trained on, all computed, and how labels were carried."""
-        context, plus = self.context, self.context.recipe.plus
-        settings = SampleSettings(
-            cache=context.cache, models=self.models("two-sided"), carry=plus.carry, training=plus.refiner
-        )
-        stills = self._stills() if plus.refiner.synthetic.share else []
-        share = plus.refiner.synthetic.share if stills else 0.0
-        key_frames = [
-            KeyFramePool(context.dataset, settings, models_of)
-            for models_of in self._segmenters_of_samples(plus.refiner.segmenters)
-        ]
-        for pool in key_frames:
-            pool.prepare(progress=context.progress)
-        shares: list[tuple[KeyFramePool | StillPool, float]] = [
-            (pool, (1 - share) / len(key_frames)) for pool in key_frames
-        ]
-        if stills:
-            still_pool = StillPool(stills, settings, self._models_of_still)
-            still_pool.prepare(progress=context.progress)
-            shares.append((still_pool, share))
-        drawn = [(pool, of_pool) for pool, of_pool in shares if of_pool > 0]
-        return drawn, {"carry": plus.carry.to_dict()}
-
-    def _stills(self) -> Sequence[LabelledFrame]:
-        """Return single images that some segmenter was not trained on: key frames, held-out further data."""
-        recipe = self.context.recipe
-        further = [
-            replace(member, video=replace(member.video, name=f"further-{i}/{member.video.name}"))
-            for i, dataset in enumerate(self.context.also_train)
-            for member in labelled_frames(dataset)
-        ]
-        held_out = hold_out(Samples(further), recipe.segmenter.holdout_every)[1].members
-        return evenly([*self.teachers.key_frames, *held_out], recipe.plus.refiner.synthetic.stills)
-
-    def _models_of_still(self, video: Video, frame: int) -> Models:
-        """Return models with a segmenter that was not trained on a single image."""
-        own = {one.name for one in self.context.dataset.videos}
-        models_of = self.held_out_models if video.name in own else self.labelling_models
-        return models_of(video, frame)
-
-
-def stepwise_motion(context: RunContext) -> MotionEstimator:
-    """Return the motion of the paper's methods: what the user supplies, or what the recipe names."""
-    return context.parts.motion or motion_of_run(context.run, context.recipe, device=context.device)
-
-
-def motion_of_run(run: RunFolder, recipe: Recipe, *, device: torch.device) -> MotionEstimator:
-    """Load the motion of the paper's methods; "best" is what was trained in the run, else the default."""
-    trained = run.checkpoint_path(MOTION)
-    best = str(trained) if trained.exists() else DEFAULT_MOTION
-    named = recipe.propagation.motion
-    return load_motion(
-        best if named == BEST_MOTION else named,
-        device=device,
-        iterations=recipe.propagation.motion_iterations,
-        start=recipe.motion.input_motion,
-    )
-
-
-def two_sided_motion(context: RunContext) -> MotionEstimator:
-    """Return the motion of warp-refine-plus: what the user supplies, or what the recipe names.
-
-    Raises:
-        RecipeError: long_range is set, but the motion cannot start from a flow.
-    """
-    carry = context.recipe.plus.carry
-    motion = context.parts.motion or load_motion(carry.motion, device=context.device)
-    if carry.long_range and not isinstance(motion, RefinesFlow):
-        raise RecipeError(
-            f"long_range needs motion that can start from a flow, but {motion.name} cannot; "
-            "set motion under [plus.carry] to one of the dis estimators, or long_range to false"
-        )
-    return motion
+        shares = self.samples.two_sided(self.models("two-sided"))
+        return shares, {"carry": self.context.recipe.plus.carry.to_dict()}
 
 
 def _given(part: PartT, device: torch.device) -> tuple[PartT, str]:

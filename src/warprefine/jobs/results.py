@@ -11,10 +11,11 @@ from warprefine.core.stages import described
 from warprefine.core.video import Dataset
 from warprefine.io.checkpoints import read_card
 from warprefine.io.run import RunFolder
-from warprefine.jobs.finished import FinishedRun, stages_of, write_left_out
+from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labelled_data import record_labelled
 from warprefine.jobs.labellers import units_and_motion
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.run_records import stages_of, write_left_out
 from warprefine.jobs.stages import networks_of
 from warprefine.jobs.usable_data import without
 from warprefine.metrics.label_quality import evaluate, has_truth

@@ -17,9 +17,11 @@ from warprefine.io.claims import check_apart, claim
 from warprefine.io.curves import Curves
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_labels
 from warprefine.io.locks import locked
-from warprefine.jobs.finished import JOINT_METHOD, FinishedRun, methods_of
+from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labelled_data import content_of_video
 from warprefine.jobs.preflight import check_device, check_seed
+from warprefine.jobs.pseudo_labels import JOINT_METHOD
+from warprefine.jobs.run_records import methods_of
 from warprefine.metrics.network_scores import NetworkScores
 from warprefine.metrics.scores import leading
 from warprefine.recipe.settings_file import settings_to_toml

@@ -10,7 +10,7 @@ from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
 from warprefine.jobs.experiments.utility import compared
-from warprefine.jobs.finished import JOINT_METHOD
+from warprefine.jobs.pseudo_labels import JOINT_METHOD
 from warprefine.propagation.methods import ORACLE
 from warprefine.recipe.student import StudentRecipe
 from warprefine.report.chart import ChartKind

@@ -9,7 +9,8 @@ from pathlib import Path
 from warprefine.core.video import Dataset
 from warprefine.io.curves import Curves
 from warprefine.jobs.experiments.context import ExperimentContext
-from warprefine.jobs.finished import JOINT_METHOD, FinishedRun
+from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.pseudo_labels import JOINT_METHOD
 from warprefine.metrics.network_scores import NetworkScores
 from warprefine.recipe.student import StudentRecipe
 from warprefine.report.result_table import Spread

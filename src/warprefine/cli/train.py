@@ -1,0 +1,74 @@
+"""The command train: one network of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from warprefine.cli import options
+from warprefine.cli.console import Bars, console
+from warprefine.cli.run import end, run_of
+from warprefine.io.checkpoints import read_card
+from warprefine.jobs.start import announce
+
+
+class Part(StrEnum):
+    """What can be trained on its own."""
+
+    SEGMENTER = "segmenter"
+    REFINER = "refiner"
+    TWO_SIDED_REFINER = "two-sided-refiner"
+    MOTION = "motion"
+
+
+def train(
+    part: Annotated[Part, typer.Argument(help="Which network to train.", show_default=False)],
+    data: options.Data,
+    out: options.Out,
+    reader: options.Reader = "folder",
+    split: options.Split = "train",
+    keyframes: options.KeyFrames = None,
+    horizon: options.Horizon = 10,
+    also_train: options.AlsoTrain = [],  # noqa: B006
+    recipe: options.RecipeFile = None,
+    motion: options.Motion = None,
+    device: options.Device = "cpu",
+    seed: options.Seed = 0,
+    threads: options.Threads = 0,
+    cache: options.Cache = None,
+    retrain: options.Retrain = False,
+    base: options.Base = None,
+    reuse: options.Reuse = True,
+) -> None:
+    """Train one network of a run: the segmenter, a refiner with all that its samples need, or motion.
+
+    The two-sided-refiner is that of warp-refine-plus, with labels from key frames on both sides; the refiner
+    is that of the paper's warp-refine. Motion is a network that improves another estimator's flow; its
+    training is self-supervised, by photometric reconstruction of each frame from the one before. Methods of
+    the paper use it in the same run; `--motion` takes its checkpoint in other runs.
+
+    Examples: `warprefine train segmenter data/mine --out runs/mine`
+
+    `warprefine train two-sided-refiner data/mine --out runs/mine`
+    """
+    arguments = locals()
+    with Bars() as bars, run_of(arguments, bars, training=part is not Part.MOTION) as networks:
+        train_part: dict[Part, Callable[[], object]] = {
+            Part.SEGMENTER: networks.segmenter,
+            Part.REFINER: lambda: networks.refiner("stepwise"),
+            Part.TWO_SIDED_REFINER: lambda: networks.refiner("two-sided"),
+            Part.MOTION: networks.trained_motion,
+        }
+        announce(networks.context)
+        train_part[part]()
+    context = networks.context
+    path = context.run.checkpoint_path(part)
+    console.print(f"weights: {path}")
+    if error := read_card(path).facts.get("photometric"):
+        console.print(
+            f"photometric error on held-out frames: {error['before']:.5f} before, {error['after']:.5f} after"
+        )
+    end(context.left_out)
