@@ -8,33 +8,14 @@ Example: python benchmarks/beside.py data/camvid --keyframes 10::21 --recipe def
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from camvid_clip import label, parser_of, runs
+
 from warprefine.metrics.scores import GROUPS, format_percent, mean
-from warprefine.propagation.methods import PLUS
 
 _ENTERING = ("Car", "SignSymbol", "Pole")
-
-
-def label(recipe: str, options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """Run the job with a recipe, "default" or a name or file; return the scores of the default method."""
-    words = [sys.executable, "-m", "warprefine", "autolabel", options.data, "--reader", "camvid"]
-    words += ["--split", "clip15hz", "--keyframes", options.keyframes, "--horizon", options.horizon]
-    words += ["--out", out, "--seed", options.seed, "--threads", options.threads, "--method", PLUS]
-    if not options.key_frames_alone:
-        words += ["--also-train", f"camvid:train:{options.data}"]
-    if recipe != "default":
-        words += ["--recipe", recipe]
-    subprocess.run([str(word) for word in words], check=True)
-    scores: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))[PLUS]
-    return scores
 
 
 def rows_of(scores: Mapping[str, Any], classes: Sequence[str]) -> dict[str, list[float | None]]:
@@ -62,22 +43,11 @@ def table(rows: Mapping[str, Sequence[float | None]]) -> str:
 
 def main() -> None:
     """Label with each recipe and print a table for each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", help="CamVid, see docs/datasets.md")
-    parser.add_argument("--recipe", action="append", help="default, or a name or file; repeatable")
-    parser.add_argument("--keyframes", default="10::21", help="START::STEP")
-    parser.add_argument("--horizon", type=int, default=10)
+    parser = parser_of(__doc__)
     parser.add_argument("--classes", nargs="+", default=_ENTERING, help="classes to name")
-    parser.add_argument("--key-frames-alone", action="store_true", help="without further stills")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="keep the runs here")
     options = parser.parse_args()
-    folder = options.out or Path(tempfile.mkdtemp(prefix="warprefine-beside-"))
-    for recipe in options.recipe or ["default"]:
-        scores = label(recipe, options, folder / Path(recipe).stem)
+    for recipe, out in runs(options, "default"):
+        scores = label(recipe, options, out)
         print(f"\n{recipe}", *(f"{group}: {what}" for group, what in GROUPS.items()), sep="\n")
         print(table(rows_of(scores, options.classes)))
 
