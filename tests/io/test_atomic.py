@@ -10,9 +10,13 @@ import pytest
 
 from warprefine.core.errors import LabelError, RunFolderError
 from warprefine.io.atomic import (
+    DRAFT_HOURS,
     copy_file,
+    draft_of,
+    lock_of,
     make_folder,
     reading_errors,
+    remove_old_drafts,
     replacing,
     write_bytes,
     write_text,
@@ -181,3 +185,43 @@ def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
 def test_a_folder_may_be_there_already(tmp_path: Path) -> None:
     """Making a folder twice is no mistake."""
     assert make_folder(make_folder(tmp_path / "a" / "b")) == tmp_path / "a/b"
+
+
+def test_old_drafts_are_removed_from_a_folder_that_others_write_into(tmp_path: Path) -> None:
+    """What nobody has written to for hours was left by a killed process; all else stays."""
+    old, new = draft_of(tmp_path / "flow/dis/a.bin"), draft_of(tmp_path / "flow/dis/a.bin")
+    folder = draft_of(tmp_path / "converted")
+    whole, inside, lock = tmp_path / "flow/a.bin", folder / "a.png", lock_of(tmp_path / "split.json")
+    held = lock.with_name(f"{lock.name}-held")
+    for path in (old, new, whole, inside, lock, held):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    by_clock = new.stat().st_mtime
+    for path in (old, whole, inside, lock, held, folder):
+        os.utime(path, (by_clock - 3600 * DRAFT_HOURS - 60,) * 2)
+    os.utime(new, (by_clock - 3600 * DRAFT_HOURS + 600,) * 2)
+
+    remove_old_drafts(tmp_path)
+
+    left = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {new, whole, inside, lock, held}
+
+
+def test_an_old_draft_that_another_process_removes_first_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs that begin at once may find the same draft."""
+    draft = draft_of(tmp_path / "a.bin")
+    draft.touch()
+    os.utime(draft, (0, 0))
+    unlink = Path.unlink
+
+    def removed_before(path: Path, *, missing_ok: bool = False) -> None:
+        unlink(path)
+        if path == draft:
+            unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", removed_before)
+    remove_old_drafts(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []

@@ -34,6 +34,22 @@ def test_a_folder_of_another_job_is_refused(tmp_path: Path, other: dict[str, int
         claim(path, other, what="run")
 
 
+def test_a_record_that_lacks_a_newer_key_stands_for_what_was_done_before(tmp_path: Path) -> None:
+    """The former value goes on, another is refused; what is recorded counts, and other keys are strict."""
+    path, former = tmp_path / "job.json", {"recipe.new": 0.0, "recipe.old": 1}
+    claim(path, {"recipe": {"old": 2}}, what="run")
+
+    claim(path, {"recipe": {"old": 2, "new": 0}}, what="run", former=former)
+    claim(path, {"recipe": {"old": 2}}, what="run", former=former)
+    assert read_claim(path) == {"recipe": {"old": 2}}
+    with pytest.raises(RunFolderError, match=r"recipe\.new = 0\.0, but this command says 0\.5"):
+        claim(path, {"recipe": {"old": 2, "new": 0.5}}, what="run", former=former)
+    with pytest.raises(RunFolderError, match=r"recipe\.old = 2, but this command says 1"):
+        claim(path, {"recipe": {"old": 1, "new": 0}}, what="run", former=former)
+    with pytest.raises(RunFolderError, match=r"recipe\.third = None, but this command says 0"):
+        claim(path, {"recipe": {"old": 2, "third": 0}}, what="run", former=former)
+
+
 def test_a_damaged_claim(tmp_path: Path) -> None:
     """What is no JSON is nobody's claim."""
     (tmp_path / "job.json").write_text("{")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -26,11 +27,16 @@ from warprefine.core.errors import (
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import VOID, Flow, Frames
 from warprefine.datasets.class_file import read_classes, write_classes
+from warprefine.io.atomic import draft_of
+from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.run_records import recorded_job
 from warprefine.jobs.start import announce, start
 from warprefine.motion import MOTIONS
 from warprefine.propagation.two_sided.direct_flow import RefinesFlow
+from warprefine.recipe.former import FORMER_VALUES
+from warprefine.recipe.stages import overridden
 
 
 class Rigid:
@@ -326,3 +332,52 @@ def test_a_run_remembers_the_horizon_that_was_asked_for(
 
     assert context.horizon == 3
     assert json.loads((tmp_path / "run/job.json").read_text())["horizon"] == horizon
+
+
+# run folders of earlier versions
+
+
+def of_earlier_version(run: Path) -> Recipe:
+    """Take the newer keys out of a run's job; return the recipe that does what was done without them."""
+    job = json.loads((run / "job.json").read_text())
+    for key in FORMER_VALUES:
+        *above, last = key.split(".")
+        table = job["recipe"]
+        for name in above:
+            table = table[name]
+        del table[last]
+    (run / "job.json").write_text(json.dumps(job))
+    return overridden(Recipe(**job["recipe"]), FORMER_VALUES)
+
+
+def test_a_run_folder_of_an_earlier_version_goes_on_with_what_was_done_then(
+    tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """Keys that it lacks count as equal at their former values, and at no others."""
+    dataset, recipe = open_dataset(tiny_data), load_recipe(tiny_recipe)
+    start(dataset, tmp_path, horizon=3, recipe=recipe)
+    former = of_earlier_version(tmp_path)
+
+    assert start(dataset, tmp_path, horizon=3, recipe=former).recipe == former
+    assert recorded_job(tmp_path / "job.json", RunFolder(tmp_path).job())[2] == former
+    for key, value in {"plus.refiner.left_out": 0.5, "segmenter.steps_per_picture": 75}.items():
+        with pytest.raises(
+            RunFolderError, match=rf"recipe\.{re.escape(key)} = .*, but this command says {value}"
+        ):
+            start(dataset, tmp_path, horizon=3, recipe=overridden(former, {key: value}))
+
+
+def test_a_shared_cache_is_rid_of_what_killed_processes_left_in_it(
+    tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """Drafts of other runs that are being written stay."""
+    old, new = draft_of(tmp_path / "cache/flow/a.bin"), draft_of(tmp_path / "cache/flow/b.bin")
+    old.parent.mkdir(parents=True)
+    for draft in (old, new):
+        draft.touch()
+    os.utime(old, (0, 0))
+    recipe = load_recipe(tiny_recipe)
+
+    start(open_dataset(tiny_data), tmp_path / "run", horizon=3, recipe=recipe, cache=tmp_path / "cache")
+
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [new]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from warprefine.core.video import Dataset
+from warprefine.io.atomic import draft_of
 from warprefine.io.run import RunFolder
 from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.training.base_store import MOST_KEPT, VARIABLE, BaseStore, key_of_base
@@ -108,6 +109,22 @@ def test_the_oldest_are_deleted(tmp_path: Path) -> None:
         os.utime(tmp_path / "bases" / f"{number:02d}.safetensors", (number, number))
 
     assert [path.stem for path in store.kept()] == [f"{n:02d}" for n in range(MOST_KEPT + 1, 1, -1)]
+
+
+def test_what_killed_processes_left_beside_them_is_deleted(tmp_path: Path) -> None:
+    """Drafts of 20 MB each do not pile up; those that are being written stay."""
+    store, source = BaseStore(folder=tmp_path / "bases"), tmp_path / "weights.safetensors"
+    source.write_bytes(b"weights")
+    store.keep("a", source)
+    old, new = (draft_of(tmp_path / "bases/b.safetensors") for _ in range(2))
+    for draft in (old, new):
+        draft.touch()
+    os.utime(old, (0, 0))
+
+    store.keep("c", source)
+
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_the_user_chooses_the_folder_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

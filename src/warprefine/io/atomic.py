@@ -17,6 +17,10 @@ from warprefine.core.errors import RunFolderError, WarpRefineError
 
 _DRAFT = ".warprefine-draft-"
 """Begins the names of files and folders that are being written."""
+_LOCKS = (".lock", ".lock-held")
+"""End the names of files that are locked while a file is written, see `lock_of`."""
+DRAFT_HOURS = 6
+"""Age of a draft that no process writes to any more; one of a file in a cache is written within seconds."""
 _OTHER_REMEDY = "check the disk, then run the same command again, it goes on from there"
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on from there",
@@ -118,6 +122,29 @@ def remove_drafts(folder: Path) -> None:
             shutil.rmtree(draft, ignore_errors=True)
         else:
             draft.unlink(missing_ok=True)
+
+
+def remove_old_drafts(folder: Path) -> None:
+    """Delete drafts of killed processes below a folder that other processes may be writing into.
+
+    These are the files that nobody has written to for `DRAFT_HOURS`, by the clock of the file system. Folders
+    that are drafts stay: when the last file in them was written says nothing about them.
+
+    Raises:
+        RunFolderError: The folder cannot be written.
+    """
+    probe = draft_of(folder / "clock")
+    with writing_errors(folder):
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink(missing_ok=True)
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(_DRAFT) and not name.endswith(_LOCKS):
+                draft = Path(place, name)
+                with suppress(OSError):  # another process removes it too, or it is not ours to remove
+                    if now - draft.stat(follow_symlinks=False).st_mtime > DRAFT_HOURS * 3600:
+                        draft.unlink()
 
 
 def remove_drafts_of(path: Path) -> None:

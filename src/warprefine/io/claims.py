@@ -18,23 +18,29 @@ _LONGEST = 200
 """Characters of a value in a message; a damaged file may hold thousands."""
 
 
-def claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
+def claim(
+    path: Path, content: Mapping[str, Any], *, what: str, former: Mapping[str, Any] | None = None
+) -> None:
     """Record what the files of a folder depend on, or check that it is what was recorded before.
 
     Args:
         path: A JSON file in the folder.
         content: Everything that the files of the folder depend on.
         what: What such a folder holds ("run", "conversion"), for messages.
+        former: What a record of an earlier version stands for in keys that it lacks; a key in a table is
+            named by its path, such as "recipe.segmenter.folds".
 
     Raises:
         RunFolderError: The folder belongs to another job.
     """
-    check_claim(path, content, what=what)
+    check_claim(path, content, what=what, former=former)
     if not path.exists():
         write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
-def check_claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
+def check_claim(
+    path: Path, content: Mapping[str, Any], *, what: str, former: Mapping[str, Any] | None = None
+) -> None:
     """Raise if a folder belongs to another job; the arguments are those of `claim`.
 
     Raises:
@@ -42,7 +48,8 @@ def check_claim(path: Path, content: Mapping[str, Any], *, what: str) -> None:
     """
     if not path.exists():
         return
-    found, wanted = _flat(read_claim(path)), _flat(json.loads(json.dumps(content)))
+    wanted = _flat(json.loads(json.dumps(content)))
+    found = {key: value for key, value in (former or {}).items() if key in wanted} | _flat(read_claim(path))
     differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
     if differing:
         key = differing[0]

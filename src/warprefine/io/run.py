@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,21 +111,25 @@ class RunFolder:
         """The folder of cached outputs, which can be computed again."""
         return self._cache
 
-    def check(self, job: dict[str, Any]) -> None:
-        """Raise if the folder holds a run of another job.
+    def check(self, job: dict[str, Any], *, former: Mapping[str, Any] | None = None) -> None:
+        """Raise if the folder holds a run of another job; the arguments are those of `claim`.
 
         Raises:
             RunFolderError: It holds a run of another job.
         """
-        check_claim(self.root / "job.json", job, what="run")
+        check_claim(self.root / "job.json", job, what="run", former=former)
 
-    def claim(self, job: dict[str, Any]) -> None:
+    def claim(self, job: dict[str, Any], *, former: Mapping[str, Any] | None = None) -> None:
         """Record the job of this run.
+
+        Args:
+            job: All that identifies it.
+            former: What a job of an earlier version stands for in keys that it lacks, by their paths.
 
         Raises:
             RunFolderError: The folder holds a run of another job.
         """
-        claim(self.root / "job.json", job, what="run")
+        claim(self.root / "job.json", job, what="run", former=former)
 
     def job(self) -> dict[str, Any]:
         """Return the job that `claim` recorded.

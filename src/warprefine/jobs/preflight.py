@@ -12,11 +12,14 @@ from warprefine.core.names import look_up
 from warprefine.core.video import Dataset
 from warprefine.jobs.context import GivenParts
 from warprefine.propagation.coverage import Horizon, farthest
+from warprefine.recipe.former import FORMER_VALUES
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement import REFINERS, TWO_SIDED_REFINERS
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.losses import LOSSES
 
+FORMER_JOB = {f"recipe.{key}": value for key, value in FORMER_VALUES.items()}
+"""What the job of a run folder of an earlier version stands for in keys that it lacks."""
 LARGEST_SEED = 2**32 - 1
 """A training's own seeds are this times a million and more, which 64 bits have to hold."""
 

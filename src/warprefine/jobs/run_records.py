@@ -15,6 +15,7 @@ from warprefine.io.claims import own_json
 from warprefine.io.run import RunFolder
 from warprefine.propagation.methods import ORACLE
 from warprefine.propagation.units import stepwise_units
+from warprefine.recipe.former import with_former_values
 from warprefine.recipe.recipe import Recipe
 
 _LABEL_AGAIN = "delete it and run `warprefine autolabel` with the same options again"
@@ -107,7 +108,7 @@ def recorded_job(
 ) -> tuple[dict[str, Any] | None, int | Literal["all"], Recipe]:
     """Return data set, horizon and recipe of a job; no data set if it was given in memory."""
     with own_json(path, remedy=_LABEL_AGAIN):
-        data, horizon, recipe = dict(job["data"]), job["horizon"], Recipe(**job["recipe"])
+        data, horizon, recipe = dict(job["data"]), job["horizon"], Recipe(**with_former_values(job["recipe"]))
         if horizon != "all" and type(horizon) is not int:
             raise TypeError(f"horizon = {horizon!r}")
         if "reader" not in data:

@@ -16,12 +16,13 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.stages import GOOD, Stage
 from warprefine.core.video import Dataset
 from warprefine.datasets.label_notes import review_labels
-from warprefine.io.atomic import write_text
+from warprefine.io.atomic import remove_old_drafts, write_text
 from warprefine.io.claims import read_claim
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.preflight import (
+    FORMER_JOB,
     check_device,
     check_further,
     check_names,
@@ -98,8 +99,10 @@ def start(
     reach = check_reach(dataset, horizon)
     check_further(dataset, also_train)
     run = RunFolder(out, cache=cache)
+    if cache is not None:
+        remove_old_drafts(cache)  # those in the run folder are removed by whoever locks it
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
-    run.check(job)
+    run.check(job, former=FORMER_JOB)
     for stage in dict.fromkeys((GOOD, until or GOOD)):
         if (
             training
@@ -133,7 +136,7 @@ def start(
         motion=networks.motion("stepwise"),
         progress=progress,
     )
-    run.claim(job)
+    run.claim(job, former=FORMER_JOB)
     stale = check_networks(run, sound, also_train, horizon=reach, retrain=retrain)
     if base is not None:
         use_base(context, base)

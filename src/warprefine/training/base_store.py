@@ -17,7 +17,7 @@ from platformdirs import user_cache_path
 
 from warprefine.core.errors import WarpRefineError
 from warprefine.core.precision import name_of, native_precision
-from warprefine.io.atomic import copy_file
+from warprefine.io.atomic import copy_file, remove_old_drafts
 from warprefine.io.checkpoints import read_card
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.recipe.recipe import SegmenterRecipe
@@ -78,6 +78,7 @@ class BaseStore:
             return
         try:
             copy_file(source, target)
+            remove_old_drafts(target.parent)
             for old in self.kept()[MOST_KEPT:]:
                 old.unlink(missing_ok=True)
         except (WarpRefineError, OSError) as error:

@@ -1,0 +1,40 @@
+"""What a recipe that an earlier version has recorded stands for in keys that it lacks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from warprefine.recipe.optimisation import MOST_STEPS
+
+FORMER_VALUES: dict[str, Any] = {
+    "plus.refiner.left_out": 0.0,
+    "segmenter.further": True,
+    "segmenter.held_out": "folds",
+    "segmenter.steps_per_picture": MOST_STEPS,
+}
+"""Keys newer than the first recorded recipes, each with the value that gives what was done before it.
+
+That need not be its default: defaults change, and a new one may be meant to change what is done. A key is
+here only if its value is exactly what earlier versions did. The tables `stages` are not: without them there
+were no further stages, while a recipe that disables both still has their changes.
+"""
+
+
+def with_former_values(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recorded recipe in which keys that are newer than it have their former values.
+
+    Example:
+        >>> with_former_values({"segmenter": {"folds": 3, "held_out": "base", "further": False}})
+        {'segmenter': {'folds': 3, 'held_out': 'base', 'further': False, 'steps_per_picture': 100000000}}
+    """
+    complete = copy.deepcopy(dict(recorded))
+    for key, value in FORMER_VALUES.items():
+        *above, last = key.split(".")
+        table: Any = complete
+        for name in above:
+            table = table.get(name) if isinstance(table, dict) else None
+        if isinstance(table, dict):
+            table.setdefault(last, value)
+    return complete
