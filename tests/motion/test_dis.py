@@ -11,7 +11,7 @@ from torch import Tensor
 from warprefine.core.errors import FrameError
 from warprefine.core.protocols import MotionEstimator
 from warprefine.motion import MOTIONS
-from warprefine.motion.dis import SMALLEST_SIDE, DISFlow
+from warprefine.motion.dis import ENLARGED_BELOW, SMALLEST_SIDE, DISFlow
 from warprefine.ops.warp import backward_warp
 from warprefine.propagation.two_sided.direct_flow import RefinesFlow
 
@@ -65,7 +65,7 @@ def test_every_name_belongs_to_its_estimator() -> None:
     assert all(isinstance(make(), MotionEstimator) for make in MOTIONS.values())
 
 
-@pytest.mark.parametrize("preset", ["medium", "fine"])
+@pytest.mark.parametrize("preset", ["medium", "fine", "sharp"])
 def test_flow_does_not_depend_on_what_was_estimated_before(rng: np.random.Generator, preset: str) -> None:
     """The same two frames give the same flow, alone, in a batch, or after other work."""
     first, second = moving(rng, right=3, down=2), moving(rng, right=-2, down=4)
@@ -87,12 +87,13 @@ def test_a_thin_bar_keeps_its_own_motion_where_flow_is_fine(rng: np.random.Gener
     frame_b[..., 60:62] = bar
 
     misses = {}
-    for preset in ("medium", "fine"):
+    for preset in ("medium", "fine", "sharp"):
         flow_ba = DISFlow(preset)(frame_b, frame_a)[0, :, 10:-10]  # type: ignore[arg-type]
         misses[preset] = (flow_ba[0, :, 60:62] + 4).abs().mean()
         assert flow_ba[:, :, 90:].abs().mean() < 0.1, "the wall stands still"
 
     assert misses["fine"] < 0.3
+    assert misses["sharp"] < 0.3
     assert misses["medium"] > 3
 
 
@@ -125,10 +126,11 @@ def test_motion_too_large_to_be_found_is_found_from_where_it_is_nearly_right(
     assert misses["nothing"] > 5
 
 
-def test_each_frame_of_a_batch_is_improved_from_its_own_flow(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("preset", ["fine", "sharp"])
+def test_each_frame_of_a_batch_is_improved_from_its_own_flow(rng: np.random.Generator, preset: str) -> None:
     """The flow that a search begins from is that of its frame, is not written to, and leaves no trace."""
     near, far = moving(rng, right=3, down=2), moving(rng, right=-12, down=9)
-    motion, begins = DISFlow("fine"), torch.zeros(2, 2, 80, 112)
+    motion, begins = DISFlow(preset), torch.zeros(2, 2, 80, 112)  # type: ignore[arg-type]
     begins[1, 0], begins[1, 1] = 12, -9
     given = begins.clone()
 
@@ -155,7 +157,7 @@ def test_convention_frames_are_rgb(rng: np.random.Generator) -> None:
     assert flow_ba[0, 0].median() == pytest.approx(-3, abs=0.3)
 
 
-@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium", "fine"])
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium", "fine", "sharp"])
 @pytest.mark.parametrize(
     "size", [(SMALLEST_SIDE, SMALLEST_SIDE), (SMALLEST_SIDE, 700), (700, SMALLEST_SIDE), (33, 47)]
 )
@@ -167,6 +169,18 @@ def test_the_smallest_frames_have_flow(rng: np.random.Generator, preset: str, si
 
     assert flow.shape == (1, 2, *size)
     assert flow.abs().amax() < 0.5
+
+
+@pytest.mark.parametrize("wide", [640, 720])
+def test_small_and_large_frames_move_by_the_same_pixels(rng: np.random.Generator, wide: int) -> None:
+    """Where small frames are enlarged, and where they are not, flow is in pixels of the frame, unshifted."""
+    wall = wallpaper(rng, 400, wide + 8)
+    frame_a, frame_b = wall[..., 4:-4].contiguous(), wall[..., 2:-6].contiguous()
+    assert (400 * wide <= ENLARGED_BELOW) == (wide == 640)
+
+    flow_ba = DISFlow("sharp")(frame_b, frame_a)[0, :, 20:-20, 20:-20]
+
+    assert (flow_ba - torch.tensor([-2.0, 0.0])[:, None, None]).abs().mean() < 0.05
 
 
 def test_frames_too_small_for_flow_are_refused() -> None:

@@ -92,9 +92,9 @@ def test_settings_that_are_compared_are_plain_values() -> None:
     plus = PlusRecipe()
 
     assert plus.label_settings["carry"] == {
-        "motion": "dis-fine",
+        "motion": "dis-sharp",
         "trust": "agreement",
-        "slack": 1.0,
+        "slack": 1.5,
         "tau": 0.12,
         "hard_trust": False,
         "mode": "trajectory",

@@ -2,7 +2,7 @@
 
 Example:
     >>> sorted(MOTIONS)
-    ['dis-fast', 'dis-fine', 'dis-medium', 'dis-ultrafast']
+    ['dis-fast', 'dis-fine', 'dis-medium', 'dis-sharp', 'dis-ultrafast']
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from warprefine.core.protocols import MotionEstimator
 from warprefine.motion.dis import DISFlow
 
 MOTIONS: dict[str, Callable[[], MotionEstimator]] = {
+    "dis-sharp": lambda: DISFlow("sharp"),
     "dis-fine": lambda: DISFlow("fine"),
     "dis-medium": lambda: DISFlow("medium"),
     "dis-fast": lambda: DISFlow("fast"),
@@ -20,6 +21,6 @@ MOTIONS: dict[str, Callable[[], MotionEstimator]] = {
 }
 """Motion estimators that need no weights, by the name that recipes use: DIS optical flow, slowest first.
 
-"dis-fine" is tuned for thin structures, down to full resolution; "dis-medium", "dis-fast" and
-"dis-ultrafast" are OpenCV's presets. Networks with weights are loaded by `motion.loading.load_motion`.
+"dis-sharp" and "dis-fine" are tuned for thin structures, down to full resolution; the others are OpenCV's
+presets. Networks with weights are loaded by `motion.loading.load_motion`.
 """

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from warprefine.core.errors import FrameError
 from warprefine.core.tensors import Flow, Frames
 
-Preset = Literal["ultrafast", "fast", "medium", "fine"]
+Preset = Literal["ultrafast", "fast", "medium", "fine", "sharp"]
+ENLARGED_BELOW = 1 << 18
+"""Pixels of a frame up to which "sharp" searches in frames of twice the size."""
 
 
 def _fine() -> cv2.DISOpticalFlow:
@@ -33,11 +35,25 @@ def _fine() -> cv2.DISOpticalFlow:
     return flow
 
 
+def _sharp(*, patch: int, stride: int) -> cv2.DISOpticalFlow:
+    """Return DIS with patches that overlap well, down to full resolution, and hardly any smoothing.
+
+    Chosen by the quality of labels carried in CamVid, DAVIS and the procedural street: patches of 6 pixels
+    carry labels farther than those of 4. More than 16 steps of search gain nothing.
+    """
+    flow = _fine()
+    flow.setPatchSize(patch)
+    flow.setPatchStride(stride)
+    flow.setGradientDescentIterations(16)
+    return flow
+
+
 _PRESETS: dict[Preset, Callable[[], cv2.DISOpticalFlow]] = {
     "ultrafast": partial(cv2.DISOpticalFlow.create, cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST),
     "fast": partial(cv2.DISOpticalFlow.create, cv2.DISOPTICAL_FLOW_PRESET_FAST),
     "medium": partial(cv2.DISOpticalFlow.create, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM),
     "fine": _fine,
+    "sharp": partial(_sharp, patch=6, stride=2),
 }
 SMALLEST_SIDE = 32
 """OpenCV's own presets end their search at a quarter of the resolution, in patches of 8 pixels; OpenCV
@@ -45,7 +61,10 @@ crashes where the image of that resolution is smaller than a patch."""
 
 
 class DISFlow:
-    """OpenCV's DIS optical flow as a `MotionEstimator`: one of its presets, or "fine".
+    """OpenCV's DIS optical flow as a `MotionEstimator`: one of its presets, "fine" or "sharp".
+
+    "sharp" enlarges frames of up to 2^18 pixels to twice the size first: at 480 x 360 a pole is two pixels
+    wide, and patches small enough for it hold too few pixels to be told from others.
 
     Example:
         >>> y, x = torch.arange(64.0)[:, None], torch.arange(68.0)
@@ -58,6 +77,7 @@ class DISFlow:
     def __init__(self, preset: Preset = "medium") -> None:
         self.name = f"dis-{preset}"
         self._flow = _PRESETS[preset]()
+        self._enlarged = _sharp(patch=8, stride=4) if preset == "sharp" else None
 
     def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
         """Return `flow_ba`, (b, 2, h, w) in pixels.
@@ -88,13 +108,34 @@ class DISFlow:
                 f"frames are {h} x {w} pixels (h x w); optical flow needs at least {SMALLEST_SIDE} each way; "
                 "use larger frames"
             )
+        search = self._enlarged if self._enlarged is not None and h * w <= ENLARGED_BELOW else None
         with _one_thread():
             flows = [
                 self._flow.calc(_grey(b), _grey(a), flow)
+                if search is None
+                else _calc_enlarged(search, _grey(b), _grey(a), flow)
                 for b, a, flow in zip(frame_b.cpu().numpy(), frame_a.cpu().numpy(), initial, strict=True)
             ]
         stacked = np.stack(flows).astype(np.float32, copy=False).transpose(0, 3, 1, 2)
         return torch.from_numpy(np.ascontiguousarray(stacked)).to(frame_b.device)
+
+
+def _calc_enlarged(
+    search: cv2.DISOpticalFlow,
+    frame_b: NDArray[np.uint8],
+    frame_a: NDArray[np.uint8],
+    initial: NDArray[np.float32] | None,
+) -> NDArray[np.float32]:
+    """Return the flow (h, w, 2) that is found between frames of twice the size, in pixels of the frames."""
+    h, w = frame_b.shape
+    twice = (2 * w, 2 * h)
+    large_b, large_a = (
+        cv2.resize(frame, twice, interpolation=cv2.INTER_CUBIC) for frame in (frame_b, frame_a)
+    )
+    begin = None if initial is None else cv2.resize(2 * initial, twice, interpolation=cv2.INTER_LINEAR)
+    # The mean of the four pixels that stand for one, so that nothing shifts by half a pixel.
+    found = cv2.resize(search.calc(large_b, large_a, begin), (w, h), interpolation=cv2.INTER_AREA)
+    return np.asarray(found / 2, dtype=np.float32)
 
 
 @contextmanager

@@ -22,11 +22,11 @@ Trust: TypeAlias = Literal["agreement", "photometric", "both", "none"]
 class CarrySettings(Settings):
     """How labels are carried from a key frame to another frame."""
 
-    motion: str = "dis-fine"
+    motion: str = "dis-sharp"
     """A name in `motion.MOTIONS`, or a checkpoint."""
     trust: Trust = "agreement"
     """Trust of a step: forward-backward consistency of flow, colours as in the paper, both, or 1 (none)."""
-    slack: float = Field(1.0, gt=0, le=10_000)
+    slack: float = Field(1.5, gt=0, le=10_000)
     """Forward-backward error of the flow, in pixels, at which trust has fallen to 0.61."""
     tau: float = Field(0.12, gt=0, le=1000)
     """Largest RGB distance (images in 0..1) at which the photometric test gives trust 1."""
