@@ -14,7 +14,7 @@ import typer
 from warprefine.cli import cache as caches
 from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
-from warprefine.cli import options, weights
+from warprefine.cli import interchange, options, weights
 from warprefine.cli import predict as predictions
 from warprefine.cli import student as students
 from warprefine.cli.console import (
@@ -61,6 +61,8 @@ app.command("student")(students.student)
 app.command("predict")(predictions.predict)
 app.command("cache")(caches.cache)
 app.command("experiment")(experiments.experiment)
+app.command("import")(interchange.import_command)
+app.command("export")(interchange.export_command)
 app.add_typer(data_sets.convert, name="convert")
 app.add_typer(data_sets.split, name="split")
 
