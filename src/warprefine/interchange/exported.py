@@ -53,6 +53,11 @@ class ExportedFrame:
         """VIDEO/STEM.png: the path under which exports name the picture."""
         return f"{self.video}/{self.picture_name}"
 
+    @property
+    def flat_name(self) -> str:
+        """VIDEO__STEM, without ending: the name in formats without folders, which imports match as well."""
+        return f"{self.video}__{self.stem}"
+
     def write_picture(self, target: Path) -> None:
         """Write the picture into a draft: a copy of its file, or a PNG of the frame of a video file."""
         from warprefine.interchange.pixels import write_colors
