@@ -40,8 +40,8 @@ def class_lists() -> st.SearchStrategy[tuple[list[str], list[int] | None]]:
 def class_set(names: list[str], ids: list[int] | None) -> ClassSet:
     """Return a class set of what `class_lists` draws.
 
-    It is no part of the strategy: while tests run, the types of its arguments are checked at random places, and
-    strategies must not take random numbers of their own.
+    It is no part of the strategy: while tests run, the types of its arguments are checked at random places,
+    and strategies must not take random numbers of their own.
     """
     file_ids = tuple(ids[: len(names)]) if ids else ()
     return ClassSet(names=tuple(names), colors=distinct_colors([None] * len(names)), file_ids=file_ids)

@@ -11,11 +11,49 @@ from rich.table import Table
 
 from warprefine.cli.console import Bars, console, print_notes
 from warprefine.core.errors import RecipeError
+from warprefine.datasets.class_file import write_classes
 from warprefine.interchange import EXPORTERS, IMPORTERS
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import ImportOptions
+from warprefine.interchange.native import refuse_existing
+from warprefine.interchange.proposal import propose_classes
 from warprefine.jobs.export_labels import ExportSettings, Wanted, export_labels
 from warprefine.jobs.import_labels import ImportSettings, import_labels
+
+Frames = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where the frames of an export are, if it has none: DIR/VIDEO/STEM.png, DIR/VIDEO.mp4, a "
+        "folder of pictures or a video file. The classes of a data set folder count, too.",
+    ),
+]
+VideoName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The video that all frames of an export are of, if they do not say."),
+]
+Rename = Annotated[
+    list[str],
+    typer.Option(
+        "--map",
+        metavar="OLD=NEW",
+        help="Read a class of an export as another; OLD= makes it void; repeatable.",
+    ),
+]
+Background = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS", help="Class of all that is unlabelled in an export; if not given, it is void."
+    ),
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="DATA is what an annotation tool has exported, in a format of `warprefine import --list`.",
+    ),
+]
 
 
 def _list(formats: Mapping[str, Importer | Exporter]) -> None:
@@ -56,29 +94,10 @@ def import_command(
     add: Annotated[
         bool, typer.Option("--add", help="Add to a data set folder that is there, for frames without labels.")
     ] = False,
-    frames: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Where the frames are, if not in the export: DIR/VIDEO/STEM.png, DIR/VIDEO.mp4, a folder of "
-            "pictures or a video file. The classes of a data set folder count, too.",
-        ),
-    ] = None,
-    video: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The video that all frames are of, if they do not say.")
-    ] = None,
-    rename: Annotated[
-        list[str],
-        typer.Option(
-            "--map",
-            metavar="OLD=NEW",
-            help="Read a class of the export as another; OLD= makes it void; repeatable.",
-        ),
-    ] = [],  # noqa: B006
-    background: Annotated[
-        str | None,
-        typer.Option(metavar="CLASS", help="Class of all that is unlabelled; if not given, it is void."),
-    ] = None,
+    frames: Frames = None,
+    video: VideoName = None,
+    rename: Rename = [],  # noqa: B006
+    background: Background = None,
     classes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A classes.toml with the classes of the new data set.")
     ] = None,
@@ -127,7 +146,7 @@ def import_command(
         renames=_renames(rename),
         background=background,
         options=ImportOptions(
-            names=tuple(part.strip() for part in names.split(",")) if names else (),
+            names=_split(names),
             video=video,
             reduce_zero_label=reduce_zero_label,
             suffix=suffix,
@@ -139,6 +158,18 @@ def import_command(
         console.print(f"{one}: {count} label maps")
     print_notes(report.notes)
     console.print(f"data: {data}, {len(report.classes)} classes; see `warprefine inspect {data}`")
+
+
+def settings_of(
+    frames: Path | None, video: str | None, rename: list[str], background: str | None
+) -> ImportSettings:
+    """Return the settings of an import from the options of a command that opens an export."""
+    return ImportSettings(
+        frames=frames,
+        renames=_renames(rename),
+        background=background,
+        options=ImportOptions(video=video),
+    )
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:
@@ -236,3 +267,56 @@ def _wanted(word: str) -> Wanted:
             return word
         case _:
             raise RecipeError(f"--frames is {word!r}; expected key, labelled or all")
+
+
+def classes_command(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Data set folder without classes.toml, or a folder of label PNGs.", show_default=False
+        ),
+    ],
+    names: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,NAME",
+            help="Names of the classes in the order of the values; if not given, class-0, ...",
+        ),
+    ] = "",
+    void: Annotated[
+        list[int],
+        typer.Option(min=0, max=65535, metavar="VALUE", help="A further value that is void; repeatable."),
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File to write; if not given, DATA/classes.toml.")
+    ] = None,
+) -> None:
+    """Propose a classes.toml for label PNGs that have none, from the values or colours that they hold.
+
+    Colours are different for all eyes; pictures in colours keep their own, and are read with this file as
+    they are.
+
+    Example: `warprefine classes data/mine --names road,car,person`
+    """
+    target = out or data / "classes.toml"
+    refuse_existing(target)
+    with Bars() as bars:
+        found = propose_classes(data, names=_split(names), void=void, progress=bars)
+    write_classes(target, found.classes)
+    table = Table("class", "id", "colour", "pixels", box=None, pad_edge=False)
+    total = sum(found.pixels)
+    classes = found.classes
+    for name, number, color, count in zip(
+        classes.names, classes.ids, classes.colors, found.pixels, strict=True
+    ):
+        table.add_row(name, str(number), ", ".join(map(str, color)), f"{100 * count / total:.2f} %")
+    console.print(table)
+    kind = "colours" if found.in_colors else "values"
+    console.print(
+        f"classes: {target}, {len(classes)} from the {kind} of {found.files} label PNGs; rename them there"
+    )
+
+
+def _split(words: str) -> tuple[str, ...]:
+    """Return the names of a list with commas."""
+    return tuple(part.strip() for part in words.split(",")) if words else ()

@@ -23,7 +23,7 @@ def package(name: str, *, needed_for: str, extra: str = "formats") -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise DatasetError(
-            f"{needed_for} needs the package {name.split('.', maxsplit=1)[0]}, which is missing; install it "
-            "with "
-            f"pip install 'warprefine[{extra}]'"
+            f"{needed_for} needs the package {name.split('.', maxsplit=1)[0]}, which is missing; pip install "
+            f"'.[{extra}]' in the "
+            "repository"
         ) from error

@@ -27,14 +27,13 @@ class Record:
     """A JSON object and where it lies; its methods check what they return.
 
     Example:
-        >>> image = Record({"id": 3, "file_name": "a.png"}, "instances.json, image 3")
+        >>> image = Record({"id": 3, "file_name": "a.png"}, "a.json")
         >>> image.whole("id"), image.text("file_name"), image.has("width")
         (3, 'a.png', False)
         >>> image.whole("width")
         Traceback (most recent call last):
             ...
-        warprefine.core.errors.DatasetError: instances.json, image 3 has no 'width'; expected a whole number;
-        export it again
+        warprefine.core.errors.DatasetError: a.json has no 'width'; expected a whole number; export it again
     """
 
     values: Mapping[str, Any]

@@ -27,7 +27,7 @@ _MARKS = {
 
 
 def read_text(
-    path: Path, *, expected: str, error_class: type[WarpRefineError], most_bytes: int = MOST_BYTES
+    path: Path, *, expected: str, error_class: type[WarpRefineError], most_bytes: int | None = None
 ) -> str:
     r"""Read text in UTF-8, with a byte order mark or without, or in UTF-16 or UTF-32 with one.
 
@@ -36,13 +36,14 @@ def read_text(
     Args:
         expected: What should lie there, for the message.
         error_class: The class of the error.
-        most_bytes: A larger file is refused.
+        most_bytes: A larger file is refused; None is 64 MiB.
 
     Raises:
         WarpRefineError: The file is missing or no file, cannot be read, is larger than `most_bytes`, or is in
             another encoding.
     """
     check_file(path, expected=expected, error_class=error_class)
+    most_bytes = most_bytes or MOST_BYTES
     try:
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +29,10 @@ from warprefine.interchange.native import (
     write_label_maps,
 )
 from warprefine.interchange.source import open_source
+from warprefine.io.atomic import write_text
 from warprefine.io.claims import check_apart
+
+RECORD = "import.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,7 @@ def import_labels(
     *,
     add: bool = False,
     settings: ImportSettings | None = None,
+    record: Mapping[str, object] | None = None,
     progress: Progress = silent,
 ) -> ImportReport:
     """Import labels of a format into a data set folder; after an error there is nothing of it.
@@ -83,6 +88,7 @@ def import_labels(
             frames that have none, and videos that it does not have.
         add: Add to a folder that is there.
         settings: What the export does not say itself.
+        record: Written into a new folder as import.json, for those who want to know where it is from.
         progress: Called as label maps are written.
 
     Raises:
@@ -113,6 +119,8 @@ def import_labels(
                 raise DatasetError(f"{source} labels no pixel; {shorten(written.notes)}")
             if not add:
                 write_classes(draft / "classes.toml", classes.classes)
+            if record is not None:
+                write_text(draft / RECORD, json.dumps(record, indent=2) + "\n")
             for video in target.further:
                 if video.name in written.labels:
                     copy_video(draft, video)
