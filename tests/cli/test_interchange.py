@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,20 @@ def test_labels_go_out_and_in(warprefine: Any, data: Path, coco: Path, tmp_path:
 
 
 def test_labels_are_added_to_a_data_set(warprefine: Any, data: Path, coco: Path) -> None:
-    """For frames that have none; label maps that are there are never replaced."""
-    shutil.rmtree(data / "videos" / "street-000" / "labels")
-    before = warprefine("import", "coco", coco, data, "--add")
-    shutil.rmtree(data / "videos" / "street-001" / "labels")
-
+    """For frames that have none; label maps that are there are kept, and never replaced by others."""
+    gone, kept = (data / "videos" / name / "labels" / "000003.png" for name in ("street-000", "street-001"))
+    labels, other = gone.read_bytes(), kept.read_bytes()
+    gone.unlink()
     done = warprefine("import", "coco", coco, data, "--add")
+    kept.write_bytes(labels)
+    gone.unlink()
+    refused = warprefine("import", "coco", coco, data, "--add")
 
-    assert before.exit_code == done.exit_code == 2
-    assert "is there already; expected frames without a label map" in before.stderr
-    assert not (data / "videos" / "street-001" / "labels").exists()
+    assert done.exit_code == 0, done.output
+    assert refused.exit_code == 2
+    assert "000003.png is there already with other labels; expected frames without" in refused.stderr
+    assert not gone.exists()
+    assert kept.read_bytes() == labels != other
 
 
 def test_an_existing_folder_is_not_overwritten(
@@ -79,12 +83,15 @@ def test_classes_are_mapped_and_what_is_unlabelled_is_filled(
     warprefine: Any, data: Path, coco: Path, tmp_path: Path
 ) -> None:
     """By options; a pair that is none is refused."""
-    words = ("import", "coco", coco, tmp_path / "new", "--frames", data, "--map", "sky=", "--map", "pole=wall")
-    done = warprefine(*words, "--background", "wall")
+    words = ("import", "coco", coco, tmp_path / "new", "--frames", data, "--background", "sky")
+    done = warprefine(*words, "--map", "road=", "--map", "car=sky")
     odd = warprefine("import", "coco", coco, tmp_path / "odd", "--map", "sky")
     twice = warprefine("import", "coco", coco, tmp_path / "odd", "--map", "sky=a", "--map", "sky=b")
 
-    assert done.exit_code in (0, 2)
+    assert done.exit_code == 0, done.output
+    shown = warprefine("inspect", tmp_path / "new")
+    assert re.search(r"^sky +[1-9]", shown.stdout, re.MULTILINE)
+    assert re.search(r"^(road|void) +0.00 %", shown.stdout, re.MULTILINE)
     assert odd.exit_code == twice.exit_code == 2
     assert "--map 'sky' is not OLD=NEW" in odd.stderr
     assert "--map leads 'sky' to 'a' and to 'b'" in twice.stderr

@@ -66,14 +66,16 @@ def _list(formats: Mapping[str, Importer | Exporter]) -> None:
     raise typer.Exit
 
 
-def _list_importers(value: bool) -> None:
+def _list_importers(value: bool) -> bool:
     if value:
         _list(IMPORTERS)
+    return value
 
 
-def _list_exporters(value: bool) -> None:
+def _list_exporters(value: bool) -> bool:
     if value:
         _list(EXPORTERS)
+    return value
 
 
 def import_command(

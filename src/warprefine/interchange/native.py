@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -224,8 +225,8 @@ def _copy(source: Path, target: Path) -> None:
 def added_files(data: Path) -> Iterator[Path]:
     """Yield a draft whose files are moved into a data set folder when the block ends without an error.
 
-    Files that are there already are refused before anything is moved; what was moved is taken back if the
-    disk refuses a later one.
+    Files that are there already are refused before anything is moved, unless they are the same; what was
+    moved is taken back if the disk refuses a later one.
 
     Raises:
         RunFolderError: A file is there already, or it cannot be written.
@@ -236,15 +237,8 @@ def added_files(data: Path) -> Iterator[Path]:
         with writing_errors(data):
             draft.mkdir()
             yield draft
-            files = sorted(path for path in draft.rglob("*") if path.is_file())
-            targets = [data / path.relative_to(draft) for path in files]
-            if taken := [target for target in targets if os.path.lexists(target)]:
-                raise RunFolderError(
-                    f"{taken[0]} is there already{f', and {len(taken) - 1} more' if taken[1:] else ''}; "
-                    "expected "
-                    "frames without a label map; delete those that the import is to replace"
-                )
-            for path, target in zip(files, targets, strict=True):
+            moves = _moves(draft, data)
+            for path, target in moves.items():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 moved.append(target)
                 path.rename(target)
@@ -254,3 +248,22 @@ def added_files(data: Path) -> Iterator[Path]:
             with suppress(OSError):
                 target.unlink(missing_ok=True)
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _moves(draft: Path, data: Path) -> dict[Path, Path]:
+    """Return where each file of a draft goes; those that are there already with the same content stay.
+
+    Raises:
+        RunFolderError: One is there with another content.
+    """
+    moves = {path: data / path.relative_to(draft) for path in sorted(draft.rglob("*")) if path.is_file()}
+    there = [path for path, target in moves.items() if os.path.lexists(target)]
+    other = [moves[path] for path in there if not filecmp.cmp(path, moves[path], shallow=False)]
+    if other:
+        more = f", and {len(other) - 1} more" if other[1:] else ""
+        raise RunFolderError(
+            f"{other[0]} is there already with other labels{more}; expected frames without a label map, or "
+            "the same; "
+            "delete those that the import is to replace"
+        )
+    return {path: target for path, target in moves.items() if path not in there}
