@@ -29,6 +29,7 @@ from warprefine.datasets.files import visible
 from warprefine.interchange.class_map import ClassMap
 from warprefine.interchange.frames import FrameMatcher, own_place
 from warprefine.interchange.imported import ImportedFrame
+from warprefine.interchange.shapes import positions_in
 from warprefine.io.atomic import draft_of, make_folder, writing_errors
 from warprefine.io.frames import frame_size
 from warprefine.io.images import image_size, write_labels
@@ -147,7 +148,7 @@ def _drawn(place: Place, classes: ClassMap) -> np.ndarray | None:
             f"{place.stem} is {_by(size)}; expected the size of the frame; export it unscaled"
         )
     # A frame that nobody has touched is no frame of background, whatever that is.
-    if bool((classes.table[labels] == VOID).all()):
+    if all(classes.table[position] == VOID for position in positions_in(labels)):
         return None
     return classes.apply(labels, where=frame.where)
 
