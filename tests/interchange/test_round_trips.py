@@ -36,6 +36,7 @@ FIXED_CLASSES: set[str] = set()
 @given(data=st.data())
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_any_label_map_and_any_class_list_survive_a_round_trip(name: str, data: st.DataObject) -> None:
+    """Void too, and a class whose index is 0; only a map of nothing but void is no label map."""
     classes = class_set(*data.draw(class_lists()))
     labels = data.draw(label_maps(len(classes)))
     maps = {"a video": {"000007": labels, "000010": np.zeros((3, 4), np.uint8)}}
@@ -57,6 +58,7 @@ def test_any_label_map_and_any_class_list_survive_a_round_trip(name: str, data: 
 def test_label_maps_of_the_street_come_back_byte_by_byte(
     name: str, instances: bool, tiny_data: Path, tmp_path: Path
 ) -> None:
+    """With a region an instance, or all of a class one."""
     back, report = send(name, tiny_data, tmp_path, settings=ExportSettings(instances=instances))
 
     labels = sorted(path.relative_to(tiny_data) for path in tiny_data.glob("videos/*/labels/*.png"))
@@ -69,6 +71,7 @@ def test_label_maps_of_the_street_come_back_byte_by_byte(
 def test_an_archive_and_a_new_data_set_have_the_same_labels_by_name(
     name: str, tiny_data: Path, tmp_path: Path
 ) -> None:
+    """The classes of a new data set may have another order."""
     export_labels(name, tiny_data, tmp_path / "export.zip")
     frames = without_label_maps(tiny_data, tmp_path / "frames")
     (frames / "classes.toml").unlink()
