@@ -22,8 +22,10 @@ from tests.interchange.projects import (
 )
 from warprefine.core.classes import ClassSet
 from warprefine.core.tensors import VOID
+from warprefine.datasets import open_dataset
 from warprefine.datasets.class_file import read_classes
 from warprefine.interchange import EXPORTERS, IMPORTERS
+from warprefine.io.images import read_labels
 from warprefine.jobs.export_labels import ExportSettings, export_labels
 from warprefine.jobs.import_labels import ImportSettings, import_labels
 
@@ -82,6 +84,22 @@ def test_an_archive_and_a_new_data_set_have_the_same_labels_by_name(
 
     truth = _names(read_maps(tiny_data), read_classes(tiny_data / "classes.toml"))
     assert _names(read_maps(tmp_path / "data"), report.classes) == truth
+
+
+@pytest.mark.parametrize("name", sorted({*LOSSLESS} - FIXED_CLASSES))
+def test_label_maps_of_camvid_come_back_byte_by_byte(name: str, shared: Path, tmp_path: Path) -> None:
+    """As many as there are, of a real video."""
+    camvid = open_dataset(shared / "data" / "camvid", reader="camvid", split="clip15hz")
+    (video,) = camvid.videos
+    chosen = list(video.labels.items())[::4]
+    maps = {"clip": {video.stems[n]: read_labels(path, camvid.classes)[0].numpy() for n, path in chosen}}
+    project = write_project(tmp_path / "project", camvid.classes, maps)
+
+    back, _ = send(name, project, tmp_path)
+
+    for stem in maps["clip"]:
+        path = f"videos/clip/labels/{stem}.png"
+        assert (back / path).read_bytes() == (project / path).read_bytes()
 
 
 def _names(maps: Maps, classes: ClassSet) -> dict[tuple[str, str], list[list[str]]]:
