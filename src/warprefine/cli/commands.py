@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from warprefine.cli import cache as caches
 from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
-from warprefine.cli import options, weights
+from warprefine.cli import interchange, options, weights
 from warprefine.cli import predict as predictions
 from warprefine.cli import student as students
 from warprefine.cli import train as trainings
@@ -19,13 +20,15 @@ from warprefine.cli.console import Bars, Commands, console, print_notes, print_s
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
 from warprefine.cli.run import run_of, show
-from warprefine.datasets import open_dataset
+from warprefine.datasets import READERS, open_dataset
 from warprefine.datasets.label_notes import review_labels
 from warprefine.datasets.summary import summarise
+from warprefine.interchange import IMPORTERS
 from warprefine.jobs.autolabel import label, label_in_stages
 from warprefine.jobs.demo import run_demo
 from warprefine.jobs.extract_frames import extract_frames
 from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.open_export import imported_for_now
 from warprefine.jobs.reuse import use_checkpoints
 from warprefine.metrics.score_table import format_table
 from warprefine.propagation.methods import DEFAULT_METHODS, PLUS, needs_of
@@ -43,6 +46,9 @@ app.command("student")(students.student)
 app.command("predict")(predictions.predict)
 app.command("cache")(caches.cache)
 app.command("experiment")(experiments.experiment)
+app.command("classes")(interchange.classes_command)
+app.command("import")(interchange.import_command)
+app.command("export")(interchange.export_command)
 app.add_typer(data_sets.convert, name="convert")
 app.add_typer(data_sets.split, name="split")
 
@@ -73,16 +79,33 @@ def inspect(
     check: Annotated[
         bool, typer.Option("--check", help="Open every file and report what is broken.")
     ] = False,
+    export_format: interchange.FormatName = None,
+    frames: interchange.Frames = None,
+    video: interchange.VideoName = None,
+    rename: interchange.Rename = [],  # noqa: B006
+    background: interchange.Background = None,
 ) -> None:
     """List the videos of a data set, how many frames are labelled, and how often each class occurs.
 
     Also lists what is missing. Classes of a large data set are counted over a part of its label maps;
     `--check` opens every file.
 
+    An export of an annotation tool is opened by the name of its format, as `--format` or as `--reader`.
+
     Example: `warprefine inspect data/camvid --reader camvid --split clip15hz --keyframes 10::21`
+
+    Example: `warprefine inspect instances.json --reader coco --frames pictures`
     """
-    dataset = open_dataset(data, reader=reader, split=split, key_frames=keyframes)
-    with Bars() as bars:
+    if export_format is None and reader not in READERS and reader in IMPORTERS:
+        export_format, reader = reader, "folder"
+    settings = interchange.settings_of(frames, video, rename, background)
+    with Bars() as bars, ExitStack() as stack:
+        if export_format is not None:
+            data, notes = stack.enter_context(
+                imported_for_now(export_format, data, settings=settings, progress=bars)
+            )
+            print_notes(notes)
+        dataset = open_dataset(data, reader=reader, split=split, key_frames=keyframes)
         summary = summarise(dataset, check=check, progress=bars)
     print_summary(summary)
     if summary.problems:
@@ -130,6 +153,11 @@ def autolabel(
     reuse: options.Reuse = True,
     until: options.Until = "good",
     time_limit: options.TimeLimit = None,
+    export_format: interchange.FormatName = None,
+    frames: interchange.Frames = None,
+    video: interchange.VideoName = None,
+    rename: interchange.Rename = [],  # noqa: B006
+    background: interchange.Background = None,
 ) -> None:
     """Train missing networks, label every frame within the horizon, evaluate where there is truth, report.
 
@@ -142,7 +170,11 @@ def autolabel(
     Example: `warprefine autolabel data/camvid --reader camvid --split clip15hz --keyframes 10::21
     --also-train camvid:train:data/camvid --out runs/clip`
 
+    With `--format`, DATA is what an annotation tool has exported; it is imported into OUT-data first.
+
     Example: `warprefine autolabel data/mine --out runs/mine --until best --time-limit 1h`
+
+    Example: `warprefine autolabel task.zip --format cvat-images --frames pictures --out runs/mine`
     """
     arguments = locals()
     deadline = None if time_limit is None else time.monotonic() + time_limit

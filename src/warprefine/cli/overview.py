@@ -24,6 +24,10 @@ COMMANDS = {
     "experiment": "Run an experiment of the paper and write its tables, charts and pictures.",
     "cache": "Show the base segmenters that are kept for later runs, and what they take on disk.",
     "weights": "Import published weights; show what a checkpoint holds.",
+    "classes": "Propose a classes.toml for label PNGs that have none, from the values or colours that they "
+    "hold.",
+    "import": "Import labels from the format of an annotation tool into a data set folder.",
+    "export": "Export the labels of a run to the format of an annotation tool or of a training.",
     "convert": "Convert a published data set to data set folders, once.",
     "split": "Divide a data set into splits, written to a file that can be shared.",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from warprefine.cli import options
+from warprefine.cli import interchange, options
 from warprefine.cli.console import Bars, console, print_coverage, print_error, print_notes, print_out_of_reach
 from warprefine.cli.log import log_to
 from warprefine.core.errors import WarpRefineError
@@ -18,6 +18,7 @@ from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.open_export import import_once, imported_folder
 from warprefine.jobs.start import start
 from warprefine.metrics.score_table import format_table
 from warprefine.propagation.coverage import coverage
@@ -27,8 +28,15 @@ from warprefine.propagation.coverage import coverage
 def run_of(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[Networks]:
     """Open the data sets and claim the run folder of a command's options; write its log."""
     options.use_threads(arguments["threads"])
+    data = arguments["data"]
+    if export_format := arguments.get("export_format"):
+        data = imported_folder(arguments["out"])
+        given = interchange.settings_of(
+            *(arguments[key] for key in ("frames", "video", "rename", "background"))
+        )
+        print_notes(import_once(export_format, arguments["data"], data, settings=given, progress=bars))
     dataset = open_dataset(
-        arguments["data"],
+        data,
         reader=arguments["reader"],
         split=arguments["split"],
         key_frames=arguments["keyframes"],

@@ -26,7 +26,9 @@ _MARKS = {
 }
 
 
-def read_text(path: Path, *, expected: str, error_class: type[WarpRefineError]) -> str:
+def read_text(
+    path: Path, *, expected: str, error_class: type[WarpRefineError], most_bytes: int | None = None
+) -> str:
     r"""Read text in UTF-8, with a byte order mark or without, or in UTF-16 or UTF-32 with one.
 
     Line ends become "\n".
@@ -34,19 +36,21 @@ def read_text(path: Path, *, expected: str, error_class: type[WarpRefineError]) 
     Args:
         expected: What should lie there, for the message.
         error_class: The class of the error.
+        most_bytes: A larger file is refused; None is 64 MiB.
 
     Raises:
-        WarpRefineError: The file is missing or no file, cannot be read, is larger than 64 MiB, or is in
+        WarpRefineError: The file is missing or no file, cannot be read, is larger than `most_bytes`, or is in
             another encoding.
     """
     check_file(path, expected=expected, error_class=error_class)
+    most_bytes = most_bytes or MOST_BYTES
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most_bytes + 1)
     except OSError as error:
         raise error_class(f"cannot read {path}: {reason(error)}; expected {expected}") from error
-    if len(content) > MOST_BYTES:
-        raise error_class(f"{path} is larger than {MOST_BYTES >> 20} MiB; expected {expected}")
+    if len(content) > most_bytes:
+        raise error_class(f"{path} is larger than {most_bytes >> 20} MiB; expected {expected}")
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)

@@ -14,7 +14,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.stages import Stage, described
 from warprefine.core.tensors import Confidence, LabelMaps
-from warprefine.core.video import Dataset
+from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.images import read_gray, read_labels
@@ -178,17 +178,11 @@ class FinishedRun:
             RunFolderError: The manifest has no labels of this video, or its data changed since.
             LabelError: A label map is missing or damaged.
         """
-        of_video = look_up({one.name: one for one in self.dataset.videos}, video, what="video")
         method = method or leading(self.methods)
-        look_up(dict.fromkeys(self.methods), method, what="method of this run")
-        check_labelled(self.run, replace(self.dataset, videos=(of_video,)), method, horizon=self.horizon)
+        frames = self.labelled_frames(video, method)
+        of_video = self._video(video)
         provenances = self.run.manifest.provenances(video, method)
-        if not provenances and stepwise_units(of_video, self.horizon):
-            raise RunFolderError(
-                f"{self.run.root} has no record of labels of {method} for {video!r}; run `warprefine "
-                "autolabel` with the same options again, it finishes what is missing"
-            )
-        for frame in sorted({*provenances, *of_video.key_frames}):
+        for frame in frames:
             stem, provenance = of_video.stems[frame], provenances.get(frame)
             yield FrameLabels(
                 frame=frame,
@@ -198,6 +192,27 @@ class FinishedRun:
                 key_frames=provenance.key_frames if provenance else (frame,),
                 stage=provenance.stage if provenance else None,
             )
+
+    def labelled_frames(self, video: str, method: str) -> tuple[int, ...]:
+        """Return the numbers of the labelled frames of a video in order of time, key frames included.
+
+        Raises:
+            RecipeError: The run has no video or no method of that name.
+            RunFolderError: The manifest has no labels of this video, or its data changed since.
+        """
+        of_video = self._video(video)
+        look_up(dict.fromkeys(self.methods), method, what="method of this run")
+        check_labelled(self.run, replace(self.dataset, videos=(of_video,)), method, horizon=self.horizon)
+        provenances = self.run.manifest.provenances(video, method)
+        if not provenances and stepwise_units(of_video, self.horizon):
+            raise RunFolderError(
+                f"{self.run.root} has no record of labels of {method} for {video!r}; run `warprefine "
+                "autolabel` with the same options again, it finishes what is missing"
+            )
+        return tuple(sorted({*provenances, *of_video.key_frames}))
+
+    def _video(self, name: str) -> Video:
+        return look_up({one.name: one for one in self.dataset.videos}, name, what="video")
 
     def evaluate(self, *, void_as_class: bool = False) -> dict[str, MethodScores]:
         """Score the labels again from their files.

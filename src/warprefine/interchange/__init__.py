@@ -1,0 +1,7 @@
+"""Import labels from the formats of annotation tools, and export labels to them."""
+
+from __future__ import annotations
+
+from warprefine.interchange.formats import EXPORTERS, IMPORTERS
+
+__all__ = ["EXPORTERS", "IMPORTERS"]
