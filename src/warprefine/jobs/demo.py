@@ -17,7 +17,7 @@ from warprefine.jobs.start import start
 from warprefine.propagation.methods import METHODS
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.optimisation import Optimisation
-from warprefine.recipe.plus import PlusRecipe, SmoothSettings
+from warprefine.recipe.plus import CarrySettings, PlusRecipe, SmoothSettings
 from warprefine.recipe.recipe import PropagationRecipe, Recipe, RefinerRecipe, SegmenterRecipe
 from warprefine.recipe.two_sided_refiner import SyntheticClips, TwoSidedRefinerRecipe
 
@@ -44,6 +44,7 @@ SMALL = Recipe(
     ),
     propagation=PropagationRecipe(tau_candidates=(0.08, 0.15, 0.3)),
     plus=PlusRecipe(
+        carry=CarrySettings(motion="dis-fine", slack=1.0),
         refiner=TwoSidedRefinerRecipe(
             network="two-sided",
             synthetic=SyntheticClips(stills=8),
@@ -53,6 +54,7 @@ SMALL = Recipe(
                 steps=250, batch=4, learning_rate=1e-3, warmup=20, average_decay=0.97, class_balance=0.2
             ),
             crop=(128, 192),
+            void_weight=0.2,
             mirrored=True,
         ),
         smooth=SmoothSettings(decay=0.7),

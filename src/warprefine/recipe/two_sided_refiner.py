@@ -59,7 +59,7 @@ class TwoSidedTraining(TwoSidedNetwork):
     """Share of the samples whose sides lack some things of the frame, as if they had just come into view."""
     synthetic: SyntheticClips = SyntheticClips()
     """Further samples, rendered from single images."""
-    void_weight: float = Field(0.2, gt=0, le=1)
+    void_weight: float = Field(0.05, gt=0, le=1)
     """Weight of VOID in the loss, times what its rarity would give it; a label is better than none."""
     optimisation: Optimisation = Optimisation(
         steps=200, batch=4, learning_rate=2e-3, average_decay=0.98, class_balance=0.2
