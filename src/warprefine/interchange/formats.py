@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from warprefine.interchange.cityscapes import EXPORT_CITYSCAPES, IMPORT_CITYSCAPES
 from warprefine.interchange.coco import EXPORT_COCO, IMPORT_COCO
 from warprefine.interchange.coco_panoptic import EXPORT_COCO_PANOPTIC, IMPORT_COCO_PANOPTIC
 from warprefine.interchange.color_png import EXPORT_COLOR_PNG, IMPORT_COLOR_PNG
 from warprefine.interchange.datumaro import EXPORT_DATUMARO, IMPORT_DATUMARO
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.index_png import EXPORT_INDEX_PNG, IMPORT_INDEX_PNG
+from warprefine.interchange.kitti import IMPORT_KITTI
 
 IMPORTERS: dict[str, Importer] = {
+    "cityscapes": IMPORT_CITYSCAPES,
     "coco": IMPORT_COCO,
     "coco-panoptic": IMPORT_COCO_PANOPTIC,
     "color-png": IMPORT_COLOR_PNG,
     "datumaro": IMPORT_DATUMARO,
     "index-png": IMPORT_INDEX_PNG,
+    "kitti": IMPORT_KITTI,
 }
 """Formats by the names that `warprefine import` takes."""
 
 EXPORTERS: dict[str, Exporter] = {
+    "cityscapes": EXPORT_CITYSCAPES,
     "coco": EXPORT_COCO,
     "coco-panoptic": EXPORT_COCO_PANOPTIC,
     "color-png": EXPORT_COLOR_PNG,
