@@ -176,7 +176,7 @@ class ListedCodes:
             if not self.listed[0].is_void:
                 raise DatasetError(
                     f"{source.shown(path)} has no picture in colours beside it; expected one, as "
-                    f"{self.where} lists labels of its own and no background in its first line, so that ids may "
+                    f"{self.where} lists labels of its own and no background in its first line: ids may "
                     "count from 0 or from 1; export the colours too"
                 )
             return partial(self.ids, path, source.shown(path)), path

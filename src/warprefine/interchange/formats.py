@@ -10,6 +10,12 @@ from warprefine.interchange.datumaro import EXPORT_DATUMARO, IMPORT_DATUMARO
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.index_png import EXPORT_INDEX_PNG, IMPORT_INDEX_PNG
 from warprefine.interchange.kitti import IMPORT_KITTI
+from warprefine.interchange.roboflow_masks import EXPORT_ROBOFLOW_MASKS, IMPORT_ROBOFLOW_MASKS
+from warprefine.interchange.ultralytics_semantic import (
+    EXPORT_ULTRALYTICS_SEMANTIC,
+    IMPORT_ULTRALYTICS_SEMANTIC,
+)
+from warprefine.interchange.yolo_seg import EXPORT_YOLO_SEG, IMPORT_YOLO_SEG
 
 IMPORTERS: dict[str, Importer] = {
     "cityscapes": IMPORT_CITYSCAPES,
@@ -19,6 +25,9 @@ IMPORTERS: dict[str, Importer] = {
     "datumaro": IMPORT_DATUMARO,
     "index-png": IMPORT_INDEX_PNG,
     "kitti": IMPORT_KITTI,
+    "roboflow-masks": IMPORT_ROBOFLOW_MASKS,
+    "ultralytics-semantic": IMPORT_ULTRALYTICS_SEMANTIC,
+    "yolo-seg": IMPORT_YOLO_SEG,
 }
 """Formats by the names that `warprefine import` takes."""
 
@@ -29,5 +38,8 @@ EXPORTERS: dict[str, Exporter] = {
     "color-png": EXPORT_COLOR_PNG,
     "datumaro": EXPORT_DATUMARO,
     "index-png": EXPORT_INDEX_PNG,
+    "roboflow-masks": EXPORT_ROBOFLOW_MASKS,
+    "ultralytics-semantic": EXPORT_ULTRALYTICS_SEMANTIC,
+    "yolo-seg": EXPORT_YOLO_SEG,
 }
 """Formats by the names that `warprefine export` takes."""
