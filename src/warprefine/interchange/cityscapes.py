@@ -139,15 +139,21 @@ def write_cityscapes(labelled: Exported, dest: Path, options: ExportOptions) -> 
         if options.instances:
             _write_instances(folder / f"{core}_gtFine_instanceIds.png", labels, known)
         if options.pictures:
-            write_colors(
-                dest / "leftImg8bit" / frame.split / city / f"{core}_leftImg8bit.png", frame.pixels()
-            )
+            _write_picture(dest / "leftImg8bit" / frame.split / city / f"{core}_leftImg8bit.png", frame)
     if changed:
         text = json.dumps(changed, ensure_ascii=False, indent=1)
         (dest / _NAMES).write_text(text + "\n", encoding="utf-8")
         yield f"{len(changed)} frames have names as in Cityscapes; {_NAMES} says which they were"
     if unscored:
         yield f"the benchmark does not score {shorten(sorted(unscored))}: they have no train id"
+
+
+def _write_picture(path: Path, frame: ExportedFrame) -> None:
+    """Write the picture of a frame as PNG."""
+    if frame.picture is not None and frame.picture.suffix.lower() == ".png":
+        frame.write_picture(path)
+    else:
+        write_colors(path, frame.pixels())
 
 
 def _known(labelled: Exported, labels: Positions, frame: ExportedFrame) -> dict[int, CityscapesLabel]:

@@ -216,9 +216,12 @@ def write_coco_panoptic(labelled: Exported, dest: Path, options: ExportOptions) 
     """Write annotations/panoptic_SPLIT.json and annotations/panoptic_SPLIT/VIDEO/STEM.png.
 
     Each class of a frame is a segment, or each region with `--instances`. Categories have the ids of the
-    classes, and their colours; they are things with `--instances`, else stuff.
+    classes, and their colours; they are things with `--instances`, else stuff. If a class has the id 0, all
+    are one larger: datumaro reads a category 0 as no class.
     """
     classes = labelled.classes
+    shift = int(0 in classes.ids)
+    numbers = [number + shift for number in classes.ids]
     categories = [
         {
             "id": number,
@@ -227,7 +230,7 @@ def write_coco_panoptic(labelled: Exported, dest: Path, options: ExportOptions) 
             "isthing": int(options.instances),
             "color": list(color),
         }
-        for number, name, color in zip(classes.ids, classes.names, classes.colors, strict=True)
+        for number, name, color in zip(numbers, classes.names, classes.colors, strict=True)
     ]
     images: dict[str, list[dict[str, Any]]] = {"train": [], "val": []} if options.split else {"train": []}
     annotations: dict[str, list[dict[str, Any]]] = {split: [] for split in images}
@@ -236,7 +239,7 @@ def write_coco_panoptic(labelled: Exported, dest: Path, options: ExportOptions) 
         h, w = frame.size
         file_name = f"{frame.video}/{frame.stem}.png"
         images[frame.split].append({"id": number, "file_name": frame.path, "height": h, "width": w})
-        ids, segments = _segments(frame.labels(), classes.ids, instances=options.instances)
+        ids, segments = _segments(frame.labels(), numbers, instances=options.instances)
         annotations[frame.split].append(
             {"image_id": number, "file_name": file_name, "segments_info": segments}
         )
@@ -250,7 +253,7 @@ def write_coco_panoptic(labelled: Exported, dest: Path, options: ExportOptions) 
         (folder / f"panoptic_{split}").mkdir(exist_ok=True)
         text = json.dumps(content, ensure_ascii=False)
         (folder / f"panoptic_{split}.json").write_text(text, encoding="utf-8")
-    return []
+    return ["ids of categories are one larger than those of the classes, as 0 is none there"] if shift else []
 
 
 def _segments(
@@ -299,6 +302,6 @@ EXPORT_COCO_PANOPTIC = Exporter(
     write=write_coco_panoptic,
     about="annotations/panoptic_train.json and annotations/panoptic_train/VIDEO/STEM.png",
     keeps="labels, void (0), class names, ids and colours",
-    loses="nothing of the labels",
+    loses="nothing of the labels; ids are one larger if a class has 0",
     lossless=True,
 )

@@ -33,6 +33,7 @@ from warprefine.interchange.imported import (
 )
 from warprefine.interchange.pixels import positions_of_values, value_table, write_values
 from warprefine.interchange.source import Source
+from warprefine.io.images import read_frame
 from warprefine.io.text import read_text
 
 _LIST = "_classes.csv"
@@ -187,7 +188,11 @@ def _write_picture(path: Path, frame: ExportedFrame) -> None:
     if frame.picture is not None and frame.picture.suffix.lower() in (".jpg", ".jpeg"):
         frame.write_picture(path)
     else:
-        Image.fromarray(frame.pixels()).save(path, format="JPEG", quality=_QUALITY, subsampling="4:4:4")
+        # A picture file may be of another size than those of its video, which `pixels` refuses.
+        pixels = read_frame(frame.picture)[0].permute(1, 2, 0).numpy() if frame.picture else frame.pixels()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(
+            path, format="JPEG", quality=_QUALITY, subsampling="4:4:4"
+        )
 
 
 IMPORT_ROBOFLOW_MASKS = Importer(
