@@ -166,34 +166,26 @@ def _corners(values: NDArray[np.float64], where: str) -> Points:
 def write_yolo_seg(labelled: Exported, dest: Path, options: ExportOptions) -> Iterator[str]:
     """Write labels/SPLIT/VIDEO/STEM.txt, images/SPLIT/VIDEO/NAME and data.yaml.
 
-    Each region is a polygon, larger ones first. Frames without labels are left out: a picture without label
-    file is one of background alone to ultralytics.
+    Each region is a polygon, larger ones first; a cut without width leads to a hole that has void. Frames
+    without labels are left out: to ultralytics a picture without label file is one of background alone.
     """
-    lost: set[str] = set()
     empty: list[str] = []
     for frame in labelled.frames():
         labels = frame.labels()
-        found = outlines(labels)
         lines = []
         h, w = labels.shape
-        for one in found:
-            if one.position == VOID:
-                continue
+        for one in outlines(labels, open_void=True):
             corners = (one.corners + _INSIDE) / [w, h]
             lines.append(" ".join([str(one.position), *(f"{value:.6f}" for value in corners.ravel())]) + "\n")
         if not lines:
             empty.append(frame.path)
             continue
-        if any(one.position == VOID and one.area < labels.size for one in found):
-            lost.add(frame.path)
         path = dest / _LABELS / frame.split / frame.video / f"{frame.stem}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(lines), encoding="utf-8", newline="\n")
         if options.pictures:
             frame.write_picture(dest / "images" / frame.split / frame.path)
     write_data_yaml(dest / "data.yaml", labelled.classes.names, split=options.split, further={})
-    if lost:
-        yield f"{len(lost)} frames have void that a region may enclose, which polygons without holes fill"
     if empty:
         yield f"{len(empty)} frames have no labels and are left out, as they would be background"
 
@@ -207,8 +199,8 @@ IMPORT_YOLO_SEG = Importer(
 EXPORT_YOLO_SEG = Exporter(
     write=write_yolo_seg,
     about="labels/SPLIT/VIDEO/STEM.txt, images/ and data.yaml",
-    keeps="labels, class names; each region is a polygon",
-    loses="void that a region encloses is filled; colours, ids",
-    lossless=False,
+    keeps="labels, void, class names; each region is a polygon, with cuts that lead to void in it",
+    loses="colours, ids; rasterizers that leave the rim out lose a pixel around each region",
+    lossless=True,
     pictures=True,
 )
