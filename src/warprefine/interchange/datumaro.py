@@ -19,6 +19,7 @@ from warprefine.core.errors import LabelError, shorten
 from warprefine.core.tensors import VOID
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
+from warprefine.interchange.frames import name_parts
 from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, ImportOptions, Positions
 from warprefine.interchange.packages import package
 from warprefine.interchange.records import Record, read_record
@@ -187,7 +188,7 @@ def _frame(
             size = _size(image)
     if item.has("video_frame"):
         media = item.record("video_frame")
-        video = media.text("video_path", "") or None
+        video = "".join(name_parts(media.text("video_path", ""))[-1:]) or None
         index = media.whole("frame_index") if media.has("frame_index") else index
     return ImportedFrame(
         where=item.where,
