@@ -157,7 +157,7 @@ def listed_export(folder: Path, lines: str, kinds: dict[str, np.ndarray]) -> Pat
 
 
 def test_with_a_list_of_colours_these_decide(tmp_path: Path) -> None:
-    """Ids are lines of the list then; of labels of Cityscapes with one colour, that which is scored counts."""
+    """Ids are lines of the list then; of labels of Cityscapes with one colour, the scored one counts."""
     colors = np.array([[[0, 0, 142], [153, 153, 153], [9, 9, 9], [0, 0, 0]]] * 3, np.uint8)
     doubles = "0 0 142 license plate\n0 0 142 car\n153 153 153 polegroup\n153 153 153 pole\n"
     lines = f"0 0 0 unlabeled\n{doubles}9 9 9 cat\n"

@@ -1,4 +1,4 @@
-"""Tests of interchange/yolo_data.py, yolo_seg.py and ultralytics_semantic.py: what data.yaml and files mean."""
+"""Tests of interchange/yolo_data.py, yolo_seg.py and ultralytics_semantic.py: what their files mean."""
 
 from __future__ import annotations
 
@@ -60,13 +60,14 @@ def write_mask(folder: Path, pixels: list[int], place: str = "masks/train/drive"
     ("told", "expected"),
     [
         ("names: [a, b", "data.yaml is no YAML file that can be read"),
-        ("names: &a [x, *a]", "data.yaml has aliases"),
+        ("names: &a [x, *a]", "data.yaml has aliases, or more than 20 levels"),
         ("- a", "data.yaml holds ['a']; expected a data.yaml with the names"),
         ("nc: 2", "data.yaml has names = None; expected a list, or a mapping from 0"),
         ("names: {1: a}", "data.yaml has names = {1: 'a'}"),
         ("names: [no]", "data.yaml has False among its names; expected texts; write it in quotes there"),
         ("names: [a, a]", "data.yaml lists the class 'a' twice"),
-        ("names: " + "[" * 2000, "data.yaml is no YAML file that can be read"),
+        ("names: " + "[" * 2000, "data.yaml has aliases, or more than 20 levels"),
+        ("names:\n  " + "- " * 30 + "a", "data.yaml has aliases, or more than 20 levels"),
     ],
 )
 def test_a_data_yaml_that_names_no_classes_is_refused(told: str, expected: str, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from warprefine.io.foreign import DECODER_ERRORS, reason
 from warprefine.io.text import read_text
 
 _MOST_BYTES = 1 << 20
+_DEEPEST = 20
+_MOST_BRACKETS = 500
 _EXPECTED = "a data.yaml with the names of the classes"
 
 
@@ -31,7 +33,7 @@ def find_data_yaml(source: Source) -> Path | None:
 
 
 def read_data_yaml(path: Path, *, named: str) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping; one with aliases is refused, as they can fill the memory.
+    """Read a YAML file that holds a mapping; one with aliases is refused.
 
     Raises:
         DatasetError: It is missing, larger than a MiB, damaged, or no mapping.
@@ -39,20 +41,37 @@ def read_data_yaml(path: Path, *, named: str) -> dict[str, Any]:
     yaml = package("yaml", needed_for="data.yaml")
     text = read_text(path, expected=_EXPECTED, error_class=DatasetError, most_bytes=_MOST_BYTES)
     try:
-        has_aliases = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader))
-        content = None if has_aliases else yaml.safe_load(text)
+        plain = _is_plain(yaml, text)
+        content = yaml.safe_load(text) if plain else None
     except (yaml.YAMLError, *DECODER_ERRORS) as error:
-        told = "it is nested too deep" if isinstance(error, RecursionError) else reason(error)
         raise DatasetError(
-            f"{named} is no YAML file that can be read: {told}; expected {_EXPECTED}; correct it there"
+            f"{named} is no YAML file that can be read: {reason(error)}; expected {_EXPECTED}; correct it "
+            "there"
         ) from error
-    if has_aliases:
+    if not plain:
         raise DatasetError(
-            f"{named} has aliases (*name); expected {_EXPECTED}, without; write them out there"
+            f"{named} has aliases, or more than {_DEEPEST} levels; expected {_EXPECTED}; write them as "
+            "a plain list there"
         )
     if not isinstance(content, dict):
         raise DatasetError(f"{named} holds {short_repr(content)}; expected {_EXPECTED}")
     return content
+
+
+def _is_plain(yaml: Any, text: str) -> bool:
+    """Return whether YAML has no aliases, which fill the memory, and few levels.
+
+    PyYAML takes quadratic time for levels of brackets, so that they are counted before: an opening bracket in
+    a text counts as well.
+    """
+    if any(line.count("[") + line.count("{") > _MOST_BRACKETS for line in text.splitlines()):
+        return False
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
+            return False
+    return True
 
 
 def classes_of(content: dict[str, Any], *, named: str) -> list[FileClass]:
