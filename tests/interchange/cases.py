@@ -59,6 +59,8 @@ FORMAT_OF = {
 
 OUT_ONLY = {"hf_parquet", "yolo_seg"}
 """Kinds of the first set that show what an export may look like."""
+NO_COLORS = {"roboflow_masks"}
+"""Kinds of the first set whose files hold no colours, though their lists of classes have them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +149,7 @@ def _first_set() -> Iterator[Case]:
                 source=source,
                 frames=INTERCHANGE / "frames",
                 names=[one["name"] for one in listed],
-                colors=[one["color"] for one in listed],
+                colors=[] if kind in NO_COLORS else [one["color"] for one in listed],
                 expected=[] if refusal else [folder / "expected"],
                 may_refuse=refusal,
                 may_import=not refusal,

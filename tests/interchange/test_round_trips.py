@@ -30,7 +30,7 @@ from warprefine.jobs.export_labels import ExportSettings, export_labels
 from warprefine.jobs.import_labels import ImportSettings, import_labels
 
 LOSSLESS = sorted(name for name in EXPORTERS if name in IMPORTERS and EXPORTERS[name].lossless)
-FIXED_CLASSES: set[str] = set()
+FIXED_CLASSES = {"cityscapes"}
 """Formats whose classes are fixed, so that they cannot hold any class list; they have tests of their own."""
 
 

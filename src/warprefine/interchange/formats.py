@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+from warprefine.interchange.cityscapes import EXPORT_CITYSCAPES, IMPORT_CITYSCAPES
 from warprefine.interchange.coco import EXPORT_COCO, IMPORT_COCO
+from warprefine.interchange.coco_panoptic import EXPORT_COCO_PANOPTIC, IMPORT_COCO_PANOPTIC
 from warprefine.interchange.color_png import EXPORT_COLOR_PNG, IMPORT_COLOR_PNG
+from warprefine.interchange.datumaro import EXPORT_DATUMARO, IMPORT_DATUMARO
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.index_png import EXPORT_INDEX_PNG, IMPORT_INDEX_PNG
+from warprefine.interchange.kitti import IMPORT_KITTI
+from warprefine.interchange.roboflow_masks import EXPORT_ROBOFLOW_MASKS, IMPORT_ROBOFLOW_MASKS
+from warprefine.interchange.ultralytics_semantic import (
+    EXPORT_ULTRALYTICS_SEMANTIC,
+    IMPORT_ULTRALYTICS_SEMANTIC,
+)
+from warprefine.interchange.yolo_seg import EXPORT_YOLO_SEG, IMPORT_YOLO_SEG
 
 IMPORTERS: dict[str, Importer] = {
+    "cityscapes": IMPORT_CITYSCAPES,
     "coco": IMPORT_COCO,
+    "coco-panoptic": IMPORT_COCO_PANOPTIC,
     "color-png": IMPORT_COLOR_PNG,
+    "datumaro": IMPORT_DATUMARO,
     "index-png": IMPORT_INDEX_PNG,
+    "kitti": IMPORT_KITTI,
+    "roboflow-masks": IMPORT_ROBOFLOW_MASKS,
+    "ultralytics-semantic": IMPORT_ULTRALYTICS_SEMANTIC,
+    "yolo-seg": IMPORT_YOLO_SEG,
 }
 """Formats by the names that `warprefine import` takes."""
 
 EXPORTERS: dict[str, Exporter] = {
+    "cityscapes": EXPORT_CITYSCAPES,
     "coco": EXPORT_COCO,
+    "coco-panoptic": EXPORT_COCO_PANOPTIC,
     "color-png": EXPORT_COLOR_PNG,
+    "datumaro": EXPORT_DATUMARO,
     "index-png": EXPORT_INDEX_PNG,
+    "roboflow-masks": EXPORT_ROBOFLOW_MASKS,
+    "ultralytics-semantic": EXPORT_ULTRALYTICS_SEMANTIC,
+    "yolo-seg": EXPORT_YOLO_SEG,
 }
 """Formats by the names that `warprefine export` takes."""
