@@ -56,8 +56,11 @@ class ImportedFrame:
         also: Further spellings, tried in order where `name` is no frame.
         video: The name of its video, where the file has one apart from `name`.
         index: Its decode index, where the file counts the frames of a video; used where no name fits.
+        place: (k, n) where the file has no names: it is the k-th, from 0, of n frames, and the video has as
+            many; used where neither name nor index is given.
         size: Its (h, w) according to the file, which must be that of the frame; None if the file has none.
-        picture: The picture in the export, where there is one.
+        picture: The picture in the export, where there is one; a function that unpacks it where it lies in
+            another file.
     """
 
     where: str
@@ -66,8 +69,9 @@ class ImportedFrame:
     also: Sequence[str] = ()
     video: str | None = None
     index: int | None = None
+    place: tuple[int, int] | None = None
     size: tuple[int, int] | None = None
-    picture: Path | None = None
+    picture: Path | Callable[[], Path] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
