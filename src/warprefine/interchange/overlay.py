@@ -12,6 +12,7 @@ from typing import TypeAlias
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
@@ -32,6 +33,7 @@ _CODECS = ("libx264", "libopenh264", "mpeg4")
 _SETTINGS = {"libx264": {"crf": "18"}, "mpeg4": {"q": "3"}}
 _RATE = 10
 """Frames per second where pictures have none, or frames are left out."""
+_BT709 = 1  # FFmpeg's AVCOL_SPC_BT709, AVCOL_PRI_BT709 and AVCOL_TRC_BT709: what players expect
 _NARROWEST = 160
 _WIDEST = 16_384  # H.264's in FFmpeg
 
@@ -137,9 +139,15 @@ def _encoder(path: Path, size: tuple[int, int], rate: Fraction) -> Iterator[Call
         stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         stream.thread_type = "AUTO"
+        context, reformatter = stream.codec_context, VideoReformatter()
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = ColorRange.MPEG
 
         def encode(picture: Picture) -> None:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = reformatter.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU709)
+            frame.pts = None
+            container.mux(stream.encode(frame))
 
         yield encode
         container.mux(stream.encode())
