@@ -123,11 +123,11 @@ def _frame(
 
 def _draw(shapes: Sequence[tuple[int, Record]], size: tuple[int, int]) -> Positions:
     """Paint the annotations of an image in the order of the file."""
-    labels = np.full(size, VOID, np.uint8)
+    labels = np.full(size, VOID, np.uint8, order="F")  # masks lie in columns
     for position, annotation in shapes:
         if not _has_no_area(annotation):
-            labels[_mask(annotation, size)] = position
-    return labels
+            np.copyto(labels, position, where=_mask(annotation, size))
+    return np.ascontiguousarray(labels)
 
 
 def _has_no_area(annotation: Record) -> bool:
