@@ -26,7 +26,7 @@ def test_runs_of_classes_are_those_that_pycocotools_finds_mask_by_mask(data: st.
     labels = data.draw(label_maps(4))
     h, w = labels.shape
 
-    found = {position: runs for position, runs in runs_of_classes(labels)}
+    found = dict(runs_of_classes(labels))
 
     masks = dict(class_masks(labels))
     assert [*found] == [*masks]
