@@ -110,7 +110,9 @@ def _canvas(size: tuple[int, int], classes: ClassSet) -> Picture:
     return canvas
 
 
-def blend_labels(pixels: Picture, labels: Positions, colors: Picture, *, opacity: float) -> Picture:
+def blend_labels(
+    pixels: Picture, labels: Positions, colors: UInt8[np.ndarray, "256 3"], *, opacity: float
+) -> Picture:
     """Paint labels over a picture; void shows the picture alone.
 
     Args:

@@ -150,7 +150,7 @@ def _reader(video: VideoFile, classes: _Classes, *, named: str) -> Callable[[int
     first = video.decoded(0).format
     codec = Codec(video.codec, "r")
     smeared = bool(int(codec.properties) & _LOSSY)
-    if first.name.startswith("gray"):
+    if first.name.startswith("gray") and "f" not in first.name:  # not of floating-point numbers
         if smeared:
             raise LabelError(
                 f"{named} is grey in {codec.name}, which may mix the values of neighbours; expected a "
@@ -172,10 +172,6 @@ def _reader(video: VideoFile, classes: _Classes, *, named: str) -> Callable[[int
 def _by_value(video: VideoFile, table: NDArray[np.int32], named: str, listed: str, number: int) -> Positions:
     frame = video.decoded(number)
     values = frame.to_ndarray()
-    if values.ndim != 2 or values.dtype.kind != "u":
-        raise LabelError(
-            f"{named} is in {frame.format.name}; expected grey of 8 or 16 bits; export it in FFV1"
-        )
     return check_values(turn_of(frame)(values), table, named=f"{named}, frame {number},", listed=listed)
 
 
