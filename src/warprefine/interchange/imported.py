@@ -176,5 +176,7 @@ def clean_name(name: str, *, where: str) -> str:
         'Gebäude'
     """
     if not name or name.encode(errors="ignore").decode() != name:
-        raise DatasetError(f"{where} has a class called {name!a}; expected a name in UTF-8; correct it there")
+        raise DatasetError(
+            f"{where} has a class called {name[:40]!a}; expected a name in UTF-8; correct it there"
+        )
     return unicodedata.normalize("NFC", name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TypeAlias
 
@@ -41,7 +41,7 @@ _WIDEST = 16_384  # H.264's in FFmpeg
 def write_overlay(labelled: Exported, dest: Path, options: ExportOptions) -> list[str]:
     """Write DEST/VIDEO.mp4 for each video: the pictures, the labels over them, and the classes below.
 
-    Void shows the picture alone. A frame of another size than the first of its video is scaled to it.
+    Void shows the picture alone.
 
     Raises:
         DatasetError: A frame is too large for H.264.
@@ -50,9 +50,7 @@ def write_overlay(labelled: Exported, dest: Path, options: ExportOptions) -> lis
     videos = {video.name: video for video in labelled.videos}
     for name, frames in groupby(labelled.frames(), key=lambda frame: frame.video):
         rate = _rate(videos[name], labelled.numbers[name])
-        scaled = _write(dest / f"{name}.mp4", frames, labelled.classes, rate or Fraction(_RATE), options)
-        if scaled:
-            notes.append(f"{name}.mp4: {scaled} frames are of another size than the first and were scaled")
+        _write(dest / f"{name}.mp4", frames, labelled.classes, rate or Fraction(_RATE), options)
         if rate is None:
             notes.append(
                 f"{name}.mp4 shows {_RATE} frames a second, as no rate is known or frames are left out"
@@ -71,33 +69,22 @@ def _rate(video: Video, numbers: Sequence[int]) -> Fraction | None:
 
 def _write(
     path: Path, frames: Iterator[ExportedFrame], classes: ClassSet, rate: Fraction, options: ExportOptions
-) -> int:
-    """Write the frames of one video; return how many were scaled."""
+) -> None:
+    """Write the frames of one video, which are of one size."""
     first = next(frames)
-    size, scaled = first.size, 0
-    canvas = _canvas(size, classes)
+    h, w = first.size
+    canvas = _canvas(first.size, classes)
     if max(canvas.shape) > _WIDEST:
         raise DatasetError(
-            f"{first.video}/{first.stem} is {size[0]} x {size[1]} (h x w), which makes a video of "
-            f"{canvas.shape[0]} x {canvas.shape[1]}; expected at most {_WIDEST}; export it as color-png"
+            f"{first.video}/{first.stem} is {h} x {w} (h x w), which makes a video of {canvas.shape[0]} x "
+            f"{canvas.shape[1]}; expected at most {_WIDEST}; export it as color-png"
         )
     colors = np.zeros((VOID + 1, 3), np.uint8)
     colors[: len(classes)] = classes.colors
     with _encoder(path, canvas.shape[:2], rate) as encode:
-        for frame in _with_first(first, frames):
-            pixels, labels = frame.pixels(), frame.labels()
-            if frame.size != size:
-                scaled += 1
-                pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
-                labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-            canvas[: size[0], : size[1]] = blend_labels(pixels, labels, colors, opacity=options.opacity)
+        for frame in chain([first], frames):
+            canvas[:h, :w] = blend_labels(frame.pixels(), frame.labels(), colors, opacity=options.opacity)
             encode(canvas)
-    return scaled
-
-
-def _with_first(first: ExportedFrame, others: Iterator[ExportedFrame]) -> Iterator[ExportedFrame]:
-    yield first
-    yield from others
 
 
 def _canvas(size: tuple[int, int], classes: ClassSet) -> Picture:

@@ -26,7 +26,6 @@ from warprefine.io.text import read_text
 
 _ROWS = 16
 """Rows in memory at a time; with 4K pictures of 20 MB each they are 320 MB."""
-_LARGEST_CHUNK = 1 << 30
 _NEEDED_FOR = "reading Parquet and Arrow"
 
 
@@ -103,17 +102,10 @@ def _parquet(path: Path, where: str) -> Table:
     parquet = package("pyarrow.parquet", needed_for=_NEEDED_FOR)
     check_file(path, expected="a Parquet file", error_class=DatasetError)
     with _arrow_errors(where):
-        # `memory_map` and `pre_buffer` would keep whole columns in memory.
+        # `pre_buffer` would keep whole columns in memory. The metadata of columns is not looked at: pyarrow ends
+        # the process where that is damaged.
         file = parquet.ParquetFile(path, memory_map=False, pre_buffer=False)
-        schema, metadata = file.schema_arrow, file.metadata
-        for group in range(metadata.num_row_groups):
-            for column in range(metadata.num_columns):
-                size = metadata.row_group(group).column(column).total_uncompressed_size
-                if not 0 <= size <= _LARGEST_CHUNK:
-                    raise DatasetError(
-                        f"{where} has {size:,} bytes of a column in one row group; expected at most "
-                        f"{_LARGEST_CHUNK:,}; write it with fewer rows in a group"
-                    )
+        schema = file.schema_arrow
 
     def batches(columns: Sequence[str]) -> Iterator[Any]:
         for batch in file.iter_batches(batch_size=_ROWS, columns=list(columns), use_threads=False):
