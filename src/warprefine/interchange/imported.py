@@ -24,6 +24,8 @@ NO_LABEL = frozenset(
 BACKGROUND = frozenset({"background", "_background_", "__background__"})
 """Names, in lower case, of what tools write where nobody has labelled anything."""
 
+_LONGEST_NAME = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileClass:
@@ -169,7 +171,7 @@ def clean_name(name: str, *, where: str) -> str:
     r"""Return the name of a class in Unicode's form NFC.
 
     Raises:
-        DatasetError: It is empty, or holds what no file in UTF-8 can hold.
+        DatasetError: It is empty, longer than 200 letters, or holds what no file in UTF-8 can hold.
 
     Example:
         >>> clean_name("Geba\u0308ude", where="export.json")
@@ -178,5 +180,10 @@ def clean_name(name: str, *, where: str) -> str:
     if not name or name.encode(errors="ignore").decode() != name:
         raise DatasetError(
             f"{where} has a class called {name[:40]!a}; expected a name in UTF-8; correct it there"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise DatasetError(
+            f"{where} has a class called {name[:40]!a}... of {len(name):,} letters; expected at most "
+            f"{_LONGEST_NAME}; shorten it there"
         )
     return unicodedata.normalize("NFC", name)

@@ -102,8 +102,8 @@ def _parquet(path: Path, where: str) -> Table:
     parquet = package("pyarrow.parquet", needed_for=_NEEDED_FOR)
     check_file(path, expected="a Parquet file", error_class=DatasetError)
     with _arrow_errors(where):
-        # `pre_buffer` would keep whole columns in memory. The metadata of columns is not looked at: pyarrow ends
-        # the process where that is damaged.
+        # `pre_buffer` would keep whole columns in memory. The metadata of columns is not looked at: pyarrow
+        # ends the process where that is damaged.
         file = parquet.ParquetFile(path, memory_map=False, pre_buffer=False)
         schema = file.schema_arrow
 
