@@ -57,6 +57,9 @@ FORMAT_OF = {
 }
 """The format of `warprefine import` for each kind of case."""
 
+NEEDED = {"huggingface": "pyarrow"}
+"""Packages that a format needs besides small ones; its tests are skipped where they are missing."""
+
 OUT_ONLY = {"hf_parquet", "yolo_seg"}
 """Kinds of the first set that show what an export may look like."""
 NO_COLORS = {"roboflow_masks"}

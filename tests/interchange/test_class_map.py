@@ -133,3 +133,10 @@ def test_colours_are_all_different() -> None:
 
     assert len({*colors}) == 255
     assert (0, 0, 0) not in colors
+
+
+def test_a_name_that_no_message_could_show_is_refused() -> None:
+    """Of a class; 200 letters are as many as there may be."""
+    assert ClassList(where="a.json").add("x" * 200) == 0
+    with pytest.raises(DatasetError, match=r"class called 'xxx.*of 3,000 letters; expected at most 200"):
+        ClassList(where="a.json").add("x" * 3000)

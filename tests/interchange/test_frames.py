@@ -169,3 +169,14 @@ def test_what_holds_no_pictures_is_refused(tmp_path: Path) -> None:
         open_videos(tmp_path / "nothing")
     with pytest.raises(DatasetError, match=r"holds a\.txt, empty; expected VIDEO/STEM\.png"):
         open_videos(tmp_path)
+
+
+def test_a_place_leads_to_its_frame_only_where_the_video_has_as_many() -> None:
+    """As a video of labels has no names."""
+    matcher = FrameMatcher(VIDEOS, video="alpha_01")
+
+    assert matcher.find(frame(place=(2, 3)))[1] == 2
+    with pytest.raises(KeyFrameError, match=r"one of 4 frames, but the video 'alpha_01' has 3"):
+        matcher.find(frame(place=(2, 4)))
+    with pytest.raises(KeyFrameError, match=r"is frame 2 without the name of a video; expected one of"):
+        FrameMatcher(VIDEOS).find(frame(place=(2, 3)))

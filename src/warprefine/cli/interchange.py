@@ -232,6 +232,9 @@ def export_command(
             "--pictures/--no-pictures", help="Write the pictures too; if not given, as the format needs."
         ),
     ] = None,
+    opacity: Annotated[
+        float, typer.Option(min=0, max=1, help="How much of the labels a video shows over its pictures.")
+    ] = 0.5,
     listed: Annotated[
         bool,
         typer.Option(
@@ -256,6 +259,7 @@ def export_command(
         split=split,
         instances=instances,
         pictures=pictures,
+        opacity=opacity,
     )
     with Bars() as bars:
         report = export_labels(name, run, dest, settings=settings, progress=bars)

@@ -24,12 +24,13 @@ from warprefine.interchange.packages import package
 from warprefine.interchange.records import Record, read_record
 from warprefine.interchange.shapes import (
     MaskArray,
-    class_masks,
+    Runs,
     coco_polygon,
     counts_of_text,
     mask_of_counts,
     points_of,
-    regions,
+    runs_of_classes,
+    runs_of_regions,
 )
 from warprefine.interchange.source import Source
 
@@ -200,10 +201,10 @@ def write_coco(labelled: Exported, dest: Path, options: ExportOptions) -> list[s
         h, w = frame.size
         images[frame.split].append({"id": number, "file_name": frame.path, "height": h, "width": w})
         found = annotations[frame.split]
-        for position, mask in _masks(frame, options):
+        for position, runs in _runs(frame, options):
             begin = len(found) + 1
             found.append(
-                _annotation(coder, mask, id=begin, image_id=number, category_id=classes.ids[position])
+                _annotation(coder, runs, (h, w), id=begin, image_id=number, category_id=classes.ids[position])
             )
         if options.pictures:
             frame.write_picture(dest / "images" / frame.path)
@@ -215,19 +216,20 @@ def write_coco(labelled: Exported, dest: Path, options: ExportOptions) -> list[s
     return []
 
 
-def _masks(frame: ExportedFrame, options: ExportOptions) -> Iterator[tuple[int, MaskArray]]:
-    labels = np.asfortranarray(frame.labels())  # once, as pycocotools takes columns
-    return regions(labels) if options.instances else class_masks(labels)
+def _runs(frame: ExportedFrame, options: ExportOptions) -> Iterator[tuple[int, Runs]]:
+    labels = frame.labels()
+    return runs_of_regions(labels) if options.instances else runs_of_classes(labels)
 
 
-def _annotation(coder: Any, mask: MaskArray, **ids: int) -> dict[str, Any]:
-    runs = coder.encode(np.asfortranarray(mask.view(np.uint8)))
+def _annotation(coder: Any, runs: Runs, size: tuple[int, int], **ids: int) -> dict[str, Any]:
+    h, w = size
+    packed = coder.frPyObjects({"size": [h, w], "counts": runs}, h, w)
     return {
         **ids,
         "iscrowd": 0,
-        "area": int(coder.area(runs)),
-        "bbox": [float(side) for side in coder.toBbox(runs)],
-        "segmentation": {"size": list(runs["size"]), "counts": runs["counts"].decode("ascii")},
+        "area": int(runs[1::2].sum()),
+        "bbox": [float(side) for side in coder.toBbox(packed)],
+        "segmentation": {"size": [h, w], "counts": packed["counts"].decode("ascii")},
     }
 
 

@@ -112,9 +112,11 @@ class ExportOptions:
         pictures: Write the pictures too (`--pictures`).
         split: There are "val" frames beside those of "train".
         min_confidence: As given, for cards and notes; `labels` has void there already.
+        opacity: How much of the labels a picture shows that they are painted over, 0 to 1 (`--opacity`).
     """
 
     instances: bool = False
     pictures: bool = False
     split: bool = False
     min_confidence: float = 0.0
+    opacity: float = 0.5

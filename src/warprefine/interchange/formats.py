@@ -8,13 +8,18 @@ from warprefine.interchange.coco_panoptic import EXPORT_COCO_PANOPTIC, IMPORT_CO
 from warprefine.interchange.color_png import EXPORT_COLOR_PNG, IMPORT_COLOR_PNG
 from warprefine.interchange.datumaro import EXPORT_DATUMARO, IMPORT_DATUMARO
 from warprefine.interchange.format import Exporter, Importer
+from warprefine.interchange.huggingface import IMPORT_HUGGINGFACE
+from warprefine.interchange.huggingface_export import EXPORT_HUGGINGFACE
 from warprefine.interchange.index_png import EXPORT_INDEX_PNG, IMPORT_INDEX_PNG
 from warprefine.interchange.kitti import IMPORT_KITTI
+from warprefine.interchange.overlay import EXPORT_VIDEO
 from warprefine.interchange.roboflow_masks import EXPORT_ROBOFLOW_MASKS, IMPORT_ROBOFLOW_MASKS
+from warprefine.interchange.training_folder import EXPORT_TRAINING_FOLDER
 from warprefine.interchange.ultralytics_semantic import (
     EXPORT_ULTRALYTICS_SEMANTIC,
     IMPORT_ULTRALYTICS_SEMANTIC,
 )
+from warprefine.interchange.video import IMPORT_VIDEO
 from warprefine.interchange.yolo_seg import EXPORT_YOLO_SEG, IMPORT_YOLO_SEG
 
 IMPORTERS: dict[str, Importer] = {
@@ -23,10 +28,12 @@ IMPORTERS: dict[str, Importer] = {
     "coco-panoptic": IMPORT_COCO_PANOPTIC,
     "color-png": IMPORT_COLOR_PNG,
     "datumaro": IMPORT_DATUMARO,
+    "huggingface": IMPORT_HUGGINGFACE,
     "index-png": IMPORT_INDEX_PNG,
     "kitti": IMPORT_KITTI,
     "roboflow-masks": IMPORT_ROBOFLOW_MASKS,
     "ultralytics-semantic": IMPORT_ULTRALYTICS_SEMANTIC,
+    "video": IMPORT_VIDEO,
     "yolo-seg": IMPORT_YOLO_SEG,
 }
 """Formats by the names that `warprefine import` takes."""
@@ -37,9 +44,12 @@ EXPORTERS: dict[str, Exporter] = {
     "coco-panoptic": EXPORT_COCO_PANOPTIC,
     "color-png": EXPORT_COLOR_PNG,
     "datumaro": EXPORT_DATUMARO,
+    "huggingface": EXPORT_HUGGINGFACE,
     "index-png": EXPORT_INDEX_PNG,
     "roboflow-masks": EXPORT_ROBOFLOW_MASKS,
+    "training-folder": EXPORT_TRAINING_FOLDER,
     "ultralytics-semantic": EXPORT_ULTRALYTICS_SEMANTIC,
+    "video": EXPORT_VIDEO,
     "yolo-seg": EXPORT_YOLO_SEG,
 }
 """Formats by the names that `warprefine export` takes."""

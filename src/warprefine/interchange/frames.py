@@ -114,6 +114,8 @@ class FrameMatcher:
                 raise self._several(frame, name, found)
         if frame.index is not None:
             return self._by_index(frame, frame.index)
+        if frame.place is not None:
+            return self._by_place(frame, *frame.place)
         raise self._unknown(frame)
 
     def _by_name(self, name: str, frame: ImportedFrame) -> set[tuple[str, int]]:
@@ -162,16 +164,7 @@ class FrameMatcher:
         return found
 
     def _by_index(self, frame: ImportedFrame, index: int) -> tuple[Video, int]:
-        *folders, _ = name_parts(frame.name) or [""]
-        named = self._enclosing([frame.video or "", *folders])
-        if named is None and (len(self._videos) > 1 or (frame.video and not self._only)):
-            what = f"of the video {frame.video!r}" if frame.video else "without the name of a video"
-            raise KeyFrameError(
-                f"{frame.where} is frame {index} {what}; expected one of {shorten(self._videos)}; say "
-                "--video "
-                "NAME"
-            )
-        video = self._videos[named] if named else next(iter(self._videos.values()))
+        video = self._video_of(frame, index)
         if video.container is not None and 0 <= index < len(video):
             return video, index
         if video.container is None:
@@ -179,6 +172,29 @@ class FrameMatcher:
             if len(numbers) == 1:
                 return video, numbers[0]
         raise self._unknown(frame, video=video)
+
+    def _by_place(self, frame: ImportedFrame, number: int, count: int) -> tuple[Video, int]:
+        video = self._video_of(frame, number)
+        if len(video) != count:
+            raise KeyFrameError(
+                f"{frame.where} is one of {count} frames, but the video {video.name!r} has {len(video)}; "
+                "expected one for each frame of the video, as nothing else says which is which; export "
+                "all of them"
+            )
+        return video, number
+
+    def _video_of(self, frame: ImportedFrame, number: int) -> Video:
+        """Return the video of a frame that has a number in place of a name."""
+        *folders, _ = name_parts(frame.name) or [""]
+        named = self._enclosing([frame.video or "", *folders])
+        if named is None and (len(self._videos) > 1 or (frame.video and not self._only)):
+            what = f"of the video {frame.video!r}" if frame.video else "without the name of a video"
+            raise KeyFrameError(
+                f"{frame.where} is frame {number} {what}; expected one of {shorten(self._videos)}; say "
+                "--video "
+                "NAME"
+            )
+        return self._videos[named] if named else next(iter(self._videos.values()))
 
     def _several(self, frame: ImportedFrame, name: str, found: set[tuple[str, int]]) -> KeyFrameError:
         listed = shorten(f"{video}/{self._videos[video].stems[number]}" for video, number in sorted(found))

@@ -24,6 +24,8 @@ NO_LABEL = frozenset(
 BACKGROUND = frozenset({"background", "_background_", "__background__"})
 """Names, in lower case, of what tools write where nobody has labelled anything."""
 
+_LONGEST_NAME = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileClass:
@@ -56,8 +58,11 @@ class ImportedFrame:
         also: Further spellings, tried in order where `name` is no frame.
         video: The name of its video, where the file has one apart from `name`.
         index: Its decode index, where the file counts the frames of a video; used where no name fits.
+        place: (k, n) where the file has no names: it is the k-th, from 0, of n frames, and the video has as
+            many; used where neither name nor index is given.
         size: Its (h, w) according to the file, which must be that of the frame; None if the file has none.
-        picture: The picture in the export, where there is one.
+        picture: The picture in the export, where there is one; a function that unpacks it where it lies in
+            another file.
     """
 
     where: str
@@ -66,8 +71,9 @@ class ImportedFrame:
     also: Sequence[str] = ()
     video: str | None = None
     index: int | None = None
+    place: tuple[int, int] | None = None
     size: tuple[int, int] | None = None
-    picture: Path | None = None
+    picture: Path | Callable[[], Path] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -165,12 +171,19 @@ def clean_name(name: str, *, where: str) -> str:
     r"""Return the name of a class in Unicode's form NFC.
 
     Raises:
-        DatasetError: It is empty, or holds what no file in UTF-8 can hold.
+        DatasetError: It is empty, longer than 200 letters, or holds what no file in UTF-8 can hold.
 
     Example:
         >>> clean_name("Geba\u0308ude", where="export.json")
         'Gebäude'
     """
     if not name or name.encode(errors="ignore").decode() != name:
-        raise DatasetError(f"{where} has a class called {name!a}; expected a name in UTF-8; correct it there")
+        raise DatasetError(
+            f"{where} has a class called {name[:40]!a}; expected a name in UTF-8; correct it there"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise DatasetError(
+            f"{where} has a class called {name[:40]!a}... of {len(name):,} letters; expected at most "
+            f"{_LONGEST_NAME}; shorten it there"
+        )
     return unicodedata.normalize("NFC", name)

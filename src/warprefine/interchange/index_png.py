@@ -30,6 +30,7 @@ from warprefine.interchange.imported import (
 from warprefine.interchange.label_folder import common_suffix, frame_name, label_files
 from warprefine.interchange.pixels import positions_of_values, value_table, write_values
 from warprefine.interchange.source import Source
+from warprefine.io.text import read_text
 
 _CLASS_FILES = ("classes.toml",)
 _NAME_FILES = ("classes.txt", "class_names.txt")
@@ -79,7 +80,8 @@ def _classes(source: Source, options: ImportOptions) -> tuple[list[FileClass], N
         return _of_class_set(read_classes(path), options, source.shown(path))
     for path in source.called(*_NAME_FILES)[:1]:
         classes = ClassList(where=source.shown(path))
-        for line in path.read_text(encoding="utf-8-sig").splitlines():
+        text = read_text(path, expected="a name in each line", error_class=DatasetError)
+        for line in text.splitlines():
             if line.strip():
                 classes.add(line.strip())
         return _in_order(classes, options, source.shown(path))

@@ -45,12 +45,14 @@ class Place:
         video: Name of the video.
         stem: Name of the frame.
         size: Returns its (h, w).
+        picture: The picture in the export, where that is the picture of the frame.
     """
 
     frame: ImportedFrame
     video: str
     stem: str
     size: Callable[[], tuple[int, int]]
+    picture: Path | None = None
 
 
 @dataclass(kw_only=True)
@@ -92,7 +94,7 @@ def _matched(matcher: FrameMatcher, frame: ImportedFrame) -> Place:
 
 
 def _own(frame: ImportedFrame, video: str | None) -> Place:
-    picture = frame.picture
+    picture = frame.picture() if callable(frame.picture) else frame.picture
     if picture is None:
         raise DatasetError(
             f"{frame.where} has no picture in the export; expected the frames of the videos; say --frames "
@@ -100,7 +102,9 @@ def _own(frame: ImportedFrame, video: str | None) -> Place:
             "where DIR has VIDEO/STEM.png or VIDEO.mp4"
         )
     name, stem = own_place(frame, video=video)
-    return Place(frame=frame, video=normal_form(name), stem=stem, size=lambda: image_size(picture))
+    return Place(
+        frame=frame, video=normal_form(name), stem=stem, size=lambda: image_size(picture), picture=picture
+    )
 
 
 def write_label_maps(
@@ -208,8 +212,8 @@ def copy_pictures(draft: Path, found: Sequence[Place]) -> None:
     """
     own: dict[str, dict[Path, str]] = {}
     for place in found:
-        if place.frame.picture is not None:
-            own.setdefault(place.video, {})[place.frame.picture] = place.stem
+        if place.picture is not None:
+            own.setdefault(place.video, {})[place.picture] = place.stem
     for video, stems in own.items():
         endings = {path.suffix.lower() for path in stems}
         beside = [path for folder in {path.parent for path in stems} for path in visible(folder)]

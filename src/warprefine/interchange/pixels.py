@@ -32,7 +32,17 @@ def positions_of_values(path: Path, table: NDArray[np.int32], *, named: str, lis
     Raises:
         LabelError: It cannot be read, is no index PNG, or holds a value without meaning.
     """
-    values = read_ids(path)
+    return check_values(read_ids(path), table, named=named, listed=listed)
+
+
+def check_values(
+    values: NDArray[np.integer], table: NDArray[np.int32], *, named: str, listed: str
+) -> Positions:
+    """Return the positions of values, (h, w), of up to 16 bits; see `positions_of_values`.
+
+    Raises:
+        LabelError: There is a value without meaning.
+    """
     positions = table[values]
     if (positions < 0).any():
         y, x = np.argwhere(positions < 0)[0].tolist()

@@ -8,8 +8,8 @@ import tempfile
 import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -40,11 +40,19 @@ class Source:
         path: What the user has named.
         root: The folder that holds it: the folder itself, what was unpacked, or the folder of the file.
         file: The file, if the user has named a single one that is no archive.
+        closing: What is closed when the import is done.
     """
 
     path: Path
     root: Path
     file: Path | None = None
+    closing: ExitStack = field(default_factory=ExitStack)
+
+    @cached_property
+    def scratch(self) -> Path:
+        """An empty folder for what is unpacked from files, which is deleted when the import is done."""
+        made = tempfile.TemporaryDirectory(prefix="warprefine-", ignore_cleanup_errors=True)
+        return Path(self.closing.enter_context(made)).resolve()
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -130,18 +138,23 @@ def open_source(path: Path) -> Iterator[Source]:
         DatasetError: There is no such file or folder, or it is an archive that is damaged, too large, or that
             holds names which lead out of it, links, or two entries of one name.
     """
+    with ExitStack() as closing:
+        yield from _opened(path, closing)
+
+
+def _opened(path: Path, closing: ExitStack) -> Iterator[Source]:
     if path.is_dir():
-        yield Source(path=path, root=path)
+        yield Source(path=path, root=path, closing=closing)
         return
     check_file(path, expected="a file, a folder or a zip archive to import", error_class=DatasetError)
     if path.suffix.lower() != ".zip" and not _is_zip(path):
-        yield Source(path=path, root=path.parent, file=path)
+        yield Source(path=path, root=path.parent, file=path, closing=closing)
         return
     with tempfile.TemporaryDirectory(prefix="warprefine-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         _unpack(path, folder)
         try:
-            yield Source(path=path, root=folder)
+            yield Source(path=path, root=folder, closing=closing)
         except WarpRefineError as error:
             # A person finds the file in the archive, and nothing in a folder that is gone.
             raise type(error)(str(error).replace(f"{folder}/", f"{path}/")) from error

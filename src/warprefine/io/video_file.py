@@ -79,6 +79,20 @@ class VideoFile:
             deep = frame.format.name in _DEEP
             return _as_rgb(frame, self._reformatter, self._span if deep else None)
 
+    @property
+    def codec(self) -> str:
+        """The name of the codec, as FFmpeg has it."""
+        return video_stream(self._container).codec_context.name
+
+    def decoded(self, number: int) -> VideoFrame:
+        """Return frame `number` as the decoder gives it, neither converted nor turned.
+
+        Raises:
+            FrameError: As for reading it.
+        """
+        with decoding(self._path):
+            return self._frame(number)
+
     @cached_property
     def _span(self) -> Span:
         """The range of the values of frames of 16 bits."""

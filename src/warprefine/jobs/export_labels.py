@@ -45,6 +45,7 @@ class ExportSettings:
         split: The share of frames for training, above 0 and below 1; None makes no split.
         instances: Each connected region of a class is an instance, where the format has any.
         pictures: Whether pictures are written; None leaves it to the format.
+        opacity: How much of the labels a video shows over its pictures, 0 to 1.
     """
 
     method: str | None = None
@@ -53,10 +54,13 @@ class ExportSettings:
     split: float | None = None
     instances: bool = False
     pictures: bool | None = None
+    opacity: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_confidence <= 1:
             raise RecipeError(f"--min-confidence is {self.min_confidence:g}; expected 0 to 1")
+        if not 0 <= self.opacity <= 1:
+            raise RecipeError(f"--opacity is {self.opacity:g}; expected 0 to 1")
         if self.split is not None and not 0 < self.split < 1:
             raise RecipeError(f"--split is {self.split:g}; expected a share above 0 and below 1, such as 0.9")
 
@@ -108,6 +112,7 @@ def export_labels(
         pictures=exporter.pictures if settings.pictures is None else settings.pictures,
         split=settings.split is not None,
         min_confidence=settings.min_confidence,
+        opacity=settings.opacity,
     )
     splits = _splits(numbers, settings.split)
     exported = Exported(
