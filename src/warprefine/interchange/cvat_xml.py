@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
 
@@ -77,8 +78,8 @@ class CvatFile:
     def task(self, element: Element) -> Task:
         """Return the task of an image or a track."""
         task = self.tasks.get(element.get("task_id", ""), self.tasks.get(""))
-        if task is None and len(self.tasks) > 1 and element.get("task_id") is not None:
-            self.refuse(f"has task_id {element.get('task_id')!r}, which meta does not list", element)
+        if task is None and len(self.tasks) > 1:
+            self.refuse(f"has task_id={element.get('task_id')!r}; expected one of {shorten(self.tasks)}", element)
         return task or Task()
 
     def position(self, element: Element, where: str) -> int:
@@ -113,7 +114,7 @@ class CvatFile:
         self.left_out[element.tag] += 1
         return None
 
-    def refuse(self, found: str, element: Element) -> None:
+    def refuse(self, found: str, element: Element) -> NoReturn:
         """Raise an error about an image or a track.
 
         Raises:
@@ -248,12 +249,15 @@ def notes_of(left_out: Mapping[str, int], named: str) -> Iterator[str]:
         yield f"{named}: elements without an area label no pixel: {told}"
 
 
-def written_meta(classes: ClassSet, entries: Mapping[str, object]) -> str:
-    """Return the element `meta` of a task with its labels.
+def written_meta(
+    classes: ClassSet, entries: Mapping[str, object], *, size: tuple[int, int] | None = None
+) -> str:
+    """Return the beginning of a file: its version, and the element `meta` of a task with its labels.
 
     Args:
         classes: The classes.
-        entries: Further elements of the task and their texts, before the labels.
+        entries: Further elements of the task and their texts, before the labels; empty ones stay.
+        size: The (h, w) of its frames, where all have the same.
 
     Raises:
         DatasetError: XML cannot hold the name of a class.
@@ -264,7 +268,8 @@ def written_meta(classes: ClassSet, entries: Mapping[str, object]) -> str:
         "<attributes></attributes></label>"
         for name, color in zip(classes.names, classes.colors, strict=True)
     ]
-    text = "\n".join(["<meta><task>", *lines, "<labels>", *labels, "</labels>", "</task></meta>"])
+    sides = [] if size is None else [f"<original_size><width>{size[1]}</width><height>{size[0]}</height></original_size>"]
+    text = "\n".join(["<meta><task>", *lines, "<labels>", *labels, "</labels>", *sides, "</task></meta>"])
     return f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n{text}\n'
 
 

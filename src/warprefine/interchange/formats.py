@@ -5,6 +5,7 @@ from __future__ import annotations
 from warprefine.interchange.coco import EXPORT_COCO, IMPORT_COCO
 from warprefine.interchange.color_png import EXPORT_COLOR_PNG, IMPORT_COLOR_PNG
 from warprefine.interchange.cvat_images import EXPORT_CVAT_IMAGES, IMPORT_CVAT_IMAGES
+from warprefine.interchange.cvat_video import EXPORT_CVAT_VIDEO, IMPORT_CVAT_VIDEO
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.index_png import EXPORT_INDEX_PNG, IMPORT_INDEX_PNG
 
@@ -12,6 +13,7 @@ IMPORTERS: dict[str, Importer] = {
     "coco": IMPORT_COCO,
     "color-png": IMPORT_COLOR_PNG,
     "cvat-images": IMPORT_CVAT_IMAGES,
+    "cvat-video": IMPORT_CVAT_VIDEO,
     "index-png": IMPORT_INDEX_PNG,
 }
 """Formats by the names that `warprefine import` takes."""
@@ -20,6 +22,7 @@ EXPORTERS: dict[str, Exporter] = {
     "coco": EXPORT_COCO,
     "color-png": EXPORT_COLOR_PNG,
     "cvat-images": EXPORT_CVAT_IMAGES,
+    "cvat-video": EXPORT_CVAT_VIDEO,
     "index-png": EXPORT_INDEX_PNG,
 }
 """Formats by the names that `warprefine export` takes."""
