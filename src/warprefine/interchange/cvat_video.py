@@ -26,6 +26,7 @@ from warprefine.interchange.cvat_xml import (
     masks_of,
     notes_of,
     read_cvat_files,
+    size_element,
     written_meta,
 )
 from warprefine.interchange.exported import Exported, ExportedFrame, ExportOptions
@@ -35,6 +36,7 @@ from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, 
 from warprefine.interchange.source import Source
 
 _OTHER = "tracks of a video; import pictures with shapes as cvat-images"
+_REST = 'occluded="0" z_order="0"'
 _ENDINGS = (".PNG", ".png", ".jpg", ".jpeg")
 
 
@@ -152,7 +154,7 @@ def write_cvat_video(labelled: Exported, dest: Path, options: ExportOptions) -> 
         folder.mkdir(parents=True)
         with (folder / "annotations.xml").open("w", encoding="utf-8", newline="\n") as file:
             _write(file, folder, labelled, videos[name], numbers[name], frames, options)
-    return []
+    return ["files of CVAT for video have no split: all frames are in the file of their video"] if options.split else []
 
 
 def _numbers(video: Video, frames: Sequence[int]) -> dict[int, int]:
@@ -179,36 +181,41 @@ def _write(
     frames: Iterable[ExportedFrame],
     options: ExportOptions,
 ) -> None:
-    """Write the file of a video."""
+    """Write the file of a video; its size is blotted out again if frames of other sizes follow."""
     found = sorted(numbers.values())
     first, last = found[0], found[-1]
     step = math.gcd(*(number - first for number in found)) or 1
-    done = 0
+    entries = {
+        "name": video.name,
+        "size": (last - first) // step + 1,
+        "mode": "interpolation",
+        "start_frame": first,
+        "stop_frame": last,
+        "frame_filter": f"step={step}" if step > 1 else "",
+        "source": video.container.name if video.container else "",
+    }
+    sizes: list[tuple[int, int]] = []
+    count = 0
     for frame in frames:
-        h, w = frame.size
+        if not sizes:
+            file.write(written_meta(labelled.classes, entries, size=frame.size))
+        if frame.size not in sizes:
+            sizes.append(frame.size)
         number = numbers[frame.number]
-        if not done:
-            entries = {
-                "name": video.name,
-                "size": (last - first) // step + 1,
-                "mode": "interpolation",
-                "start_frame": first,
-                "stop_frame": last,
-                "frame_filter": f"step={step}" if step > 1 else "",
-                "source": video.container.name if video.container else "",
-            }
-            file.write(written_meta(labelled.classes, entries, size=(h, w)))
         for position, mask in masks_of(frame.labels(), instances=options.instances):
-            file.write(f"<track {attributes(id=done, label=labelled.classes.names[position], source='manual')}>\n")
-            file.write(f'<mask frame="{number}" keyframe="1" outside="0" occluded="0" {mask} z_order="0"></mask>\n')
+            label = attributes(id=count, label=labelled.classes.names[position], source="manual")
+            file.write(f'<track {label}>\n<mask frame="{number}" keyframe="1" outside="0" {mask} {_REST}></mask>\n')
             if number + step < last:
-                ends = f'frame="{number + step}" keyframe="1" outside="1" occluded="0"'
-                file.write(f'<mask {ends} {mask} z_order="0"></mask>\n')
+                file.write(f'<mask frame="{number + step}" keyframe="1" outside="1" {mask} {_REST}></mask>\n')
             file.write("</track>\n")
-            done += 1
+            count += 1
         if options.pictures:
             frame.write_picture(folder / "images" / f"frame_{number:06d}{Path(frame.picture_name).suffix}")
     file.write("</annotations>\n")
+    if len(sizes) > 1:
+        before, element, _ = written_meta(labelled.classes, entries, size=sizes[0]).partition(size_element(sizes[0]))
+        file.seek(len(before.encode()))
+        file.write(" " * len(element))
 
 
 IMPORT_CVAT_VIDEO = Importer(

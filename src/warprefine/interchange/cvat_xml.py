@@ -268,9 +268,15 @@ def written_meta(
         "<attributes></attributes></label>"
         for name, color in zip(classes.names, classes.colors, strict=True)
     ]
-    sides = [] if size is None else [f"<original_size><width>{size[1]}</width><height>{size[0]}</height></original_size>"]
+    sides = [] if size is None else [size_element(size)]
     text = "\n".join(["<meta><task>", *lines, "<labels>", *labels, "</labels>", *sides, "</task></meta>"])
     return f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n{text}\n'
+
+
+def size_element(size: tuple[int, int]) -> str:
+    """Return the element of `meta` that states the (h, w) of a video."""
+    h, w = size
+    return f"<original_size><width>{w}</width><height>{h}</height></original_size>"
 
 
 def attributes(**values: object) -> str:

@@ -8,13 +8,16 @@ from warprefine.interchange.cvat_images import EXPORT_CVAT_IMAGES, IMPORT_CVAT_I
 from warprefine.interchange.cvat_video import EXPORT_CVAT_VIDEO, IMPORT_CVAT_VIDEO
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.index_png import EXPORT_INDEX_PNG, IMPORT_INDEX_PNG
+from warprefine.interchange.voc import EXPORT_CVAT_MASKS, EXPORT_VOC, IMPORT_CVAT_MASKS, IMPORT_VOC
 
 IMPORTERS: dict[str, Importer] = {
     "coco": IMPORT_COCO,
     "color-png": IMPORT_COLOR_PNG,
     "cvat-images": IMPORT_CVAT_IMAGES,
+    "cvat-masks": IMPORT_CVAT_MASKS,
     "cvat-video": IMPORT_CVAT_VIDEO,
     "index-png": IMPORT_INDEX_PNG,
+    "voc": IMPORT_VOC,
 }
 """Formats by the names that `warprefine import` takes."""
 
@@ -22,7 +25,9 @@ EXPORTERS: dict[str, Exporter] = {
     "coco": EXPORT_COCO,
     "color-png": EXPORT_COLOR_PNG,
     "cvat-images": EXPORT_CVAT_IMAGES,
+    "cvat-masks": EXPORT_CVAT_MASKS,
     "cvat-video": EXPORT_CVAT_VIDEO,
     "index-png": EXPORT_INDEX_PNG,
+    "voc": EXPORT_VOC,
 }
 """Formats by the names that `warprefine export` takes."""
