@@ -32,7 +32,7 @@ from warprefine.interchange.imported import (
     Positions,
 )
 from warprefine.interchange.label_folder import common_suffix, frame_name, label_files
-from warprefine.interchange.palette import distinct_colors
+from warprefine.interchange.palette import own_colors
 from warprefine.interchange.pixels import positions_of_picture, read_colors, table_of_colors, write_colors
 from warprefine.interchange.source import Source
 from warprefine.io.text import read_text
@@ -168,10 +168,7 @@ def write_color_png(labelled: Exported, dest: Path, options: ExportOptions) -> l
                 "without "
                 f"blanks around it, other than {_VOID_NAME!r}; rename it in classes.toml"
             )
-    wanted: list[Color | None] = []
-    for color in classes.colors:
-        wanted.append(None if color == VOID_COLOR or color in wanted else color)
-    colors = distinct_colors(wanted)
+    colors = own_colors(classes.colors)
     table = np.zeros((256, 3), np.uint8)
     table[VOID] = VOID_COLOR
     table[: len(colors)] = colors

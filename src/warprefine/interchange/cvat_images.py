@@ -52,7 +52,8 @@ def read_cvat_images(source: Source, options: ImportOptions) -> Imported:
         notes += notes_of(file.left_out, file.named)
         if len(labelled) < len(found):
             notes.append(
-                f"{file.named}: {len(found) - len(labelled)} images have no shape with an area and get no label map"
+                f"{file.named}: {len(found) - len(labelled)} images have no shape with an area and get no "
+                "label map"
             )
     return Imported(classes=classes.found, frames=frames, notes=notes)
 
@@ -123,7 +124,7 @@ def write_cvat_images(labelled: Exported, dest: Path, options: ExportOptions) ->
 
 def _image(frame: ExportedFrame, number: int, labelled: Exported, options: ExportOptions) -> Iterator[str]:
     h, w = frame.size
-    split = f' {attributes(subset=frame.split)}' if options.split else ""
+    split = f" {attributes(subset=frame.split)}" if options.split else ""
     yield f"<image {attributes(id=number, name=frame.path)}{split} {attributes(width=w, height=h)}>\n"
     for position, mask in masks_of(frame.labels(), instances=options.instances):
         label = attributes(label=labelled.classes.names[position], source="manual", occluded=0)
@@ -135,7 +136,10 @@ IMPORT_CVAT_IMAGES = Importer(
     read=read_cvat_images,
     about='"CVAT for images 1.1": annotations.xml, or a zip or folder with it; a task, a job or a project',
     keeps="labels with colours; masks, polygons, boxes and ellipses, turned ones too; z order",
-    loses="instances (merged into classes), attributes; polylines, points, tags, skeletons and cuboids have no area",
+    loses=(
+        "instances (merged into classes), attributes; polylines, points, tags, skeletons and cuboids "
+        "have no area"
+    ),
 )
 EXPORT_CVAT_IMAGES = Exporter(
     write=write_cvat_images,

@@ -1,7 +1,8 @@
 """Draw the shapes of CVAT's XML as CVAT's own "Segmentation mask 1.1" does, and move them between key frames.
 
-Polygons and boxes are drawn by pycocotools, ellipses by OpenCV with whole numbers. A mask is a list of run lengths
-row by row inside its box. The file is described at docs.cvat.ai, "CVAT for images" and "CVAT for videos".
+Polygons and boxes are drawn by pycocotools, ellipses by OpenCV with whole numbers. A mask is a list of run
+lengths row by row inside its box. The file is described at docs.cvat.ai, "CVAT for images" and "CVAT for
+videos".
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ class Outline:
 
     Attributes:
         kind: "polygon", "box" or "ellipse".
-        points: The corners of a polygon, (n, 2); of a box the top left and bottom right one; of an ellipse the
-            middle and the two radii.
+        points: The corners of a polygon, (n, 2); of a box the top left and bottom right one; of an ellipse
+            the middle and the two radii.
         rotation: Clockwise around the middle, in degrees.
     """
 
@@ -115,7 +116,11 @@ def draw_shape(shape: Shape, size: tuple[int, int]) -> MaskArray:
     Raises:
         LabelError: Its numbers are not as expected, or a mask does not lie inside the picture.
     """
-    return _mask(shape, size) if shape.kind == "mask" else draw_outline(outline_of(shape), size, where=shape.where)
+    return (
+        _mask(shape, size)
+        if shape.kind == "mask"
+        else draw_outline(outline_of(shape), size, where=shape.where)
+    )
 
 
 def draw_outline(outline: Outline, size: tuple[int, int], *, where: str) -> MaskArray:
@@ -139,8 +144,8 @@ def draw_outline(outline: Outline, size: tuple[int, int], *, where: str) -> Mask
 def between(before: Outline, after: Outline, part: float) -> Outline:
     """Return the outline that CVAT puts between two of a track's key frames.
 
-    Boxes and ellipses move in a straight line, and turn the short way round. Corners of polygons are matched by how
-    far along the outline they are, as their number may differ.
+    Boxes and ellipses move in a straight line, and turn the short way round. Corners of polygons are matched
+    by how far along the outline they are, as their number may differ.
 
     Args:
         before: The outline at the key frame before.
@@ -172,8 +177,8 @@ def _mask(shape: Shape, size: tuple[int, int]) -> MaskArray:
     h, w = size
     if min(left, top) < 0 or min(width, height) < 1 or left + width > w or top + height > h:
         shape.refuse(
-            f"has the box left={left}, top={top}, width={width}, height={height}; expected one inside the picture of "
-            f"{h} x {w} (h x w)"
+            f"has the box left={left}, top={top}, width={width}, height={height}; expected one inside the "
+            f"picture of {h} x {w} (h x w)"
         )
     text = shape.fields.get("rle", "")
     if not _COUNTS.fullmatch(text):
@@ -210,8 +215,8 @@ def _rotated(corners: Points, degrees: float) -> Points:
 def _polygon_between(before: Points, after: Points, part: float) -> Points:
     """Return the corners between those of two polygons, by CVAT's rule (dataset_manager/annotation.py).
 
-    Each corner goes to the one of the other polygon that lies nearest along the outline; corners that several go
-    from, or to, are thinned out afterwards.
+    Each corner goes to the one of the other polygon that lies nearest along the outline; corners that
+    several go from, or to, are thinned out afterwards.
     """
     before, after = (np.concatenate([one, one[:1]]) for one in (before, after))
     partners = _partners(_along(before), _along(after))
@@ -235,7 +240,7 @@ def _polygon_between(before: Points, after: Points, part: float) -> Points:
 
 
 def _partners(before: Float[np.ndarray, "n"], after: Float[np.ndarray, "m"]) -> list[list[int]]:
-    """Return for each place on one outline those on the other that it leads to, in order; none is left out."""
+    """Return for each place on one outline those on the other that it leads to; none is left out."""
     partners = [[number] for number in _nearest(before, after)]
     taken = {number for (number,) in partners}
     for number, nearest in enumerate(_nearest(after, before)):

@@ -74,7 +74,8 @@ class Track:
     def goes_on(self, *, step: int, last: int) -> bool:
         """Return whether it is more than a shape of one frame.
 
-        CVAT ends a shape of one frame a step later, but not where that is the last frame of the task or behind it.
+        CVAT ends a shape of one frame a step later, but not where that is the last frame of the task or
+        behind it.
         """
         seen = [number for number, entry in enumerate(self.entries) if not entry.is_outside]
         if len(seen) != 1:
@@ -92,15 +93,18 @@ class Track:
         after = self.entries[number + 1]
         part = (frame - before.frame) / (after.frame - before.frame)
         outline = between(outline_of(before.shape), outline_of(after.shape), part)
-        return draw_outline(outline, size, where=f"{self.where}, between frames {before.frame} and {after.frame}")
+        return draw_outline(
+            outline, size, where=f"{self.where}, between frames {before.frame} and {after.frame}"
+        )
 
 
 class Tracks:
     """The tracks of a task, and what they draw in its frames.
 
-    CVAT writes a shape into every frame of a track that was not deleted. People and other programs write key frames
-    alone: CVAT then moves shapes from one to the next, and holds the last one up to the end of the task, and so does
-    this. A file is of the second kind if nothing in it was computed and a track has more than a shape of one frame.
+    CVAT writes a shape into every frame of a track that was not deleted. People and other programs write key
+    frames alone: CVAT then moves shapes from one to the next, and holds the last one up to the end of the
+    task, and so does this. A file is of the second kind if nothing in it was computed and a track has more
+    than a shape of one frame.
 
     Args:
         task: The task.
@@ -108,7 +112,8 @@ class Tracks:
         named: How messages name the file.
 
     Raises:
-        DatasetError: A shape is in a frame that the task does not have, or changes its kind between key frames.
+        DatasetError: A shape is in a frame that the task does not have, or changes its kind between key
+            frames.
     """
 
     def __init__(self, task: Task, tracks: Sequence[Track], *, named: str) -> None:
@@ -119,7 +124,8 @@ class Tracks:
             self._check(track, task)
         if (self._last - task.start) // task.step > _MOST_FRAMES:
             raise DatasetError(
-                f"{named} is of frames {task.start} to {self._last}; expected at most {_MOST_FRAMES:,}; export it again"
+                f"{named} is of frames {task.start} to {self._last}; expected at most {_MOST_FRAMES:,}; "
+                "export it again"
             )
         moving = [track for track in tracks if not track.is_mask]
         self.are_key_frames = all(entry.is_key for track in moving for entry in track.entries) and any(
@@ -134,7 +140,8 @@ class Tracks:
             for entry in track.entries:
                 if not entry.is_outside:
                     self._drawn.setdefault(entry.frame, []).append((entry.z, number, entry))
-            self._has_labels[np.searchsorted(self._known, [e.frame for e in track.entries if not e.is_outside])] = True
+            seen = [entry.frame for entry in track.entries if not entry.is_outside]
+            self._has_labels[np.searchsorted(self._known, seen)] = True
             if not track.is_mask and self._fill(track):
                 self._filling.append(number)
 
@@ -146,7 +153,7 @@ class Tracks:
 
     @property
     def doubtful(self) -> list[int]:
-        """The frames of shapes that nothing ends and nothing carries on: each is taken for its own frame alone."""
+        """The frames of shapes that nothing ends or carries on: each is taken for its own frame alone."""
         ends = {
             track.frames[-1]
             for track in self._tracks
@@ -185,9 +192,9 @@ class Tracks:
                 continue
             if not is_last and track.entries[number + 1].shape.kind != entry.shape.kind:
                 raise DatasetError(
-                    f"{track.where} turns from {entry.shape.kind} to {track.entries[number + 1].shape.kind} between the "
-                    f"key frames {entry.frame} and {track.frames[number + 1]}; expected one kind; label the frames "
-                    "between them"
+                    f"{track.where} turns from {entry.shape.kind} to {track.entries[number + 1].shape.kind} "
+                    f"between the key frames {entry.frame} and {track.frames[number + 1]}; expected one "
+                    "kind; label the frames between them"
                 )
             self._has_labels[begin:end] = found = True
         return found
@@ -200,6 +207,6 @@ class Tracks:
             if late or entry.frame < task.start or (entry.frame - task.start) % task.step:
                 every = "" if task.step == 1 else f", every {task.step}"
                 raise DatasetError(
-                    f"{track.where} has a shape in frame {entry.frame}, which is no frame of the task; expected those "
-                    f"from {task.start} to {self._last}{every}; export it again"
+                    f"{track.where} has a shape in frame {entry.frame}, which is no frame of the task; "
+                    f"expected those from {task.start} to {self._last}{every}; export it again"
                 )

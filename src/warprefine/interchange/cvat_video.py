@@ -41,11 +41,11 @@ _ENDINGS = (".PNG", ".png", ".jpg", ".jpeg")
 
 
 def read_cvat_video(source: Source, options: ImportOptions) -> Imported:
-    """Read annotations.xml of a video, or of each of several; frames are matched by their number in the video.
+    """Read annotations.xml of videos; frames are matched by their number in the video.
 
     Raises:
-        DatasetError: It is no such file, or a shape has a label that the file does not list, or is in a frame that
-            the task does not have.
+        DatasetError: It is no such file, or a shape has a label that the file does not list, or is in a
+            frame that the task does not have.
     """
     del options
     classes = ClassList(where=str(source.path))
@@ -114,7 +114,7 @@ def _frames(source: Source, file: CvatFile, task: Task, tracks: Tracks) -> Itera
 
 
 def _folders(source: Source, file: CvatFile, task: Task) -> list[str]:
-    """Return what may name the video of a task whose file does not: innermost, and so first, what lies around it."""
+    """Return what may name the video of a task whose file does not say; the last one is tried first."""
     packed = source.path.stem if source.path.suffix.lower() == ".zip" else ""
     own = "" if file.path.stem.lower() == "annotations" else file.path.stem
     return [part for part in (packed, task.name, *source.relative(file.path).parts[:-1], own) if part]
@@ -129,23 +129,25 @@ def _picture(source: Source, file: CvatFile, name: str) -> Path | None:
 def _notes(named: str, tracks: Tracks) -> Iterator[str]:
     if tracks.are_key_frames:
         yield (
-            f"{named} has key frames alone: shapes between them are moved as CVAT does, and held up to the last frame"
+            f"{named} has key frames alone: shapes between them are moved as CVAT does, and held up to the "
+            "last frame of the task"
         )
     if tracks.doubtful:
         yield (
-            f"{named}: nothing says whether the shapes of frames {shorten(map(str, tracks.doubtful))} go on up to the "
-            "last frame; they label their own frame alone"
+            f"{named}: nothing says whether the shapes of frames {shorten(map(str, tracks.doubtful))} go on "
+            "up to the last frame; they label their own frame alone"
         )
 
 
 def write_cvat_video(labelled: Exported, dest: Path, options: ExportOptions) -> list[str]:
-    """Write VIDEO/annotations.xml for each video: every mask is a track that ends a step later, as CVAT writes it.
+    """Write VIDEO/annotations.xml: every mask is a track that ends a step later, as CVAT writes it.
 
-    Frames have their number in a video file; of a folder of pictures, the number in their names, by which they are
-    found again.
+    Frames have their number in a video file; of a folder of pictures, the number in their names, by which
+    they are found again.
 
     Raises:
-        DatasetError: Names of frames have no numbers, or the same ones, or XML cannot hold the name of a class.
+        DatasetError: Names of frames have no numbers, or the same ones, or XML cannot hold the name of a
+            class.
     """
     videos = {video.name: video for video in labelled.videos}
     numbers = {name: _numbers(videos[name], labelled.numbers[name]) for name in labelled.numbers}
@@ -154,7 +156,8 @@ def write_cvat_video(labelled: Exported, dest: Path, options: ExportOptions) -> 
         folder.mkdir(parents=True)
         with (folder / "annotations.xml").open("w", encoding="utf-8", newline="\n") as file:
             _write(file, folder, labelled, videos[name], numbers[name], frames, options)
-    return ["files of CVAT for video have no split: all frames are in the file of their video"] if options.split else []
+    told = "files of CVAT for video have no split: all frames are in the file of their video"
+    return [told] if options.split else []
 
 
 def _numbers(video: Video, frames: Sequence[int]) -> dict[int, int]:
@@ -166,8 +169,8 @@ def _numbers(video: Video, frames: Sequence[int]) -> dict[int, int]:
         if number is None or named.count(number) > 1:
             same = "a number of its own" if number is not None else "a number of up to nine digits"
             raise DatasetError(
-                f"the video {video.name!r} has a frame called {stem!r}; expected {same} at its end, as CVAT for video "
-                "counts frames; export it as cvat-images, which names them"
+                f"the video {video.name!r} has a frame called {stem!r}; expected {same} at its end, as CVAT "
+                "for video counts frames; export it as cvat-images, which names them"
             )
     return {frame: named[frame] or 0 for frame in frames}
 
@@ -204,7 +207,8 @@ def _write(
         number = numbers[frame.number]
         for position, mask in masks_of(frame.labels(), instances=options.instances):
             label = attributes(id=count, label=labelled.classes.names[position], source="manual")
-            file.write(f'<track {label}>\n<mask frame="{number}" keyframe="1" outside="0" {mask} {_REST}></mask>\n')
+            file.write(f"<track {label}>\n")
+            file.write(f'<mask frame="{number}" keyframe="1" outside="0" {mask} {_REST}></mask>\n')
             if number + step < last:
                 file.write(f'<mask frame="{number + step}" keyframe="1" outside="1" {mask} {_REST}></mask>\n')
             file.write("</track>\n")
@@ -213,7 +217,8 @@ def _write(
             frame.write_picture(folder / "images" / f"frame_{number:06d}{Path(frame.picture_name).suffix}")
     file.write("</annotations>\n")
     if len(sizes) > 1:
-        before, element, _ = written_meta(labelled.classes, entries, size=sizes[0]).partition(size_element(sizes[0]))
+        element = size_element(sizes[0])
+        before, _, _ = written_meta(labelled.classes, entries, size=sizes[0]).partition(element)
         file.seek(len(before.encode()))
         file.write(" " * len(element))
 
@@ -221,7 +226,10 @@ def _write(
 IMPORT_CVAT_VIDEO = Importer(
     read=read_cvat_video,
     about='"CVAT for video 1.1": annotations.xml of a video, or a folder or zip of VIDEO/annotations.xml',
-    keeps="labels with colours; tracks of masks, polygons, boxes and ellipses; key frames alone are filled as CVAT does",
+    keeps=(
+        "labels with colours; tracks of masks, polygons, boxes and ellipses; key frames alone are filled as "
+        "CVAT does"
+    ),
     loses="which things are the same over time, attributes; polylines, points and skeletons have no area",
 )
 EXPORT_CVAT_VIDEO = Exporter(

@@ -79,7 +79,9 @@ class CvatFile:
         """Return the task of an image or a track."""
         task = self.tasks.get(element.get("task_id", ""), self.tasks.get(""))
         if task is None and len(self.tasks) > 1:
-            self.refuse(f"has task_id={element.get('task_id')!r}; expected one of {shorten(self.tasks)}", element)
+            self.refuse(
+                f"has task_id={element.get('task_id')!r}; expected one of {shorten(self.tasks)}", element
+            )
         return task or Task()
 
     def position(self, element: Element, where: str) -> int:
@@ -167,7 +169,10 @@ def read_cvat_files(source: Source, classes: ClassList, *, holds: str, other: st
 
 
 def _tasks(meta: Element, named: str) -> dict[str, Task]:
-    found = {element.findtext("id", "").strip(): _task(element, named) for element in meta.iterfind("project/tasks/task")}
+    found = {
+        element.findtext("id", "").strip(): _task(element, named)
+        for element in meta.iterfind("project/tasks/task")
+    }
     if len(found) < 2:
         for element in (*meta.iterfind("task"), *meta.iterfind("job"), *meta.iterfind("project/tasks/task")):
             found[""] = _task(element, named)
@@ -180,14 +185,23 @@ def _task(element: Element, named: str) -> Task:
         if not text:
             return None
         if not re.fullmatch("[0-9]{1,9}", text):
-            raise DatasetError(f"{named}, meta, has {path} = {text[:40]!r}; expected a whole number; export it again")
+            raise DatasetError(
+                f"{named}, meta, has {path} = {text[:40]!r}; expected a whole number; export it again"
+            )
         return int(text)
 
     told = element.findtext("frame_filter", "").replace(" ", "")
     step = re.fullmatch("(?:step=([1-9][0-9]{0,8}))?", told)
     if step is None:
-        raise DatasetError(f"{named}, meta, has frame_filter = {told[:40]!r}; expected step=NUMBER; export it again")
-    start, stop, every, size = whole("start_frame") or 0, whole("stop_frame"), int(step[1] or 1), whole("size")
+        raise DatasetError(
+            f"{named}, meta, has frame_filter = {told[:40]!r}; expected step=NUMBER; export it again"
+        )
+    start, stop, every, size = (
+        whole("start_frame") or 0,
+        whole("stop_frame"),
+        int(step[1] or 1),
+        whole("size"),
+    )
     if stop is None and size:
         stop = start + (size - 1) * every
     h, w = whole("original_size/height"), whole("original_size/width")
@@ -202,7 +216,7 @@ def _task(element: Element, named: str) -> Task:
 
 
 def _labels(meta: Element, classes: ClassList, named: str) -> dict[str, int] | None:
-    """Return the labels that a file lists; those of the points of skeletons, which have a parent, are no classes."""
+    """Return the labels that a file lists; points of skeletons, whose labels have a parent, are no classes."""
     labels: dict[str, int] = {}
     listed = False
     for element in meta.iter("label"):
@@ -211,7 +225,9 @@ def _labels(meta: Element, classes: ClassList, named: str) -> dict[str, int] | N
         listed = True
         name = clean_name(element.findtext("name", "").strip(), where=f"{named}, meta,")
         if name in labels:
-            raise DatasetError(f"{named} lists the label {name!r} twice; expected each once; rename one in CVAT")
+            raise DatasetError(
+                f"{named} lists the label {name!r} twice; expected each once; rename one in CVAT"
+            )
         color = _color(element.findtext("color", ""))
         labels[name] = classes.position(name) if classes.has(name) else classes.add(name, color=color)
     return labels if listed else None
@@ -224,7 +240,7 @@ def _color(text: str) -> Color | None:
 
 
 def frame_number(name: str) -> int | None:
-    """Return the number in the source video that CVAT's name of a video's frame has; None if it is no such name.
+    """Return the number in the source video that CVAT's name of a frame has; None if it is no such name.
 
     Example:
         >>> frame_number("frame_000003"), frame_number("alpha/000003.png")
@@ -292,7 +308,8 @@ def attributes(**values: object) -> str:
 def _checked_class(name: str) -> str:
     if name != name.strip() or "\n" in name or "\r" in name:
         raise DatasetError(
-            f"the class {name!r} cannot be a label of CVAT; expected a name of one line without blanks around it; "
+            f"the class {name!r} cannot be a label of CVAT; expected a name of one line without blanks "
+            "around it; "
             "rename it in classes.toml"
         )
     return checked_text(name)

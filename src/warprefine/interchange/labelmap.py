@@ -1,7 +1,7 @@
-"""Read and write labelmap.txt of Pascal VOC and CVAT, and label PNGs that hold its colours or the numbers of its lines.
+"""Read and write labelmap.txt of Pascal VOC and CVAT, and PNGs of its colours or the numbers of its lines.
 
-A line is "name:r,g,b:parts:actions". Lines are numbered from 0, without those that begin with #. It is described at
-docs.cvat.ai, "Segmentation Mask", and written by datumaro.
+A line is "name:r,g,b:parts:actions". Lines are numbered from 0, without those that begin with #. It is
+described at docs.cvat.ai, "Segmentation Mask", and written by datumaro.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from warprefine.core.classes import VOID_COLOR, ClassSet, Color
 from warprefine.core.errors import DatasetError, LabelError
 from warprefine.core.tensors import VOID
 from warprefine.interchange.imported import BACKGROUND, NO_LABEL, ClassList, FileClass, Positions
-from warprefine.interchange.palette import distinct_colors
+from warprefine.interchange.palette import own_colors
 from warprefine.interchange.pixels import positions_of_picture, table_of_colors, value_table
 from warprefine.io.label_pixels import label_pixels, packed
 from warprefine.io.pictures import with_picture
 from warprefine.io.text import read_text
 
 VOC_NAMES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
-    "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
 )  # fmt: skip
 """The classes of Pascal VOC 2012, which its label maps have as 0 to 20."""
 VOC_VOID: Color = (224, 224, 192)
@@ -44,8 +45,8 @@ _BARE_NO_LABEL = frozenset(name.strip("_") for name in NO_LABEL)
 def read_labelmap(path: Path, *, named: str) -> list[FileClass]:
     """Read the classes of labelmap.txt, in the order of its lines.
 
-    Names like `background`, `ignored`, `_unlabelled` and `_dummy7` stand for pixels without a label. A `background`
-    that is not black is a class where the file lists such a name besides.
+    Names like `background`, `ignored`, `_unlabelled` and `_dummy7` stand for pixels without a label. A
+    `background` that is not black is a class where the file lists such a name besides.
 
     Raises:
         DatasetError: A line is of another form, or a class is listed twice.
@@ -61,7 +62,8 @@ def read_labelmap(path: Path, *, named: str) -> list[FileClass]:
             color = None
         if match is None or max(color or VOID_COLOR) > 255:
             raise DatasetError(
-                f"{named}, line {number}, is {line.strip()[:80]!r}; expected name:r,g,b:: with numbers from 0 to 255; "
+                f"{named}, line {number}, is {line.strip()[:80]!r}; expected name:r,g,b:: with numbers "
+                "from 0 to 255; "
                 "correct it there"
             )
         classes.add(match[1].strip(), color=color)
@@ -90,7 +92,7 @@ def _bare(one: FileClass) -> str:
 
 
 def voc_colors(number: int) -> tuple[Color, ...]:
-    """Return the first colours of Pascal VOC: the bits of an index, dealt out to red, green and blue from the top.
+    """Return the first colours of Pascal VOC: the bits of an index are dealt out to red, green and blue.
 
     Example:
         >>> voc_colors(4)
@@ -123,8 +125,8 @@ class Legend:
         A palette PNG has both: values count where the colours of the palette are not those of the classes.
 
         Raises:
-            LabelError: It cannot be read, holds what the legend does not list, or has colours and values of different
-                meaning.
+            LabelError: It cannot be read, holds what the legend does not list, or has colours and values of
+                different meaning.
         """
         del size
         values, colors = with_picture(path, lambda picture: _pixels(picture, path), error_class=LabelError)
@@ -139,8 +141,10 @@ class Legend:
         if not (positions < 0).any() and (positions != shown).any():
             y, x = np.argwhere(positions != shown)[0].tolist()
             raise LabelError(
-                f"{named} has the value {values[y, x]} in the colour {tuple(colors[y, x].tolist())} at x={x}, y={y}, "
-                f"which {self.listed} has as two different classes; expected a palette in the order of its lines; save "
+                f"{named} has the value {values[y, x]} in the colour {tuple(colors[y, x].tolist())} at "
+                f"x={x}, y={y}, "
+                f"which {self.listed} has as two different classes; expected a palette in the order of its "
+                "lines; save "
                 "it as RGB if the colours are right"
             )
         return np.asarray(shown, np.uint8)
@@ -148,7 +152,8 @@ class Legend:
     def _of_colors(self, colors: NDArray[np.uint8], named: str) -> Positions:
         if self.colors is None:
             raise LabelError(
-                f"{named} is in colours, and {self.listed} has none; expected a PNG of values, or labelmap.txt with "
+                f"{named} is in colours, and {self.listed} has none; expected a PNG of values, or "
+                "labelmap.txt with "
                 "the colours"
             )
         return positions_of_picture(colors, self.colors, named=named, listed=self.listed)
@@ -173,7 +178,9 @@ def legend_of(classes: Sequence[FileClass], *, listed: str) -> Legend:
     table = None
     if not all(color is None for color in colors):
         known = [(one.name, one.color or VOID_COLOR) for one in classes if one.color is not None]
-        positions = np.array([n for n, color in enumerate(colors) if color is not None] + [VOID, -1], np.int16)
+        positions = np.array(
+            [n for n, color in enumerate(colors) if color is not None] + [VOID, -1], np.int16
+        )
         by_color = table_of_colors(*zip(*known, strict=True), void=(VOID_COLOR, VOC_VOID), listed=listed)
         if len(known) < len(classes):
             found = by_color >= 0
@@ -219,24 +226,24 @@ class WrittenClasses:
 def written_classes(classes: ClassSet) -> WrittenClasses:
     """Return the lines of labelmap.txt: a black `background` for void, then the classes.
 
-    A class that is called `background` takes its place, as CVAT and datumaro have it first, and void is `ignored` in
-    the last line. A class that is black, or has the colour of another one, gets one of its own.
+    A class that is called `background` takes its place, as CVAT and datumaro have it first, and void is
+    `ignored` in the last line. A class that is black, or has the colour of another one, gets one of its own.
 
     Raises:
         DatasetError: There are more than 254 classes, or a name cannot stand in a line.
     """
     if len(classes) > MOST_CLASSES:
-        raise DatasetError(f"labelmap.txt would list {len(classes)} classes; expected at most {MOST_CLASSES}; merge some")
+        raise DatasetError(
+            f"labelmap.txt would list {len(classes)} classes; expected at most {MOST_CLASSES}; merge some"
+        )
     for name in classes.names:
         if name != name.strip() or len(name.splitlines()) != 1 or ":" in name or name.startswith("#"):
             raise DatasetError(
-                f"the class {name!r} cannot be listed in labelmap.txt; expected a name of one line without blanks "
+                f"the class {name!r} cannot be listed in labelmap.txt; expected a name of one line without "
+                "blanks "
                 "around it, without ':', and not beginning with '#'; rename it in classes.toml"
             )
-    wanted: list[Color | None] = []
-    for color in classes.colors:
-        wanted.append(None if color in (VOID_COLOR, VOC_VOID) or color in wanted else color)
-    colors = distinct_colors([*wanted, VOC_VOID])[: len(classes)]
+    colors = own_colors(classes.colors, taken=(VOID_COLOR, VOC_VOID))
     void = next(name for name in _void_names() if name not in classes.names)
     order = list(range(len(classes)))
     if void == "background":
@@ -247,7 +254,9 @@ def written_classes(classes: ClassSet) -> WrittenClasses:
     lines = np.zeros(256, np.uint8)
     lines[order] = range(len(order))
     by_position = {VOID: (void, VOID_COLOR if void == "background" else VOC_VOID)}
-    by_position |= {n: (name, color) for n, (name, color) in enumerate(zip(classes.names, colors, strict=True))}
+    by_position |= {
+        n: (name, color) for n, (name, color) in enumerate(zip(classes.names, colors, strict=True))
+    }
     names, shown = zip(*(by_position[position] for position in order), strict=True)
     changed = [n for n, own, color in zip(classes.names, classes.colors, colors, strict=True) if own != color]
     return WrittenClasses(names=names, colors=shown, lines=lines, changed=tuple(changed))

@@ -1,4 +1,4 @@
-"""Read and write Pascal VOC's layout of label maps, and CVAT's "Segmentation mask 1.1", which is the same in colours.
+"""Read and write Pascal VOC's layout of label maps, and CVAT's "Segmentation mask 1.1": the same in colours.
 
 DEST/labelmap.txt                          names and colours
 DEST/SegmentationClass/VIDEO/STEM.png      label maps: a palette PNG of values (voc), or colours (cvat-masks)
@@ -6,7 +6,7 @@ DEST/SegmentationObject/VIDEO/STEM.png     connected regions, on request
 DEST/JPEGImages/VIDEO/STEM.png             pictures, on request
 DEST/ImageSets/Segmentation/default.txt    the frames; train.txt and val.txt where there is a split
 
-Not by datumaro: it puts a black `background` first, in the place of a class of that name, and paints void as it.
+Not by datumaro: it puts a black `background` first, in the place of a class of that name, and paints void so.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from warprefine.core.errors import DatasetError, shorten
 from warprefine.interchange.cvat_xml import frame_number
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
-from warprefine.interchange.imported import ClassList, FileClass, Imported, ImportedFrame, ImportOptions, Positions
+from warprefine.interchange.imported import (
+    ClassList,
+    FileClass,
+    Imported,
+    ImportedFrame,
+    ImportOptions,
+    Positions,
+)
 from warprefine.interchange.labelmap import (
     VOC_NAMES,
     legend_of,
@@ -45,8 +52,8 @@ _MOST_REGIONS = 255
 def read_voc(source: Source, options: ImportOptions) -> Imported:
     """Read the label maps in SegmentationClass; SegmentationObject, which has instances, is left out.
 
-    The classes are those of `--names`, else of labelmap.txt, else of class_names.txt (labelme), else those of Pascal
-    VOC.
+    The classes are those of `--names`, else of labelmap.txt, else of class_names.txt (labelme), else those
+    of Pascal VOC.
 
     Raises:
         DatasetError: There are no label maps, or nothing names the classes.
@@ -55,7 +62,8 @@ def read_voc(source: Source, options: ImportOptions) -> Imported:
     files = _label_files(source)
     if not files:
         raise DatasetError(
-            f"{source.path} holds no SegmentationClass with PNGs; expected labelmap.txt and SegmentationClass/NAME.png; "
+            f"{source.path} holds no SegmentationClass with PNGs; expected labelmap.txt and "
+            "SegmentationClass/NAME.png; "
             "name the folder that holds both"
         )
     classes, listed, notes = _classes(source, options)
@@ -84,7 +92,8 @@ def _label_files(source: Source) -> dict[str, Path]:
                 name = "/".join(inside)[: -len(path.suffix)]
                 if name in found:
                     raise DatasetError(
-                        f"{source.shown(path)} and {source.shown(found[name])} are both of {name!r}; expected each name "
+                        f"{source.shown(path)} and {source.shown(found[name])} are both of {name!r}; "
+                        "expected each name "
                         "once; import the folders one by one"
                     )
                 found[name] = path
@@ -111,8 +120,10 @@ def _classes(source: Source, options: ImportOptions) -> tuple[list[FileClass], s
     project = options.project
     if project is not None and not {*VOC_NAMES[1:]} <= {*project.names}:
         raise DatasetError(
-            f"{told}, {shorten(VOC_NAMES[1:])}, but the project has {shorten(project.names)}; expected labelmap.txt with "
-            "a line name:r,g,b:: for each value from 0; or say --names background,road,... in the order of the values"
+            f"{told}, {shorten(VOC_NAMES[1:])}, but the project has {shorten(project.names)}; expected "
+            "labelmap.txt with "
+            "a line name:r,g,b:: for each value from 0; or say --names background,road,... in the order "
+            "of the values"
         )
     found = [FileClass(name=name, color=color) for name, color in zip(VOC_NAMES, voc_colors(21), strict=True)]
     if project is not None:
@@ -218,16 +229,21 @@ def _told_colors(changed: tuple[str, ...]) -> Iterator[str]:
 def _told_regions(crowded: list[str]) -> Iterator[str]:
     if crowded:
         yield (
-            f"{len(crowded)} frames have more than {_MOST_REGIONS} regions, and no picture in SegmentationObject: "
+            f"{len(crowded)} frames have more than {_MOST_REGIONS} regions, and no picture in "
+            "SegmentationObject: "
             f"{shorten(crowded)}"
         )
 
 
-_KEEPS = "labels; names and colours of labelmap.txt; background and 255 are void unless the project has background"
+_KEEPS = (
+    "labels; names and colours of labelmap.txt; background and 255 are void unless the project has background"
+)
 _LOSES = "ids of classes; instances (SegmentationObject) and boxes are not read"
 IMPORT_VOC = Importer(
     read=read_voc,
-    about="Pascal VOC: labelmap.txt and SegmentationClass, in values or colours; or labelme's class_names.txt",
+    about=(
+        "Pascal VOC: labelmap.txt and SegmentationClass, in values or colours; or labelme's class_names.txt"
+    ),
     keeps=_KEEPS,
     loses=_LOSES,
 )
