@@ -64,8 +64,7 @@ def write_camvid(labelled: Exported, dest: Path, options: ExportOptions) -> list
         if name != name.strip() or len(name.splitlines()) != 1 or name == _VOID_NAME:
             raise DatasetError(
                 f"the class {name!r} cannot be listed in label_colors.txt; expected a name of one line "
-                "without blanks "
-                f"around it, other than {_VOID_NAME!r}; rename it in classes.toml"
+                f"without blanks around it, other than {_VOID_NAME!r}; rename it in classes.toml"
             )
     colors = own_colors(classes.colors)
     table = np.zeros((256, 3), np.uint8)
@@ -93,8 +92,8 @@ def _line(picture: str, label_map: str) -> str:
     names = [picture, label_map]
     if '"' in picture or len(picture.splitlines()) != 1:
         raise DatasetError(
-            f"the frame {picture!r} cannot be listed; expected a name of one line without quotes; rename "
-            "the video"
+            f"the frame {picture!r} cannot be listed; expected a name of one line without quotes; rename the "
+            "video"
         )
     if any(character.isspace() for character in picture):
         names = [f'"{name}"' for name in names]

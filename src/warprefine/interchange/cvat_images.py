@@ -137,8 +137,8 @@ IMPORT_CVAT_IMAGES = Importer(
     about='"CVAT for images 1.1": annotations.xml, or a zip or folder with it; a task, a job or a project',
     keeps="labels with colours; masks, polygons, boxes and ellipses, turned ones too; z order",
     loses=(
-        "instances (merged into classes), attributes; polylines, points, tags, skeletons and cuboids "
-        "have no area"
+        "instances (merged into classes), attributes; polylines, points, tags, skeletons and cuboids have "
+        "no area"
     ),
 )
 EXPORT_CVAT_IMAGES = Exporter(

@@ -155,7 +155,7 @@ def write_cvat_video(labelled: Exported, dest: Path, options: ExportOptions) -> 
         folder = dest / name
         folder.mkdir(parents=True)
         with (folder / "annotations.xml").open("w", encoding="utf-8", newline="\n") as file:
-            _write(file, folder, labelled, videos[name], numbers[name], frames, options)
+            _write(file, labelled, videos[name], frames, options, numbers=numbers[name])
     told = "files of CVAT for video have no split: all frames are in the file of their video"
     return [told] if options.split else []
 
@@ -177,12 +177,12 @@ def _numbers(video: Video, frames: Sequence[int]) -> dict[int, int]:
 
 def _write(
     file: TextIO,
-    folder: Path,
     labelled: Exported,
     video: Video,
-    numbers: dict[int, int],
     frames: Iterable[ExportedFrame],
     options: ExportOptions,
+    *,
+    numbers: dict[int, int],
 ) -> None:
     """Write the file of a video; its size is blotted out again if frames of other sizes follow."""
     found = sorted(numbers.values())
@@ -214,7 +214,9 @@ def _write(
             file.write("</track>\n")
             count += 1
         if options.pictures:
-            frame.write_picture(folder / "images" / f"frame_{number:06d}{Path(frame.picture_name).suffix}")
+            frame.write_picture(
+                Path(file.name).parent / "images" / f"frame_{number:06d}{Path(frame.picture_name).suffix}"
+            )
     file.write("</annotations>\n")
     if len(sizes) > 1:
         element = size_element(sizes[0])

@@ -216,7 +216,7 @@ def _task(element: Element, named: str) -> Task:
 
 
 def _labels(meta: Element, classes: ClassList, named: str) -> dict[str, int] | None:
-    """Return the labels that a file lists; points of skeletons, whose labels have a parent, are no classes."""
+    """Return the labels that a file lists; those of a skeleton's points, which have a parent, are left out."""
     labels: dict[str, int] = {}
     listed = False
     for element in meta.iter("label"):
@@ -280,8 +280,7 @@ def written_meta(
     """
     lines = [f"<{key}>{escape(checked_text(str(value)))}</{key}>" for key, value in entries.items()]
     labels = [
-        f"<label><name>{escape(_checked_class(name))}</name><color>#{bytes(color).hex()}</color><type>any</type>"
-        "<attributes></attributes></label>"
+        f"<label><name>{escape(_checked_class(name))}</name><color>#{bytes(color).hex()}</color><type>any</type><attributes></attributes></label>"
         for name, color in zip(classes.names, classes.colors, strict=True)
     ]
     sides = [] if size is None else [size_element(size)]
@@ -309,8 +308,7 @@ def _checked_class(name: str) -> str:
     if name != name.strip() or "\n" in name or "\r" in name:
         raise DatasetError(
             f"the class {name!r} cannot be a label of CVAT; expected a name of one line without blanks "
-            "around it; "
-            "rename it in classes.toml"
+            "around it; rename it in classes.toml"
         )
     return checked_text(name)
 

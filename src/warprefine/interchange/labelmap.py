@@ -62,9 +62,8 @@ def read_labelmap(path: Path, *, named: str) -> list[FileClass]:
             color = None
         if match is None or max(color or VOID_COLOR) > 255:
             raise DatasetError(
-                f"{named}, line {number}, is {line.strip()[:80]!r}; expected name:r,g,b:: with numbers "
-                "from 0 to 255; "
-                "correct it there"
+                f"{named}, line {number}, is {line.strip()[:80]!r}; expected name:r,g,b:: with numbers from "
+                "0 to 255; correct it there"
             )
         classes.add(match[1].strip(), color=color)
     if not classes.found:
@@ -142,10 +141,8 @@ class Legend:
             y, x = np.argwhere(positions != shown)[0].tolist()
             raise LabelError(
                 f"{named} has the value {values[y, x]} in the colour {tuple(colors[y, x].tolist())} at "
-                f"x={x}, y={y}, "
-                f"which {self.listed} has as two different classes; expected a palette in the order of its "
-                "lines; save "
-                "it as RGB if the colours are right"
+                f"x={x}, y={y}, which {self.listed} has as two different classes; expected a palette in the "
+                "order of its lines; save it as RGB if the colours are right"
             )
         return np.asarray(shown, np.uint8)
 
@@ -153,8 +150,7 @@ class Legend:
         if self.colors is None:
             raise LabelError(
                 f"{named} is in colours, and {self.listed} has none; expected a PNG of values, or "
-                "labelmap.txt with "
-                "the colours"
+                "labelmap.txt with the colours"
             )
         return positions_of_picture(colors, self.colors, named=named, listed=self.listed)
 
@@ -240,8 +236,7 @@ def written_classes(classes: ClassSet) -> WrittenClasses:
         if name != name.strip() or len(name.splitlines()) != 1 or ":" in name or name.startswith("#"):
             raise DatasetError(
                 f"the class {name!r} cannot be listed in labelmap.txt; expected a name of one line without "
-                "blanks "
-                "around it, without ':', and not beginning with '#'; rename it in classes.toml"
+                "blanks around it, without ':', and not beginning with '#'; rename it in classes.toml"
             )
     colors = own_colors(classes.colors, taken=(VOID_COLOR, VOC_VOID))
     void = next(name for name in _void_names() if name not in classes.names)

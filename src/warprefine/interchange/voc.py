@@ -63,8 +63,7 @@ def read_voc(source: Source, options: ImportOptions) -> Imported:
     if not files:
         raise DatasetError(
             f"{source.path} holds no SegmentationClass with PNGs; expected labelmap.txt and "
-            "SegmentationClass/NAME.png; "
-            "name the folder that holds both"
+            "SegmentationClass/NAME.png; name the folder that holds both"
         )
     classes, listed, notes = _classes(source, options)
     legend = legend_of(classes, listed=listed)
@@ -93,8 +92,7 @@ def _label_files(source: Source) -> dict[str, Path]:
                 if name in found:
                     raise DatasetError(
                         f"{source.shown(path)} and {source.shown(found[name])} are both of {name!r}; "
-                        "expected each name "
-                        "once; import the folders one by one"
+                        "expected each name once; import the folders one by one"
                     )
                 found[name] = path
         if found:
@@ -121,9 +119,8 @@ def _classes(source: Source, options: ImportOptions) -> tuple[list[FileClass], s
     if project is not None and not {*VOC_NAMES[1:]} <= {*project.names}:
         raise DatasetError(
             f"{told}, {shorten(VOC_NAMES[1:])}, but the project has {shorten(project.names)}; expected "
-            "labelmap.txt with "
-            "a line name:r,g,b:: for each value from 0; or say --names background,road,... in the order "
-            "of the values"
+            "labelmap.txt with a line name:r,g,b:: for each value from 0; or say --names "
+            "background,road,... in the order of the values"
         )
     found = [FileClass(name=name, color=color) for name, color in zip(VOC_NAMES, voc_colors(21), strict=True)]
     if project is not None:
@@ -230,8 +227,7 @@ def _told_regions(crowded: list[str]) -> Iterator[str]:
     if crowded:
         yield (
             f"{len(crowded)} frames have more than {_MOST_REGIONS} regions, and no picture in "
-            "SegmentationObject: "
-            f"{shorten(crowded)}"
+            f"SegmentationObject: {shorten(crowded)}"
         )
 
 
