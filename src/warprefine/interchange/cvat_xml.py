@@ -216,7 +216,7 @@ def _task(element: Element, named: str) -> Task:
 
 
 def _labels(meta: Element, classes: ClassList, named: str) -> dict[str, int] | None:
-    """Return the labels that a file lists; those of a skeleton's points, which have a parent, are left out."""
+    """Return the labels that a file lists; those of a skeleton's points have a parent, and no area."""
     labels: dict[str, int] = {}
     listed = False
     for element in meta.iter("label"):

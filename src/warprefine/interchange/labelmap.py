@@ -130,6 +130,7 @@ class Legend:
         del size
         values, colors = with_picture(path, lambda picture: _pixels(picture, path), error_class=LabelError)
         if values is None:
+            assert colors is not None, "a picture has values or colours"
             return self._of_colors(colors, named)
         positions = self.values[values]
         if colors is None or self.colors is None:
@@ -173,7 +174,7 @@ def legend_of(classes: Sequence[FileClass], *, listed: str) -> Legend:
     colors = [one.color for one in classes]
     table = None
     if not all(color is None for color in colors):
-        known = [(one.name, one.color or VOID_COLOR) for one in classes if one.color is not None]
+        known = [(one.name, one.color) for one in classes if one.color is not None]
         positions = np.array(
             [n for n, color in enumerate(colors) if color is not None] + [VOID, -1], np.int16
         )
@@ -187,7 +188,7 @@ def legend_of(classes: Sequence[FileClass], *, listed: str) -> Legend:
 
 def _pixels(
     picture: ImageFile.ImageFile, path: Path
-) -> tuple[NDArray[np.uint16], NDArray[np.uint8] | None] | tuple[None, NDArray[np.uint8]]:
+) -> tuple[NDArray[np.uint16] | None, NDArray[np.uint8] | None]:
     """Return the values of a PNG, and its colours; one of both is None where it has none."""
     if picture.mode == "P" and picture.format == "PNG":
         values = np.asarray(picture).astype(np.uint16)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def _classes(source: Source, options: ImportOptions) -> tuple[list[FileClass], s
     return found, "the classes of Pascal VOC", [told]
 
 
-def _named(names: list[str] | tuple[str, ...], where: str) -> list[FileClass]:
+def _named(names: Sequence[str], where: str) -> list[FileClass]:
     classes = ClassList(where=where)
     for name in names:
         classes.add(name)
