@@ -145,7 +145,10 @@ def test_a_file_of_tracks_that_cannot_be_meant_is_refused(
 
 def test_an_export_without_xml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
-    with open_source(tmp_path) as source, pytest.raises(DatasetError, match="expected annotations.xml of CV"):
+    with (
+        open_source(tmp_path) as source,
+        pytest.raises(DatasetError, match="expected annotations[.]xml of CVAT"),
+    ):
         IMPORTERS["cvat-images"].read(source, ImportOptions())
 
 

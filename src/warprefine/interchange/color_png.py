@@ -38,7 +38,7 @@ from warprefine.interchange.source import Source
 from warprefine.io.text import read_text
 
 _PALETTES = ("label_colors.txt", "labelmap.txt", "class_dict.csv", "classes.toml")
-_LINE = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*?)\s*")
+_LINE = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})(?:\s+|\s*,\s*)(\S.*?)\s*")
 _LINE_OF_LABELMAP = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?")
 _VOID_NAME = "Void"
 
@@ -145,10 +145,10 @@ def _entry(path: Path, line: str) -> tuple[str, Color] | None:
             return None
         red, green, blue = map(int, numbers)
         return fields[0], (red, green, blue)
-    if match := _LINE_OF_LABELMAP.fullmatch(line.strip()):
-        return match[1], (int(match[2]), int(match[3]), int(match[4]))
     if match := _LINE.fullmatch(line.strip()):
         return match[4], (int(match[1]), int(match[2]), int(match[3]))
+    if match := _LINE_OF_LABELMAP.fullmatch(line.strip()):
+        return match[1], (int(match[2]), int(match[3]), int(match[4]))
     return None
 
 

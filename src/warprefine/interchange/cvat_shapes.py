@@ -65,7 +65,7 @@ class Shape:
         Raises:
             LabelError: It is missing or no such number.
         """
-        value = self.number(key, default)
+        value = self.number(key, None if default is None else float(default))
         if not value.is_integer() or abs(value) > 1 << 53:
             self.refuse(f"has {key} = {_short(self.fields.get(key))}; expected a whole number")
         return int(value)
@@ -212,7 +212,9 @@ def _rotated(corners: Points, degrees: float) -> Points:
     return turned
 
 
-def _polygon_between(before: Points, after: Points, part: float) -> Points:
+def _polygon_between(
+    before: Points, after: Float[np.ndarray, "m 2"], part: float
+) -> Float[np.ndarray, "k 2"]:
     """Return the corners between those of two polygons, by CVAT's rule (dataset_manager/annotation.py).
 
     Each corner goes to the one of the other polygon that lies nearest along the outline; corners that
@@ -224,7 +226,7 @@ def _polygon_between(before: Points, after: Points, part: float) -> Points:
     moved = np.concatenate(
         [corner + (after[found] - corner) * part for corner, found in zip(before, partners, strict=True)]
     )
-    kept: list[Points] = []
+    kept: list[Float[np.ndarray, "k 2"]] = []
     first = 0
     while first < len(before):
         last = first
@@ -257,7 +259,7 @@ def _nearest(places: Float[np.ndarray, "n"], others: Float[np.ndarray, "m"]) -> 
     return nearest
 
 
-def _thinned(corners: Points, least: float) -> Points:
+def _thinned(corners: Points, least: float) -> Float[np.ndarray, "m 2"]:
     """Return corners without those nearer than `least` to the one before; the first and the last stay."""
     if len(corners) == 1:
         return corners
