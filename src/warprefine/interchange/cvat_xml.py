@@ -352,8 +352,9 @@ def _masks(values: NDArray[np.integer], outside: int) -> Iterator[tuple[int, str
     starts = np.flatnonzero(begins)
     of_runs, lengths = values.reshape(-1)[starts], np.diff(starts, append=h * w)
     order = np.argsort(of_runs, kind="stable")
-    found, firsts = np.unique(of_runs[order], return_index=True)
-    for value, runs in zip(found.tolist(), np.split(order, firsts[1:]), strict=True):
+    ordered = of_runs[order]
+    for runs in np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1):
+        value = int(of_runs[runs[0]])
         if value != outside:
             y, x = np.divmod(starts[runs], w)
             yield value, _mask(x, y, lengths[runs])
@@ -371,5 +372,5 @@ def _mask(x: NDArray[np.int64], y: NDArray[np.int64], lengths: NDArray[np.int64]
     counts = np.diff(edges, prepend=0, append=width * (bottom - top)).tolist()
     if not counts[-1]:
         counts.pop()
-    rle = ", ".join(map(str, counts))
+    rle = str(counts)[1:-1]  # a third of the time of joining the numbers
     return f'rle="{rle}" left="{left}" top="{top}" width="{width}" height="{bottom - top}"'
