@@ -26,7 +26,7 @@ INTERCHANGE = (
 )
 
 FORMAT_OF = {
-    "camvid": "color-png",
+    "camvid": "camvid",
     "cityscapes": "cityscapes",
     "coco": "coco",
     "coco_instances": "coco",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from warprefine.core.classes import VOID_COLOR, ClassSet
+from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, LabelError, shorten
 from warprefine.core.names import nearest_name
 from warprefine.core.tensors import VOID
@@ -140,7 +140,7 @@ def _new_classes(
     ids = [one.id for one in kept.values()]
     own = [number for number in ids if number is not None and 0 <= number < VOID]
     keep_ids = len(set(own)) == len(kept) and own != list(range(len(kept)))
-    colors = [one.color if one.color != VOID_COLOR else None for one in kept.values()]
+    colors = [one.color for one in kept.values()]
     doubled = {color for color in colors if color and colors.count(color) > 1}
     return ClassSet(
         names=tuple(kept),

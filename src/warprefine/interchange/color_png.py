@@ -32,13 +32,13 @@ from warprefine.interchange.imported import (
     Positions,
 )
 from warprefine.interchange.label_folder import common_suffix, frame_name, label_files
-from warprefine.interchange.palette import distinct_colors
+from warprefine.interchange.palette import own_colors
 from warprefine.interchange.pixels import positions_of_picture, read_colors, table_of_colors, write_colors
 from warprefine.interchange.source import Source
 from warprefine.io.text import read_text
 
 _PALETTES = ("label_colors.txt", "labelmap.txt", "class_dict.csv", "classes.toml")
-_LINE = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*?)\s*")
+_LINE = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})(?:\s+|\s*,\s*)(\S.*?)\s*")
 _LINE_OF_LABELMAP = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?")
 _VOID_NAME = "Void"
 
@@ -145,10 +145,10 @@ def _entry(path: Path, line: str) -> tuple[str, Color] | None:
             return None
         red, green, blue = map(int, numbers)
         return fields[0], (red, green, blue)
-    if match := _LINE_OF_LABELMAP.fullmatch(line.strip()):
-        return match[1], (int(match[2]), int(match[3]), int(match[4]))
     if match := _LINE.fullmatch(line.strip()):
         return match[4], (int(match[1]), int(match[2]), int(match[3]))
+    if match := _LINE_OF_LABELMAP.fullmatch(line.strip()):
+        return match[1], (int(match[2]), int(match[3]), int(match[4]))
     return None
 
 
@@ -168,10 +168,7 @@ def write_color_png(labelled: Exported, dest: Path, options: ExportOptions) -> l
                 "without "
                 f"blanks around it, other than {_VOID_NAME!r}; rename it in classes.toml"
             )
-    wanted: list[Color | None] = []
-    for color in classes.colors:
-        wanted.append(None if color == VOID_COLOR or color in wanted else color)
-    colors = distinct_colors(wanted)
+    colors = own_colors(classes.colors)
     table = np.zeros((256, 3), np.uint8)
     table[VOID] = VOID_COLOR
     table[: len(colors)] = colors

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from warprefine.interchange.cityscapes import EXPORT_CITYSCAPES, IMPORT_CITYSCAPES
+from warprefine.interchange.camvid import EXPORT_CAMVID, IMPORT_CAMVID
 from warprefine.interchange.coco import EXPORT_COCO, IMPORT_COCO
 from warprefine.interchange.coco_panoptic import EXPORT_COCO_PANOPTIC, IMPORT_COCO_PANOPTIC
 from warprefine.interchange.color_png import EXPORT_COLOR_PNG, IMPORT_COLOR_PNG
 from warprefine.interchange.datumaro import EXPORT_DATUMARO, IMPORT_DATUMARO
+from warprefine.interchange.cvat_images import EXPORT_CVAT_IMAGES, IMPORT_CVAT_IMAGES
+from warprefine.interchange.cvat_video import EXPORT_CVAT_VIDEO, IMPORT_CVAT_VIDEO
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.huggingface import IMPORT_HUGGINGFACE
 from warprefine.interchange.huggingface_export import EXPORT_HUGGINGFACE
@@ -23,10 +26,15 @@ from warprefine.interchange.video import IMPORT_VIDEO
 from warprefine.interchange.yolo_seg import EXPORT_YOLO_SEG, IMPORT_YOLO_SEG
 
 IMPORTERS: dict[str, Importer] = {
+
+    "camvid": IMPORT_CAMVID,
     "cityscapes": IMPORT_CITYSCAPES,
     "coco": IMPORT_COCO,
     "coco-panoptic": IMPORT_COCO_PANOPTIC,
     "color-png": IMPORT_COLOR_PNG,
+    "cvat-images": IMPORT_CVAT_IMAGES,
+    "cvat-masks": IMPORT_CVAT_MASKS,
+    "cvat-video": IMPORT_CVAT_VIDEO,
     "datumaro": IMPORT_DATUMARO,
     "huggingface": IMPORT_HUGGINGFACE,
     "index-png": IMPORT_INDEX_PNG,
@@ -34,15 +42,22 @@ IMPORTERS: dict[str, Importer] = {
     "roboflow-masks": IMPORT_ROBOFLOW_MASKS,
     "ultralytics-semantic": IMPORT_ULTRALYTICS_SEMANTIC,
     "video": IMPORT_VIDEO,
+    "voc": IMPORT_VOC,
     "yolo-seg": IMPORT_YOLO_SEG,
+IMPORTERS: dict[str, Importer] = {
+from warprefine.interchange.voc import EXPORT_CVAT_MASKS, EXPORT_VOC, IMPORT_CVAT_MASKS, IMPORT_VOC
 }
 """Formats by the names that `warprefine import` takes."""
 
 EXPORTERS: dict[str, Exporter] = {
+    "camvid": EXPORT_CAMVID,
     "cityscapes": EXPORT_CITYSCAPES,
     "coco": EXPORT_COCO,
     "coco-panoptic": EXPORT_COCO_PANOPTIC,
     "color-png": EXPORT_COLOR_PNG,
+    "cvat-images": EXPORT_CVAT_IMAGES,
+    "cvat-masks": EXPORT_CVAT_MASKS,
+    "cvat-video": EXPORT_CVAT_VIDEO,
     "datumaro": EXPORT_DATUMARO,
     "huggingface": EXPORT_HUGGINGFACE,
     "index-png": EXPORT_INDEX_PNG,
@@ -50,6 +65,7 @@ EXPORTERS: dict[str, Exporter] = {
     "training-folder": EXPORT_TRAINING_FOLDER,
     "ultralytics-semantic": EXPORT_ULTRALYTICS_SEMANTIC,
     "video": EXPORT_VIDEO,
+    "voc": EXPORT_VOC,
     "yolo-seg": EXPORT_YOLO_SEG,
 }
 """Formats by the names that `warprefine export` takes."""

@@ -54,6 +54,19 @@ def distinct_colors(colors: Sequence[Color | None]) -> tuple[Color, ...]:
     return tuple(chosen)
 
 
+def own_colors(colors: Sequence[Color], *, taken: Sequence[Color] = (VOID_COLOR,)) -> tuple[Color, ...]:
+    """Return colours with those that are taken, or that an earlier class has, replaced by new ones.
+
+    Example:
+        >>> own_colors([(128, 64, 128), (0, 0, 0), (128, 64, 128)])
+        ((128, 64, 128), (0, 114, 178), (230, 159, 0))
+    """
+    kept: list[Color | None] = []
+    for color in colors:
+        kept.append(None if color in taken or color in kept else color)
+    return distinct_colors([*kept, *taken])[: len(colors)]
+
+
 def _next_color(taken: Sequence[Color]) -> Color:
     """Return the first of Okabe and Ito's that is not taken, else the colour farthest from all taken ones."""
     for color in _FIRST:
