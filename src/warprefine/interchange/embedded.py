@@ -139,7 +139,7 @@ def cut_out(mask: MaskArray) -> tuple[int, int, MaskArray]:
 
 
 def paint_box(
-    labels: Positions, mask: MaskArray, position: int, *, left: int, top: int, where: str
+    labels: Positions, mask: NDArray[np.bool_], position: int, *, left: int, top: int, where: str
 ) -> None:
     """Paint the position of a class where the pixels of a box are, in a label map.
 

@@ -173,7 +173,9 @@ def _frame(
     sizes = {region.size for _, region in shapes if region.size is not None}
     if len(sizes) > 1:
         named = Record(task.values, where)
-        named.refuse(f"has regions of pictures of several sizes, {shorten(sorted(sizes))} (h, w); expected one")
+        named.refuse(
+            f"has regions of pictures of several sizes, {shorten(sorted(sizes))} (h, w); expected one"
+        )
     return ImportedFrame(
         where=where,
         name=name,

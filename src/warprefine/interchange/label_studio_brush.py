@@ -40,7 +40,9 @@ def opacity_of_brush(values: Sequence[object], size: tuple[int, int], *, where: 
     """
     h, w = size
     if not all(type(value) is int and 0 <= value < 256 for value in values):
-        raise LabelError(f"{where} has an rle with other values than bytes; expected 0 to 255; export it again")
+        raise LabelError(
+            f"{where} has an rle with other values than bytes; expected 0 to 255; export it again"
+        )
     content = np.array(values, np.uint8)
     bits = (np.unpackbits(content) + ord("0")).tobytes().decode("ascii")
     number = int(bits[:32] or "0", 2)
