@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from warprefine.core.errors import LabelError
 from warprefine.core.tensors import VOID
@@ -23,21 +23,21 @@ _ERRORS: tuple[type[Exception], ...] = (*DECODER_ERRORS, Image.DecompressionBomb
 
 
 def bytes_of_text(text: str, *, where: str) -> bytes:
-    """Return the bytes of a base64 text.
+    r"""Return the bytes of a base64 text.
 
     Raises:
         LabelError: It holds other characters, or ends too early.
 
     Example:
         >>> bytes_of_text("AAH/", where="a mask")
-        b'\\x00\\x01\\xff'
+        b'\x00\x01\xff'
     """
     try:
         return base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise LabelError(
-            f"{where} has a mask that is no base64 text: {reason(error)}; expected a PNG in base64; export it "
-            "again"
+            f"{where} has a mask that is no base64 text: {reason(error)}; expected a PNG in base64; "
+            "export it again"
         ) from error
 
 
@@ -52,13 +52,13 @@ def unpacked(content: bytes, *, where: str) -> bytes:
         found = stream.decompress(content, _MOST_BYTES)
     except zlib.error as error:
         raise LabelError(
-            f"{where} has a mask that does not unpack: {reason(error)}; expected a PNG packed by zlib; export "
-            "it again"
+            f"{where} has a mask that does not unpack: {reason(error)}; expected a PNG packed by zlib; "
+            "export it again"
         ) from error
     if not stream.eof:
         raise LabelError(
-            f"{where} has a mask that is cut short, or unpacks to more than {_MOST_BYTES >> 20} MiB; expected "
-            "a PNG packed by zlib; export it again"
+            f"{where} has a mask that is cut short, or unpacks to more than {_MOST_BYTES >> 20} MiB; "
+            "expected a PNG packed by zlib; export it again"
         )
     return found
 
@@ -149,8 +149,8 @@ def paint_box(
     (h, w), (height, width) = labels.shape, mask.shape
     if left < 0 or top < 0 or left + width > w or top + height > h:
         raise LabelError(
-            f"{where} has a mask of {height} x {width} (h x w) at x={left}, y={top}, which reaches out of the "
-            f"frame of {h} x {w}; expected one inside; export it again"
+            f"{where} has a mask of {height} x {width} (h x w) at x={left}, y={top}, which reaches out of "
+            f"the frame of {h} x {w}; expected one inside; export it again"
         )
     labels[top : top + height, left : left + width][mask] = position
 
@@ -166,5 +166,5 @@ def empty_map(size: tuple[int, int]) -> Positions:
 
 
 def _unreadable(error: Exception, where: str) -> LabelError:
-    told = "it is no picture" if isinstance(error, Image.UnidentifiedImageError) else reason(error)
+    told = "it is no picture" if isinstance(error, UnidentifiedImageError) else reason(error)
     return LabelError(f"{where} has a picture that cannot be read: {told}; expected a PNG; export it again")

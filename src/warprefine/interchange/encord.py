@@ -1,4 +1,4 @@
-"""Read Encord's JSON export: label rows of pictures, groups of pictures and videos, with bitmasks and polygons.
+"""Read Encord's JSON export: label rows of pictures and of videos, with bitmasks and polygons.
 
 The text of a bitmask is COCO's compressed RLE, but of pixels that follow each other in rows.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ImageColor
@@ -158,11 +159,11 @@ def _polygon(one: Record, size: tuple[int, int]) -> MaskArray:
 def _rings(one: Record) -> list[Points]:
     """Return the rings of a polygon, (n, 2) each, in parts of the width and height of the picture.
 
-    `polygons` has all of them, [[[x, y, x, y, ...], hole, ...], ...]; `polygon` the first, {"0": {x, y}, ...}.
+    `polygons` has all of them, [[[x, y, x, y, ...], hole, ...], ...]; `polygon` the first, {"0": {x, y}}.
     """
     if one.has("polygons"):
         parts = one.listed("polygons")
-        rings = [ring for part in parts for ring in (part if isinstance(part, list) else [None])]
+        rings: list[Any] = [ring for part in parts for ring in (part if isinstance(part, list) else [None])]
         if not all(isinstance(ring, list) for ring in rings):
             one.refuse("has polygons that are no lists of rings; expected [[[x, y, ...], ...], ...]")
         return [points_of(ring, where=one.where) for ring in rings]

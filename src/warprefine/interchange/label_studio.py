@@ -1,14 +1,14 @@
 """Read and write Label Studio: JSON and JSON-MIN, with brushes, bitmasks, polygons, boxes and ellipses.
 
-A task is a picture, and may have several annotations: the one marked as ground truth counts, else the one that
-was changed last; cancelled ones, drafts and predictions never do. Later regions lie on top. Shapes are in percent
-of the picture, and drawn as pycocotools draws them, as in Label Studio's own export to COCO.
+A task is a picture, and may have several annotations: the one marked as ground truth counts, else the one
+that was changed last; cancelled ones, drafts and predictions never do. Later regions lie on top. Shapes are
+in percent of the picture, and drawn as pycocotools draws them, as in Label Studio's own export to COCO.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -47,6 +47,15 @@ class _Counts:
     mixed: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Export:
+    """What is collected while an export is read."""
+
+    classes: ClassList
+    config: Config | None
+    counts: _Counts = field(default_factory=_Counts)
+
+
 def read_label_studio(source: Source, options: ImportOptions) -> Imported:
     """Read an export of Label Studio; label_config.xml beside it gives the order and colours of the classes.
 
@@ -61,13 +70,12 @@ def read_label_studio(source: Source, options: ImportOptions) -> Imported:
     if not isinstance(content, list):
         raise DatasetError(f"{named} holds a {type(content).__name__}; expected {_EXPECTED}; export it again")
     classes = ClassList(where=named)
-    config = _config(source, path, classes)
-    counts = _Counts()
+    export = _Export(classes=classes, config=_config(source, path, classes))
     frames = []
-    for task, annotation in _annotated(list(records(content, f"{named}, task")), counts):
-        frame = _frame(source, task, annotation, classes, config, counts)
+    for task, annotation in _annotated(list(records(content, f"{named}, task")), export.counts):
+        frame = _frame(task, annotation, export, picture=source.picture)
         frames += [frame] if frame is not None else []
-    return Imported(classes=classes.found, frames=frames, notes=list(_notes(named, counts)))
+    return Imported(classes=classes.found, frames=frames, notes=list(_notes(named, export.counts)))
 
 
 def _tasks(source: Source) -> Path:
@@ -129,6 +137,11 @@ def _chosen(task: Record, annotations: Sequence[Record], counts: _Counts) -> Rec
 
 
 def _time(annotation: Record) -> datetime:
+    """Return when an annotation was changed last.
+
+    Raises:
+        DatasetError: It has no time.
+    """
     for key in ("updated_at", "created_at"):
         value = annotation.values.get(key)
         try:
@@ -139,21 +152,17 @@ def _time(annotation: Record) -> datetime:
                 return found if found.tzinfo else found.replace(tzinfo=UTC)
         except (ValueError, OverflowError, OSError):
             continue
-    annotation.refuse(
-        "is one of several annotations of its task, without a time; expected updated_at, to choose the last",
+    return annotation.refuse(
+        "is one of several annotations of its task, without a time; expected updated_at, to choose the last"
     )
 
 
 def _frame(
-    source: Source,
-    task: Record,
-    annotation: Record,
-    classes: ClassList,
-    config: Config | None,
-    counts: _Counts,
+    task: Record, annotation: Record, export: _Export, *, picture: Callable[[str], Path | None]
 ) -> ImportedFrame | None:
     """Return the frame of a task; None if its annotation labels nothing."""
-    key, spelled = field_of_picture(task, config.picture if config else None)
+    counts = export.counts
+    spelled = field_of_picture(task, export.config.picture if export.config else None)
     name, also = picture_name(spelled)
     where = f"{task.where} {spelled[-200:]!r}"
     found = regions_of(annotation, where=where)
@@ -165,7 +174,7 @@ def _frame(
             counts.without_label += 1
         else:
             check_region(region)
-            shapes.append((_position(region, classes, config), region))
+            shapes.append((_position(region, export), region))
     counts.mixed += annotation is task and len({region.control for _, region in shapes}) > 1
     if not shapes:
         counts.unlabelled += 1
@@ -182,11 +191,12 @@ def _frame(
         also=also,
         size=sizes.pop() if sizes else None,
         draw=partial(_draw, shapes),
-        picture=source.picture(name),
+        picture=picture(name),
     )
 
 
-def _position(region: Region, classes: ClassList, config: Config | None) -> int:
+def _position(region: Region, export: _Export) -> int:
+    classes, config = export.classes, export.config
     if len(region.labels) > 1:
         region.value.refuse(
             f"has the labels {shorten(map(repr, region.labels))}; expected one, as a pixel has one class",
@@ -211,8 +221,8 @@ def _draw(shapes: Sequence[tuple[int, Region]], size: tuple[int, int]) -> Positi
 def _notes(named: str, counts: _Counts) -> Iterator[str]:
     if counts.several:
         yield (
-            f"{named}: {len(counts.several)} tasks have several annotations, of which the ground truth or the "
-            f"last was taken: {shorten(counts.several)}"
+            f"{named}: {len(counts.several)} tasks have several annotations, of which the ground truth or "
+            f"the last was taken: {shorten(counts.several)}"
         )
     if counts.unlabelled:
         yield f"{named}: {counts.unlabelled} tasks have no annotation with areas, and get no label map"
@@ -222,13 +232,13 @@ def _notes(named: str, counts: _Counts) -> Iterator[str]:
         yield f"{named}: {counts.without_area} results with labels have no area and are left out"
     if counts.mixed:
         yield (
-            f"{named}: {counts.mixed} tasks have regions of several tags; JSON-MIN does not say which of those "
-            "lies on top, JSON does"
+            f"{named}: {counts.mixed} tasks have regions of several tags; JSON-MIN does not say which "
+            "of those lies on top, JSON does"
         )
 
 
 def write_label_studio(labelled: Exported, dest: Path, options: ExportOptions) -> list[str]:
-    """Write tasks.json with a brush stroke for each class of a picture, or each region, and label_config.xml."""
+    """Write label_config.xml, and tasks.json with a brush stroke for each class of a picture, or region."""
     write_config(dest / "label_config.xml", labelled.classes, control=_CONTROL, picture=_PICTURE)
     folder = "images/" if options.pictures else ""
     with (dest / "tasks.json").open("w", encoding="utf-8") as file:
@@ -247,10 +257,10 @@ def write_label_studio(labelled: Exported, dest: Path, options: ExportOptions) -
             if options.pictures:
                 frame.write_picture(dest / folder / frame.path)
         file.write("\n]\n")
-    return [
-        "make a project with label_config.xml as its labelling interface, serve the pictures as local files, and "
-        "import tasks.json"
-    ]
+    note = (
+        "make a project with label_config.xml as its labelling interface, serve the pictures as local files"
+    )
+    return [f"{note}, and import tasks.json"]
 
 
 def _results(frame: ExportedFrame, labelled: Exported, options: ExportOptions) -> Iterator[dict[str, Any]]:
@@ -278,7 +288,7 @@ def _results(frame: ExportedFrame, labelled: Exported, options: ExportOptions) -
 IMPORT_LABEL_STUDIO = Importer(
     read=read_label_studio,
     about="a JSON or JSON-MIN export, or a folder or zip with one; label_config.xml beside it",
-    keeps="brushes, bitmasks, polygons, boxes, ellipses; later regions lie on top; colours of label_config.xml",
+    keeps="brushes, bitmasks, polygons, boxes, ellipses, later ones on top; colours of label_config.xml",
     loses="all annotations of a task but one, predictions, drafts, soft edges of strokes (half decides)",
 )
 EXPORT_LABEL_STUDIO = Exporter(

@@ -1,9 +1,9 @@
 """Read and write the brush strokes of Label Studio: run lengths over the bytes of an RGBA picture.
 
-The stream of bits, as @thi.ng/rle-pack writes it: the number of bytes (32 bits), the bits of a word less 1 (5),
-the bits of four sizes of runs less 1 (4 each); then for each block whether it is a run (1), its size (2), its
-length less 1 (as many as the size says), and one word of a run, or as many words as it is long. Pixels follow
-each other in rows; the mask is the fourth channel.
+The stream of bits, as @thi.ng/rle-pack writes it: the number of bytes (32 bits), the bits of a word less 1
+(5), the bits of four sizes of runs less 1 (4 each); then for each block whether it is a run (1), its size
+(2), its length less 1 (as many as the size says), and one word of a run, or as many words as it is long.
+Pixels follow each other in rows; the mask is the fourth channel.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def opacity_of_brush(values: Sequence[object], size: tuple[int, int], *, where: 
     number = int(bits[:32] or "0", 2)
     if len(bits) < _HEAD or number != h * w * _CHANNELS:
         raise LabelError(
-            f"{where} has an rle of {number:,} values; expected {h * w * _CHANNELS:,}, four for each pixel of "
-            f"{h} x {w} (h x w); export it again, and do not scale pictures"
+            f"{where} has an rle of {number:,} values; expected {h * w * _CHANNELS:,}, four for each pixel "
+            f"of {h} x {w} (h x w); export it again, and do not scale pictures"
         )
     if int(bits[32:37], 2) + 1 != _WORD:
         raise LabelError(f"{where} has an rle of {int(bits[32:37], 2) + 1} bits a value; expected {_WORD}")

@@ -44,8 +44,8 @@ def read_config(path: Path, classes: ClassList, *, named: str) -> Config:
     root = read_xml_file(path, expected="a labelling configuration of Label Studio")
     if root.tag != "View":
         raise DatasetError(
-            f"{named} begins with <{root.tag[:40]}>; expected <View>, a labelling configuration; copy it from "
-            "Settings, Labeling Interface"
+            f"{named} begins with <{root.tag[:40]}>; expected <View>, a labelling configuration; copy it "
+            "from Settings, Labeling Interface"
         )
     for tag in root.iter():
         if str(tag.tag).lower() in AREAS:

@@ -117,7 +117,7 @@ def region_mask(region: Region, size: tuple[int, int]) -> MaskArray:
         np.array([-math.sin(turn), math.cos(turn)]),
     )
     if region.kind == "ellipse":
-        return _ellipse(origin, to_right, to_bottom, across, down, size)
+        return _ellipse(origin, (to_right, to_bottom), (across, down), size)
     corners = np.stack(
         [
             origin,
@@ -197,17 +197,14 @@ def _bitmask(value: Record, size: tuple[int, int]) -> MaskArray:
 
 def _ellipse(
     centre: np.ndarray,
-    to_right: np.ndarray,
-    to_bottom: np.ndarray,
-    across: float,
-    down: float,
+    axes: tuple[np.ndarray, np.ndarray],
+    radii: tuple[float, float],
     size: tuple[int, int],
 ) -> MaskArray:
-    """Return the pixels whose centres are inside an ellipse with the radii `across` and `down`."""
-    if across <= 0 or down <= 0:
+    """Return the pixels whose centres are inside an ellipse with these radii along its axes."""
+    if min(radii) <= 0:
         return np.zeros(size, bool)
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
     x, y = x - centre[0], y - centre[1]
-    first = (x * to_right[0] + y * to_right[1]) / across
-    second = (x * to_bottom[0] + y * to_bottom[1]) / down
+    first, second = ((x * axis[0] + y * axis[1]) / radius for axis, radius in zip(axes, radii, strict=True))
     return np.asarray(first**2 + second**2 <= 1)

@@ -16,8 +16,8 @@ _PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _USUAL = ("image", "img", "picture", "photo", "frame")
 
 
-def field_of_picture(task: Record, configured: str | None) -> tuple[str, str]:
-    """Return the field of a task that has its picture, and what it holds.
+def field_of_picture(task: Record, configured: str | None) -> str:
+    """Return what addresses the picture of a task.
 
     Args:
         task: A task; of JSON-MIN the record with its fields.
@@ -28,7 +28,7 @@ def field_of_picture(task: Record, configured: str | None) -> tuple[str, str]:
     """
     data = task.record("data") if task.has("data") else task
     if configured is not None and isinstance(data.values.get(configured), str):
-        return configured, data.text(configured)
+        return data.text(configured)
     texts = {key: value for key, value in data.values.items() if isinstance(value, str)}
     found = [key for key, value in texts.items() if _ends(value, PICTURE_ENDINGS)]
     if len(found) > 1:
@@ -46,7 +46,7 @@ def field_of_picture(task: Record, configured: str | None) -> tuple[str, str]:
             f"has {f'the pictures {shorten(found)}' if found else 'no picture'}; expected one",
             cure="put label_config.xml beside the export if the picture is in another field",
         )
-    return found[0], data.text(found[0])
+    return data.text(found[0])
 
 
 def picture_name(text: str) -> tuple[str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Read and write labelme: one JSON file beside each picture, with polygons, boxes, circles and masks.
 
-Later shapes lie on top. The labels `__ignore__` and `_background_` are void, as in labelme's own scripts. Files
-of X-AnyLabeling, which look alike, are known by their keys and drawn by its rule.
+Later shapes lie on top. The labels `__ignore__` and `_background_` are void, as in labelme's own scripts.
+Files of X-AnyLabeling, which look alike, are known by their keys and drawn by its rule.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def _frame(
     *folders, last = name_parts(spelled) or [stem]
     if spelled and stem not in stems_of(last) and not stem.endswith(stems_of(last)[0]):
         content.refuse(
-            f"has imagePath = {printable(spelled)[-200:]!r}; expected the picture that the file is named after, "
-            f"{stem!r}",
+            f"has imagePath = {printable(spelled)[-200:]!r}; expected the picture that the file is named "
+            f"after, {stem!r}",
             cure="rename the file, or correct imagePath",
         )
     below = source.relative(path).parent
@@ -167,7 +167,7 @@ def _draw(shapes: Sequence[tuple[int, Record]], rule: DrawPolygon, size: tuple[i
 
 
 def write_labelme(labelled: Exported, dest: Path, options: ExportOptions) -> list[str]:
-    """Write VIDEO/STEM.json with a mask for each class, or each region, beside the picture; and labels.txt."""
+    """Write VIDEO/STEM.json with a mask for each class, or region, beside the picture; and labels.txt."""
     write_class_names(dest, labelled.classes.names)
     without = 0
     for frame in labelled.frames():
@@ -186,8 +186,8 @@ def write_class_names(dest: Path, names: Sequence[str]) -> None:
     for name in names:
         if len(name.splitlines()) != 1 or name != name.strip() or name in _VOID:
             raise DatasetError(
-                f"the class {name!a} cannot be written to {_LABELS}; expected a name of one line without blanks "
-                f"around it, and not {' or '.join(sorted(_VOID))}; rename it in classes.toml"
+                f"the class {name!a} cannot be written to {_LABELS}; expected a name of one line without "
+                f"blanks around it, and not {' or '.join(sorted(_VOID))}; rename it in classes.toml"
             )
     (dest / _LABELS).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 

@@ -18,10 +18,10 @@ Outline = Int32[np.ndarray, "n 2"]
 def outlines(labels: Positions) -> Iterator[tuple[int, Outline]]:
     """Yield polygons, and their classes, which give a label map when they are painted one over the other.
 
-    Corners are pixels of the rim, (x, y), as `cv2.findContours` and `cv2.fillPoly` have them; there are always
-    three or more. A region that goes around others comes before them; one that goes around void is cut into
-    parts that do not. Regions hang together by edges, not by corners: so of two of them one is inside a hole of
-    the other, or they are apart.
+    Corners are pixels of the rim, (x, y), as `cv2.findContours` and `cv2.fillPoly` have them; there are
+    always three or more. A region that goes around others comes before them; one that goes around void is cut
+    into parts that do not. Regions hang together by edges, not by corners: so of two of them one is inside a
+    hole of the other, or they are apart.
 
     Example:
         >>> for position, points in outlines(np.array([[0, 0, 255], [0, 1, 255]], np.uint8)):
@@ -52,7 +52,7 @@ def _components(mask: MaskArray) -> Iterator[tuple[int, int, MaskArray]]:
 
 
 def _without_void(mask: MaskArray, void: MaskArray) -> Iterator[tuple[int, int, MaskArray]]:
-    """Yield a region, or the parts of it that no longer go around void; each is cut beside the void inside."""
+    """Yield a region, or parts of it that do not go around void, cut beside the void inside."""
     waiting = [(0, 0, mask)]
     while waiting:
         x, y, piece = waiting.pop()

@@ -4,7 +4,8 @@ PROJECT/meta.json                        the classes with their colours
 PROJECT/DATASET/ann/PICTURE.png.json     the objects of a picture; later ones lie on top
 PROJECT/DATASET/ann/VIDEO.mp4.json       the figures of a video, by the decode index of their frame
 
-Polygons and boxes are drawn as by Supervisely's SDK: corners are rounded to whole pixels, the rim is included.
+Shapes are drawn as by Supervisely's SDK: corners are rounded to whole pixels, the rim is included, lines are
+one pixel wide.
 """
 
 from __future__ import annotations
@@ -41,7 +42,24 @@ from warprefine.interchange.source import Source
 _META = "meta.json"
 _HALF = 128
 _BITMAPS = {"bitmap": "bitmap", "alpha_mask": "alpha_mask"}
-_LEAST = {"polygon": 3, "rectangle": 2}
+_LEAST = {"polygon": 3, "rectangle": 2, "line": 2, "polyline": 2}
+
+
+@dataclass(kw_only=True)
+class _Project:
+    """What is collected while a project is read.
+
+    Attributes:
+        classes: Its classes.
+        listed: Whether meta.json lists them; else they are those that occur.
+        without_area: Objects that are left out.
+        unlabelled: Pictures without any other.
+    """
+
+    classes: ClassList
+    listed: bool
+    without_area: int = 0
+    unlabelled: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +72,7 @@ class _Figure:
 
 
 def read_supervisely(source: Source, options: ImportOptions) -> Imported:
-    """Read a project of Supervisely, of pictures or of videos; without meta.json classes are those of objects.
+    """Read a project of pictures or of videos; without meta.json the classes are those of the objects.
 
     Raises:
         DatasetError: There are no annotations, or an object is of a class that meta.json does not have.
@@ -67,35 +85,38 @@ def read_supervisely(source: Source, options: ImportOptions) -> Imported:
             f"{source.path} holds no annotations; expected a project of Supervisely, with meta.json and "
             "DATASET/ann/NAME.json"
         )
-    classes, notes = _classes(source)
-    counts = {"without area": 0, "unlabelled": 0}
+    project = _project(source)
     frames: list[ImportedFrame] = []
     for path in files:
         content = read_record(path, expected="an annotation of Supervisely", named=source.shown(path))
         if content.has("frames"):
-            frames += _frames_of_video(content, path, classes, counts, listed=not notes)
-        elif frame := _frame(source, content, path, classes, counts, listed=not notes):
+            frames += _frames_of_video(content, path, project)
+        elif frame := _frame(source, content, path, project):
             frames.append(frame)
-    if counts["without area"]:
-        notes.append(f"{counts['without area']} lines, points and the like have no area and are left out")
-    if counts["unlabelled"]:
-        notes.append(f"{counts['unlabelled']} pictures have no areas and get no label map")
-    return Imported(classes=classes.found, frames=frames, notes=notes)
+    return Imported(classes=project.classes.found, frames=frames, notes=list(_notes(source, project)))
 
 
-def _classes(source: Source) -> tuple[ClassList, list[str]]:
-    """Return the classes of meta.json; none, and a note, if it is missing."""
+def _notes(source: Source, project: _Project) -> Iterator[str]:
+    if not project.listed:
+        yield f"{source.path} has no {_META}: classes are those that occur, without colours"
+    if project.without_area:
+        yield f"{project.without_area} points, graphs and the like have no area and are left out"
+    if project.unlabelled:
+        yield f"{project.unlabelled} pictures have no areas and get no label map"
+
+
+def _project(source: Source) -> _Project:
+    """Return a project with the classes of meta.json; with none if it is missing."""
     beside = [source.root / _META, source.root.parent.parent / _META] if source.file is not None else []
     found = [path for path in (*source.called(_META), *beside) if path.is_file() and not path.is_symlink()]
     if not found:
-        note = f"{source.path} has no {_META}: classes are those that occur, without colours"
-        return ClassList(where=str(source.path)), [note]
+        return _Project(classes=ClassList(where=str(source.path)), listed=False)
     path = min(found, key=lambda one: len(one.parts))
     content = read_record(path, expected="the meta data of a Supervisely project", named=source.shown(path))
     classes = ClassList(where=content.where)
     for listed in content.records("classes"):
         classes.add(listed.text("title"), color=_color(listed))
-    return classes, []
+    return _Project(classes=classes, listed=True)
 
 
 def _color(listed: Record) -> Color | None:
@@ -106,25 +127,15 @@ def _color(listed: Record) -> Color | None:
     return channels[0], channels[1], channels[2]
 
 
-def _frame(
-    source: Source,
-    content: Record,
-    path: Path,
-    classes: ClassList,
-    counts: dict[str, int],
-    *,
-    listed: bool,
-) -> ImportedFrame | None:
+def _frame(source: Source, content: Record, path: Path, project: _Project) -> ImportedFrame | None:
     """Return the frame of the annotation of a picture; None if it labels nothing."""
     figures: list[_Figure] = []
     for number, listed_object in enumerate(content.records("objects")):
         one = Record(listed_object.values, f"{content.where}, object {number}")
-        title = one.text("classTitle")
-        figure = _figure(one, one.text("geometryType", one.text("shape", "")), one, title, classes, listed)
+        figure = _figure(one, one, one.text("classTitle"), project)
         figures += [figure] if figure else []
-        counts["without area"] += figure is None
     if not figures:
-        counts["unlabelled"] += 1
+        project.unlabelled += 1
         return None
     folder = source.relative(path).parent.parent
     picture = path.name.removesuffix(path.suffix)
@@ -141,9 +152,7 @@ def _picture(path: Path) -> Path | None:
     return path if path.is_file() and not path.is_symlink() else None
 
 
-def _frames_of_video(
-    content: Record, path: Path, classes: ClassList, counts: dict[str, int], *, listed: bool
-) -> Iterator[ImportedFrame]:
+def _frames_of_video(content: Record, path: Path, project: _Project) -> Iterator[ImportedFrame]:
     titles: dict[str, str] = {}
     for one in content.records("objects"):
         for key in ("key", "id"):
@@ -155,11 +164,8 @@ def _frames_of_video(
         figures: list[_Figure] = []
         for number, one in enumerate(Record(frame.values, where).records("figures")):
             shape = Record(one.values, f"{where}, figure {number}")
-            title = _title(shape, titles)
-            kind = shape.text("geometryType", shape.text("shape", ""))
-            figure = _figure(shape, kind, shape.record("geometry"), title, classes, listed)
+            figure = _figure(shape, shape.record("geometry"), _title(shape, titles), project)
             figures += [figure] if figure else []
-            counts["without area"] += figure is None
         if figures:
             yield ImportedFrame(
                 where=where,
@@ -175,28 +181,29 @@ def _title(figure: Record, titles: Mapping[str, str]) -> str:
         found = titles.get(f"{key} {figure.values.get(f'object{key.capitalize()}')}")
         if found is not None:
             return found
-    figure.refuse("is of an object that the file does not list; expected an objectKey of objects")
+    return figure.refuse("is of an object that the file does not list; expected an objectKey of objects")
 
 
-def _figure(
-    named: Record, kind: str, geometry: Record, title: str, classes: ClassList, listed: bool
-) -> _Figure | None:
+def _figure(shape: Record, geometry: Record, title: str, project: _Project) -> _Figure | None:
     """Return a figure after checking it; None if it has no area."""
-    if listed and not classes.has(title):
-        named.refuse(
-            f"is of the class {title!r}, which {classes.where} does not list; expected one of "
-            f"{shorten(repr(one.name) for one in classes.found)}"
+    kind = shape.text("geometryType", shape.text("shape", ""))
+    if project.listed and not project.classes.has(title):
+        listed = shorten(repr(one.name) for one in project.classes.found)
+        shape.refuse(
+            f"is of the class {title!r}, which {project.classes.where} does not list; expected one of "
+            f"{listed}"
         )
     if kind not in _BITMAPS and kind not in _LEAST:
+        project.without_area += 1
         return None
     if kind in _BITMAPS:
         bitmap = geometry.record(_BITMAPS[kind])
         bitmap.text("data")
         _origin(bitmap)
     else:
-        geometry = Record(geometry.record("points").values, named.where)
+        geometry = Record(geometry.record("points").values, shape.where)
         _rings(geometry, kind)
-    return _Figure(position=classes.position(title), kind=kind, geometry=geometry)
+    return _Figure(position=project.classes.position(title), kind=kind, geometry=geometry)
 
 
 def _origin(bitmap: Record) -> tuple[int, int]:
@@ -240,6 +247,8 @@ def _paint(labels: Positions, figure: _Figure) -> None:
     if figure.kind == "rectangle":
         (left, top), (right, bottom) = outline.min(axis=0).tolist(), outline.max(axis=0).tolist()
         cv2.rectangle(mask, (left, top), (right, bottom), 1, cv2.FILLED)
+    elif figure.kind != "polygon":
+        cv2.polylines(mask, [outline], isClosed=False, color=1, thickness=1)
     else:
         cv2.fillPoly(mask, [outline], 1)
         for hole in holes:

@@ -6,6 +6,7 @@ draws it: rows are filled between their crossings with the edges, and the edges 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
@@ -103,6 +104,8 @@ def _size(item: Record) -> tuple[int, int] | None:
 
 def _draw(drawn: Sequence[Record], positions: Sequence[int], size: tuple[int, int]) -> Positions:
     labels = empty_map(size)
+    # darwin-py moves corners outside into the picture, unless a bounding box says that there are any.
+    inside = None if any(_leaves(one, size) for one in drawn) else size
     names = {
         one.text("id"): position
         for one, position in zip(drawn, positions, strict=True)
@@ -110,7 +113,7 @@ def _draw(drawn: Sequence[Record], positions: Sequence[int], size: tuple[int, in
     }
     for annotation, position in zip(drawn, positions, strict=True):
         if annotation.has("polygon"):
-            labels[darwin_polygon(_paths(annotation), size)] = position
+            labels[darwin_polygon([_rounded(path, inside) for path in _paths(annotation)], size)] = position
         elif annotation.has("raster_layer"):
             _paint_layer(labels, annotation.record("raster_layer"), names)
     return labels
@@ -156,14 +159,30 @@ def _paths(annotation: Record) -> list[Points]:
     return found
 
 
+def _rounded(path: Points, inside: tuple[int, int] | None) -> Points:
+    """Return the corners of a path in whole pixels, moved into a picture of (h, w) if one is given."""
+    if inside is not None:
+        path = np.clip(path, 0, [inside[1] - 1, inside[0] - 1])
+    return np.asarray(np.rint(path))
+
+
+def _leaves(annotation: Record, size: tuple[int, int]) -> bool:
+    """Return whether the bounding box of an annotation leaves a picture of (h, w)."""
+    if not annotation.has("bounding_box"):
+        return False
+    box = annotation.record("bounding_box")
+    x, y = box.number("x"), box.number("y")
+    return x < 0 or y < 0 or x + box.number("w") > size[1] or y + box.number("h") > size[0]
+
+
 def darwin_polygon(paths: Sequence[Points], size: tuple[int, int]) -> MaskArray:
     """Draw a polygon of several paths as darwin-py does.
 
-    y is rounded to whole rows. A row is filled between its crossings with the edges, in pairs, pixels on a
-    crossing included; the lower end of an edge does not count. The edges are lines of pixels besides.
+    A row is filled between its crossings with the edges, in pairs, pixels on a crossing included; the lower
+    end of an edge does not count. Besides, the edges are drawn as lines of pixels.
 
     Args:
-        paths: The corners of each path, checked by `points_of`.
+        paths: The corners of each path, whole numbers.
         size: (h, w) of the picture.
 
     Example:
@@ -173,32 +192,35 @@ def darwin_polygon(paths: Sequence[Points], size: tuple[int, int]) -> MaskArray:
     """
     h, w = size
     mask = np.zeros(size, bool)
-    crossings: dict[int, list[float]] = {}
+    crossings: list[list[float]] = [[] for _ in range(h)]
     for path in paths:
-        corners = np.stack([path[:, 0].astype(np.float32), np.rint(path[:, 1]).astype(np.float32)], axis=1)
-        for (x1, y1), (x2, y2) in zip(np.roll(corners, 1, axis=0).tolist(), corners.tolist(), strict=True):
-            _draw_line(mask, int(x1), int(y1), int(x2), int(y2))
+        corners = path.astype(int).tolist()
+        for (x1, y1), (x2, y2) in zip([corners[-1], *corners[:-1]], corners, strict=True):
+            _draw_line(mask, x1, y1, x2, y2)
             if y1 == y2:
                 continue
-            (top, x), bottom = ((y1, x1), y2) if y1 < y2 else ((y2, x2), y1)
-            slope = (x1 - x2) / (y1 - y2)
-            for y in range(max(int(top), 0), min(int(bottom), h)):
-                crossings.setdefault(y, []).append(x + slope * (y - top))
-    for y, found in crossings.items():
-        found.sort()
-        for left, right in zip(found[::2], found[1::2], strict=False):
-            mask[y, max(int(np.ceil(left)), 0) : max(min(int(np.floor(right)), w - 1) + 1, 0)] = True
+            x, top, bottom = (x1, y1, y2) if y1 < y2 else (x2, y2, y1)
+            # Steps of 32 bits that are added up, as there: whether a crossing is whole depends on them.
+            steps = np.full(bottom - top, np.float32(x1 - x2) / np.float32(y1 - y2), np.float32)
+            steps[0] = x
+            found = np.add.accumulate(steps, dtype=np.float32).tolist()
+            for y in range(max(top, 0), min(bottom, h)):
+                crossings[y].append(found[y - top])
+    for y, row in enumerate(crossings):
+        row.sort()
+        for left, right in zip(row[::2], row[1::2], strict=False):
+            mask[y, max(math.ceil(left), 0) : max(min(math.floor(right), w - 1) + 1, 0)] = True
     return mask
 
 
 def _draw_line(mask: MaskArray, x1: int, y1: int, x2: int, y2: int) -> None:
-    """Draw a line of pixels by Bresenham's rule from left to right, cut at the border of the picture."""
+    """Draw a line of pixels by Bresenham's rule from left to right; a sloping one without its last pixel."""
     if x1 > x2:
         x1, y1, x2, y2 = x2, y2, x1, y1
     across, down = x2 - x1, abs(y2 - y1)
     longer, shorter = max(across, down), min(across, down)
-    steps = np.arange(longer + 1)
-    # The shorter side moves on where the error, 2 · shorter · step - longer, is above 0.
+    steps = np.arange(longer if shorter else longer + 1)
+    # The shorter side moves on as soon as its error, 2 · shorter · step - longer, is above 0.
     aside = -((longer - 2 * shorter * steps) // (2 * longer)) if longer else steps
     forward = 1 if y2 >= y1 else -1
     x, y = (x1 + aside, y1 + forward * steps) if down > across else (x1 + steps, y1 + forward * aside)
@@ -209,6 +231,6 @@ def _draw_line(mask: MaskArray, x1: int, y1: int, x2: int, y2: int) -> None:
 IMPORT_V7_DARWIN = Importer(
     read=read_v7_darwin,
     about="a folder or zip of Darwin JSON 2.0 files, one for each picture",
-    keeps="polygons with holes, masks of the raster layer; later annotations lie on top; item.path is the video",
+    keeps="polygons with holes, masks of the raster layer, later ones on top; item.path is the video",
     loses="instances, boxes, lines, tags; videos are refused",
 )

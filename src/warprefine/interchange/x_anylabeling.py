@@ -1,7 +1,7 @@
 """Read and write X-AnyLabeling: JSON files like those of labelme, with polygons alone.
 
-Its mask export draws polygons with OpenCV, later ones on top, and knows no holes: regions are written larger ones
-first, and cut where they go around void.
+Its mask export draws polygons with OpenCV, later ones on top, and knows no holes: regions are written larger
+ones first, and cut where they go around void.
 """
 
 from __future__ import annotations
