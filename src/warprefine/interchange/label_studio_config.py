@@ -15,9 +15,7 @@ from warprefine.core.errors import DatasetError
 from warprefine.interchange.imported import ClassList
 from warprefine.interchange.records import read_xml_file
 
-AREAS = frozenset(
-    {"labels", "brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels", "bitmasklabels"}
-)
+AREAS = ("labels", "brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels", "bitmasklabels")
 """Tags, in lower case, whose labels name areas; points, spans of text and of time have others."""
 _NOT_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

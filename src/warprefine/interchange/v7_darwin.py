@@ -83,6 +83,8 @@ def _annotations(content: Record) -> list[Record]:
         elif one.has("mask") and one.record("mask").has("sparse_rle"):
             one.refuse("is a mask with sparse_rle; expected its pixels in one raster layer")
         found.append(one)
+    if any(one.has("mask") for one in found) and not any(one.has("raster_layer") for one in found):
+        content.refuse(f"has masks, but no {_LAYER} with their pixels; expected one")
     return found
 
 
