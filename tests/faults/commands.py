@@ -56,6 +56,8 @@ COMMANDS = {
     "convert-camvid32": Command("", ("convert", "camvid32", "@/camvid", "--out=@/camvid32")),
     "convert-nyuv2": Command("", ("convert", "nyuv2", "@/nyuv2", "--border=2", "--out=@/nyuv2-folders")),
     "split": Command("", ("split", "apolloscape", "@/apolloscape", "--out=@/split.json")),
+    # `export` and an import without --add make something new, and refuse to be repeated.
+    "import": Command("", ("import", "index-png", "@/index", "@/unlabelled", "--add")),
     "weights-import": Command(
         "", ("weights", "import", "@/raft.pth", "--as=raft", "--out=@/weights/raft.safetensors")
     ),

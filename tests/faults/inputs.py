@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.conftest import write_nyuv2
 from warprefine.datasets.street import write_street
+from warprefine.jobs.export_labels import ExportSettings, export_labels
 from warprefine.motion.raft import RAFT
 from warprefine.motion.raft_parts import published_name
 
@@ -33,6 +34,8 @@ crop = [32, 32]
 def write_inputs(root: Path) -> None:
     """Write a data set folder, a video file, archives to convert, published weights and recipes."""
     write_street(root / "data", videos=2, length=4, start=1, step=4, h=48, w=64)
+    export_labels("index-png", root / "data", root / "index", settings=ExportSettings(pictures=False))
+    shutil.copytree(root / "data", root / "unlabelled", ignore=shutil.ignore_patterns("labels"))
     _write_video(root / "clip.mp4")
     _write_camvid(root / "camvid")
     write_nyuv2(root / "nyuv2")

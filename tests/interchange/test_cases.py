@@ -23,6 +23,7 @@ LOOSE: set[str] = set()
 
 @pytest.mark.parametrize("case", [*(pytest.param(case, id=case.name) for case in CASES), *NO_CASES])
 def test_an_export_gives_the_label_maps_that_its_tool_means(case: Case, tmp_path: Path) -> None:
+    """Pixel by pixel; what must be refused is refused in one line that names the place."""
     if case.format not in IMPORTERS:
         pytest.skip(f"format {case.format} is not written yet")
     before = _files(case.data) if case.data else set()

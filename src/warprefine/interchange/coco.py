@@ -122,11 +122,11 @@ def _frame(
 
 def _draw(shapes: Sequence[tuple[int, Record]], size: tuple[int, int]) -> Positions:
     """Paint the annotations of an image in the order of the file."""
-    labels = np.full(size, VOID, np.uint8)
+    labels = np.full(size, VOID, np.uint8, order="F")  # masks lie in columns
     for position, annotation in shapes:
         if not _has_no_area(annotation):
-            labels[_mask(annotation, size)] = position
-    return labels
+            np.copyto(labels, position, where=_mask(annotation, size))
+    return np.ascontiguousarray(labels)
 
 
 def _has_no_area(annotation: Record) -> bool:
@@ -216,12 +216,12 @@ def write_coco(labelled: Exported, dest: Path, options: ExportOptions) -> list[s
 
 
 def _masks(frame: ExportedFrame, options: ExportOptions) -> Iterator[tuple[int, MaskArray]]:
-    labels = frame.labels()
+    labels = np.asfortranarray(frame.labels())  # once, as pycocotools takes columns
     return regions(labels) if options.instances else class_masks(labels)
 
 
 def _annotation(coder: Any, mask: MaskArray, **ids: int) -> dict[str, Any]:
-    runs = coder.encode(np.asfortranarray(mask, np.uint8))
+    runs = coder.encode(np.asfortranarray(mask.view(np.uint8)))
     return {
         **ids,
         "iscrowd": 0,

@@ -29,9 +29,11 @@ from warprefine.datasets.files import visible
 from warprefine.interchange.class_map import ClassMap
 from warprefine.interchange.frames import FrameMatcher, own_place
 from warprefine.interchange.imported import ImportedFrame
-from warprefine.io.atomic import draft_of, make_folder, writing_errors
+from warprefine.interchange.shapes import positions_in
+from warprefine.io.atomic import draft_of, writing_errors
 from warprefine.io.frames import frame_size
 from warprefine.io.images import image_size, write_labels
+from warprefine.io.locks import locked_file
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,7 +149,7 @@ def _drawn(place: Place, classes: ClassMap) -> np.ndarray | None:
             f"{place.stem} is {_by(size)}; expected the size of the frame; export it unscaled"
         )
     # A frame that nobody has touched is no frame of background, whatever that is.
-    if bool((classes.table[labels] == VOID).all()):
+    if all(classes.table[position] == VOID for position in positions_in(labels)):
         return None
     return classes.apply(labels, where=frame.where)
 
@@ -160,20 +162,23 @@ def _by(size: Sequence[int]) -> str:
 def new_folder(target: Path) -> Iterator[Path]:
     """Yield a draft folder that becomes `target` when the block ends without an error; else nothing is left.
 
+    What killed processes have left of earlier drafts is deleted.
+
     Raises:
-        RunFolderError: There is something of that name, or it cannot be written.
+        RunFolderError: There is something of that name, another process is writing it, or it cannot be
+            written.
     """
     refuse_existing(target)
-    make_folder(target.absolute().parent)
     draft = draft_of(target.absolute())
-    try:
-        with writing_errors(target):
-            draft.mkdir()
-            yield draft
-            refuse_existing(target)
-            draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with locked_file(target.absolute()):
+        try:
+            with writing_errors(target):
+                draft.mkdir()
+                yield draft
+                refuse_existing(target)
+                draft.rename(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def refuse_existing(target: Path) -> None:
@@ -233,21 +238,21 @@ def added_files(data: Path) -> Iterator[Path]:
     """
     draft = draft_of(data.absolute())
     moved: list[Path] = []
-    try:
-        with writing_errors(data):
-            draft.mkdir()
-            yield draft
-            moves = _moves(draft, data)
-            for path, target in moves.items():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                moved.append(target)
-                path.rename(target)
-            moved.clear()
-    finally:
-        for target in moved:
-            with suppress(OSError):
-                target.unlink(missing_ok=True)
-        shutil.rmtree(draft, ignore_errors=True)
+    with locked_file(data.absolute()):
+        try:
+            with writing_errors(data):
+                draft.mkdir()
+                yield draft
+                for path, target in _moves(draft, data).items():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    path.rename(target)
+                    moved.append(target)
+                moved.clear()
+        finally:
+            for target in moved:
+                with suppress(OSError):
+                    target.unlink(missing_ok=True)
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _moves(draft: Path, data: Path) -> dict[Path, Path]:

@@ -23,6 +23,7 @@ from warprefine.io.label_pixels import label_pixels, packed
 from warprefine.io.pictures import with_picture
 
 _MOST_CLASSES = 255
+_BLACK = int(packed(np.array([VOID_COLOR]))[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def propose_classes(
             found, counts = np.unique(packed(pixels), return_counts=True)
             for color, count in zip(found.tolist(), counts.tolist(), strict=True):
                 colors[color] = colors.get(color, 0) + count
-            _check_count(len(colors), path)
+            _check_count(len(colors.keys() - {_BLACK}), path)
         progress("reading label maps", done, len(files), path.name)
     if len(kinds) > 1:
         first, second = kinds.values()
@@ -101,7 +102,7 @@ def _label_pngs(data: Path) -> list[Path]:
 
 
 def _check_count(count: int, path: Path) -> None:
-    if count > _MOST_CLASSES + 1:
+    if count > _MOST_CLASSES:
         raise LabelError(
             f"{path} and those before it hold {count} colours; expected one for each of up to "
             f"{_MOST_CLASSES} "
@@ -139,8 +140,7 @@ def _of_values(
 
 
 def _of_colors(counts: dict[int, int], names: Sequence[str], *, files: int) -> Proposal:
-    black = int(packed(np.array([VOID_COLOR]))[0])
-    ordered = sorted((color for color in counts if color != black), key=lambda color: -counts[color])
+    ordered = sorted((color for color in counts if color != _BLACK), key=lambda color: -counts[color])
     colors: list[Color] = [(color >> 16, color >> 8 & 255, color & 255) for color in ordered]
     return Proposal(
         classes=ClassSet(

@@ -68,7 +68,7 @@ class Source:
                 raise DatasetError(
                     f"{self.path} holds more than {MOST_FILES:,} files; name the export itself"
                 )
-        return tuple(sorted(found, key=lambda path: (natural_order(path.parent), natural_order(path))))
+        return tuple(sorted(found, key=lambda path: [natural_order(Path(part)) for part in path.parts]))
 
     def with_ending(self, *endings: str) -> tuple[Path, ...]:
         """Return the files of some endings, in lower case (".json"), in natural order."""

@@ -121,9 +121,12 @@ def remove_drafts(folder: Path) -> None:
 
 
 def remove_drafts_of(path: Path) -> None:
-    """Delete the drafts of killed processes of one file, which no other process may be writing."""
+    """Delete the drafts of killed processes of one file or folder, which no other process may be writing."""
     for draft in path.parent.glob(f"{_begin_of_drafts(path)}-*"):
-        draft.unlink(missing_ok=True)
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:

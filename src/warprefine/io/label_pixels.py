@@ -36,7 +36,8 @@ def label_pixels(picture: ImageFile.ImageFile, path: Path) -> NDArray[np.uint16]
         )
     rawmode = str(picture.tile[0].args)
     if picture.mode in _INDEX_MODES:
-        return np.asarray(picture).astype(np.uint16) // _STRETCH.get(rawmode, 1)
+        ids = np.asarray(picture).astype(np.uint16)
+        return ids // _STRETCH[rawmode] if rawmode in _STRETCH else ids
     if picture.mode not in _COLOR_MODES or ";16" in rawmode:
         raise LabelError(
             f"label map {path} has {picture.mode} of 16 bits; expected an index PNG, one channel of class ids"
@@ -60,7 +61,7 @@ def positions_of_ids(
         LabelError: There is an id that is neither a class nor void.
     """
     positions = _table_of_ids(classes)[ids]
-    if (positions == NO_CLASS).any():
+    if positions.min(initial=0) == NO_CLASS:
         raise _stray_ids(ids[positions == NO_CLASS], classes, path)
     return np.asarray(positions, np.uint8)
 

@@ -52,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_file(path: Path) -> Iterator[None]:
-    """Keep other processes from writing a file of a folder that is not the program's own, and not locked.
+    """Keep other processes from writing a file, or a folder, whose parent is not the program's own.
 
     What killed processes left half written of it is cleared away.
 

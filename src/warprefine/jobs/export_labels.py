@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 
 from warprefine.core.errors import DatasetError, RecipeError
-from warprefine.core.names import look_up, nearest_name
+from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
@@ -59,8 +59,6 @@ class ExportSettings:
             raise RecipeError(f"--min-confidence is {self.min_confidence:g}; expected 0 to 1")
         if self.split is not None and not 0 < self.split < 1:
             raise RecipeError(f"--split is {self.split:g}; expected a share above 0 and below 1, such as 0.9")
-        if self.frames not in get_args(Wanted):
-            raise RecipeError(f"--frames is {self.frames!r}; {nearest_name(self.frames, get_args(Wanted))}")
 
 
 @dataclass(frozen=True, kw_only=True)
