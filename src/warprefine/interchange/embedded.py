@@ -126,7 +126,7 @@ def _png(picture: Image.Image, transparency: int | None = None) -> bytes:
     return file.getvalue()
 
 
-def cut_out(mask: MaskArray) -> tuple[int, int, MaskArray]:
+def cut_out(mask: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.bool_]]:
     """Return the left, the top and the pixels of the smallest box around a mask that is not empty.
 
     Example:
