@@ -48,11 +48,11 @@ FORMAT_OF = {
     "pascal_voc": "voc",
     "roboflow_masks": "roboflow-masks",
     "supervisely": "supervisely",
-    "supervisely_video": "supervisely",
+    "supervisely_video": "supervisely-video",
     "ultralytics_semantic": "ultralytics-semantic",
     "v7_darwin": "v7-darwin",
     "voc": "voc",
-    "x_anylabeling": "labelme",
+    "x_anylabeling": "x-anylabeling",
     "yolo_seg": "yolo-seg",
 }
 """The format of `warprefine import` for each kind of case."""

@@ -71,7 +71,7 @@ def checked_points(points: Points, *, where: str) -> Points:
     rim = np.abs(np.diff(points, axis=0, append=points[:1])).max(axis=1, initial=0).sum()
     if np.abs(points).max(initial=0) > _MOST_OUTSIDE or rim > _LONGEST_RIM:
         raise LabelError(
-            f"{where} is a polygon that reaches {np.abs(points).max():.0f} pixels, {rim:.0f} around; "
+            f"{where} is a polygon that reaches {np.abs(points).max():.6g} pixels, {rim:.6g} around; "
             "expected one "
             f"in the picture; draw it again"
         )
