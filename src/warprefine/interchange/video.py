@@ -171,7 +171,7 @@ def _reader(video: VideoFile, classes: _Classes, *, named: str) -> Callable[[int
 
 def _by_value(video: VideoFile, table: NDArray[np.int32], named: str, listed: str, number: int) -> Positions:
     frame = video.decoded(number)
-    values = frame.to_ndarray()
+    values = np.asarray(frame.to_ndarray(), np.uint16)
     return check_values(turn_of(frame)(values), table, named=f"{named}, frame {number},", listed=listed)
 
 
