@@ -9,7 +9,7 @@ DEST/SPLIT.txt                   the picture and the label map of each frame
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def read_camvid(source: Source, options: ImportOptions) -> Imported:
     folders = {part for path in source.with_ending(".png") for part in source.relative(path).parts[:-1]}
     splits = sorted(folder[: -len(_ANNOTATED)] for folder in folders if folder.lower().endswith(_ANNOTATED))
 
-    def picture(frame: ImportedFrame) -> Path | None:
+    def picture(frame: ImportedFrame) -> Path | Callable[[], Path] | None:
         places = (f"{split}/{frame.name}{ending}" for split in splits if split for ending in _PICTURE_ENDINGS)
         return next(filter(None, map(source.picture, places)), frame.picture)
 

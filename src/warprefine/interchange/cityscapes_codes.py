@@ -69,14 +69,14 @@ class CityscapesCodes:
         for kind in ("labelids", "labeltrainids", "polygons", "color", "instanceids"):
             if kind in kinds:
                 path = kinds[kind]
-                draw = {
+                draws: dict[str, Callable[..., Positions]] = {
                     "labelids": self.ids,
                     "labeltrainids": self._train_ids,
                     "polygons": self._polygons,
                     "color": self.colors,
                     "instanceids": partial(self.ids, coding=_instance_ids()),
-                }[kind]
-                return partial(draw, path, source.shown(path)), path
+                }
+                return partial(draws[kind], path, source.shown(path)), path
         raise AssertionError("a frame without files")
 
     def ids(

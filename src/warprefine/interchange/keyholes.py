@@ -125,5 +125,5 @@ def _without_straight(corners: NDArray[np.int32]) -> NDArray[np.int32]:
     before, after = corners - np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0) - corners
     turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
     back = (before * after).sum(axis=1) < 0
-    kept = corners[turns | back]
+    kept: NDArray[np.int32] = corners[turns | back]
     return kept if len(kept) >= 3 else kept[[0, -1, 0]]

@@ -7,6 +7,7 @@ folders with names and ids of their own, and a label_colors.txt.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +16,7 @@ import numpy as np
 from warprefine.core.errors import DatasetError
 from warprefine.interchange.cityscapes_codes import CityscapesCodes, ListedCodes, codes_of
 from warprefine.interchange.format import Importer
-from warprefine.interchange.imported import Imported, ImportedFrame, ImportOptions
+from warprefine.interchange.imported import Imported, ImportedFrame, ImportOptions, Positions
 from warprefine.interchange.source import Source
 
 _SCENE = re.compile(r"(?P<scene>\d{6})_(?P<frame>\d{1,6})")
@@ -62,11 +63,11 @@ def _name(path: PurePosixPath, kind: str) -> str | None:
 def _frame(
     source: Source, place: str, kind: str, path: Path, codes: CityscapesCodes | ListedCodes
 ) -> ImportedFrame:
-    draw = {
+    draws: dict[str, Callable[..., Positions]] = {
         "semantic": codes.ids,
         "instance": partial(codes.ids, coding=np.arange(1 << 16) // _INSTANCES),
         "semantic_rgb": codes.colors,
-    }[kind]
+    }
     parts = source.relative(path).parts
     begin = [part.lower() for part in parts].index(kind) + 1
     name = "/".join([*parts[begin:-1], path.stem])
@@ -85,7 +86,7 @@ def _frame(
         where=source.shown(path),
         name=also[0],
         also=also[1:],
-        draw=partial(draw, path, source.shown(path)),
+        draw=partial(draws[kind], path, source.shown(path)),
         picture=picture,
     )
 
