@@ -102,7 +102,7 @@ def read(tmp_path: Path) -> Callable[[str, str], Imported]:
             image('<mask label="road" rle="0, 3" left="0" top="0" width="2" height="2"/>'),
             "an RLE of 3 pixels; expected 4, those of 2 x 2",
         ),
-        (image('<polygon label="road" points="0,0;1e9,0;0,1"/>'), "reaches 1000000000 pixels"),
+        (image('<polygon label="road" points="0,0;1e9,0;0,1"/>'), "reaches 1e+09 pixels"),
     ],
 )
 def test_a_file_of_images_that_cannot_be_meant_is_refused(
