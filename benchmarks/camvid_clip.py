@@ -41,7 +41,9 @@ def label(recipe: str, options: argparse.Namespace, out: Path) -> dict[str, Any]
     """Run the job with a recipe, "default" or a name or file; return the scores of the default method."""
     words = [sys.executable, "-m", "warprefine", "autolabel", options.data, "--reader", "camvid"]
     words += ["--split", "clip15hz", "--keyframes", options.keyframes, "--horizon", options.horizon]
-    words += ["--out", out, "--seed", options.seed, "--threads", options.threads, "--method", PLUS]
+    # A base segmenter in the user's cache would spare the first run of a recipe and not the next.
+    words += ["--no-reuse", "--out", out, "--seed", options.seed]
+    words += ["--threads", options.threads, "--method", PLUS]
     if not options.key_frames_alone:
         words += ["--also-train", f"camvid:train:{options.data}"]
     if recipe != "default":

@@ -39,14 +39,14 @@ class SegmenterRecipe(NetworkRecipe):
 
     network: str = "lite0-frozen"
     """Which network: a name in `segmentation.SEGMENTERS`."""
-    optimisation: Optimisation = Optimisation(steps=300, warmup=20, average_decay=0.98, class_balance=0.4)
+    optimisation: Optimisation = Optimisation(steps=200, warmup=20, average_decay=0.98, class_balance=0.4)
     """The main training: on the further labelled data where there is some, else on the key frames."""
     steps_per_picture: int = Field(75, ge=1, le=MOST_STEPS)
     """Steps of the main training at most, for each labelled picture; two key frames need few."""
     further: bool = True
     """Learn from further labelled data, where there are some, and not from the key frames alone."""
     adaptation: Optimisation = Optimisation(
-        steps=100, learning_rate=5e-4, warmup=20, average_decay=0.98, class_balance=0.3
+        steps=60, learning_rate=5e-4, warmup=20, average_decay=0.98, class_balance=0.3
     )
     """The second training, on the key frames, of a network trained on further data before."""
     augmentation: BatchAugmentation = Augmentation(scale=(0.7, 1.6))
@@ -69,7 +69,7 @@ class SegmenterRecipe(NetworkRecipe):
 
         Example:
             >>> SegmenterRecipe().main_training(2).steps, SegmenterRecipe().main_training(400).steps
-            (150, 300)
+            (150, 200)
         """
         most = self.steps_per_picture * max(pictures, 1)
         return self.optimisation.changed(("steps",), min(self.optimisation.steps, most))
