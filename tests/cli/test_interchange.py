@@ -97,6 +97,22 @@ def test_classes_are_mapped_and_what_is_unlabelled_is_filled(
     assert "--map leads 'sky' to 'a' and to 'b'" in twice.stderr
 
 
+def test_classes_are_mapped_on_their_way_out(warprefine: Any, data: Path, tmp_path: Path) -> None:
+    """By the option of the import; without it the refusal names it."""
+    words = ("export", "cityscapes", data, tmp_path / "out", "--map", "sign=traffic sign", "--map", "tree=")
+    people = ("--map", "pedestrian=person", "--map", "bicyclist=rider")
+    refused = warprefine(*words, *people)
+    odd = warprefine(*words, "--map", "pavement")
+    done = warprefine(*words, *people, "--map", "pavement=sidewalk")
+
+    assert refused.exit_code == odd.exit_code == 2
+    assert "has the class 'pavement', which Cityscapes does not have" in refused.stderr
+    assert "say --map pavement=CLASS, or --map pavement= for void" in refused.stderr
+    assert "--map 'pavement' is not OLD=NEW" in odd.stderr
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "out").rglob("*_labelIds.png"))) == 2
+
+
 def test_unknown_formats_and_frames_are_refused(warprefine: Any, data: Path, tmp_path: Path) -> None:
     """With the nearest name."""
     done = warprefine("import", "cocoa", data, tmp_path / "new")

@@ -235,6 +235,14 @@ def export_command(
     opacity: Annotated[
         float, typer.Option(min=0, max=1, help="How much of the labels a video shows over its pictures.")
     ] = 0.5,
+    rename: Annotated[
+        list[str],
+        typer.Option(
+            "--map",
+            metavar="OLD=NEW",
+            help="Export a class of the run as another; OLD= makes it void; repeatable.",
+        ),
+    ] = [],  # noqa: B006
     listed: Annotated[
         bool,
         typer.Option(
@@ -250,6 +258,8 @@ def export_command(
     Example: `warprefine export coco runs/mine coco --min-confidence 0.8`
 
     Example: `warprefine export index-png runs/mine data/mmseg --split 0.9`
+
+    Example: `warprefine export cityscapes runs/mine gt --map Car=car --map Van=car --map logo=`
     """
     del listed
     settings = ExportSettings(
@@ -260,6 +270,7 @@ def export_command(
         instances=instances,
         pictures=pictures,
         opacity=opacity,
+        renames=_renames(rename),
     )
     with Bars() as bars:
         report = export_labels(name, run, dest, settings=settings, progress=bars)
