@@ -25,14 +25,20 @@ def coco(warprefine: Any, data: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("command", "formats"), [("import", IMPORTERS), ("export", EXPORTERS)])
 def test_formats_are_listed_with_what_they_keep_and_lose(
-    warprefine: Any, command: str, formats: dict[str, Any]
+    warprefine: Any, command: str, formats: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any other argument."""
+    """Without any other argument; each text in full in a column of its own, on a terminal of 100 columns."""
+    monkeypatch.setenv("COLUMNS", "100")
     done = warprefine(command, "--list")
 
     assert done.exit_code == 0
-    assert all(name in done.stdout for name in formats)
-    assert "keeps" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    names = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert names == sorted(formats)
+    indent = max(map(len, formats)) + 2
+    texts = " ".join(line[indent:].strip() for line in done.stdout.splitlines())
+    for one in formats.values():
+        assert f"{one.about} keeps: {one.keeps} loses: {one.loses}" in texts
 
 
 def test_labels_go_out_and_in(warprefine: Any, data: Path, coco: Path, tmp_path: Path) -> None:

@@ -58,10 +58,14 @@ FormatName = Annotated[
 
 def _list(formats: Mapping[str, Importer | Exporter]) -> None:
     """Print the formats and what each keeps and loses."""
-    table = Table("format", "what it is", "keeps", "loses", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a path that is longer than a line is not cut
     for name in sorted(formats):
         one = formats[name]
-        table.add_row(name, one.about, one.keeps, one.loses)
+        table.add_row(name, one.about)
+        table.add_row("", f"keeps: {one.keeps}")
+        table.add_row("", f"loses: {one.loses}")
     console.print(table)
     raise typer.Exit
 
