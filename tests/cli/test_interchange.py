@@ -25,14 +25,20 @@ def coco(warprefine: Any, data: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("command", "formats"), [("import", IMPORTERS), ("export", EXPORTERS)])
 def test_formats_are_listed_with_what_they_keep_and_lose(
-    warprefine: Any, command: str, formats: dict[str, Any]
+    warprefine: Any, command: str, formats: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any other argument."""
+    """Without any other argument; each text in full in a column of its own, on a terminal of 100 columns."""
+    monkeypatch.setenv("COLUMNS", "100")
     done = warprefine(command, "--list")
 
     assert done.exit_code == 0
-    assert all(name in done.stdout for name in formats)
-    assert "keeps" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    names = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert names == sorted(formats)
+    indent = max(map(len, formats)) + 2
+    texts = " ".join(line[indent:].strip() for line in done.stdout.splitlines())
+    for one in formats.values():
+        assert f"{one.about} keeps: {one.keeps} loses: {one.loses}" in texts
 
 
 def test_labels_go_out_and_in(warprefine: Any, data: Path, coco: Path, tmp_path: Path) -> None:
@@ -95,6 +101,22 @@ def test_classes_are_mapped_and_what_is_unlabelled_is_filled(
     assert odd.exit_code == twice.exit_code == 2
     assert "--map 'sky' is not OLD=NEW" in odd.stderr
     assert "--map leads 'sky' to 'a' and to 'b'" in twice.stderr
+
+
+def test_classes_are_mapped_on_their_way_out(warprefine: Any, data: Path, tmp_path: Path) -> None:
+    """By the option of the import; without it the refusal names it."""
+    words = ("export", "cityscapes", data, tmp_path / "out", "--map", "sign=traffic sign", "--map", "tree=")
+    people = ("--map", "pedestrian=person", "--map", "bicyclist=rider")
+    refused = warprefine(*words, *people)
+    odd = warprefine(*words, "--map", "pavement")
+    done = warprefine(*words, *people, "--map", "pavement=sidewalk")
+
+    assert refused.exit_code == odd.exit_code == 2
+    assert "has the class 'pavement', which Cityscapes does not have" in refused.stderr
+    assert "say --map pavement=CLASS, or --map pavement= for void" in refused.stderr
+    assert "--map 'pavement' is not OLD=NEW" in odd.stderr
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "out").rglob("*_labelIds.png"))) == 2
 
 
 def test_unknown_formats_and_frames_are_refused(warprefine: Any, data: Path, tmp_path: Path) -> None:

@@ -217,11 +217,26 @@ def test_a_class_that_cityscapes_does_not_have_is_refused(tmp_path: Path) -> Non
 
     export_labels("cityscapes", known, tmp_path / "out")
     with pytest.raises(
-        WarpRefineError, match=r"v/0 has the class 'ufo', .* are 'ufo', 'cat'; it has 'ego vehicle'"
+        WarpRefineError,
+        match=r"v/0 has the class 'ufo', .* are 'ufo', 'cat'; it has 'ego vehicle', .*; did you mean '.*'\?; "
+        "say --map ufo=CLASS, or --map ufo= for void",
     ):
         export_labels("cityscapes", unknown, tmp_path / "none")
 
     assert not (tmp_path / "none").exists()
+
+
+def test_classes_of_other_names_are_led_to_those_of_cityscapes(tmp_path: Path) -> None:
+    """By --map: two of them may become one class, and one may become void."""
+    classes = ClassSet(names=("Car", "logo", "Van"), colors=((1, 1, 1), (2, 2, 2), (3, 3, 3)))
+    labels = np.array([[0, 1, 2, VOID]], np.uint8)
+    project = write_project(tmp_path / "p", classes, {"ulm_000000": {"000000": labels}})
+    renames = {"Car": "car", "Van": "car", "logo": ""}
+
+    export_labels("cityscapes", project, tmp_path / "out", settings=ExportSettings(renames=renames))
+
+    (path,) = (tmp_path / "out").rglob("*labelIds.png")
+    assert np.array(Image.open(path)).tolist() == [[26, 0, 26, 0]]
 
 
 def test_classes_that_are_not_scored_have_no_train_id(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from warprefine.core.errors import DatasetError, RecipeError, RunFolderError
 from warprefine.core.tensors import VOID
 from warprefine.datasets import open_dataset
+from warprefine.datasets.class_file import read_classes
 from warprefine.io.images import read_gray, read_labels
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.export_labels import ExportSettings, export_labels
@@ -62,6 +63,21 @@ def test_labels_that_are_less_sure_become_void(run: Path, tiny_data: Path, tmp_p
     assert (found["train/street-000/000004.png"] == np.where(sure < 0.9, VOID, labels)).all()
     hand_made = read_labels(key.videos[0].labels[3], key.classes)[0].numpy()
     assert (found["train/street-000/000003.png"] == hand_made).all()
+
+
+def test_classes_have_other_names_in_an_export(tiny_data: Path, tmp_path: Path) -> None:
+    """And those that get one name become one class, in the labels as in the list."""
+    classes = open_dataset(tiny_data).classes
+    first, second, *others = classes.names
+    export_labels("index-png", tiny_data, tmp_path / "plain")
+    settings = ExportSettings(renames={first: "new", second: "new"})
+    export_labels("index-png", tiny_data, tmp_path / "out", settings=settings)
+
+    assert read_classes(tmp_path / "out" / "classes.toml").names == ("new", *others)
+    before, after = maps(tmp_path / "plain"), maps(tmp_path / "out")
+    for name, labels in before.items():
+        moved = np.where((labels > 0) & (labels < VOID), labels - 1, labels)
+        assert (after[name] == moved).all()
 
 
 def test_whole_videos_are_for_validation(run: Path, tiny_data: Path, tmp_path: Path) -> None:

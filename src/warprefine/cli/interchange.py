@@ -58,10 +58,14 @@ FormatName = Annotated[
 
 def _list(formats: Mapping[str, Importer | Exporter]) -> None:
     """Print the formats and what each keeps and loses."""
-    table = Table("format", "what it is", "keeps", "loses", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a path that is longer than a line is not cut
     for name in sorted(formats):
         one = formats[name]
-        table.add_row(name, one.about, one.keeps, one.loses)
+        table.add_row(name, one.about)
+        table.add_row("", f"keeps: {one.keeps}")
+        table.add_row("", f"loses: {one.loses}")
     console.print(table)
     raise typer.Exit
 
@@ -235,6 +239,14 @@ def export_command(
     opacity: Annotated[
         float, typer.Option(min=0, max=1, help="How much of the labels a video shows over its pictures.")
     ] = 0.5,
+    rename: Annotated[
+        list[str],
+        typer.Option(
+            "--map",
+            metavar="OLD=NEW",
+            help="Export a class of the run as another; OLD= makes it void; repeatable.",
+        ),
+    ] = [],  # noqa: B006
     listed: Annotated[
         bool,
         typer.Option(
@@ -250,6 +262,8 @@ def export_command(
     Example: `warprefine export coco runs/mine coco --min-confidence 0.8`
 
     Example: `warprefine export index-png runs/mine data/mmseg --split 0.9`
+
+    Example: `warprefine export cityscapes runs/mine gt --map Car=car --map Van=car --map logo=`
     """
     del listed
     settings = ExportSettings(
@@ -260,6 +274,7 @@ def export_command(
         instances=instances,
         pictures=pictures,
         opacity=opacity,
+        renames=_renames(rename),
     )
     with Bars() as bars:
         report = export_labels(name, run, dest, settings=settings, progress=bars)

@@ -64,7 +64,7 @@ def write_camvid(labelled: Exported, dest: Path, options: ExportOptions) -> list
         if name != name.strip() or len(name.splitlines()) != 1 or name == _VOID_NAME:
             raise DatasetError(
                 f"the class {name!r} cannot be listed in label_colors.txt; expected a name of one line "
-                f"without blanks around it, other than {_VOID_NAME!r}; rename it in classes.toml"
+                f"without blanks around it, other than {_VOID_NAME!r}; rename it in classes.toml, or by --map"
             )
     colors = own_colors(classes.colors)
     table = np.zeros((256, 3), np.uint8)

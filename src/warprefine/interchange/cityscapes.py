@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from warprefine.core.errors import DatasetError, LabelError, shorten
+from warprefine.core.names import nearest_name
 from warprefine.core.tensors import VOID
 from warprefine.datasets.cityscapes_labels import CITYSCAPES_LABELS, CityscapesLabel
 from warprefine.interchange.cityscapes_codes import LABELS_BY_NAME, CityscapesCodes, ListedCodes, codes_of
@@ -31,6 +32,7 @@ from warprefine.interchange.imported import Imported, ImportedFrame, ImportOptio
 from warprefine.interchange.outlines import outlines
 from warprefine.interchange.pixels import write_colors, write_values
 from warprefine.interchange.records import read_record
+from warprefine.interchange.renames import mending_option
 from warprefine.interchange.source import Source
 
 _FILE = re.compile(
@@ -165,11 +167,11 @@ def _known(labelled: Exported, labels: Positions, frame: ExportedFrame) -> dict[
         name = labelled.classes.names[position]
         if name not in LABELS_BY_NAME or LABELS_BY_NAME[name].id <= 0:
             unknown = [one for one in labelled.classes.names if one not in LABELS_BY_NAME]
+            names = [one.name for one in CITYSCAPES_LABELS if one.id > 0]
             raise LabelError(
                 f"{frame.video}/{frame.stem} has the class {name!r}, which Cityscapes does not have; the "
                 f"classes that it lacks are {shorten(map(repr, unknown or [name]), 12)}; it has "
-                f"{shorten((repr(one.name) for one in CITYSCAPES_LABELS if one.id > 0), 40)}; rename classes "
-                "in classes.toml"
+                f"{shorten(map(repr, names), 40)}; {nearest_name(name, names)}; {mending_option(name)}"
             )
         found[position] = LABELS_BY_NAME[name]
     return found

@@ -15,6 +15,7 @@ from warprefine.core.names import nearest_name
 from warprefine.core.tensors import VOID
 from warprefine.interchange.imported import FileClass, Positions, clean_name
 from warprefine.interchange.palette import distinct_colors
+from warprefine.interchange.renames import mending_option
 
 _UNKNOWN = 256
 _MOST_LISTED = 12
@@ -64,7 +65,7 @@ class ClassMap:
             f"{shorten(map(repr, others), _MOST_LISTED)} besides those of the project, which are "
             f"{shorten(map(repr, self.classes.names), _MOST_LISTED)}; "
             f"{nearest_name(first, self.classes.names)}; "
-            f"say --map {_quoted(first)}=CLASS, or --map {_quoted(first)}= for void"
+            f"{mending_option(first)}"
         )
 
 
@@ -151,7 +152,3 @@ def _new_classes(
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name

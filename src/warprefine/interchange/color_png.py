@@ -166,7 +166,7 @@ def write_color_png(labelled: Exported, dest: Path, options: ExportOptions) -> l
             raise DatasetError(
                 f"the class {name!r} cannot be listed in label_colors.txt; expected a name of one line "
                 "without "
-                f"blanks around it, other than {_VOID_NAME!r}; rename it in classes.toml"
+                f"blanks around it, other than {_VOID_NAME!r}; rename it in classes.toml, or by --map"
             )
     colors = own_colors(classes.colors)
     table = np.zeros((256, 3), np.uint8)

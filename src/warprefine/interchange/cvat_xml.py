@@ -308,7 +308,7 @@ def _checked_class(name: str) -> str:
     if name != name.strip() or "\n" in name or "\r" in name:
         raise DatasetError(
             f"the class {name!r} cannot be a label of CVAT; expected a name of one line without blanks "
-            "around it; rename it in classes.toml"
+            "around it; rename it in classes.toml, or by --map"
         )
     return checked_text(name)
 

@@ -83,7 +83,7 @@ def check_xml_names(names: Sequence[str]) -> None:
         if _NOT_XML.search(name):
             raise DatasetError(
                 f"the class {name!a} has a character that XML cannot hold; expected letters; rename it in "
-                "classes.toml"
+                "classes.toml, or by --map"
             )
 
 

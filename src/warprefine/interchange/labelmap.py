@@ -237,7 +237,8 @@ def written_classes(classes: ClassSet) -> WrittenClasses:
         if name != name.strip() or len(name.splitlines()) != 1 or ":" in name or name.startswith("#"):
             raise DatasetError(
                 f"the class {name!r} cannot be listed in labelmap.txt; expected a name of one line without "
-                "blanks around it, without ':', and not beginning with '#'; rename it in classes.toml"
+                "blanks around it, without ':', and not beginning with '#'; rename it in classes.toml, "
+                "or by --map"
             )
     colors = own_colors(classes.colors, taken=(VOID_COLOR, VOC_VOID))
     void = next(name for name in _void_names() if name not in classes.names)

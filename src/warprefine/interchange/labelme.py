@@ -187,7 +187,8 @@ def write_class_names(dest: Path, names: Sequence[str]) -> None:
         if len(name.splitlines()) != 1 or name != name.strip() or name in _VOID:
             raise DatasetError(
                 f"the class {name!a} cannot be written to {_LABELS}; expected a name of one line without "
-                f"blanks around it, and not {' or '.join(sorted(_VOID))}; rename it in classes.toml"
+                f"blanks around it, and not {' or '.join(sorted(_VOID))}; rename it in classes.toml, "
+                "or by --map"
             )
     (dest / _LABELS).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 

@@ -170,7 +170,7 @@ def _check(names: Sequence[str]) -> None:
     if wrong:
         raise DatasetError(
             f"{_LIST} cannot list {shorten(map(repr, wrong))}; expected names of one line without blanks "
-            "around them; rename them in classes.toml"
+            "around them; rename them in classes.toml, or by --map"
         )
 
 

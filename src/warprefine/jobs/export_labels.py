@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,7 @@ from warprefine.interchange import EXPORTERS
 from warprefine.interchange.exported import Exported, ExportedFrame, ExportOptions
 from warprefine.interchange.imported import Positions
 from warprefine.interchange.native import new_folder, refuse_existing
+from warprefine.interchange.renames import RenamedClasses, rename_classes
 from warprefine.io.claims import check_apart
 from warprefine.io.frames import FrameSource, frame_size, open_frames
 from warprefine.io.images import read_gray, read_labels
@@ -46,6 +47,7 @@ class ExportSettings:
         instances: Each connected region of a class is an instance, where the format has any.
         pictures: Whether pictures are written; None leaves it to the format.
         opacity: How much of the labels a video shows over its pictures, 0 to 1.
+        renames: Names of classes of the run and those in the export (`--map old=new`); an empty one is void.
     """
 
     method: str | None = None
@@ -55,6 +57,7 @@ class ExportSettings:
     instances: bool = False
     pictures: bool | None = None
     opacity: float = 0.5
+    renames: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_confidence <= 1:
@@ -95,7 +98,8 @@ def export_labels(
         progress: Called as frames are written.
 
     Raises:
-        WarpRefineError: `run` has no labels, `dest` exists, or the format cannot hold a name of a class.
+        WarpRefineError: `run` has no labels, `dest` exists, or the format cannot hold a name of a class
+            (which `renames` mends).
 
     Example:
         >>> export_labels("coco", Path("runs/mine"), Path("coco"))  # doctest: +SKIP
@@ -104,6 +108,7 @@ def export_labels(
     refuse_existing(dest)
     dataset, files = _labels_of(run, settings)
     check_apart(dest, run)
+    renamed = rename_classes(dataset.classes, settings.renames)
     numbers = _numbers(dataset, files, settings.frames)
     if not any(numbers.values()):
         raise DatasetError(f"{run} has no frame to export; expected label maps; see --frames")
@@ -116,10 +121,12 @@ def export_labels(
     )
     splits = _splits(numbers, settings.split)
     exported = Exported(
-        classes=dataset.classes,
+        classes=renamed.classes,
         videos=dataset.videos,
         numbers=numbers,
-        open_frames=partial(_frames, dataset, files, numbers, splits, settings.min_confidence),
+        open_frames=partial(
+            _frames, dataset, files, numbers, splits, partial(_labels, renamed, settings.min_confidence)
+        ),
         progress=progress,
     )
     with new_folder(dest) as draft:
@@ -190,7 +197,7 @@ def _frames(
     files: LabelFiles,
     numbers: Mapping[str, Sequence[int]],
     splits: Mapping[str, Mapping[int, str]],
-    min_confidence: float,
+    read: Callable[[Path | None, Path | None, tuple[int, int]], Positions],
 ) -> Iterator[ExportedFrame]:
     for video in dataset.videos:
         if not numbers[video.name]:
@@ -206,7 +213,7 @@ def _frames(
                     number=number,
                     size=size,
                     split=splits[video.name][number],
-                    labels=partial(_labels, dataset, labels, confidence, size, min_confidence),
+                    labels=partial(read, labels, confidence, size),
                     picture=None if video.container else video.frame_paths[number],
                     pixels=partial(source.read, number),
                     confidence=partial(_confidence, labels, confidence, size),
@@ -228,14 +235,18 @@ class _Pixels:
 
 
 def _labels(
-    dataset: Dataset, path: Path | None, confidence: Path | None, size: tuple[int, int], least: float
+    renamed: RenamedClasses,
+    least: float,
+    path: Path | None,
+    confidence: Path | None,
+    size: tuple[int, int],
 ) -> Positions:
     if path is None:
         return np.full(size, VOID, np.uint8)
-    labels = read_labels(path, dataset.classes, size=size)
+    labels = read_labels(path, renamed.own, size=size)
     if confidence is not None and least > 0:
         labels = torch.where(read_gray(confidence) < least, VOID, labels)
-    return labels[0].numpy()
+    return renamed.apply(labels[0].numpy())
 
 
 def _confidence(labels: Path | None, confidence: Path | None, size: tuple[int, int]) -> np.ndarray:
