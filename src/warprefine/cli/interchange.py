@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from warprefine.cli.console import Bars, console, print_notes
 from warprefine.core.errors import RecipeError
@@ -58,7 +58,9 @@ FormatName = Annotated[
 
 def _list(formats: Mapping[str, Importer | Exporter]) -> None:
     """Print the formats and what each keeps and loses."""
-    table = Table("format", "what it is", "keeps", "loses", box=None, pad_edge=False)
+    table = Table(Column("format", no_wrap=True), box=None, pad_edge=False)
+    for title in ("what it is", "keeps", "loses"):
+        table.add_column(title, overflow="fold")
     for name in sorted(formats):
         one = formats[name]
         table.add_row(name, one.about, one.keeps, one.loses)
