@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from warprefine.interchange import EXPORTERS, IMPORTERS
+from warprefine.interchange import EXPORTERS, IMPORTERS, format_name
+from warprefine.interchange.formats import ALIASES
 
 
 @pytest.fixture
@@ -39,6 +40,20 @@ def test_formats_are_listed_with_what_they_keep_and_lose(
     texts = " ".join(line[indent:].strip() for line in done.stdout.splitlines())
     for one in formats.values():
         assert f"{one.about} keeps: {one.keeps} loses: {one.loses}" in texts
+
+
+def test_formats_have_further_names_and_any_hyphens(warprefine: Any, data: Path, tmp_path: Path) -> None:
+    """As tools and the folders of their exports are called; an unknown name is refused as it was typed."""
+    done = warprefine("export", "COCO_instances", data, tmp_path / "out")
+    back = warprefine("import", "coco_instances", tmp_path / "out", tmp_path / "back", "--frames", data)
+    shown = warprefine("inspect", tmp_path / "out", "--reader", "coco_instances", "--frames", data)
+    unknown = warprefine("import", "Coco_Instance", tmp_path / "out", tmp_path / "other")
+
+    assert (done.exit_code, back.exit_code, shown.exit_code) == (0, 0, 0), done.output + back.output
+    assert "no format is called 'Coco_Instance'" in unknown.output
+    assert format_name("cvat_smask") == "cvat-masks"
+    assert not ALIASES.keys() & {*IMPORTERS, *EXPORTERS}
+    assert {*ALIASES.values()} <= {*IMPORTERS, *EXPORTERS}
 
 
 def test_labels_go_out_and_in(warprefine: Any, data: Path, coco: Path, tmp_path: Path) -> None:

@@ -42,6 +42,17 @@ def test_an_archive_is_unpacked_and_gone_afterwards(tmp_path: Path) -> None:
     assert not inside.exists()
 
 
+def test_an_archive_that_is_alone_in_a_folder_is_unpacked(tmp_path: Path) -> None:
+    """Beside other files it is one of them."""
+    pack(tmp_path / "task.zip", {"a.json": b"{}"})
+
+    with open_source(tmp_path) as source:
+        assert [path.name for path in source.files] == ["a.json"]
+    (tmp_path / "b.json").write_text("{}")
+    with open_source(tmp_path) as source:
+        assert [path.name for path in source.files] == ["b.json", "task.zip"]
+
+
 def test_an_archive_is_known_by_its_content(tmp_path: Path) -> None:
     """Tools name archives .datumaro or nothing at all."""
     path = pack(tmp_path / "export", {"a.json": b"{}"})

@@ -23,7 +23,7 @@ from warprefine.cli.run import run_of, show
 from warprefine.datasets import READERS, open_dataset
 from warprefine.datasets.label_notes import review_labels
 from warprefine.datasets.summary import summarise
-from warprefine.interchange import IMPORTERS
+from warprefine.interchange import IMPORTERS, format_name
 from warprefine.jobs.autolabel import label, label_in_stages
 from warprefine.jobs.demo import run_demo
 from warprefine.jobs.extract_frames import extract_frames
@@ -96,7 +96,7 @@ def inspect(
 
     Example: `warprefine inspect instances.json --reader coco --frames pictures`
     """
-    if export_format is None and reader not in READERS and reader in IMPORTERS:
+    if export_format is None and reader not in READERS and format_name(reader) in IMPORTERS:
         export_format, reader = reader, "folder"
     settings = interchange.settings_of(frames, video, rename, background)
     with Bars() as bars, ExitStack() as stack:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from warprefine.interchange.formats import EXPORTERS, IMPORTERS
+from warprefine.interchange.formats import EXPORTERS, IMPORTERS, format_name
 
-__all__ = ["EXPORTERS", "IMPORTERS"]
+__all__ = ["EXPORTERS", "IMPORTERS", "format_name"]

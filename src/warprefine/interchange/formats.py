@@ -84,3 +84,29 @@ EXPORTERS: dict[str, Exporter] = {
     "yolo-seg": EXPORT_YOLO_SEG,
 }
 """Formats by the names that `warprefine export` takes."""
+
+ALIASES = {
+    "coco-instances": "coco",
+    "cvat": "cvat-images",
+    "cvat-segmentation-mask": "cvat-masks",
+    "cvat-smask": "cvat-masks",
+    "datumaro-json": "datumaro",
+    "hf-datasets": "huggingface",
+    "hf-parquet": "huggingface",
+    "label-video": "video",
+    "mmsegmentation": "index-png",
+    "pascal-voc": "voc",
+}
+"""Further names that tools have for formats."""
+
+
+def format_name(name: str) -> str:
+    """Return the name in `IMPORTERS` or `EXPORTERS` that a user means; one that is unknown as it is.
+
+    Example:
+        >>> format_name("cvat_segmentation_mask"), format_name("COCO"), format_name("exr")
+        ('cvat-masks', 'coco', 'exr')
+    """
+    plain = name.lower().replace("_", "-").replace(" ", "-")
+    plain = ALIASES.get(plain, plain)
+    return plain if plain in IMPORTERS or plain in EXPORTERS else name

@@ -32,7 +32,8 @@ class RenamedClasses:
 
     def apply(self, labels: Positions) -> Positions:
         """Return the label map of the export for one of the run."""
-        return self.table[labels]
+        renamed: Positions = self.table[labels]
+        return renamed
 
 
 def rename_classes(classes: ClassSet, renames: Mapping[str, str]) -> RenamedClasses:

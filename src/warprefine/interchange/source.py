@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from warprefine.core.errors import DatasetError, WarpRefineError, shorten
@@ -144,8 +145,12 @@ def open_source(path: Path) -> Iterator[Source]:
 
 def _opened(path: Path, closing: ExitStack) -> Iterator[Source]:
     if path.is_dir():
-        yield Source(path=path, root=path, closing=closing)
-        return
+        # Browsers save an archive into a folder of its own: what lies alone in a folder is what is meant.
+        inside = list(islice(_walk(path), 2))
+        if len(inside) != 1 or inside[0].suffix.lower() != ".zip":
+            yield Source(path=path, root=path, closing=closing)
+            return
+        path = inside[0]
     check_file(path, expected="a file, a folder or a zip archive to import", error_class=DatasetError)
     if path.suffix.lower() != ".zip" and not _is_zip(path):
         yield Source(path=path, root=path.parent, file=path, closing=closing)

@@ -20,7 +20,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
-from warprefine.interchange import EXPORTERS
+from warprefine.interchange import EXPORTERS, format_name
 from warprefine.interchange.exported import Exported, ExportedFrame, ExportOptions
 from warprefine.interchange.imported import Positions
 from warprefine.interchange.native import new_folder, refuse_existing
@@ -91,7 +91,7 @@ def export_labels(
     """Export the labels of a run folder or of a data set folder; after an error there is nothing of it.
 
     Args:
-        name: The format, a name in `EXPORTERS`.
+        name: The format, a name in `EXPORTERS` or another that means it.
         run: A run folder, or a data set folder whose key frames are exported.
         dest: A new folder; a name that ends in .zip makes an archive of it.
         settings: Which labels are exported, and how.
@@ -104,7 +104,7 @@ def export_labels(
     Example:
         >>> export_labels("coco", Path("runs/mine"), Path("coco"))  # doctest: +SKIP
     """
-    exporter, settings = look_up(EXPORTERS, name, what="format"), settings or ExportSettings()
+    exporter, settings = look_up(EXPORTERS, format_name(name), what="format"), settings or ExportSettings()
     refuse_existing(dest)
     dataset, files = _labels_of(run, settings)
     check_apart(dest, run)

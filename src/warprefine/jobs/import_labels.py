@@ -14,7 +14,7 @@ from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Video
 from warprefine.datasets.class_file import read_classes, write_classes
 from warprefine.datasets.file_names import normal_form
-from warprefine.interchange import IMPORTERS
+from warprefine.interchange import IMPORTERS, format_name
 from warprefine.interchange.class_map import class_map
 from warprefine.interchange.frames import open_videos
 from warprefine.interchange.imported import ImportOptions
@@ -82,7 +82,7 @@ def import_labels(
     """Import labels of a format into a data set folder; after an error there is nothing of it.
 
     Args:
-        name: The format, a name in `IMPORTERS`.
+        name: The format, a name in `IMPORTERS` or another that means it.
         source: A file, a folder or a zip archive.
         data: The data set folder: a new one, or with `add` one that has classes.toml, and gets label maps for
             frames that have none, and videos that it does not have.
@@ -97,7 +97,7 @@ def import_labels(
     Example:
         >>> import_labels("coco", Path("instances.json"), Path("data/mine"))  # doctest: +SKIP
     """
-    importer, settings = look_up(IMPORTERS, name, what="format"), settings or ImportSettings()
+    importer, settings = look_up(IMPORTERS, format_name(name), what="format"), settings or ImportSettings()
     target = _existing(data, settings) if add else _new(data, source, settings)
     with open_source(source) as opened:
         imported = importer.read(opened, replace(settings.options, project=target.project))
