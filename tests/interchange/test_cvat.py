@@ -108,6 +108,7 @@ def read(tmp_path: Path) -> Callable[[str, str], Imported]:
 def test_a_file_of_images_that_cannot_be_meant_is_refused(
     read: Callable[[str, str], Imported], xml: str, words: str
 ) -> None:
+    """Each message says which element is wrong, what it holds and what was expected."""
     with pytest.raises(WarpRefineError, match=re.escape(words)):
         read("cvat-images", xml)
 
@@ -139,11 +140,13 @@ def test_a_file_of_images_that_cannot_be_meant_is_refused(
 def test_a_file_of_tracks_that_cannot_be_meant_is_refused(
     read: Callable[[str, str], Imported], xml: str, words: str
 ) -> None:
+    """Tracks need a shape per frame, of one kind, in frames and tasks that the file lists."""
     with pytest.raises(WarpRefineError, match=re.escape(words)):
         read("cvat-video", xml)
 
 
 def test_an_export_without_xml_is_refused(tmp_path: Path) -> None:
+    """The message names the file that a folder has to hold."""
     (tmp_path / "a.txt").touch()
     with (
         open_source(tmp_path) as source,
@@ -153,6 +156,7 @@ def test_an_export_without_xml_is_refused(tmp_path: Path) -> None:
 
 
 def test_shapes_without_an_area_are_told_and_label_nothing(read: Callable[[str, str], Imported]) -> None:
+    """Points and tags are counted in the notes, as are the images that they leave without a map."""
     imported = read("cvat-images", image('<points label="road" points="1,1"/><tag label="road"/>'))
 
     assert not imported.frames
@@ -172,6 +176,7 @@ def columns(imported: Imported) -> dict[int | None, list[int]]:
 def test_shapes_between_key_frames_move_and_the_last_one_is_held(
     read: Callable[[str, str], Imported],
 ) -> None:
+    """A box is halfway in the frame between, and stays up to the end of the task."""
     imported = read("cvat-video", video(track(box(0, 0), box(2, 4))))
 
     assert columns(imported) == {0: [0, 1], 1: [2, 3], 2: [4, 5], 3: [4, 5], 4: [4, 5]}
@@ -179,6 +184,7 @@ def test_shapes_between_key_frames_move_and_the_last_one_is_held(
 
 
 def test_what_is_outside_is_not_drawn_up_to_the_next_shape(read: Callable[[str, str], Imported]) -> None:
+    """Frames in which nothing else is drawn get no label map."""
     imported = read("cvat-video", video(track(box(0, 0), box(2, 0, more='outside="1"'), box(4, 6))))
 
     assert columns(imported) == {0: [0, 1], 1: [0, 1], 4: [6, 7]}
@@ -187,6 +193,7 @@ def test_what_is_outside_is_not_drawn_up_to_the_next_shape(read: Callable[[str, 
 def test_where_cvat_has_written_every_frame_one_without_shapes_was_deleted(
     read: Callable[[str, str], Imported],
 ) -> None:
+    """A gap between shapes that are no key frames is not filled, and the last shape is not held."""
     imported = read("cvat-video", video(track(box(0, 0), box(1, 1, key=0), box(3, 3, key=0))))
 
     assert columns(imported) == {0: [0, 1], 1: [1, 2], 3: [3, 4]}
@@ -195,6 +202,7 @@ def test_where_cvat_has_written_every_frame_one_without_shapes_was_deleted(
 def test_a_frame_that_another_track_has_was_not_deleted_and_is_filled(
     read: Callable[[str, str], Imported],
 ) -> None:
+    """One track of every frame is enough for the shapes of the other to move between its key frames."""
     both = track(box(0, 0), box(2, 4)) + track(*(box(frame, 8, key=0) for frame in range(3)))
     imported = read("cvat-video", video(both))
 
@@ -213,6 +221,7 @@ def test_a_shape_that_nothing_ends_or_carries_on_is_of_its_own_frame_and_told(
 
 
 def test_masks_of_tracks_are_of_their_own_frames(read: Callable[[str, str], Imported]) -> None:
+    """They are neither moved nor held in the frames between."""
     mask = 'rle="0, 2" left="1" top="0" width="2" height="1"'
     shapes = [f'<mask frame="{frame}" {mask}/>' for frame in (0, 3)]
 
@@ -220,6 +229,7 @@ def test_masks_of_tracks_are_of_their_own_frames(read: Callable[[str, str], Impo
 
 
 def test_labels_without_meta_are_those_of_the_shapes(read: Callable[[str, str], Imported]) -> None:
+    """Their order is that in which they first appear."""
     shapes = f'<polygon label="b" points="{POLYGON}"/><polygon label="a" points="{POLYGON}"/>'
     xml = f'<annotations><image id="0" name="a/1.png">{shapes}</image></annotations>'
 
@@ -236,6 +246,7 @@ def test_a_turned_box_is_turned_clockwise_around_its_middle() -> None:
 
 
 def test_a_turn_goes_the_short_way_round() -> None:
+    """Halfway from 350 to 30 degrees is 10, and not 190."""
     fields = {"xtl": "0", "ytl": "0", "xbr": "1", "ybr": "1"}
     before, after = (
         outline_of(Shape("box", {**fields, "rotation": rotation}, "a box")) for rotation in ("350", "30")
@@ -260,6 +271,7 @@ def test_corners_of_polygons_are_matched_by_how_far_along_they_are() -> None:
 
 @pytest.mark.parametrize("instances", [False, True])
 def test_masks_are_written_as_runs_inside_their_boxes(instances: bool) -> None:
+    """Each box is as tight as can be, and its runs give back the mask of the class or region."""
     labels = np.random.default_rng(3).integers(0, 4, (9, 7)).astype(np.uint8)
     labels[labels == 3] = VOID
     wanted = list(regions(labels) if instances else class_masks(labels))
@@ -287,6 +299,7 @@ def project(folder: Path, stems: tuple[str, ...], classes: ClassSet = CLASSES) -
 
 @pytest.mark.parametrize("name", ["cvat-images", "cvat-video"])
 def test_names_with_marks_of_xml_and_frames_of_several_sizes_survive(name: str, tmp_path: Path) -> None:
+    """Written and read again, class names and label maps are the same."""
     source = project(tmp_path, ("000003", "000007", "000011"))
 
     back, report = send(name, source, tmp_path)
@@ -297,6 +310,7 @@ def test_names_with_marks_of_xml_and_frames_of_several_sizes_survive(name: str, 
 
 
 def test_a_written_video_has_the_frames_and_the_step_of_its_numbers(tmp_path: Path) -> None:
+    """Masks are ended a step later, but not where that is the last frame."""
     export_labels("cvat-video", project(tmp_path, ("000003", "000007", "000011")), tmp_path / "export")
 
     root = ET.parse(tmp_path / "export" / "a video" / "annotations.xml").getroot()
@@ -312,6 +326,7 @@ def test_a_written_video_has_the_frames_and_the_step_of_its_numbers(tmp_path: Pa
 def test_frames_without_numbers_of_their_own_are_no_video_of_cvat(
     stems: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
+    """Letters alone, or one number for two frames, are refused before anything is written."""
     with pytest.raises(DatasetError, match=words):
         export_labels("cvat-video", project(tmp_path, stems), tmp_path / "export")
     assert not (tmp_path / "export").exists()
@@ -322,12 +337,14 @@ def test_frames_without_numbers_of_their_own_are_no_video_of_cvat(
     [(" road", "cannot be a label of CVAT; expected a name of one line"), ("a\x01", "which XML cannot hold")],
 )
 def test_a_class_that_xml_cannot_hold_is_refused(name: str, words: str, tmp_path: Path) -> None:
+    """A space at the start and a control character are errors; nothing is changed silently."""
     classes = ClassSet(names=("car", name), colors=((1, 2, 3), (4, 5, 6)))
     with pytest.raises(DatasetError, match=words):
         export_labels("cvat-images", project(tmp_path, ("1",), classes), tmp_path / "export")
 
 
 def test_a_split_is_the_subset_of_an_image_and_told_where_there_is_none(tmp_path: Path) -> None:
+    """Images of one export are of the subsets train and val."""
     source, settings = project(tmp_path, ("1", "2", "3")), ExportSettings(split=0.5)
 
     export_labels("cvat-images", source, tmp_path / "images", settings=settings)

@@ -96,6 +96,7 @@ def test_classes_are_named_by_the_features_or_a_configuration(tmp_path: Path, fr
 
 
 def test_void_may_be_zero_or_have_a_name(tmp_path: Path, frames: Path) -> None:
+    """Reducing labels by one and a class called unlabeled both give the same label maps."""
     shifted = {"bytes": picture(LABELS + 1), "path": None}
     source = write(tmp_path / "shifted", row(label=shifted))
     options = ImportOptions(reduce_zero_label=True)
@@ -110,6 +111,7 @@ def test_void_may_be_zero_or_have_a_name(tmp_path: Path, frames: Path) -> None:
 
 
 def test_a_palette_that_datasets_keeps_as_tiff_is_read_and_a_smeared_one_refused(tmp_path: Path) -> None:
+    """Packing by LZW keeps every value; packing by JPEG does not."""
     kept = {"bytes": picture(LABELS, "TIFF", compression="tiff_lzw"), "path": None}
     import_labels("huggingface", write(tmp_path / "in", row(label=kept)), tmp_path / "data")
     assert (read_maps(tmp_path / "data")["drive"]["000"] == LABELS).all()
@@ -132,10 +134,12 @@ def test_a_palette_that_datasets_keeps_as_tiff_is_read_and_a_smeared_one_refused
     ],
 )
 def test_a_table_of_another_form_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    """Columns are missing, too many or of wrong values, or a picture is absent or damaged."""
     assert words in refusal(write(tmp_path / "in", row(**changes)), tmp_path)
 
 
 def test_a_link_that_leads_out_of_the_data_set_is_refused(tmp_path: Path, frames: Path) -> None:
+    """Its own path lies beside the table, but the file that it leads to does not."""
     source = write(tmp_path / "in", row(label={"bytes": None, "path": "a.png"}))
     (tmp_path / "secret.png").write_bytes(picture(LABELS))
     (source / "data" / "a.png").symlink_to(tmp_path / "secret.png")
@@ -148,6 +152,7 @@ def test_a_link_that_leads_out_of_the_data_set_is_refused(tmp_path: Path, frames
     [({"x": "road"}, "has 'x'; expected values from 0"), ({"0": 5}, "has 0 = 5; expected a text")],
 )
 def test_names_of_another_form_are_refused(tmp_path: Path, names: dict[str, Any], words: str) -> None:
+    """Keys of id2label.json are whole numbers, and what they stand for are texts."""
     assert words in refusal(write(tmp_path / "in", row(), names=names), tmp_path)
 
 
@@ -173,6 +178,7 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_lists_of_files_of_another_form_are_refused(tmp_path: Path, name: str, text: str, words: str) -> None:
+    """The message says which file is damaged, and the line if it is one of JSON."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / name).write_text(text)
 
@@ -180,6 +186,7 @@ def test_lists_of_files_of_another_form_are_refused(tmp_path: Path, name: str, t
 
 
 def test_a_list_of_files_may_be_a_table_with_commas(tmp_path: Path, frames: Path) -> None:
+    """Its paths are relative to metadata.csv, and its columns name video and frame."""
     (tmp_path / "in" / "masks").mkdir(parents=True)
     (tmp_path / "in" / "masks" / "000.png").write_bytes(picture(LABELS))
     text = "file_name,label_file_name,video,frame\nimages/000.png,masks/000.png,drive,000\n"
@@ -214,6 +221,7 @@ def test_an_export_is_cut_into_shards_and_splits(tmp_path: Path, monkeypatch: py
 
 
 def test_ids_are_told_to_be_lost(tmp_path: Path) -> None:
+    """The note lists the ids that the classes had, and is the only one."""
     classes = ClassSet(names=("road", "car"), colors=CLASSES.colors, file_ids=(7, 26))
     project = write_project(tmp_path / "project", classes, {"drive": {"000": LABELS}})
 
@@ -223,6 +231,7 @@ def test_ids_are_told_to_be_lost(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pyarrow an import ends with a message that says so, not with an ImportError."""
     source = write(tmp_path / "in", row())
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
 
