@@ -37,6 +37,7 @@ def test_runs_of_classes_are_those_that_pycocotools_finds_mask_by_mask(data: st.
 
 @given(data=st.data())
 def test_runs_of_regions_are_the_regions_in_another_order(data: st.DataObject) -> None:
+    """Each region comes once, with its runs down the columns."""
     labels = data.draw(label_maps(3))
 
     found = {
@@ -50,6 +51,7 @@ def test_runs_of_regions_are_the_regions_in_another_order(data: st.DataObject) -
 
 
 def test_a_label_map_of_void_has_no_runs() -> None:
+    """Neither of classes nor of regions."""
     labels = np.full((3, 4), VOID, np.uint8)
 
     assert not [*runs_of_classes(labels)]

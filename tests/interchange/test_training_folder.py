@@ -21,6 +21,7 @@ MAPS = {"a": {"000": LABELS, "001": LABELS}, "b": {"000": LABELS}}
 
 
 def test_pictures_and_label_maps_have_the_same_names_in_each_split(tmp_path: Path) -> None:
+    """Values are positions of classes, and a text file lists the names of the split."""
     project = write_project(tmp_path / "project", CLASSES, MAPS)
 
     notes = export_labels(
@@ -75,6 +76,7 @@ def test_all_pictures_get_one_ending(tmp_path: Path, endings: tuple[str, str], e
 
 
 def test_label_maps_alone_are_written_where_pictures_are_not_wanted(tmp_path: Path) -> None:
+    """One for each frame, and no picture beside them."""
     project = write_project(tmp_path / "project", CLASSES, MAPS)
 
     export_labels("training-folder", project, tmp_path / "out", settings=ExportSettings(pictures=False))
@@ -84,6 +86,7 @@ def test_label_maps_alone_are_written_where_pictures_are_not_wanted(tmp_path: Pa
 
 
 def test_two_frames_of_one_flat_name_are_refused(tmp_path: Path) -> None:
+    """The message names both, and nothing is written."""
     project = write_project(tmp_path / "project", CLASSES, {"a": {"b__c": LABELS}, "a__b": {"c": LABELS}})
 
     with pytest.raises(DatasetError, match=r"the frames a/b__c\.png and a__b/c\.png would both be a__b__c"):

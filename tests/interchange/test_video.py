@@ -77,6 +77,7 @@ def test_a_value_is_the_place_in_the_list_beside_the_video(tmp_path: Path, proje
 
 
 def test_values_are_named_by_the_user_or_are_those_of_the_project(tmp_path: Path, project: Path) -> None:
+    """The same video starts with road without names, and with car where they say so."""
     video = write_video(tmp_path / "in" / "drive.mkv", FRAMES)
     named = ImportSettings(options=ImportOptions(names=("car", "road")))
 
@@ -88,6 +89,7 @@ def test_values_are_named_by_the_user_or_are_those_of_the_project(tmp_path: Path
 
 
 def test_values_are_the_ids_of_a_class_file_beside_the_video(tmp_path: Path, project: Path) -> None:
+    """They are neither places in that list nor positions in the project."""
     write_video(tmp_path / "in" / "drive.mkv", [frame + 6 for frame in FRAMES])
     (tmp_path / "in" / "classes.toml").write_text(
         '[[class]]\nname = "car"\ncolor = [0, 0, 142]\nid = 7\n'
@@ -100,6 +102,7 @@ def test_values_are_the_ids_of_a_class_file_beside_the_video(tmp_path: Path, pro
 
 
 def test_a_colour_is_a_class_where_no_colour_is_smeared(tmp_path: Path, project: Path) -> None:
+    """A lossless RGB video keeps the colours of the list beside it."""
     colors = np.array([*CLASSES.colors], np.uint8)
     write_video(tmp_path / "in" / "drive.mkv", [colors[frame] for frame in FRAMES], kind="bgr0")
     (tmp_path / "in" / "label_colors.txt").write_text("128 64 128 road\n0 0 142 car\n")
@@ -110,6 +113,7 @@ def test_a_colour_is_a_class_where_no_colour_is_smeared(tmp_path: Path, project:
 
 
 def test_a_video_with_other_frames_than_it_labels_is_refused(tmp_path: Path, project: Path) -> None:
+    """The message counts the frames of both and says what to export."""
     video = write_video(tmp_path / "drive.mkv", [FRAMES[0]])
 
     with pytest.raises(
@@ -119,6 +123,7 @@ def test_a_video_with_other_frames_than_it_labels_is_refused(tmp_path: Path, pro
 
 
 def test_a_video_of_no_known_name_is_refused(tmp_path: Path, project: Path) -> None:
+    """The file's name counts, and the message says how to give another."""
     video = write_video(tmp_path / "labels.mkv", FRAMES)
 
     message = refusal(video, project, ImportOptions())
@@ -127,6 +132,7 @@ def test_a_video_of_no_known_name_is_refused(tmp_path: Path, project: Path) -> N
 
 
 def test_grey_values_of_a_codec_that_mixes_neighbours_are_refused(tmp_path: Path, project: Path) -> None:
+    """Even where all pixels of a frame have one value: the codec decides."""
     video = write_video(tmp_path / "drive.mov", FRAMES, codec="jpeg2000")
 
     assert "is grey in jpeg2000, which may mix the values of neighbours; expected a codec" in refusal(
@@ -135,6 +141,7 @@ def test_grey_values_of_a_codec_that_mixes_neighbours_are_refused(tmp_path: Path
 
 
 def test_colours_that_nothing_lists_are_refused(tmp_path: Path, project: Path) -> None:
+    """A file that leaves out the colour of one class is no list of colours either."""
     colors = np.array([(1, 2, 3), (0, 0, 142)], np.uint8)
     video = write_video(tmp_path / "drive.mkv", [colors[frame] for frame in FRAMES], kind="bgr0")
 
@@ -146,6 +153,7 @@ def test_colours_that_nothing_lists_are_refused(tmp_path: Path, project: Path) -
 
 
 def test_values_of_no_class_are_refused(tmp_path: Path, project: Path) -> None:
+    """The message says in which frame and where."""
     video = write_video(tmp_path / "drive.mkv", [FRAMES[0], FRAMES[1] + 8])
 
     assert "drive.mkv, frame 1, holds the value 9 at x=0, y=0" in refusal(video, project)
@@ -165,6 +173,7 @@ def test_values_of_no_class_are_refused(tmp_path: Path, project: Path) -> None:
 def test_a_list_of_classes_of_another_form_is_refused(
     tmp_path: Path, project: Path, content: str, message: str
 ) -> None:
+    """It is no list, a colour lacks a number, or a class lacks its name."""
     write_video(tmp_path / "in" / "drive.mkv", FRAMES)
     (tmp_path / "in" / "classes.json").write_text(content)
 
@@ -173,6 +182,7 @@ def test_a_list_of_classes_of_another_form_is_refused(
 
 
 def test_without_a_video_or_names_nothing_is_imported(tmp_path: Path, project: Path) -> None:
+    """An empty folder, one of two videos, and one without a list of classes."""
     (tmp_path / "in").mkdir()
     assert "holds nothing; expected a video of labels, such as labels.mkv" in refusal(
         tmp_path / "in", project
@@ -225,6 +235,7 @@ def test_a_video_has_the_rate_of_the_one_that_it_shows(tmp_path: Path) -> None:
 
 
 def test_a_frame_that_no_codec_takes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder is left behind."""
     project = write_project(tmp_path / "project", CLASSES, {"drive": {"000": FRAMES[0]}})
     monkeypatch.setattr(overlay, "_WIDEST", 100)
 
@@ -234,6 +245,7 @@ def test_a_frame_that_no_codec_takes_is_refused(tmp_path: Path, monkeypatch: pyt
 
 
 def test_an_opacity_beyond_one_is_refused() -> None:
+    """The settings refuse it, before any export begins."""
     with pytest.raises(RecipeError, match=r"--opacity is 1\.5; expected 0 to 1"):
         ExportSettings(opacity=1.5)
 

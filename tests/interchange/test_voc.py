@@ -42,12 +42,14 @@ def read(folder: Path, options: ImportOptions | None = None) -> tuple[Imported, 
 
 
 def test_a_grey_png_has_the_numbers_of_lines(tmp_path: Path) -> None:
+    """They count from 0, and 255 is void."""
     _, labels = read(write(tmp_path, np.array([[2, 255]])))
 
     assert labels.tolist() == [[2, VOID]]
 
 
 def test_colours_of_a_palette_count_where_all_are_listed(tmp_path: Path) -> None:
+    """Here the colour and the value are of the same line."""
     lines = "red:128,0,0::\nblack:0,0,0::\n"
     _, labels = read(write(tmp_path, np.array([[1, 1]]), "\n".join(["x:9,9,9::", lines]), palette=True))
 
@@ -55,6 +57,7 @@ def test_colours_of_a_palette_count_where_all_are_listed(tmp_path: Path) -> None
 
 
 def test_a_palette_whose_colours_and_values_are_different_classes_is_refused(tmp_path: Path) -> None:
+    """The message names a value with its colour and says what to save instead."""
     folder = write(tmp_path, np.array([[1, 1]]), "red:128,0,0::\ngreen:0,128,0::\n", palette=True)
 
     with pytest.raises(WarpRefineError, match=r"value 1 in the colour \(128, 0, 0\).*; save it as RGB"):
@@ -62,12 +65,14 @@ def test_a_palette_whose_colours_and_values_are_different_classes_is_refused(tmp
 
 
 def test_values_of_a_palette_count_where_its_colours_are_not_listed(tmp_path: Path) -> None:
+    """They are the numbers of lines, as in a grey PNG."""
     _, labels = read(write(tmp_path, np.array([[2, 255]]), palette=True))
 
     assert labels.tolist() == [[2, VOID]]
 
 
 def test_black_and_the_colour_of_borders_are_void_unless_a_class_has_them(tmp_path: Path) -> None:
+    """The list has neither of them."""
     pixels = np.array([[(0, 0, 0), (224, 224, 192)]])
 
     _, labels = read(write(tmp_path, pixels, "road:128,64,128::\n"))
@@ -84,6 +89,7 @@ def test_a_line_without_a_colour_is_a_class_of_values(tmp_path: Path) -> None:
 
 
 def test_lines_without_any_colour_have_those_of_voc(tmp_path: Path) -> None:
+    """In the order of the lines, from black on."""
     imported, _ = read(write(tmp_path, np.array([[(128, 0, 0), (0, 0, 0)]]), "a:::\nb:::\n"))
 
     assert [one.color for one in imported.classes] == [(0, 0, 0), (128, 0, 0)]
@@ -120,16 +126,19 @@ def test_lines_stand_for_void_by_their_names(lines: str, void: list[str], tmp_pa
     ],
 )
 def test_a_label_map_of_voc_that_cannot_be_meant_is_refused(lines: str, words: str, tmp_path: Path) -> None:
+    """Lines of another form, none at all, a class or a colour listed twice, and a value of no line."""
     with pytest.raises(WarpRefineError, match=re.escape(words)):
         read(write(tmp_path, np.array([[0, 7]]), lines))
 
 
 def test_an_export_without_label_maps_is_refused(tmp_path: Path) -> None:
+    """The message names the folder that is missing."""
     with pytest.raises(DatasetError, match="holds no SegmentationClass with PNGs"):
         read(tmp_path)
 
 
 def test_names_say_what_values_are_and_colours_are_refused_then(tmp_path: Path) -> None:
+    """There is no labelmap.txt beside the label maps."""
     options = ImportOptions(names=("road", "car"))
     _, labels = read(write(tmp_path / "values", np.array([[1, 0]]), None), options)
 
@@ -139,6 +148,7 @@ def test_names_say_what_values_are_and_colours_are_refused_then(tmp_path: Path) 
 
 
 def test_without_a_labelmap_the_classes_are_those_of_voc_if_the_project_has_them(tmp_path: Path) -> None:
+    """A note says so, and a project of other classes needs the file."""
     folder = write(tmp_path, np.array([[7, 0]]), None)
     project = ClassSet(names=("road",), colors=(ROAD,))
 
@@ -151,6 +161,7 @@ def test_without_a_labelmap_the_classes_are_those_of_voc_if_the_project_has_them
 
 
 def test_names_of_labelme_begin_behind_ignore(tmp_path: Path) -> None:
+    """The third line is the value 1; a file without names is refused."""
     folder = write(tmp_path, np.array([[1, 0]]), None)
     (folder / "class_names.txt").write_text("__ignore__\n_background_\nroad\n", encoding="utf-8")
 
@@ -163,6 +174,7 @@ def test_names_of_labelme_begin_behind_ignore(tmp_path: Path) -> None:
 
 
 def test_two_label_maps_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Lying in folders of different years does not tell them apart."""
     write(tmp_path / "VOC2007", np.array([[0, 0]]), None)
     write(tmp_path / "VOC2012", np.array([[0, 0]]), None)
 
@@ -181,6 +193,7 @@ def project(folder: Path, classes: ClassSet) -> Path:
 def test_colours_that_files_need_for_void_are_given_up_and_void_survives(
     name: str, names: tuple[str, ...], tmp_path: Path
 ) -> None:
+    """A note names the classes whose colours change; a class may even be called background."""
     colors = ((0, 0, 0), (224, 224, 192), (224, 224, 192))[: len(names)]
     source = project(tmp_path, ClassSet(names=names, colors=colors))
 
@@ -192,6 +205,7 @@ def test_colours_that_files_need_for_void_are_given_up_and_void_survives(
 
 
 def test_black_stands_for_void_in_line_0_and_classes_follow(tmp_path: Path) -> None:
+    """Regions are counted from 1 as well, so that 0 is void in both folders."""
     source = project(tmp_path, ClassSet(names=("road", "car"), colors=(ROAD, CAR)))
 
     export_labels("voc", source, tmp_path / "export", settings=ExportSettings(instances=True))
@@ -205,6 +219,7 @@ def test_black_stands_for_void_in_line_0_and_classes_follow(tmp_path: Path) -> N
 
 
 def test_more_regions_than_a_palette_holds_are_told(tmp_path: Path) -> None:
+    """The folder of regions is left out then."""
     labels = np.full((32, 32), VOID, np.uint8)
     labels[::2, ::2] = 0
     source = write_project(
@@ -228,12 +243,14 @@ def test_more_regions_than_a_palette_holds_are_told(tmp_path: Path) -> None:
 def test_a_name_that_a_list_cannot_hold_is_refused(
     format_name: str, name: str, words: str, tmp_path: Path
 ) -> None:
+    """A colon, a hash sign and the word for void mean something else there."""
     source = project(tmp_path, ClassSet(names=(name,), colors=(ROAD,)))
     with pytest.raises(DatasetError, match=words):
         export_labels(format_name, source, tmp_path / "export")
 
 
 def test_more_classes_than_values_are_refused(tmp_path: Path) -> None:
+    """255 classes are one too many."""
     names = tuple(f"class {number}" for number in range(255))
     source = project(tmp_path, ClassSet(names=names, colors=voc_colors(256)[1:]))
     with pytest.raises(DatasetError, match="would list 255 classes; expected at most 254"):
@@ -241,6 +258,7 @@ def test_more_classes_than_values_are_refused(tmp_path: Path) -> None:
 
 
 def test_camvid_lists_pictures_beside_label_maps_in_quotes_where_names_have_blanks(tmp_path: Path) -> None:
+    """All is read back as it was; a note names classes that others read up to a blank only."""
     classes = ClassSet(names=("traffic light", ",a:1,2,3"), colors=(ROAD, CAR))
     labels = np.array([[0, 1, VOID]], np.uint8)
     source = write_project(tmp_path / "project", classes, {"a video": {"1": labels}})
@@ -258,6 +276,7 @@ def test_camvid_lists_pictures_beside_label_maps_in_quotes_where_names_have_blan
 
 
 def test_camvid_cannot_list_a_video_with_quotes(tmp_path: Path) -> None:
+    """They are what the list puts around names with blanks."""
     maps = {'a "b"': {"1": np.zeros((1, 1), np.uint8)}}
     source = write_project(tmp_path / "project", ClassSet(names=("road",), colors=(ROAD,)), maps)
     with pytest.raises(DatasetError, match="expected a name of one line without quotes"):
