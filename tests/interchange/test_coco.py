@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.interchange.projects import read_maps, write_project
 from warprefine.core.classes import ClassSet
@@ -64,6 +65,34 @@ def test_later_annotations_lie_on_top(project: Path) -> None:
         "a.json: 1 annotations have an empty segmentation (boxes alone), which label no pixel",
         "a.json: 1 images have no annotation and get no label map",
     )
+
+
+def test_the_files_of_a_split_are_read_together(project: Path, tmp_path: Path) -> None:
+    """If they have the same categories; a captions file beside them is none of them."""
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    other = content(images=[{"id": 1, "file_name": "drive/001.png"}])
+    (folder / "instances_train.json").write_text(json.dumps(content()))
+    (folder / "instances_val.json").write_text(json.dumps(other))
+    (folder / "captions_val.json").write_text("{}")
+    settings = ImportSettings(frames=_frames(tmp_path / "frames"))
+
+    report = import_labels("coco", folder, tmp_path / "new", settings=settings)
+    other["categories"] = [{"id": 7, "name": "car"}, {"id": 9, "name": "road"}]
+    (folder / "instances_val.json").write_text(json.dumps(other))
+
+    assert report.labels == {"drive": 2}
+    assert (read_maps(tmp_path / "new")["drive"]["001"] == read_maps(tmp_path / "new")["drive"]["000"]).all()
+    with pytest.raises(WarpRefineError, match=r"instances_val\.json.* gives the id 7 to .car., and"):
+        import_labels("coco", folder, tmp_path / "other", settings=settings)
+
+
+def _frames(folder: Path) -> Path:
+    """Two frames of a video."""
+    (folder / "drive").mkdir(parents=True)
+    for stem in ("000", "001"):
+        Image.new("RGB", (4, 3)).save(folder / "drive" / f"{stem}.png")
+    return folder
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,19 @@ def test_a_name_leads_to_its_frame(name: str, found: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["Stra\u00dfe 1__bild 2.png", "Stra\u00dfe_1__bild_2.png", "Stra\u00dfe 1/bild_2.png", "bild_2"]
+)
+def test_blanks_in_the_name_of_a_frame_may_be_underscores(name: str) -> None:
+    """Label Studio and Roboflow write them so; a name that fits as it is comes first."""
+    one, number = FrameMatcher([video("tal 1", "bild 1", "bild 2")]).find(frame(name))
+
+    assert one.stems[number] == "bild 2"
+    assert FrameMatcher([video("a", "b 1", "b_1")]).find(frame("a/b_1.png"))[1] == 1
+    with pytest.raises(KeyFrameError, match="is no frame of a"):
+        FrameMatcher([video("a", "b c_1", "b_c 1")]).find(frame("a/b_c_1.png"))
+
+
+@pytest.mark.parametrize(
     ("name", "told"),
     [
         ("000007.png", r"'000007\.png', which may be alpha_01/000007, cam 2/000007; .*--video NAME"),

@@ -45,18 +45,27 @@ def read_coco(source: Source, options: ImportOptions) -> Imported:
             COCO.
     """
     del options
-    path = _annotations(source)
+    files = _annotations(source)
+    classes = ClassList(where=source.shown(files[0]))
+    positions: dict[int, int] = {}
+    frames: list[ImportedFrame] = []
+    notes: list[str] = []
+    for path in files:
+        found, told = _read(source, path, classes, positions)
+        frames += found
+        notes += told
+    return Imported(classes=classes.found, frames=frames, notes=notes)
+
+
+def _read(
+    source: Source, path: Path, classes: ClassList, positions: dict[int, int]
+) -> tuple[list[ImportedFrame], list[str]]:
+    """Return the frames of a file and notes; the categories of a further file must be those of the first."""
     named = source.shown(path)
     content = read_record(path, expected=_EXPECTED, named=named)
     for key in ("categories", "images", "annotations"):
         content.listed(key)
-    classes = ClassList(where=named)
-    positions: dict[int, int] = {}
-    for category in content.records("categories"):
-        number = category.whole("id")
-        if number in positions:
-            category.refuse(f"has the id {number} of another category; expected each id once")
-        positions[number] = classes.add(category.text("name"), id=number)
+    _categories(content, classes, positions)
     images = _images(content)
     shapes: dict[int, list[tuple[int, Record]]] = {number: [] for number in images}
     boxes = 0
@@ -79,16 +88,33 @@ def read_coco(source: Source, options: ImportOptions) -> Imported:
         for number, record in images.items()
         if shapes[number]
     ]
-    notes = list(_notes(named, boxes, len(images) - len(frames)))
-    return Imported(classes=classes.found, frames=frames, notes=notes)
+    return frames, list(_notes(named, boxes, len(images) - len(frames)))
 
 
-def _annotations(source: Source) -> Path:
-    """Return the file of annotations: the only JSON file that holds images and categories."""
+def _annotations(source: Source) -> Sequence[Path]:
+    """Return the files of annotations: instances_train.json and instances_val.json, or the only JSON file."""
     found = source.with_ending(".json")
-    if len(found) > 1:
-        found = tuple(path for path in found if path.stem.lower().startswith(("instances", "stuff"))) or found
-    return source.only(found, expected="one JSON file of COCO annotations")
+    for kind in ("instances", "stuff"):
+        if len(found) > 1 and (named := [path for path in found if path.stem.lower().startswith(kind)]):
+            return named
+    return [source.only(found, expected="one JSON file of COCO annotations, or instances_NAME.json")]
+
+
+def _categories(content: Record, classes: ClassList, positions: dict[int, int]) -> None:
+    """Add the classes of the first file, or compare those of a further one with them."""
+    known, seen = dict(positions), set[int]()
+    for category in content.records("categories"):
+        number, name = category.whole("id"), category.text("name")
+        if number in seen:
+            category.refuse(f"has the id {number} of another category; expected each id once")
+        seen.add(number)
+        if not known:
+            positions[number] = classes.add(name, id=number)
+        elif number not in known or classes.position(name) != known[number]:
+            category.refuse(
+                f"gives the id {number} to {name!r}, and {classes.where} does not; expected the same "
+                "categories in both; import the files one by one"
+            )
 
 
 def _images(content: Record) -> dict[int, Record]:

@@ -98,6 +98,12 @@ class FrameMatcher:
                 raise DatasetError(f"--video names {video!r}, which is none; {nearest_name(video, names)}")
         self._videos = {one.name: one for one in videos}
         self._frames = {name: FrameNames(one.stems) for name, one in self._videos.items()}
+        self._underscored = {
+            name: FrameNames([_underscored(stem) for stem in one.stems])
+            for name, one in self._videos.items()
+            if any(" " in stem for stem in one.stems)
+            and len({_underscored(stem) for stem in one.stems}) == len(one.stems)
+        }
 
     def find(self, frame: ImportedFrame) -> tuple[Video, int]:
         """Return the video of a frame, and its number there.
@@ -123,8 +129,8 @@ class FrameMatcher:
         *folders, last = name_parts(name) or [""]
         stems = stems_of(last)
         if enclosing := self._enclosing([frame.video or "", *folders]):
-            numbers = {self._frames[enclosing].number(stem) for stem in stems[:1]} - {None}
-            numbers = numbers or {self._frames[enclosing].number(stem) for stem in stems} - {None}
+            numbers = {self._number(enclosing, stem) for stem in stems[:1]} - {None}
+            numbers = numbers or {self._number(enclosing, stem) for stem in stems} - {None}
             found = {(enclosing, number) for number in numbers if number is not None}
             return found or self._prefixed(stems, [enclosing])
         if found := self._prefixed(stems, list(self._videos)):
@@ -151,15 +157,22 @@ class FrameMatcher:
             }
             for stem in stems:
                 rests = {stem[len(begin) :] for begin in begins if stem.startswith(begin)}
-                numbers = {self._frames[video].number(rest) for rest in rests if rest}
+                numbers = {self._number(video, rest) for rest in rests if rest}
                 found |= {(video, number) for number in numbers if number is not None}
         return found
 
+    def _number(self, video: str, stem: str) -> int | None:
+        """Return the number of the frame that has a name, as it is or with blanks as underscores."""
+        number = self._frames[video].number(stem)
+        if number is None and video in self._underscored:
+            return self._underscored[video].number(_underscored(stem))
+        return number
+
     def _bare(self, stems: Sequence[str]) -> set[tuple[str, int]]:
-        numbers = {(name, names.number(stem)) for name, names in self._frames.items() for stem in stems[:1]}
+        numbers = {(name, self._number(name, stem)) for name in self._frames for stem in stems[:1]}
         found = {(name, number) for name, number in numbers if number is not None}
         if not found:
-            numbers = {(name, names.number(stem)) for name, names in self._frames.items() for stem in stems}
+            numbers = {(name, self._number(name, stem)) for name in self._frames for stem in stems}
             found = {(name, number) for name, number in numbers if number is not None}
         return found
 
