@@ -97,6 +97,14 @@ def test_ids_of_segments_are_red_green_and_blue(project: Path) -> None:
             },
             "has the id of another segment",
         ),
+        (
+            {
+                "annotations": [
+                    {"image_id": 1, "file_name": "a.png", "segments_info": [{"id": 0, "category_id": 7}]}
+                ]
+            },
+            "has the id 0, which is for pixels without a label",
+        ),
     ],
 )
 def test_what_is_no_coco_panoptic_is_refused(project: Path, changes: dict[str, Any], told: str) -> None:

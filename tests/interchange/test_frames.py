@@ -64,7 +64,7 @@ def test_a_name_leads_to_its_frame(name: str, found: str) -> None:
 )
 def test_blanks_in_the_name_of_a_frame_may_be_underscores(name: str) -> None:
     """Label Studio and Roboflow write them so; a name that fits as it is comes first."""
-    one, number = FrameMatcher([video("tal 1", "bild 1", "bild 2")]).find(frame(name))
+    one, number = FrameMatcher([video("Stra\u00dfe 1", "bild 1", "bild 2")]).find(frame(name))
 
     assert one.stems[number] == "bild 2"
     assert FrameMatcher([video("a", "b 1", "b_1")]).find(frame("a/b_1.png"))[1] == 1

@@ -18,6 +18,7 @@ from warprefine.interchange.imported import Imported, ImportOptions
 from warprefine.interchange.labelmap import read_labelmap, voc_colors
 from warprefine.interchange.source import open_source
 from warprefine.jobs.export_labels import ExportSettings, export_labels
+from warprefine.jobs.import_labels import ImportSettings, import_labels
 
 ROAD, CAR = (128, 64, 128), (0, 0, 142)
 LINES = "background:0,0,0::\nroad:128,64,128::\ncar:0,0,142::\n"
@@ -281,3 +282,19 @@ def test_camvid_cannot_list_a_video_with_quotes(tmp_path: Path) -> None:
     source = write_project(tmp_path / "project", ClassSet(names=("road",), colors=(ROAD,)), maps)
     with pytest.raises(DatasetError, match="expected a name of one line without quotes"):
         export_labels("camvid", source, tmp_path / "export")
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_pixels_of_a_background_become_void_with_a_note(tmp_path: Path, kept: bool) -> None:
+    """Who has a class of that name is told how it is kept, and keeps it so."""
+    pixels = np.array([[[0, 0, 0], ROAD]])
+    source = write(tmp_path / "in", pixels)
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "1.png")
+    (tmp_path / "frames" / "a").mkdir(parents=True)
+    (tmp_path / "1.png").rename(tmp_path / "frames" / "a" / "1.png")
+    settings = ImportSettings(frames=tmp_path / "frames", background="background" if kept else None)
+
+    report = import_labels("voc", source, tmp_path / "data", settings=settings)
+
+    assert ("background" in report.classes.names) == kept
+    assert any("`--background background`" in note for note in report.notes) == (not kept)

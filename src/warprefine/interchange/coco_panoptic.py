@@ -185,6 +185,8 @@ def _frame(
     segments: dict[int, int] = {}
     for segment in annotation.records("segments_info"):
         number, category = segment.whole("id"), segment.whole("category_id")
+        if number == 0:
+            segment.refuse("has the id 0, which is for pixels without a label; expected ids from 1 on")
         if number in segments:
             segment.refuse("has the id of another segment; expected each id once")
         if category not in positions:

@@ -17,7 +17,7 @@ from warprefine.datasets.file_names import normal_form
 from warprefine.interchange import IMPORTERS, format_name
 from warprefine.interchange.class_map import class_map
 from warprefine.interchange.frames import open_videos
-from warprefine.interchange.imported import ImportOptions
+from warprefine.interchange.imported import BACKGROUND, FileClass, ImportOptions
 from warprefine.interchange.native import (
     Written,
     added_files,
@@ -126,8 +126,26 @@ def import_labels(
                     copy_video(draft, video)
             if not target.there and not target.further:
                 copy_pictures(draft, found)
-    notes = (*imported.notes, *written.notes, *_left_out(target, written))
+    notes = (
+        *imported.notes,
+        *_background(imported.classes, target.project, settings),
+        *written.notes,
+        *_left_out(target, written),
+    )
     return ImportReport(labels=written.labels, classes=classes.classes, notes=notes)
+
+
+def _background(
+    classes: Sequence[FileClass], project: ClassSet | None, settings: ImportSettings
+) -> Iterator[str]:
+    """Yield a note on a class called background that was taken for pixels without a label."""
+    known = {*(() if project is None else project.names), *settings.renames, settings.background}
+    for one in classes:
+        if one.is_void and one.name.lower() in BACKGROUND and one.name not in known:
+            yield (
+                f"pixels of {one.name!r} have no label and are void; `--background {one.name}` makes a "
+                "class of them"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
