@@ -276,7 +276,9 @@ def test_a_killed_training_writes_the_same_file(tmp_path: Path, killed_at: int) 
 def test_a_refiner_learns_which_side_is_right(tmp_path: Path) -> None:
     """After some steps a class and VOID, which the near side lacks, are taken from the far side."""
     quick = QUICK.model_copy(update={"steps": 40, "average_decay": 0.0, "checkpoint_every": 1000})
-    recipe = RECIPE.model_copy(update={"network": "two-sided", "optimisation": quick, "crop": (48, 64)})
+    recipe = RECIPE.model_copy(
+        update={"network": "two-sided", "optimisation": quick, "crop": (48, 64), "void_weight": 0.2}
+    )
     untrained: Any = TWO_SIDED_REFINER.build(recipe, class_count=3, feature_channels=4, seed=0)
     untrained.eval()
 
