@@ -16,7 +16,7 @@ from warprefine.core.errors import DatasetError, WarpRefineError
 from warprefine.core.tensors import VOID
 from warprefine.interchange import IMPORTERS
 from warprefine.interchange.cvat_shapes import Outline, Shape, between, draw_shape, outline_of
-from warprefine.interchange.cvat_xml import masks_of
+from warprefine.interchange.cvat_writing import masks_of
 from warprefine.interchange.imported import Imported, ImportOptions
 from warprefine.interchange.shapes import class_masks, mask_of_counts, regions
 from warprefine.interchange.source import open_source

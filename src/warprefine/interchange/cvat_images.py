@@ -12,16 +12,14 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from warprefine.core.errors import DatasetError
+from warprefine.interchange.cvat_writing import attributes, masks_of, written_meta
 from warprefine.interchange.cvat_xml import (
     CvatFile,
     Layer,
-    attributes,
     draw_layers,
     frame_number,
-    masks_of,
     notes_of,
     read_cvat_files,
-    written_meta,
 )
 from warprefine.interchange.exported import Exported, ExportedFrame, ExportOptions
 from warprefine.interchange.format import Exporter, Importer

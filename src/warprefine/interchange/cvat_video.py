@@ -19,16 +19,8 @@ from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.video import Video
 from warprefine.interchange.cvat_shapes import Shape
 from warprefine.interchange.cvat_tracks import Entry, Track, Tracks
-from warprefine.interchange.cvat_xml import (
-    CvatFile,
-    Task,
-    attributes,
-    masks_of,
-    notes_of,
-    read_cvat_files,
-    size_element,
-    written_meta,
-)
+from warprefine.interchange.cvat_writing import attributes, masks_of, size_element, written_meta
+from warprefine.interchange.cvat_xml import CvatFile, Task, notes_of, read_cvat_files
 from warprefine.interchange.exported import Exported, ExportedFrame, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.frames import last_number
