@@ -74,12 +74,18 @@ def test_every_label_has_a_code_of_its_own(count: int) -> None:
 def test_many_classes_take_the_other_way_to_the_same_products() -> None:
     """With many classes only the products of candidates are computed; they are the same."""
     few, many = (CandidateUNet(count, 0, widths=(4, 6, 8, 10)) for count in (8, 100))
-    answers = torch.randn(1, 16, 4, 6)
+    decoded = torch.randn(1, 6, 2, 3)
     labels = torch.randint(0, 9, (1, 4, 4, 6), dtype=torch.uint8)
     with torch.no_grad():
+        few.classifier.weight.normal_()
+        few.learned.normal_()
+        many.learned[:9] = few.learned
         many.codes[:9] = few.codes
+        many.classifier.load_state_dict(few.classifier.state_dict())
 
-    torch.testing.assert_close(many._products(answers, labels), few._products(answers, labels))
+    torch.testing.assert_close(
+        many._products(decoded, labels, (4, 6)), few._products(decoded, labels, (4, 6))
+    )
 
 
 def test_a_label_that_is_no_candidate_teaches_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations, islice
 from math import comb
 
@@ -10,7 +11,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
-from warprefine.core.tensors import Confidence, Logits
+from warprefine.core.tensors import Confidence, Logits, size_of
 from warprefine.ops.candidates import Candidates, Voters, find_candidates
 from warprefine.recipe.two_sided_refiner import CANDIDATE_WIDTHS
 from warprefine.refinement.interface import CandidateScores, TwoSidedInput, weigh_sides
@@ -80,15 +81,16 @@ class CandidateUNet(HalvedUNet):
         )
         found = self._candidates(inputs, near.detach(), far.detach())
         shares, is_empty = found.shares, found.is_empty
-        answers = self.repaired(self._planes(inputs, found), inputs.segmentation.features).float()
+        decoded = self.decoded(self._planes(inputs, found), inputs.segmentation.features)
+        added = self._products(decoded, found.labels, size_of(inputs.frame))
         if not self.training:
-            answers = CAUTION * answers
+            added = CAUTION * added
         votes = near[:, None] * shares[:, 0] + far[:, None] * shares[:, 1]
         votes = votes + self.votes.semantic_weight.abs() * shares[:, 2]
         is_void = found.labels == self.class_count
         votes = torch.where(is_void, self.votes.void_weight.abs() * votes, votes)
         votes = votes / votes.sum(dim=1, keepdim=True).clamp(min=1e-6)
-        logits = votes.clamp(min=LEAST_VOTE).log() + self._products(answers, found.labels)
+        logits = votes.clamp(min=LEAST_VOTE).log() + added
         return CandidateScores(labels=found.labels, logits=logits, is_empty=is_empty)
 
     def _candidates(self, inputs: TwoSidedInput, *weights: Confidence) -> Candidates:
@@ -123,13 +125,26 @@ class CandidateUNet(HalvedUNet):
             first += values.shape[1]
         return planes
 
-    def _products(self, answers: Float[Tensor, "b e h w"], labels: Tensor) -> Float[Tensor, "b k h w"]:
+    def _products(self, decoded: Tensor, labels: Tensor, size: tuple[int, int]) -> Float[Tensor, "b k h w"]:
         """Return the product of each pixel's answer with the code of each of its candidates."""
         table = self.codes + self.learned
         places = labels.long().clamp(max=self.class_count)
         if len(table) <= labels.shape[1] * CODE_LENGTH:  # fewer products with all classes
-            return torch.einsum("behw,ce->bchw", answers, table).gather(1, places)
+            return (
+                self.classified(decoded, partial(self._of_all_classes, table), size).float().gather(1, places)
+            )
+        answers = self.classified(decoded, self.classifier, size).float()
         return torch.einsum("behw,bkhwe->bkhw", answers, functional.embedding(places, table))
+
+    def _of_all_classes(self, table: Float[Tensor, "c e"], decoded: Tensor) -> Tensor:
+        """Return the products of the answers of a cell's pixels with the codes of all classes.
+
+        Codes and classifier, both linear, are multiplied first: fewer and smaller products.
+        """
+        assert self.classifier.bias is not None
+        weight = torch.einsum("ce,esh->csh", table, self.classifier.weight.view(CODE_LENGTH, 4, -1))
+        bias = torch.einsum("ce,es->cs", table, self.classifier.bias.view(CODE_LENGTH, 4))
+        return functional.conv2d(decoded, weight.flatten(0, 1)[..., None, None], bias.flatten())
 
 
 def label_codes(count: int, *, length: int = CODE_LENGTH) -> Float32[Tensor, "count e"]:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from warprefine.core.layout import in_fast_layout
 from warprefine.core.protocols import RefinerInput
 from warprefine.core.tensors import Logits, size_of
 from warprefine.ops.resize import to_size
@@ -101,7 +102,7 @@ class Pix2PixRefiner(nn.Module):
         grown = (max(STRIDE * cells[0], SMALLEST), max(STRIDE * cells[1], SMALLEST))
         padded = _extend(torch.cat((labels, images), dim=1), grown)
         padded_labels = padded[:, : self.class_count + 1]
-        x: Tensor = self.encoder(padded.contiguous(memory_format=torch.channels_last))
+        x: Tensor = self.encoder(in_fast_layout(padded))
         if self.join is not None:
             features = to_size(inputs.segmentation.features.float(), cells)
             joined = torch.cat((x, _extend(features, size_of(x))), dim=1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from warprefine.core.layout import in_fast_layout
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, size_of
 from warprefine.ops.resize import pad_to_multiple
@@ -165,7 +166,7 @@ class CompactSegmenter(nn.Module):
         """Segment frames of any size: logits at stride 2, features (widths[1] channels) at stride 4."""
         size = size_of(frames)
         normalised = self.colours(frames)
-        x = pad_to_multiple(normalised, STRIDE).contiguous(memory_format=torch.channels_last)
+        x = in_fast_layout(pad_to_multiple(normalised, STRIDE))
         x = self.stem(x)
         skips = []
         for down in self.down:

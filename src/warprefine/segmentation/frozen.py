@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
+from warprefine.core.layout import in_fast_layout
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, Logits, size_of
 from warprefine.ops.resize import pad_to_multiple
@@ -64,7 +64,7 @@ class FrozenLite0Segmenter(nn.Module):
     def trunk_features(self, frames: Frames) -> list[Tensor]:
         """Return what the trunk computes of frames, at strides 4, 8, 16 and 32; nothing of it is trained."""
         x = pad_to_multiple((frames.float() - 127) / 128, STRIDE)
-        features: list[Tensor] = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        features: list[Tensor] = self.trunk(in_fast_layout(x))
         return features[1:]
 
     def head(self, features: Sequence[Tensor]) -> Segmentation:

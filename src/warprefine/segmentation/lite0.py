@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from warprefine.core.errors import RecipeError
+from warprefine.core.layout import in_fast_layout
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, size_of
 from warprefine.io.published import load_renamed
@@ -177,7 +178,7 @@ class Lite0Segmenter(nn.Module):
     def decode(self, frames: Frames) -> tuple[Tensor, Tensor]:
         """Run trunk and decoder; return the decoder's features at stride 4 and the trunk's at stride 2."""
         x = pad_to_multiple((frames.float() - 127) / 128, STRIDE)
-        finest, *skips, x = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        finest, *skips, x = self.trunk(in_fast_layout(x))
         x = self.context(x)
         for up in self.up:
             x = up(x, skips.pop())

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from warprefine.core.errors import RecipeError, shorten
+from warprefine.core.layout import in_fast_layout
 from warprefine.core.names import nearest_name
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames, size_of
@@ -69,7 +70,7 @@ class TimmTrunk(nn.Module):
     def forward(self, frames: Frames) -> list[Tensor]:
         """Return features (b, channels, h / stride, w / stride) of frames, whose sides are padded to 32."""
         x = pad_to_multiple((frames.float() - self.mean) / self.deviation, _STRIDES[-1])
-        features = self._features(x.contiguous(memory_format=torch.channels_last))
+        features = self._features(in_fast_layout(x))
         return [each.permute(0, 3, 1, 2) for each in features] if self._channels_come_last else features
 
     def load_pretrained(self) -> None:

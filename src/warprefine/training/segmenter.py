@@ -14,18 +14,11 @@ from torch import Tensor
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import CheckpointError, RecipeError
+from warprefine.core.layout import kernels_for_training
 from warprefine.core.names import look_up
 from warprefine.core.precision import computing
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import (
-    FrozenTrunk,
-    Pretrained,
-    Segmentation,
-    Segmenter,
-    channels_last,
-    device_of,
-    module_of,
-)
+from warprefine.core.protocols import FrozenTrunk, Pretrained, Segmentation, Segmenter, device_of, module_of
 from warprefine.core.tensors import Frames, LabelMaps, Logits, size_of
 from warprefine.io.checkpoints import Card, begin_from, differing_shapes, load_network, read_card
 from warprefine.io.fingerprints import fingerprint_of_file
@@ -117,7 +110,7 @@ def build_segmenter(
             f"the trunk of {recipe.network!r} is not trained, so it needs weights; set pretrained = true or "
             'weights = "FILE" under [segmenter], or another network, such as compact'
         )
-    return channels_last(segmenter)
+    return kernels_for_training(segmenter)
 
 
 def settings_of_weights(recipe: NetworkRecipe) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from warprefine.core.layout import in_fast_layout
 from warprefine.core.protocols import FrozenTrunk, Segmentation, Segmenter
 from warprefine.core.tensors import Frames, LabelMaps
 from warprefine.training.losses.counted import Counted
@@ -69,7 +70,7 @@ class FeatureBatch(LabelledBatch):
     def of(cls, windows: Sequence[tuple[Sequence[Tensor], Tensor]]) -> FeatureBatch:
         """Stack windows of one size, each its features and its labels (b = 1)."""
         features = [
-            torch.cat(list(of_stride)).contiguous(memory_format=torch.channels_last)
+            in_fast_layout(torch.cat(list(of_stride)))
             for of_stride in zip(*(features for features, _ in windows), strict=True)
         ]
         return cls(features=tuple(features), labels=torch.cat([labels for _, labels in windows]))

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import CheckpointError
+from warprefine.core.layout import kernels_for_training
 from warprefine.core.names import look_up
 from warprefine.core.network_spec import NetworkSpec
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import Refiner, channels_last, device_of, module_of
+from warprefine.core.protocols import Refiner, device_of, module_of
 from warprefine.core.tensors import VOID
 from warprefine.io.checkpoints import Card, load_network
 from warprefine.io.fingerprints import fingerprint_of_file
@@ -66,7 +67,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
         """
         torch.manual_seed(seed)
         spec = look_up(self.specs, recipe.network, what=self.part.replace("-refiner", " refiner"))
-        return channels_last(spec.from_recipe(recipe, class_count, feature_channels))
+        return kernels_for_training(spec.from_recipe(recipe, class_count, feature_channels))
 
     def batches(self, pools: PoolsT, recipe: RecipeT, *, seed: int) -> BatchMaker[InputT]:
         """Return the function that draws the batch of a step."""
