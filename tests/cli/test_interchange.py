@@ -158,6 +158,22 @@ def test_an_export_is_inspected_directly(warprefine: Any, data: Path, coco: Path
     assert by_format.stdout.split("street-000", 1)[-1] == by_reader.stdout.split("street-000", 1)[-1]
 
 
+def test_a_format_that_is_called_like_a_reader_is_inspected_too(
+    warprefine: Any, data: Path, tmp_path: Path
+) -> None:
+    """What is an archive, or comes with `--frames`, is an export and no research data set."""
+    assert warprefine("export", "camvid", data, tmp_path / "out").exit_code == 0
+    assert warprefine("export", "camvid", data, tmp_path / "out.zip", "--pictures").exit_code == 0
+
+    folder = warprefine("inspect", tmp_path / "out", "--reader", "camvid", "--frames", data)
+    archive = warprefine("inspect", tmp_path / "out.zip", "--reader", "camvid")
+
+    assert folder.exit_code == 0, folder.output
+    assert archive.exit_code == 0, archive.output
+    assert "street-000" in folder.stdout
+    assert "street-000" in archive.stdout
+
+
 def test_a_run_takes_an_export_as_data(
     warprefine: Any, data: Path, coco: Path, tiny_recipe: Path, tmp_path: Path
 ) -> None:

@@ -17,7 +17,9 @@ from tests.interchange.projects import label_maps, read_maps, send, write_projec
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import WarpRefineError
 from warprefine.core.tensors import VOID
+from warprefine.datasets import open_dataset
 from warprefine.datasets.cityscapes_labels import CITYSCAPES_CLASSES
+from warprefine.io.images import read_labels
 from warprefine.jobs.export_labels import ExportSettings, export_labels
 from warprefine.jobs.import_labels import ImportReport, ImportSettings, import_labels
 
@@ -52,6 +54,38 @@ def test_any_label_map_survives_a_round_trip_through_cityscapes(data: st.DataObj
         back, _ = send("cityscapes", project, folder, settings=ExportSettings(instances=True))
 
         assert all((read_maps(back)[v][s] == labels).all() for v, stems in maps.items() for s in stems)
+
+
+@pytest.mark.parametrize("instances", [False, True])
+def test_label_maps_of_the_street_come_back_byte_by_byte(
+    instances: bool, tiny_data: Path, tmp_path: Path
+) -> None:
+    """In the classes of Cityscapes, as the format has no others."""
+    project = write_project(tmp_path / "project", CITYSCAPES_CLASSES, read_maps(tiny_data))
+
+    back, _ = send("cityscapes", project, tmp_path, settings=ExportSettings(instances=instances))
+
+    check_label_files(project, back)
+
+
+def test_label_maps_of_camvid_come_back_byte_by_byte(shared: Path, tmp_path: Path) -> None:
+    """A few frames of a real video: their polygons take long."""
+    camvid = open_dataset(shared / "data" / "camvid", reader="camvid", split="clip15hz")
+    (video,) = camvid.videos
+    chosen = list(video.labels.items())[::20]
+    maps = {"clip": {video.stems[n]: read_labels(path, camvid.classes)[0].numpy() for n, path in chosen}}
+    project = write_project(tmp_path / "project", CITYSCAPES_CLASSES, maps)
+
+    back, _ = send("cityscapes", project, tmp_path)
+
+    check_label_files(project, back)
+
+
+def check_label_files(project: Path, back: Path) -> None:
+    """Compare the files of label maps."""
+    paths = sorted(path.relative_to(project) for path in project.glob("videos/*/labels/*.png"))
+    assert paths
+    assert all((back / path).read_bytes() == (project / path).read_bytes() for path in paths)
 
 
 @pytest.mark.parametrize("kind", KINDS)

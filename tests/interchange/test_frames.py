@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from warprefine.core.errors import DatasetError, KeyFrameError
 from warprefine.core.video import Video
-from warprefine.interchange.frames import FrameMatcher, open_videos, own_place
+from warprefine.interchange.frames import FrameMatcher, own_place
 from warprefine.interchange.imported import ImportedFrame
 
 
@@ -153,35 +152,6 @@ def test_without_videos_the_folder_of_a_picture_is_its_video() -> None:
     assert own_place(frame("x/000.png"), video="drive") == ("drive", "000")
     with pytest.raises(KeyFrameError, match=r"without a folder that names its video; .*--video NAME"):
         own_place(frame("images/000.png"), video=None)
-
-
-def picture(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (4, 3)).save(path)
-
-
-def test_pictures_are_opened_in_the_layouts_that_people_have(tmp_path: Path) -> None:
-    """Folders of videos, a data set folder, and a single folder of pictures."""
-    picture(tmp_path / "a" / "drive" / "000.png")
-    picture(tmp_path / "a" / "walk" / "frames" / "000.png")
-    picture(tmp_path / "data" / "videos" / "drive" / "frames" / "000.png")
-
-    assert [one.name for one in open_videos(tmp_path / "a")] == ["drive", "walk"]
-    assert [one.name for one in open_videos(tmp_path / "data")] == ["drive"]
-    assert [one.name for one in open_videos(tmp_path / "a" / "drive")] == ["drive"]
-    assert [one.name for one in open_videos(tmp_path / "a" / "drive", video="x")] == ["x"]
-
-
-def test_what_holds_no_pictures_is_refused(tmp_path: Path) -> None:
-    """Each with what was found."""
-    (tmp_path / "a.txt").touch()
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match=r"--frames .*a\.txt is no video file or folder"):
-        open_videos(tmp_path / "a.txt")
-    with pytest.raises(DatasetError, match=r"--frames .*nothing is not there"):
-        open_videos(tmp_path / "nothing")
-    with pytest.raises(DatasetError, match=r"holds a\.txt, empty; expected VIDEO/STEM\.png"):
-        open_videos(tmp_path)
 
 
 def test_a_place_leads_to_its_frame_only_where_the_video_has_as_many() -> None:

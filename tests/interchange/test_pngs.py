@@ -58,6 +58,33 @@ def test_values_have_the_names_that_the_user_gives(tmp_path: Path, frames: Path)
     assert read_classes(tmp_path / "new" / "classes.toml").names == ("a", "b", "c")
 
 
+@pytest.mark.parametrize("top", ["", "my labels", "street_masks/export"])
+@pytest.mark.parametrize("inside", ["masks/drive", "ann_dir/drive/frames"])
+def test_a_folder_around_all_does_not_make_label_maps_of_pictures(
+    top: str, inside: str, tmp_path: Path, frames: Path
+) -> None:
+    """Archives are called after what is in them: "my labels.zip" has a folder of that name."""
+    save(tmp_path / "x" / top / inside / "000000.png", LABELS)
+    save(tmp_path / "x" / top / "images" / "drive" / "000000.png", np.zeros((3, 4, 3), np.uint8))
+
+    found = imported("index-png", tmp_path / "x", frames, names=("a", "b", "c"))
+
+    assert found["000000"].tolist() == LABELS.tolist()
+
+
+def test_videos_that_are_called_like_folders_of_label_maps_are_not_the_only_ones(
+    tmp_path: Path, frames: Path
+) -> None:
+    """No label map is left out without a word."""
+    save(tmp_path / "frames" / "old_labels" / "000007.png", np.zeros((3, 4, 3), np.uint8))
+    save(tmp_path / "x" / "ann_dir" / "drive" / "000000.png", LABELS)
+    save(tmp_path / "x" / "ann_dir" / "old_labels" / "000007.png", LABELS)
+
+    imported("index-png", tmp_path / "x", frames, names=("a", "b", "c"))
+
+    assert read_maps(tmp_path / "new").keys() == {"drive", "old_labels"}
+
+
 def test_zero_can_be_void(tmp_path: Path, frames: Path) -> None:
     """As in ADE20K; only the user knows."""
     save(tmp_path / "x" / "drive" / "000001.png", LABELS)

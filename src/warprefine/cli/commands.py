@@ -96,7 +96,8 @@ def inspect(
 
     Example: `warprefine inspect instances.json --reader coco --frames pictures`
     """
-    if export_format is None and reader not in READERS and format_name(reader) in IMPORTERS:
+    is_export = reader not in READERS or data.is_file() or frames is not None
+    if export_format is None and is_export and format_name(reader) in IMPORTERS:
         export_format, reader = reader, "folder"
     settings = interchange.settings_of(frames, video, rename, background)
     with Bars() as bars, ExitStack() as stack:

@@ -17,21 +17,13 @@ import numpy as np
 
 from warprefine.core.errors import LabelError
 from warprefine.core.tensors import VOID
-from warprefine.interchange.exported import Exported, ExportedFrame, ExportOptions
+from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, ImportOptions, Positions
+from warprefine.interchange.mask_runs import MaskRuns, coco_runs
 from warprefine.interchange.packages import package
 from warprefine.interchange.records import Record, read_record
-from warprefine.interchange.shapes import (
-    MaskArray,
-    Runs,
-    coco_polygon,
-    counts_of_text,
-    mask_of_counts,
-    points_of,
-    runs_of_classes,
-    runs_of_regions,
-)
+from warprefine.interchange.shapes import MaskArray, coco_polygon, counts_of_text, mask_of_counts, points_of
 from warprefine.interchange.source import Source
 
 _EXPECTED = "COCO annotations with images, annotations and categories"
@@ -216,10 +208,10 @@ def write_coco(labelled: Exported, dest: Path, options: ExportOptions) -> list[s
     over crowds. Categories have the ids of the classes, and their colours.
     """
     coder = package("pycocotools.mask", needed_for="COCO")
-    classes = labelled.classes
+    classes, ids = labelled.classes, labelled.classes.ids
     categories = [
         {"id": number, "name": name, "supercategory": "", "color": list(color)}
-        for number, name, color in zip(classes.ids, classes.names, classes.colors, strict=True)
+        for number, name, color in zip(ids, classes.names, classes.colors, strict=True)
     ]
     images: dict[str, list[dict[str, Any]]] = {"train": [], "val": []} if options.split else {"train": []}
     annotations: dict[str, list[dict[str, Any]]] = {split: [] for split in images}
@@ -227,11 +219,12 @@ def write_coco(labelled: Exported, dest: Path, options: ExportOptions) -> list[s
         h, w = frame.size
         images[frame.split].append({"id": number, "file_name": frame.path, "height": h, "width": w})
         found = annotations[frame.split]
-        for position, runs in _runs(frame, options):
-            begin = len(found) + 1
-            found.append(
-                _annotation(coder, runs, (h, w), id=begin, image_id=number, category_id=classes.ids[position])
-            )
+        masks = [*coco_runs(frame.labels(), instances=options.instances)]
+        plain = [{"size": [h, w], "counts": mask.runs} for mask in masks]
+        packed = coder.frPyObjects(plain, h, w) if plain else []
+        for mask, rle in zip(masks, packed, strict=True):
+            one = {"id": len(found) + 1, "image_id": number, "category_id": ids[mask.position]}
+            found.append(one | _annotation(mask, rle))
         if options.pictures:
             frame.write_picture(dest / "images" / frame.path)
     for split, members in images.items():
@@ -242,20 +235,12 @@ def write_coco(labelled: Exported, dest: Path, options: ExportOptions) -> list[s
     return []
 
 
-def _runs(frame: ExportedFrame, options: ExportOptions) -> Iterator[tuple[int, Runs]]:
-    labels = frame.labels()
-    return runs_of_regions(labels) if options.instances else runs_of_classes(labels)
-
-
-def _annotation(coder: Any, runs: Runs, size: tuple[int, int], **ids: int) -> dict[str, Any]:
-    h, w = size
-    packed = coder.frPyObjects({"size": [h, w], "counts": runs}, h, w)
+def _annotation(mask: MaskRuns, rle: dict[str, Any]) -> dict[str, Any]:
     return {
-        **ids,
         "iscrowd": 0,
-        "area": int(runs[1::2].sum()),
-        "bbox": [float(side) for side in coder.toBbox(packed)],
-        "segmentation": {"size": [h, w], "counts": packed["counts"].decode("ascii")},
+        "area": mask.area,
+        "bbox": [float(side) for side in mask.box],
+        "segmentation": {"size": rle["size"], "counts": rle["counts"].decode("ascii")},
     }
 
 

@@ -27,11 +27,10 @@ from warprefine.interchange.imported import (
     ClassList,
     FileClass,
     Imported,
-    ImportedFrame,
     ImportOptions,
     Positions,
 )
-from warprefine.interchange.label_folder import common_suffix, frame_name, label_files
+from warprefine.interchange.label_folder import label_files, label_frames
 from warprefine.interchange.palette import own_colors
 from warprefine.interchange.pixels import positions_of_picture, read_colors, table_of_colors, write_colors
 from warprefine.interchange.source import Source
@@ -60,23 +59,19 @@ def read_color_png(source: Source, options: ImportOptions) -> Imported:
     classes, listed = _classes(source, options)
     colors = [one.color or VOID_COLOR for one in classes]
     table = table_of_colors([one.name for one in classes], colors, listed=listed)
-    names = [frame_name(source, path, suffix=options.suffix) for path in files]
-    tail = common_suffix(names)
-    frames = [
-        ImportedFrame(
-            where=source.shown(path),
-            name=name,
-            also=(name.removesuffix(tail),) if tail else (),
-            draw=partial(_draw, path, table, source.shown(path), listed),
-            picture=source.picture(f"images/{name}.png") or source.picture(f"images/{name}.jpg"),
-        )
-        for path, name in zip(files, names, strict=True)
-    ]
+    frames = label_frames(
+        source,
+        files,
+        suffix=options.suffix,
+        read=partial(_read, table, listed),
+        picture=lambda _, name, __: (
+            source.picture(f"images/{name}.png") or source.picture(f"images/{name}.jpg")
+        ),
+    )
     return Imported(classes=classes, frames=frames)
 
 
-def _draw(path: Path, table: NDArray[np.int16], named: str, listed: str, size: tuple[int, int]) -> Positions:
-    del size
+def _read(table: NDArray[np.int16], listed: str, path: Path, named: str) -> Positions:
     return positions_of_picture(read_colors(path), table, named=named, listed=listed)
 
 

@@ -6,7 +6,7 @@ DEST/images/VIDEO/STEM.png    pictures, on request
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -110,23 +110,25 @@ def write_cvat_images(labelled: Exported, dest: Path, options: ExportOptions) ->
         "frame_filter": "",
     }
     alone = len(labelled.numbers) == 1
+    beginning = written_meta(labelled.classes, entries)
+    names = labelled.classes.names
+    labels = [attributes(label=name, source="manual", occluded=0) for name in names]
     with (dest / "annotations.xml").open("w", encoding="utf-8", newline="\n") as file:
-        file.write(written_meta(labelled.classes, entries))
+        file.write(beginning)
         for number, frame in enumerate(labelled.frames()):
-            file.writelines(_image(frame, frame.number if alone else number, labelled, options))
+            file.writelines(_image(frame, frame.number if alone else number, labels, options))
             if options.pictures:
                 frame.write_picture(dest / "images" / frame.path)
         file.write("</annotations>\n")
     return []
 
 
-def _image(frame: ExportedFrame, number: int, labelled: Exported, options: ExportOptions) -> Iterator[str]:
+def _image(frame: ExportedFrame, number: int, labels: Sequence[str], options: ExportOptions) -> Iterator[str]:
     h, w = frame.size
     split = f" {attributes(subset=frame.split)}" if options.split else ""
     yield f"<image {attributes(id=number, name=frame.path)}{split} {attributes(width=w, height=h)}>\n"
     for position, mask in masks_of(frame.labels(), instances=options.instances):
-        label = attributes(label=labelled.classes.names[position], source="manual", occluded=0)
-        yield f'<mask {label} {mask} z_order="0"></mask>\n'
+        yield f'<mask {labels[position]} {mask} z_order="0"></mask>\n'
     yield "</image>\n"
 
 

@@ -19,15 +19,8 @@ from warprefine.core.errors import DatasetError
 from warprefine.datasets.class_file import read_classes, write_classes
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
-from warprefine.interchange.imported import (
-    ClassList,
-    FileClass,
-    Imported,
-    ImportedFrame,
-    ImportOptions,
-    Positions,
-)
-from warprefine.interchange.label_folder import common_suffix, frame_name, label_files
+from warprefine.interchange.imported import ClassList, FileClass, Imported, ImportOptions, Positions
+from warprefine.interchange.label_folder import label_files, label_frames
 from warprefine.interchange.pixels import positions_of_values, value_table, write_values
 from warprefine.interchange.source import Source
 from warprefine.io.text import read_text
@@ -49,23 +42,17 @@ def read_index_png(source: Source, options: ImportOptions) -> Imported:
     if not files:
         raise DatasetError(f"{source.path} holds no PNG; expected label maps, such as ann_dir/VIDEO/STEM.png")
     classes, table, listed = _classes(source, options)
-    names = [frame_name(source, path, suffix=options.suffix) for path in files]
-    tail = common_suffix(names)
-    frames = [
-        ImportedFrame(
-            where=source.shown(path),
-            name=name,
-            also=(name.removesuffix(tail),) if tail else (),
-            draw=partial(_draw, path, table, source.shown(path), listed),
-            picture=_picture(source, path, name, tail),
-        )
-        for path, name in zip(files, names, strict=True)
-    ]
+    frames = label_frames(
+        source,
+        files,
+        suffix=options.suffix,
+        read=partial(_read, table, listed),
+        picture=partial(_picture, source),
+    )
     return Imported(classes=classes, frames=frames)
 
 
-def _draw(path: Path, table: NDArray[np.int32], named: str, listed: str, size: tuple[int, int]) -> Positions:
-    del size
+def _read(table: NDArray[np.int32], listed: str, path: Path, named: str) -> Positions:
     return positions_of_values(path, table, named=named, listed=listed)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
+from warprefine.interchange.imported import ImportedFrame, Positions
 from warprefine.interchange.source import Source
 
 _LABEL_FOLDER = re.compile(
@@ -20,12 +23,23 @@ _MARK = re.compile(r"[_\-. ][^\d]*[A-Za-z].*")
 def label_files(source: Source) -> list[Path]:
     """Return the PNGs that are label maps: those below a folder called masks, labels, ann_dir or the like.
 
-    Where there is no such folder, all PNGs that lie in no folder of pictures.
+    Where there is no such folder, all PNGs that lie in no folder of pictures. The name of a folder around all
+    of them does not count, if inside it each PNG is in a folder of label maps or in one of pictures.
     """
     found = source.with_ending(".png")
-    marked = [path for path in found if any(map(_is_label_folder, source.relative(path).parts[:-1]))]
-    plain = [path for path in found if not any(map(_is_picture_folder, source.relative(path).parts[:-1]))]
-    return marked or plain
+    folders = [source.relative(path).parts[:-1] for path in found]
+    around = [len({*level}) == 1 for level in zip(*folders, strict=False)]
+    common = len([*takewhile(bool, around)])
+    for begin in (common, 0):
+        marked = [path for path, inside in zip(found, folders, strict=True) if _marked(inside[begin:])]
+        others = [inside[begin:] for inside in folders if not _marked(inside[begin:])]
+        if marked and (begin == 0 or all(any(map(_is_picture_folder, inside)) for inside in others)):
+            return marked
+    return [path for path in found if not any(map(_is_picture_folder, source.relative(path).parts[:-1]))]
+
+
+def _marked(folders: Sequence[str]) -> bool:
+    return any(map(_is_label_folder, folders))
 
 
 def frame_name(source: Source, path: Path, *, suffix: str = "") -> str:
@@ -41,6 +55,44 @@ def frame_name(source: Source, path: Path, *, suffix: str = "") -> str:
     begin = max((n for n, part in enumerate(parts[:-1], start=1) if _is_label_folder(part)), default=0)
     name = "/".join(parts[begin:])
     return name.removesuffix(suffix) if suffix else name[: -len(path.suffix)]
+
+
+def label_frames(
+    source: Source,
+    files: Sequence[Path],
+    *,
+    suffix: str,
+    read: Callable[[Path, str], Positions],
+    picture: Callable[[Path, str, str], Path | None],
+) -> list[ImportedFrame]:
+    """Return the frames of label maps, by the names of these.
+
+    Args:
+        source: The export.
+        files: The label maps.
+        suffix: What follows the name of a frame in that of its label map; see `frame_name`.
+        read: Reads a label map; the second argument is how messages name it.
+        picture: Returns the picture of a label map, of its name, and of what all names end with ("" if that
+            is no word).
+    """
+    names = [frame_name(source, path, suffix=suffix) for path in files]
+    tail = common_suffix(names)
+    return [
+        ImportedFrame(
+            where=source.shown(path),
+            name=name,
+            also=(name.removesuffix(tail),) if tail else (),
+            draw=partial(_draw, read, path, source.shown(path)),
+            picture=picture(path, name, tail),
+        )
+        for path, name in zip(files, names, strict=True)
+    ]
+
+
+def _draw(read: Callable[[Path, str], Positions], path: Path, named: str, size: tuple[int, int]) -> Positions:
+    """Read a label map; a PNG has a size of its own, which is compared with that of the frame later."""
+    del size
+    return read(path, named)
 
 
 def common_suffix(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt32
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -217,59 +217,3 @@ def positions_in(labels: Positions) -> list[int]:
     rows = labels if labels.flags.c_contiguous else np.ascontiguousarray(labels.T)
     found = np.flatnonzero(cv2.calcHist([rows], [0], None, [VOID + 1], [0, VOID + 1]))
     return [position for position in found.tolist() if position != VOID]
-
-
-Runs = UInt32[np.ndarray, " n"]
-"""Lengths of runs outside and inside of a mask, in turn, column by column as COCO counts them."""
-
-
-def runs_of_classes(labels: Positions) -> Iterator[tuple[int, Runs]]:
-    """Yield the run lengths of the mask of each class that a label map has, and the class.
-
-    All masks come from one pass over the pixels, so that this is faster than encoding mask by mask.
-
-    Example:
-        >>> labels = np.array([[0, 0], [1, 0]], np.uint8)
-        >>> [(position, runs.tolist()) for position, runs in runs_of_classes(labels)]
-        [(0, [0, 1, 1, 2]), (1, [1, 1, 2])]
-    """
-    for value, runs in _runs_by_value(cv2.transpose(labels)):
-        if value != VOID:
-            yield value, runs
-
-
-def runs_of_regions(labels: Positions) -> Iterator[tuple[int, Runs]]:
-    """Yield the run lengths of each connected region of each class, and its class; as `regions`.
-
-    Regions follow each other by class, then from left to right.
-    """
-    turned = cv2.transpose(labels)
-    numbers = np.zeros(turned.shape, np.int32)
-    positions = [VOID]
-    for position in positions_in(turned):
-        inside = turned == position
-        count, found = cv2.connectedComponents(inside.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-        np.add(found, len(positions) - 1, out=numbers, where=inside)
-        positions += [position] * (count - 1)
-    for number, runs in _runs_by_value(numbers):
-        if number:
-            yield positions[number], runs
-
-
-def _runs_by_value(turned: NDArray[np.integer]) -> Iterator[tuple[int, Runs]]:
-    """Yield the run lengths of the pixels of each value of a map, (w, h), with the value, ascending."""
-    flat = turned.reshape(-1)
-    starts = (
-        np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1]) if flat.size else np.empty(0, int)
-    )
-    ends = np.append(starts[1:], flat.size)
-    values = flat[starts]
-    order = np.argsort(values, kind="stable")
-    cuts = np.flatnonzero(np.diff(values[order])) + 1
-    for members in np.split(order, cuts):
-        runs = np.empty(2 * len(members) + 1, np.uint32)
-        runs[0] = starts[members[0]]
-        runs[1::2] = ends[members] - starts[members]
-        runs[2:-1:2] = starts[members[1:]] - ends[members[:-1]]
-        runs[-1] = flat.size - ends[members[-1]]
-        yield int(values[members[0]]), runs if runs[-1] else runs[:-1]

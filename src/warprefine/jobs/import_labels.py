@@ -16,7 +16,7 @@ from warprefine.datasets.class_file import read_classes, write_classes
 from warprefine.datasets.file_names import normal_form
 from warprefine.interchange import IMPORTERS, format_name
 from warprefine.interchange.class_map import class_map
-from warprefine.interchange.frames import open_videos
+from warprefine.interchange.given_videos import open_videos
 from warprefine.interchange.imported import BACKGROUND, FileClass, ImportOptions
 from warprefine.interchange.native import (
     Written,
