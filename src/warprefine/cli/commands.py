@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from warprefine.cli import cache as caches
+from warprefine.cli import corrections as corrected
 from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
 from warprefine.cli import interchange, options, weights
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(weights.app, name="weights")
 app.command("student")(students.student)
 app.command("predict")(predictions.predict)
+app.command("corrections")(corrected.corrections)
 app.command("cache")(caches.cache)
 app.command("experiment")(experiments.experiment)
 app.command("classes")(interchange.classes_command)
