@@ -348,16 +348,16 @@ def long_run(reviewed: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathF
 
 def test_ten_thousand_frames_open_in_two_seconds(long_run: Path) -> None:
     """Opening the run and its columns takes less than two seconds of computation, a frame less than 0.1."""
-    begun = time.process_time()
+    begun = time.thread_time()
     reviewed = ReviewedRun(long_run)
     about, columns = reviewed.about(), reviewed.columns(0, "motion-only")
-    opened = time.process_time() - begun
-    begun = time.process_time()
+    opened = time.thread_time() - begun
+    begun = time.thread_time()
     for k in range(5000, 5020):
         reviewed.image(0, k)
         reviewed.labels(0, k, "motion-only")
         reviewed.confidence(0, k, "motion-only")
-    turned = (time.process_time() - begun) / 20
+    turned = (time.thread_time() - begun) / 20
 
     assert about["videos"][0]["frames"] == len(columns["error"]) == 10_000
     assert opened < 2

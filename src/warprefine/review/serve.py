@@ -69,6 +69,7 @@ def _listening(port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
+        listener.listen()  # the address is told of before the server takes over: whoever is quick waits
     except (OSError, OverflowError) as error:
         listener.close()
         raise RunFolderError(
