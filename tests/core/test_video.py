@@ -96,3 +96,17 @@ def test_a_video_without_labels_does_not_stand_in_the_way_of_others() -> None:
     chosen = Dataset(root=Path("data"), classes=CLASSES, videos=videos).with_key_frames(1, 2)
 
     assert [v.key_frames for v in chosen.videos] == [(1,), ()]
+
+
+def test_corrections_make_key_frames_and_can_be_taken_back() -> None:
+    """Corrected label maps replace those of key frames, and truth; without them the video is as it was."""
+    own = video(labels=(0, 2), truth=(1, 3))
+    corrected = own.with_corrections({1: Path("one.png"), 2: Path("two.png")})
+
+    assert corrected.key_frames == (0, 1, 2)
+    assert corrected.corrected == (1, 2)
+    assert (corrected.labels[2], [*corrected.truth]) == (Path("two.png"), [3])
+    assert corrected.of_data == own.of_data == own
+    assert own.corrected == ()
+    assert corrected.with_corrections({3: Path("three.png")}).corrected == (3,)
+    assert corrected.with_corrections({}) == own

@@ -16,8 +16,11 @@ from warprefine.io.atomic import (
     lock_of,
     make_folder,
     reading_errors,
+    remove_drafts,
     remove_old_drafts,
+    remove_unsaved,
     replacing,
+    write_beside_lock,
     write_bytes,
     write_text,
     writing_errors,
@@ -225,3 +228,50 @@ def test_an_old_draft_that_another_process_removes_first_is_no_error(
     remove_old_drafts(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_written_whole_while_another_process_clears_drafts_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever locks the folder meanwhile deletes its drafts, and not this one."""
+    replace = Path.replace
+
+    def cleared_before(path: Path, target: Path) -> Path:
+        remove_drafts(tmp_path)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", cleared_before)
+    write_beside_lock(tmp_path / "folder" / "a.bin", b"new")
+
+    assert (tmp_path / "folder" / "a.bin").read_bytes() == b"new"
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["a.bin"]
+
+
+def test_what_a_killed_process_left_beside_a_lock_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is as it was, and the half-written one is deleted when nobody writes."""
+    write_bytes(tmp_path / "a.bin", b"old")
+
+    def killed(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: None)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_beside_lock(tmp_path / "a.bin", b"new")
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 2
+
+    remove_unsaved(tmp_path)
+
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_what_cannot_be_written_beside_a_lock_is_an_error(tmp_path: Path) -> None:
+    """The message names the file."""
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(RunFolderError, match=r"cannot write .*folder: there is a folder of that name"):
+        write_beside_lock(tmp_path / "folder", b"new")

@@ -16,9 +16,13 @@ from typing import Any
 import pytest
 
 from warprefine import Recipe, load_recipe, open_dataset
+from warprefine.datasets.street import write_street
 from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.jobs.labelled_data import record_labelled
+from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.start import start
+from warprefine.propagation.run import propagate
 from warprefine.report import figures, sections
 from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
@@ -229,3 +233,17 @@ def start_plus(
         return Networks(context)
 
     return started
+
+
+@pytest.fixture(scope="session")
+def labelled(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two streets of nineteen frames with three key frames each, and a run that labelled them."""
+    folder = tmp_path_factory.mktemp("three")
+    write_street(folder / "data", videos=2, length=19, start=1, step=8, h=48, w=64)
+    dataset, recipe = open_dataset(folder / "data"), load_recipe(tiny_recipe)
+    # As `autolabel` does it, without scores and a report.
+    context = start(dataset, folder / "run", horizon=5, recipe=recipe, reuse=False)
+    job = make_job(Networks(context), ["motion-only", "warp-refine-plus", "oracle"])
+    propagate(job, context.run)
+    record_labelled(context.run, context.dataset, job.methods, horizon=context.horizon)
+    return folder

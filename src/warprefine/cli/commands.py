@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from warprefine.cli import cache as caches
+from warprefine.cli import corrections as corrected
 from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
 from warprefine.cli import interchange, options, weights
 from warprefine.cli import predict as predictions
+from warprefine.cli import review as reviews
 from warprefine.cli import student as students
 from warprefine.cli import train as trainings
 from warprefine.cli.console import Bars, Commands, console, print_notes, print_summary
@@ -44,6 +46,8 @@ app = typer.Typer(
 app.add_typer(weights.app, name="weights")
 app.command("student")(students.student)
 app.command("predict")(predictions.predict)
+app.command("corrections")(corrected.corrections)
+app.command("review")(reviews.review)
 app.command("cache")(caches.cache)
 app.command("experiment")(experiments.experiment)
 app.command("classes")(interchange.classes_command)

@@ -19,6 +19,9 @@ COMMANDS = {
     "motion.",
     "propagate": "Label every frame within the horizon with existing weights; nothing is trained.",
     "evaluate": "Print the table of mIoU by method and distance of a finished run.",
+    "review": "Look at the labels of a run in the browser; accept, reject and correct frames.",
+    "corrections": "List the frames that were corrected in a run; copy their label maps into the data set on "
+    "request.",
     "predict": "Label a clip that has no labels, frame by frame, with a student or a segmenter.",
     "student": "Train a single-frame network on hand-made labels and pseudo-labels, and test it.",
     "experiment": "Run an experiment of the paper and write its tables, charts and pictures.",

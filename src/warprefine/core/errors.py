@@ -45,6 +45,18 @@ class RunFolderError(WarpRefineError):
     """A run folder that cannot be written, or that belongs to another job."""
 
 
+class ConflictError(WarpRefineError):
+    """A change of something that somebody else has changed meanwhile.
+
+    Attributes:
+        version: The version that it has now.
+    """
+
+    def __init__(self, message: str, *, version: int) -> None:
+        super().__init__(message)
+        self.version = version
+
+
 class TrainingError(WarpRefineError):
     """A training that cannot continue, such as one whose loss is no longer finite."""
 

@@ -24,6 +24,7 @@ class Video:
         labels: Frame number -> label map of a key frame.
         truth: Frame number -> label map that only the evaluation may read.
         damaged: Frames that cannot be read. They get no labels, and motion is not followed across them.
+        uncorrected: The video as its data set has it, where label maps were corrected in a run.
 
     Example:
         >>> from pathlib import Path
@@ -40,6 +41,7 @@ class Video:
     labels: Mapping[int, Path] = field(default_factory=dict)
     truth: Mapping[int, Path] = field(default_factory=dict)
     damaged: frozenset[int] = frozenset()
+    uncorrected: Video | None = None
 
     def __post_init__(self) -> None:
         if (self.container is None) == (not self.frame_paths):
@@ -54,6 +56,37 @@ class Video:
     def key_frames(self) -> tuple[int, ...]:
         """The numbers of the frames labelled by hand, ascending."""
         return tuple(self.labels)
+
+    @property
+    def of_data(self) -> Video:
+        """The video as its data set has it, without corrections."""
+        return self.uncorrected or self
+
+    @property
+    def corrected(self) -> tuple[int, ...]:
+        """The numbers of the key frames whose label maps are corrections, ascending."""
+        own = self.of_data.labels
+        return tuple(frame for frame, path in self.labels.items() if own.get(frame) != path)
+
+    def with_corrections(self, corrections: Mapping[int, Path]) -> Video:
+        """Take corrected label maps for those of key frames; a truth of the same frames is left out.
+
+        Args:
+            corrections: Frame number -> label map; those that were taken before are left out.
+
+        Example:
+            >>> paths = [Path(f"{k}.jpg") for k in range(4)]
+            >>> labels, truth = {0: Path("0.png")}, {2: Path("2.png")}
+            >>> video = Video(name="drive", stems="0123", frame_paths=paths, labels=labels, truth=truth)
+            >>> video = video.with_corrections({2: Path("corrected.png")})
+            >>> video.key_frames, video.corrected, len(video.truth), video.of_data.key_frames
+            ((0, 2), (2,), 0, (0,))
+        """
+        own = self.of_data
+        if not corrections:
+            return own
+        truth = {frame: path for frame, path in own.truth.items() if frame not in corrections}
+        return replace(own, labels={**own.labels, **corrections}, truth=truth, uncorrected=own)
 
     @property
     def stretches(self) -> tuple[range, ...]:

@@ -17,6 +17,8 @@ from warprefine.core.errors import RunFolderError, WarpRefineError
 
 _DRAFT = ".warprefine-draft-"
 """Begins the names of files and folders that are being written."""
+_UNSAVED = ".warprefine-unsaved-"
+"""Begins the names of files that are written beside a lock, see `write_beside_lock`."""
 _LOCKS = (".lock", ".lock-held")
 """End the names of files that are locked while a file is written, see `lock_of`."""
 DRAFT_HOURS = 6
@@ -165,6 +167,32 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write a text file in UTF-8 atomically."""
     write_bytes(path, content.encode("utf-8"))
+
+
+def write_beside_lock(path: Path, content: bytes) -> None:
+    """Write a file atomically and durably into a folder that another process may lock meanwhile.
+
+    Whoever locks a folder deletes all drafts in it, see `remove_drafts`, but not this one. What a killed
+    process leaves of it is deleted by `remove_unsaved`.
+    """
+    make_folder(path.parent)
+    draft = path.with_name(f"{_UNSAVED}{secrets.token_hex(8)}")
+    try:
+        with writing_errors(path):
+            with draft.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+    finally:
+        with suppress(OSError):  # the error that ended the block counts
+            draft.unlink(missing_ok=True)
+
+
+def remove_unsaved(folder: Path) -> None:
+    """Delete what killed processes left of `write_beside_lock` below `folder`; no other may be writing it."""
+    for draft in folder.rglob(f"{_UNSAVED}*"):
+        draft.unlink(missing_ok=True)
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -123,14 +124,26 @@ def write_labels(path: Path, labels: LabelMaps, classes: ClassSet) -> None:
     Raises:
         LabelError: A label is neither a position in `classes` nor VOID.
     """
+    content = labels_as_png(labels, classes)
+    with replacing(path) as draft:
+        draft.write_bytes(content)
+
+
+def labels_as_png(labels: LabelMaps, classes: ClassSet) -> bytes:
+    """Return the content of the file that `write_labels` writes.
+
+    Raises:
+        LabelError: A label is neither a position in `classes` nor VOID.
+    """
     (positions,) = labels
     classes.check(labels)
     file_ids = np.full(256, classes.void_id, np.uint8)
     file_ids[: len(classes)] = classes.ids
     picture = Image.fromarray(file_ids[positions.cpu().numpy()])
     picture.putpalette(_palette(classes))
-    with replacing(path) as draft:
-        picture.save(draft, format="PNG", compress_level=_PNG_LEVEL)
+    content = io.BytesIO()
+    picture.save(content, format="PNG", compress_level=_PNG_LEVEL)
+    return content.getvalue()
 
 
 def read_ids(path: Path) -> UInt16[np.ndarray, "h w"]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from warprefine.core.errors import WarpRefineError
@@ -97,7 +99,55 @@ def _bare_png(path: Path) -> io.BytesIO | None:
     return io.BytesIO(b"".join(bare))
 
 
-def _wanted_chunks(file: io.BufferedReader) -> Iterator[bytes]:
+def read_gray_png(
+    content: bytes, *, size: tuple[int, int], name: str, error_class: type[WarpRefineError]
+) -> NDArray[np.uint8]:
+    """Read a grey PNG of 8 bits that somebody sends, (h, w), without trusting it.
+
+    Its header is checked first, so that no more is unpacked than the expected pixels, and whatever it carries
+    besides them is dropped unread.
+
+    Args:
+        content: The content of the file.
+        size: The (h, w) that it must have.
+        name: What it is, for messages.
+        error_class: What is raised.
+
+    Raises:
+        WarpRefineError: It is no such PNG, is damaged, or has another size.
+
+    Example:
+        >>> from PIL import Image
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (3, 2), 7).save(file, "PNG")
+        >>> read_gray_png(file.getvalue(), size=(2, 3), name="map", error_class=WarpRefineError).tolist()
+        [[7, 7, 7], [7, 7, 7]]
+    """
+    if content[: len(_PNG_SIGNATURE)] != _PNG_SIGNATURE or content[12:16] != b"IHDR" or len(content) < 33:
+        raise error_class(f"{name} is no PNG; expected a grey PNG of 8 bits")
+    w, h, depth, color, _, _, _ = struct.unpack(">IIBBBBB", content[16:29])
+    if (depth, color) != (8, 0):
+        raise error_class(
+            f"{name} is a PNG of {depth} bits and colour type {color}; expected a grey one of 8 bits"
+        )
+    if (h, w) != size:
+        raise error_class(
+            f"{name} is {h} x {w} (h x w), but its frame is {size[0]} x {size[1]}; draw it at the size of "
+            "the frame"
+        )
+    file = io.BytesIO(content[len(_PNG_SIGNATURE) :])
+    critical = (chunk for chunk in _wanted_chunks(file) if not chunk[4] & _OPTIONAL)
+    try:
+        with Image.open(io.BytesIO(_PNG_SIGNATURE + b"".join(critical)), formats=("PNG",)) as picture:
+            pixels = np.array(picture)
+    except _ERRORS as error:
+        raise error_class(f"cannot read {name}: {reason(error)}; send it again") from error
+    if pixels.shape != size or pixels.dtype != np.uint8:
+        raise error_class(f"cannot read {name}: it holds no grey pixels; send it again")
+    return pixels
+
+
+def _wanted_chunks(file: io.BufferedReader | io.BytesIO) -> Iterator[bytes]:
     while len(head := file.read(8)) == 8:
         length, name = struct.unpack(">I4s", head)
         if name[0] & _OPTIONAL and name not in _PNG_WANTED:

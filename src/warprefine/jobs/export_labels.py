@@ -148,15 +148,14 @@ def _labels_of(run: Path, settings: ExportSettings) -> tuple[Dataset, LabelFiles
     found: dict[str, dict[int, tuple[Path, Path | None]]] = {}
     for video in finished.dataset.videos:
         keys = set(video.key_frames)
-        found[video.name] = {
-            frame: (
-                finished.run.labels_path(method, video.name, video.stems[frame]),
-                None
-                if frame in keys
-                else finished.run.confidence_path(method, video.name, video.stems[frame]),
-            )
+        files = {
+            frame: finished.label_files(video.name, frame, method)
             for frame in finished.labelled_frames(video.name, method)
             if settings.frames != "key" or frame in keys
+        }
+        found[video.name] = {
+            frame: (labels, None if frame in keys else confidence)
+            for frame, (labels, confidence) in files.items()
         }
     return finished.dataset, found
 

@@ -19,6 +19,7 @@ from warprefine.datasets import open_dataset
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
+from warprefine.jobs.corrections import with_corrections
 from warprefine.jobs.labelled_data import check_labelled
 from warprefine.jobs.preflight import reached_horizon
 from warprefine.jobs.pseudo_labels import JOINT_METHOD, motion_of_labels, pseudo_labelled_frames
@@ -72,7 +73,7 @@ class FinishedRun:
 
     Attributes:
         run: The run folder.
-        dataset: The videos that were labelled.
+        dataset: The videos that were labelled, with the key frames that were corrected in the run.
         horizon: Frames are labelled up to this far from a key frame.
         recipe: The hyper-parameters.
         methods: The methods whose labels it has.
@@ -157,9 +158,10 @@ class FinishedRun:
             )
         dataset, failures = open_dataset(**origin), left_out(run)
         sound, reach = without(dataset, failures), reached_horizon(dataset, horizon)
+        # Which methods are complete does not depend on corrections: what they change is labelled again later.
         return cls(
             run=run,
-            dataset=sound,
+            dataset=with_corrections(sound, root),
             horizon=reach,
             recipe=recipe,
             methods=complete_methods(run, sound, methods_of(root), reach) if labelled else (),
@@ -180,18 +182,32 @@ class FinishedRun:
         """
         method = method or leading(self.methods)
         frames = self.labelled_frames(video, method)
-        of_video = self._video(video)
+        by_hand = self._video(video).corrected
         provenances = self.run.manifest.provenances(video, method)
         for frame in frames:
-            stem, provenance = of_video.stems[frame], provenances.get(frame)
+            provenance = None if frame in by_hand else provenances.get(frame)
+            path, of_confidence = self.label_files(video, frame, method)
+            labels = read_labels(path, self.dataset.classes)
             yield FrameLabels(
                 frame=frame,
-                labels=read_labels(self.run.labels_path(method, video, stem), self.dataset.classes),
-                confidence=read_gray(self.run.confidence_path(method, video, stem)),
+                labels=labels,
+                confidence=torch.ones(labels.shape) if of_confidence is None else read_gray(of_confidence),
                 distance=provenance.distance if provenance else 0,
                 key_frames=provenance.key_frames if provenance else (frame,),
                 stage=provenance.stage if provenance else None,
             )
+
+    def label_files(self, video: str, frame: int, method: str) -> tuple[Path, Path | None]:
+        """Return the files of labels and confidence of a frame; corrections are certain, without the latter.
+
+        Raises:
+            RecipeError: The run has no video of that name.
+        """
+        of_video = self._video(video)
+        if frame in of_video.corrected:
+            return of_video.labels[frame], None
+        stem = of_video.stems[frame]
+        return self.run.labels_path(method, video, stem), self.run.confidence_path(method, video, stem)
 
     def labelled_frames(self, video: str, method: str) -> tuple[int, ...]:
         """Return the numbers of the labelled frames of a video in order of time, key frames included.

@@ -1,4 +1,8 @@
-"""Record which data the labels of a run were made from, so that they are not used with other data."""
+"""Record which data the labels of a run were made from, so that they are not used with other data.
+
+Corrections lie in the run itself and are no part of these data. What they change is recorded frame by frame,
+in the manifest: a frame that was labelled from a correction has it among its key frames, others do not.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,9 @@ from warprefine.propagation.units import frames_in_reach
 
 def record_labelled(run: RunFolder, dataset: Dataset, methods: Sequence[str], *, horizon: int) -> None:
     """Record that some methods have labelled the videos as they are now."""
-    content = {video.name: content_of_video(dataset, video, horizon=horizon) for video in dataset.videos}
+    content = {
+        video.name: content_of_video(dataset, video.of_data, horizon=horizon) for video in dataset.videos
+    }
     try:
         before = _recorded(run)
     except RunFolderError:
@@ -43,7 +49,8 @@ def check_labelled(run: RunFolder, dataset: Dataset, method: str, *, horizon: in
     changed = [
         video.name
         for video in dataset.videos
-        if video.name in before and before[video.name] != content_of_video(dataset, video, horizon=horizon)
+        if video.name in before
+        and before[video.name] != content_of_video(dataset, video.of_data, horizon=horizon)
     ]
     if changed:
         raise RunFolderError(

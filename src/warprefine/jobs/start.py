@@ -20,6 +20,7 @@ from warprefine.io.atomic import remove_old_drafts, write_text
 from warprefine.io.claims import read_claim
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts, RunContext
+from warprefine.jobs.corrections import with_corrections
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.preflight import (
     FORMER_JOB,
@@ -103,6 +104,7 @@ def start(
         remove_old_drafts(cache)  # those in the run folder are removed by whoever locks it
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
     run.check(job, former=FORMER_JOB)
+    dataset = with_corrections(dataset, out)
     for stage in dict.fromkeys((GOOD, until or GOOD)):
         if (
             training
@@ -158,6 +160,17 @@ def _longest_cycle(recipe: Recipe) -> int:
     return max(recipe.refiner.longest_cycle, recipe.plus.refiner.longest_cycle)
 
 
+def precision_of_run(run: RunFolder, device: torch.device) -> torch.dtype:
+    """Return the precision that a run was begun with on a device of this kind, else that of the device."""
+    path = run.root / "computed_with.json"
+    try:
+        before = read_claim(path, {"device": str}) if path.exists() else {}
+    except RunFolderError:
+        before = {}
+    recorded = precision_named(before.get("precision")) if before.get("device") == device.type else None
+    return recorded or native_precision(device)
+
+
 def _note_machine(run: RunFolder, device: torch.device) -> torch.dtype:
     """Record what the last bits of labels depend on, and warn if a run goes on with something else.
 
@@ -170,9 +183,7 @@ def _note_machine(run: RunFolder, device: torch.device) -> torch.dtype:
         before = read_claim(path, {"device": str}) if path.exists() else now
     except RunFolderError:  # written anew below
         before = now
-    precision = native_precision(device)
-    if before["device"] == device.type:
-        precision = precision_named(before.get("precision")) or precision
+    precision = precision_of_run(run, device)
     now["precision"] = name_of(precision)
     differing = [f"{key} {before[key]}, now {now.get(key)}" for key in before if before[key] != now.get(key)]
     if differing:

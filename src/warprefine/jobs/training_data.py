@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from warprefine.core.errors import RunFolderError
@@ -46,7 +46,7 @@ def check_networks(
     if path.exists():
         try:
             before = read_claim(path, {"classes": str, "labels": dict, "frames": dict})
-            changes = _changes(before, now)
+            changes = _changes(before, now, corrected=_corrected(dataset))
         except RunFolderError as error:
             changes = [f"perhaps: {error}"]
     if changes and retrain:
@@ -93,14 +93,25 @@ def _described(dataset: Dataset, also_train: Sequence[Dataset], *, horizon: int)
     }
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what differs, as parts of a sentence."""
+def _corrected(dataset: Dataset) -> set[str]:
+    """Return the corrected label maps, by the names that `_described` gives to label maps."""
+    return {f"0/{video.name}/{video.stems[frame]}" for video in dataset.videos for frame in video.corrected}
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], *, corrected: Collection[str]) -> list[str]:
+    """Return what differs, as parts of a sentence.
+
+    Args:
+        corrected: The names of the label maps of now that are corrections.
+    """
     old, new = before["labels"], now["labels"]
     both = before["frames"].keys() & now["frames"].keys()
+    differing = {name for name in new if old.get(name) != new[name]}
     found = {
-        "label maps added": len(new.keys() - old.keys()),
+        "corrections": len(differing & {*corrected}),
+        "label maps added": len(differing - old.keys() - {*corrected}),
         "label maps removed": len(old.keys() - new.keys()),
-        "label maps changed": sum(old[name] != new[name] for name in old.keys() & new.keys()),
+        "label maps changed": len((differing & old.keys()) - {*corrected}),
         "frames changed": sum(before["frames"][name] != now["frames"][name] for name in both),
     }
     changes = [f"{what}: {count}" for what, count in found.items() if count]

@@ -106,6 +106,8 @@ def without(dataset: Dataset, failures: Collection[str]) -> Dataset:
 
     def used(video: Video) -> Video:
         video = _without_frames(video, _frames_named(video, damaged))
+        if video.uncorrected is not None:
+            video = replace(video, uncorrected=used(video.uncorrected))
         dropped = {k for k in (*video.labels, *video.truth) if _of_frame(video, k) in failures}
         if not dropped:
             return video

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,10 +70,12 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
     for video in job.dataset.videos:
         try:
             for labeller, unit in planned[video.name]:
-                _label_unit(job, run, labeller, (video, unit), count)
-            _copy_key_frames(job, run, video)
+                for one in label_unit(job, run, labeller, (video, unit)):
+                    count.of_unit(unit, min(one.done, len(unit.frames) - 1))
+                count.of_unit(unit, len(unit.frames))
+            copy_key_frames(job, run, video)
             for labeller in job.labellers:
-                _remove_others(run, video, labeller, job.horizon)
+                remove_others(run, video, labeller, job.horizon)
         except (FrameError, LabelError) as error:
             if is_of_the_system(error):  # as a full disk, no video's fault
                 raise
@@ -102,10 +104,43 @@ def _plan(job: Job, video: Video) -> list[tuple[Labeller, Unit]]:
     return [(labeller, unit) for labeller in job.labellers for unit in labeller.units(video, job.horizon)]
 
 
-def _label_unit(
-    job: Job, run: RunFolder, labeller: Labeller, planned: tuple[Video, Unit], count: _Count
-) -> None:
-    """Label those frames of a unit of a video that a method has not finished yet."""
+@dataclass(frozen=True, kw_only=True)
+class FrameOfUnit:
+    """A frame of a unit that a method has labelled.
+
+    Attributes:
+        frame: The number of the frame.
+        method: The method.
+        done: How many frames of the unit are finished, or are not to be labelled now.
+    """
+
+    frame: int
+    method: str
+    done: int
+
+
+def label_unit(
+    job: Job,
+    run: RunFolder,
+    labeller: Labeller,
+    planned: tuple[Video, Unit],
+    *,
+    wanted: Collection[int] | None = None,
+) -> Iterator[FrameOfUnit]:
+    """Label those frames of a unit of a video that a method has not finished yet, as the result is asked for.
+
+    Whoever stops asking has lost nothing: the frames that are finished stay.
+
+    Args:
+        job: What is labelled.
+        run: The run folder.
+        labeller: Labels the unit.
+        planned: The video and its unit.
+        wanted: The frames to label now, others being left as they are; None: all.
+
+    Raises:
+        TimeIsUp: The time limit is over; frames that are labelled by then are recorded.
+    """
     video, unit = planned
     classes, passed = job.dataset.classes, (*unit.frames, *unit.key_frames)
     content = content_of(video, classes, labeller.models.motion, passed)
@@ -119,7 +154,8 @@ def _label_unit(
         )
         for method in labeller.methods
     }
-    done = {method: _done(run, unit, method, mark) for method, mark in marks.items()}
+    left = frozenset() if wanted is None else frozenset(unit.frames).difference(wanted)
+    done = {method: left | _done(run, unit, method, mark) for method, mark in marks.items()}
     due = [method for method in labeller.methods if len(done[method]) < len(unit.frames)]
     if due:
         unit = replace(unit, done=frozenset.intersection(*(done[method] for method in due)))
@@ -131,8 +167,7 @@ def _label_unit(
                 if pseudo.frame not in done[method]:
                     _put(run, video, classes, pseudo, marks[method])
                     check_time()
-                count.of_unit(unit, min(yielded // len(due), len(unit.frames) - 1))
-    count.of_unit(unit, len(unit.frames))
+                yield FrameOfUnit(frame=pseudo.frame, method=method, done=yielded // len(due))
 
 
 def is_complete(
@@ -219,14 +254,14 @@ def _files(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path,
     return run.labels_path(method, video.name, stem), run.confidence_path(method, video.name, stem)
 
 
-def _remove_others(run: RunFolder, video: Video, labeller: Labeller, horizon: int) -> None:
+def remove_others(run: RunFolder, video: Video, labeller: Labeller, horizon: int) -> None:
     """Remove the labels of frames that are in no unit any more and are no key frames, and of old names."""
     frames = {frame for unit in labeller.units(video, horizon) for frame in unit.frames}
     for method in labeller.methods:
         run.manifest.keep_only(video.name, frames | {*video.key_frames}, method)
 
 
-def _copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
+def copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
     """Put the labels of key frames beside the pseudo-labels, with confidence 1.
 
     Files are copied byte for byte, unless they hold other numbers than a run writes for the same labels, or
