@@ -65,7 +65,7 @@ def test_a_decision_elsewhere_is_no_conflict_of_labels(open_page, server):
     ours.save()
 
     assert np.array_equal(server.labels(2), np.where(mine, 1, before))
-    assert server.columns()["decision"][2] == "accepted"
+    assert server.columns()["key"][2] == 2
 
 
 def test_what_one_page_saves_the_other_one_shows(open_page):
