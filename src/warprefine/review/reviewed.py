@@ -26,6 +26,7 @@ from warprefine.io.pictures import read_gray_png
 from warprefine.jobs.corrections import correction_as_png, correction_path, put_correction, with_corrections
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.relabel import Relabeller
+from warprefine.jobs.run_records import methods_of
 from warprefine.jobs.source_labels import Source, labels_of_source
 from warprefine.metrics.scores import leading
 from warprefine.review.changes import Changes
@@ -50,9 +51,8 @@ class ReviewedRun:
     """
 
     def __init__(self, root: Path, *, cache: Path | None = None) -> None:
-        self.finished = FinishedRun.open(root)
-        if not self.finished.methods:
-            raise RunFolderError(f"{root} holds no labels; run `warprefine autolabel` to make them")
+        # Whether each file is there is not looked at: of ten thousand frames that takes seconds.
+        self.finished = replace(FinishedRun.open(root, labelled=False), methods=methods_of(root))
         self.root, self.method = root, leading(self.finished.methods)
         self.decisions = Decisions(root)
         self.decisions.recover(self._digest)
