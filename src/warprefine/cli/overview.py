@@ -19,6 +19,7 @@ COMMANDS = {
     "motion.",
     "propagate": "Label every frame within the horizon with existing weights; nothing is trained.",
     "evaluate": "Print the table of mIoU by method and distance of a finished run.",
+    "suggest": "Name the frames whose labelling would help most, the best first, each with the reason.",
     "predict": "Label a clip that has no labels, frame by frame, with a student or a segmenter.",
     "student": "Train a single-frame network on hand-made labels and pseudo-labels, and test it.",
     "experiment": "Run an experiment of the paper and write its tables, charts and pictures.",
