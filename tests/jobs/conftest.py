@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from warprefine import Recipe, load_recipe, open_dataset
+from warprefine import Recipe, autolabel, load_recipe, open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.checkpoints import Card, save_checkpoint
 from warprefine.jobs.labelled_data import record_labelled
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.start import start
+from warprefine.propagation.methods import PLUS
 from warprefine.propagation.run import propagate
 from warprefine.report import figures, sections
 from warprefine.training.refiners.refiner import REFINER
@@ -95,6 +96,20 @@ def runs(tiny_data: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFa
     calls += [([*words, str(killed)], moment) for moment in (*MOMENTS, None)]
     codes = [code for code, _ in in_processes(calls)]
     return Runs(whole=whole, killed=killed, codes=codes, data_before=data_before)
+
+
+@pytest.fixture(scope="session")
+def calibrated_run(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run over a street with four key frames, calibrated with refiners that are held out from a fold.
+
+    Copy it before you change it.
+    """
+    folder = tmp_path_factory.mktemp("calibrated")
+    write_street(folder / "data", videos=1, length=13, start=0, step=4, h=48, w=64)
+    recipe = load_recipe(tiny_recipe).changed(("propagation", "calibration_steps"), 2)
+    methods = ("motion-only", "semantic-only", PLUS)
+    autolabel(open_dataset(folder / "data"), folder / "run", horizon=1, methods=methods, recipe=recipe)
+    return folder / "run"
 
 
 @pytest.fixture(autouse=True)

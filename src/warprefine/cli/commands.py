@@ -13,7 +13,7 @@ from warprefine.cli import cache as caches
 from warprefine.cli import corrections as corrected
 from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
-from warprefine.cli import interchange, options, weights
+from warprefine.cli import interchange, options, quality, weights
 from warprefine.cli import predict as predictions
 from warprefine.cli import review as reviews
 from warprefine.cli import student as students
@@ -23,16 +23,13 @@ from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
 from warprefine.cli.run import run_of, show
 from warprefine.datasets import READERS, open_dataset
-from warprefine.datasets.label_notes import review_labels
 from warprefine.datasets.summary import summarise
 from warprefine.interchange import IMPORTERS, format_name
 from warprefine.jobs.autolabel import label, label_in_stages
 from warprefine.jobs.demo import run_demo
 from warprefine.jobs.extract_frames import extract_frames
-from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.open_export import imported_for_now
 from warprefine.jobs.reuse import use_checkpoints
-from warprefine.metrics.score_table import format_table
 from warprefine.propagation.methods import DEFAULT_METHODS, PLUS, needs_of
 
 app = typer.Typer(
@@ -232,20 +229,5 @@ def propagate(
     show(finished)
 
 
-@app.command("evaluate")
-def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
-    void_as_class: Annotated[
-        bool, typer.Option("--void-as-class", help="Score VOID as a class of its own.")
-    ] = False,
-) -> None:
-    """Print the table of mIoU by method and distance of a finished run.
-
-    If some frames lie between two key frames, and others beside them with key frames on one side only, a
-    table of each follows.
-
-    Example: `warprefine evaluate runs/clip`
-    """
-    finished = FinishedRun.open(run)
-    console.print(format_table(finished.evaluate(void_as_class=void_as_class)))
-    print_notes(review_labels(finished.dataset).score_notes)
+app.command("evaluate")(quality.evaluate)
+app.command("suggest")(quality.suggest)

@@ -22,6 +22,7 @@ COMMANDS = {
     "review": "Look at the labels of a run in the browser; accept, reject and correct frames.",
     "corrections": "List the frames that were corrected in a run; copy their label maps into the data set on "
     "request.",
+    "suggest": "Name the frames whose labelling would help most, the best first, each with the reason.",
     "predict": "Label a clip that has no labels, frame by frame, with a student or a segmenter.",
     "student": "Train a single-frame network on hand-made labels and pseudo-labels, and test it.",
     "experiment": "Run an experiment of the paper and write its tables, charts and pictures.",

@@ -34,9 +34,11 @@ class PseudoLabel:
         labels: Class positions, or VOID.
         confidence: Estimated probability per pixel that the label is right, 0 to 1.
         provenance: Where the labels come from.
+        raw_confidence: The method's own confidence, where `confidence` is calibrated; else None.
     """
 
     frame: int
     labels: LabelMaps
     confidence: Confidence
     provenance: Provenance
+    raw_confidence: Confidence | None = None

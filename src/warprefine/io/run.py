@@ -12,6 +12,7 @@ from warprefine.core.stages import Stage
 from warprefine.io.arriving import ArrivingFiles
 from warprefine.io.atomic import draft_of, make_folder, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
+from warprefine.io.expectations import Expectations
 from warprefine.io.manifest import Manifest
 from warprefine.io.manifest_file import ManifestFile
 
@@ -20,6 +21,8 @@ class RunFolder:
     """The folder of a run.
 
     RUN/labels/METHOD/VIDEO/STEM.png       label maps; RUN/confidence/... likewise, 255 = certain
+    RUN/raw_confidence/METHOD/...          what RUN/confidence was before it was calibrated
+    RUN/calibration.json                   how it was calibrated; those of stages lie in RUN/stages/STAGE
     RUN/checkpoints/segmenter.safetensors  weights, each with its recipe and class set
     RUN/cache/                             flow and segmenter outputs; may be deleted at any time
     RUN/recipe.toml, RUN/job.json          the resolved recipe; data set, key frames, horizon
@@ -30,6 +33,7 @@ class RunFolder:
     Attributes:
         root: The folder.
         manifest: Which frames are done.
+        expectations: The sums of confidence of each frame.
         arriving: Files of frames on their way to their places.
     """
 
@@ -45,6 +49,7 @@ class RunFolder:
         file = ManifestFile(root / "manifest.sqlite", read_only=read_only)
         self.arriving = ArrivingFiles(root, file)
         self.manifest = Manifest(root, file, self.arriving)
+        self.expectations = Expectations(file)
         if read_only:
             return
         for folder in (root,) if cache is None else (root, cache):
@@ -54,6 +59,7 @@ class RunFolder:
                 probe.touch()
                 probe.unlink()
         file.create()
+        self.expectations.create()
         self.arriving.move_all()
 
     def for_stage(self, stage: Stage) -> RunFolder:
@@ -62,6 +68,12 @@ class RunFolder:
             return self
         folder = copy.copy(self)
         folder._weights = self.root / "stages" / stage
+        return folder
+
+    def for_fold(self, fold: int) -> RunFolder:
+        """Return the folder as networks use it that are held out from a fold; these lie in held_out/foldN."""
+        folder = copy.copy(self)
+        folder._weights = self._weights / "held_out" / f"fold{fold}"
         return folder
 
     @property
@@ -101,6 +113,15 @@ class RunFolder:
     def confidence_path(self, method: str, video: str, stem: str) -> Path:
         """Return the path of the confidence of one frame: uint8, 255 = certain."""
         return self.arriving.found(self.root / "confidence" / method / video / f"{stem}.png")
+
+    def raw_confidence_path(self, method: str, video: str, stem: str) -> Path:
+        """Return the path of the confidence of one frame before it was calibrated; it need not exist."""
+        return self.arriving.found(self.root / "raw_confidence" / method / video / f"{stem}.png")
+
+    @property
+    def calibration_path(self) -> Path:
+        """How the confidence of this stage's labels was calibrated, as JSON."""
+        return self._weights / "calibration.json"
 
     def checkpoint_path(self, part: str) -> Path:
         """Return the path of the weights of a part ("segmenter", "refiner")."""

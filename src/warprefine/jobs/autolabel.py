@@ -23,6 +23,7 @@ from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
+from warprefine.jobs.calibration import calibrated
 from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labellers import make_job
@@ -218,7 +219,7 @@ def _label(one: StagePass) -> dict[str, str]:
         if "rounds" in needs_of(methods):
             train_in_rounds(context)
         stage = one.stage if PLUS in methods else GOOD
-        job = replace(make_job(networks, methods), stage=stage)
+        job = replace(calibrated(networks, make_job(networks, methods)), stage=stage)
         failures |= propagate(job, context.run, progress=context.progress)
     return failures
 

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Float32
 
 from warprefine.core.errors import RunFolderError
 from warprefine.core.names import look_up, printable
@@ -31,7 +33,9 @@ from warprefine.jobs.run_records import (
     recorded_job,
     stages_of,
 )
+from warprefine.jobs.suggestions import Suggestion, suggest_frames
 from warprefine.jobs.usable_data import without
+from warprefine.metrics.expected import expected_errors
 from warprefine.metrics.label_quality import evaluate
 from warprefine.metrics.score_table import format_table
 from warprefine.metrics.scores import MethodScores, format_percent, leading
@@ -250,6 +254,39 @@ class FinishedRun:
             reach=self.recipe.plus.choose.reach,
             void_as_class=void_as_class,
         )
+
+    def suggest(self, n: int = 5, method: str | None = None) -> list[Suggestion]:
+        """Return up to n frames whose labelling would help most, the best first, each with its reason.
+
+        Args:
+            n: The number of frames.
+            method: The method whose labels are to be improved; by default the one that `labels` reads.
+
+        Raises:
+            RecipeError: n is less than 1, or the run has no method of that name.
+            RunFolderError: It has no labels.
+        """
+        method = self._method(method)
+        return suggest_frames(self.run, self.dataset, method, n=n, horizon=self.horizon)
+
+    def expected_errors(self, video: str, method: str | None = None) -> Float32[np.ndarray, " n"]:
+        """Return the expected share of wrong pixels of each frame of a video, as `metrics.expected` does.
+
+        Raises:
+            RecipeError: The run has no video or no method of that name.
+            RunFolderError: It has no labels.
+        """
+        return expected_errors(self.run, self._video(video), self._method(method))
+
+    def _method(self, name: str | None) -> str:
+        if not self.methods:
+            raise RunFolderError(
+                f"{self.run.root} holds no labels yet; run `warprefine autolabel` with the same options to "
+                "make them"
+            )
+        if name is None:
+            return leading(self.methods)
+        return look_up({method: method for method in self.methods}, name, what="method of this run")
 
     def pseudo_labels(
         self,

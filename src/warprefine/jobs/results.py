@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from warprefine.core.errors import shorten
+from warprefine.core.errors import RunFolderError, shorten
 from warprefine.core.stages import described
 from warprefine.core.video import Dataset
+from warprefine.io.atomic import write_text
 from warprefine.io.checkpoints import read_card
+from warprefine.io.claims import own_json
 from warprefine.io.run import RunFolder
+from warprefine.jobs.believed import believed_of, write_expected
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labelled_data import record_labelled
 from warprefine.jobs.labellers import units_and_motion
@@ -26,11 +30,13 @@ from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.report.figures import write_figures
 from warprefine.report.plots import Curve
 from warprefine.report.report import write_report
+from warprefine.report.trust import Believed
 from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.teachers import BASE, LABELLER
 
 log = logging.getLogger(__name__)
+_FACTS = "facts.json"
 
 
 def finish(networks: Networks, methods: Sequence[str], failures: Mapping[str, str]) -> FinishedRun:
@@ -73,19 +79,27 @@ def _finish(
         horizon=context.horizon,
         recipe=context.recipe,
         methods=tuple(methods),
+        failures=failures,
+        tau=networks.tau() if "tau" in needs_of(methods) else None,
+        motion=context.parts.motion,
+    )
+    believed = believed_of(finished)
+    finished = replace(
+        finished,
         scores=measure(
             context.run,
             dataset,
             methods=methods,
             horizon=context.horizon,
             reach=context.recipe.plus.choose.reach,
+            believed=believed,
         ),
-        failures=failures,
-        tau=networks.tau() if "tau" in needs_of(methods) else None,
-        motion=context.parts.motion,
     )
     if methods:
-        report(finished, facts=facts_of(networks, finished))
+        write_expected(context.run, believed)
+        facts = facts_of(networks, finished)
+        write_text(context.run.root / _FACTS, json.dumps(facts, indent=1) + "\n")
+        report(finished, facts=facts, believed=believed)
     for one in finished.coverage:
         log.info("%s: %s by %s", one.video, one, ", ".join(methods))
     return finished
@@ -113,7 +127,13 @@ def forget_truth(run: RunFolder, dataset: Dataset) -> None:
 
 
 def measure(
-    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int, reach: int
+    run: RunFolder,
+    dataset: Dataset,
+    *,
+    methods: Sequence[str],
+    horizon: int,
+    reach: int,
+    believed: Believed | None = None,
 ) -> dict[str, MethodScores]:
     """Score the labels where there is truth, and write the scores into the run folder.
 
@@ -123,22 +143,27 @@ def measure(
         methods: What they are labelled with.
         horizon: Frames are labelled up to this far from a key frame.
         reach: Largest distance of a key frame that labels may come from.
+        believed: How far labels can be believed; what truth shows of it is written beside the scores.
     """
     if not methods or not has_truth(dataset, horizon):
         return {}
     scores = evaluate(run, dataset, methods=methods, horizon=horizon, reach=reach)
     write_metrics(
-        run.metrics_path, scores, stages={method: stages_of(run, dataset, method) for method in methods}
+        run.metrics_path,
+        scores,
+        stages={method: stages_of(run, dataset, method) for method in methods},
+        reliability={} if believed is None else {m: r.to_json() for m, r in believed.reliability.items()},
     )
     return scores
 
 
-def report(finished: FinishedRun, *, facts: Mapping[str, str]) -> None:
+def report(finished: FinishedRun, *, facts: Mapping[str, str], believed: Believed | None = None) -> None:
     """Write the report and its figures: labels, scores and recipe.
 
     Args:
         finished: The run.
         facts: Rows of the table of facts.
+        believed: How far labels can be believed.
     """
     run, dataset = finished.run, finished.dataset
     if not dataset.videos:
@@ -153,6 +178,7 @@ def report(finished: FinishedRun, *, facts: Mapping[str, str]) -> None:
         methods=finished.methods,
         horizon=finished.horizon,
         curves=_curves(run.for_stage([*finished.stages][-1]) if finished.stages else run),
+        believed=believed,
     )
     write_figures(
         run.figures,
@@ -162,6 +188,25 @@ def report(finished: FinishedRun, *, facts: Mapping[str, str]) -> None:
         methods=finished.methods,
         horizon=finished.horizon,
     )
+
+
+def report_again(finished: FinishedRun) -> None:
+    """Write the report of a finished run once more, with what has been estimated since.
+
+    Raises:
+        RunFolderError: The folder holds no facts to repeat: its labels are of an earlier version.
+    """
+    run, path = finished.run, finished.run.root / _FACTS
+    if not path.exists():
+        raise RunFolderError(
+            f"{run.root} holds no {_FACTS}, expected what the report was written with; run `warprefine "
+            "autolabel` with the same options again"
+        )
+    with own_json(path, remedy="delete it and run `warprefine autolabel` with the same options again"):
+        facts = {str(name): str(text) for name, text in json.loads(path.read_text(encoding="utf-8")).items()}
+    scored = has_truth(finished.dataset, finished.horizon)
+    scores = finished.evaluate() if scored and finished.methods else {}
+    report(replace(finished, scores=scores), facts=facts, believed=believed_of(finished))
 
 
 def facts_of(networks: Networks, finished: FinishedRun) -> dict[str, str]:

@@ -65,7 +65,7 @@ def check_networks(
 
 
 def _delete_networks(run: RunFolder) -> None:
-    for folder in (run.root / "checkpoints", run.root / "rounds", run.root / "stages"):
+    for folder in (run.root / name for name in ("checkpoints", "held_out", "rounds", "stages")):
         with writing_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)

@@ -261,6 +261,7 @@ def write_metrics(
     scores: Mapping[str, MethodScores],
     *,
     stages: Mapping[str, Mapping[Stage, int]] | None = None,
+    reliability: Mapping[str, Mapping[str, object]] | None = None,
 ) -> None:
     """Write the scores as JSON, and the IoU of each class at each distance as CSV beside it.
 
@@ -271,10 +272,13 @@ def write_metrics(
 
     Args:
         stages: By method, how many frames have labels of each stage; written as "frames_by_stage".
+        reliability: By method, how far confidence can be believed; written as "reliability".
     """
     content = {method: _as_json(of_method) for method, of_method in scores.items()}
     for method, counts in (stages or {}).items():
         content[method]["frames_by_stage"] = dict(counts)
+    for method, scored in (reliability or {}).items():
+        content[method]["reliability"] = scored
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
     groups = split(scores)
     table = io.StringIO()
@@ -286,7 +290,7 @@ def write_metrics(
             cells = inert(method), inert(name)
             by_distance = zip(*(one.iou_by_class_and_distance[name] for one in columns), strict=True)
             rows.writerows(
-                (cells[0], k, cells[1], *map(_rounded, values))
+                (cells[0], k, cells[1], *map(rounded, values))
                 for k, values in enumerate(by_distance, start=1)
             )
     write_text(path.with_suffix(".csv"), table.getvalue())
@@ -324,20 +328,20 @@ def _as_json(scores: GroupScores) -> dict[str, object]:
     """Return the fields of scores, rounded, without groups that have no frames."""
     values = {field.name: getattr(scores, field.name) for field in fields(scores)}
     return {
-        name: _as_json(value) if isinstance(value, GroupScores) else _rounded(value)
+        name: _as_json(value) if isinstance(value, GroupScores) else rounded(value)
         for name, value in values.items()
         if not (value is None and name in GROUPS)
     }
 
 
-def _rounded(value: object) -> object:
+def rounded(value: object) -> object:
     """Round every number in a value to four decimals, for files."""
     match value:
         case float():
             return round(value, 4)
         case Mapping():
-            return {key: _rounded(entry) for key, entry in value.items()}
+            return {key: rounded(entry) for key, entry in value.items()}
         case list() | tuple():
-            return [_rounded(entry) for entry in value]
+            return [rounded(entry) for entry in value]
         case _:
             return value

@@ -25,6 +25,7 @@ from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fing
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
+from warprefine.ops.calibration import confidence_sums
 from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.units import Unit, stepwise_units
@@ -239,16 +240,24 @@ def _done(run: RunFolder, unit: Unit, method: str, mark: _Mark) -> frozenset[int
 
 
 def _put(run: RunFolder, video: Video, classes: ClassSet, pseudo: PseudoLabel, mark: _Mark) -> None:
-    """Write the labels and the confidence of a frame, both at once."""
-    files = _files(run, video, pseudo.provenance.method, pseudo.frame)
+    """Write the labels and the confidence of a frame, calibrated and raw, all at once."""
+    method = pseudo.provenance.method
+    files = _files(run, video, method, pseudo.frame)
     labels, confidence = (run.arriving.path_of(path) for path in files)
     write_labels(labels, pseudo.labels, classes)
     write_gray(confidence, pseudo.confidence)
+    if pseudo.raw_confidence is not None:
+        raw = run.raw_confidence_path(method, video.name, video.stems[pseudo.frame])
+        write_gray(run.arriving.path_of(raw), pseudo.raw_confidence)
+        files = (*files, raw)
+    # Before the labels are recorded: a killed process computes both again.
+    sums = confidence_sums(pseudo.labels, pseudo.confidence, class_count=len(classes))
+    run.expectations.put(video.name, method, pseudo.frame, sums)
     provenance = replace(pseudo.provenance, stage=mark.stage)
     run.manifest.put(video.name, pseudo.frame, provenance, mark.fingerprint, files=files, data=mark.data)
 
 
-def _files(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path, Path]:
+def _files(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path, ...]:
     """Return the paths of the labels and the confidence of a frame."""
     stem = video.stems[frame]
     return run.labels_path(method, video.name, stem), run.confidence_path(method, video.name, stem)

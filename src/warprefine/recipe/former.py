@@ -10,6 +10,8 @@ from warprefine.recipe.optimisation import MOST_STEPS
 
 FORMER_VALUES: dict[str, Any] = {
     "plus.refiner.left_out": 0.0,
+    "propagation.calibration_key_frames": 0,
+    "propagation.calibration_steps": 0,
     "segmenter.further": True,
     "segmenter.held_out": "folds",
     "segmenter.steps_per_picture": MOST_STEPS,

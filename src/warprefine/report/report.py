@@ -16,10 +16,11 @@ from warprefine.metrics.scores import MethodScores, in_order
 from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import ORACLE
 from warprefine.propagation.units import Unit, stepwise_units
-from warprefine.report import sections
+from warprefine.report import sections, trust
 from warprefine.report.gallery import milestones, read_views, showcase, surroundings
 from warprefine.report.plots import Curve
 from warprefine.report.sections import Clip, Extent
+from warprefine.report.trust import Believed
 from warprefine.report.viewer import viewer_data
 
 _MOST_CLIPS = 6
@@ -40,6 +41,7 @@ def write_report(
     methods: Sequence[str],
     horizon: int,
     curves: Mapping[str, Curve] | None = None,
+    believed: Believed | None = None,
 ) -> None:
     """Write a self-contained HTML page: scores, label maps and the settings of the run.
 
@@ -51,6 +53,7 @@ def write_report(
         methods: The methods to show; their labels are read from `run`. The oracle, which is the truth
             itself, is left out.
         curves: Training curves; name -> points.
+        believed: How far labels can be believed; None leaves that out.
 
     Raises:
         RunFolderError: A frame to be shown has no labels yet, or the page cannot be written.
@@ -69,6 +72,7 @@ def write_report(
     viewer = _static("viewer.html")
     body = [
         quality,
+        trust.section(believed or Believed()),
         sections.pictures(clips, dataset.classes, methods=methods, left_out=left_out, viewer=viewer),
         sections.settings({**_facts(dataset, methods, extent), **facts}, recipe_toml, curves or {}),
     ]

@@ -280,6 +280,11 @@ def _panel(clip: Clip, classes: ClassSet, methods: Sequence[str]) -> str:
     return _image(embed.photo(picture, quality=_PANEL_QUALITY), size=picture.size, alt=alt)
 
 
+def chart(draw: Callable[[Theme], bytes], alt: str) -> str:
+    """Return a chart in a light and a dark version as HTML."""
+    return _chart(draw, alt)
+
+
 def _chart(draw: Callable[[Theme], bytes], alt: str) -> str:
     """Return a chart in a light and a dark version, chosen by the browser's colour scheme."""
     light, dark = draw(LIGHT), draw(DARK)

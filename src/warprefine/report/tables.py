@@ -91,6 +91,16 @@ def confidence_table(
     return _table(f'<th scope="col">class</th>{head}', rows, kind="classes")
 
 
+def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of texts; the first column names the rows."""
+    first, *others = (f'<th scope="col">{escape(text)}</th>' for text in head)
+    lines = []
+    for name, *cells in rows:
+        values = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{values}</tr>')
+    return _table(f"{first}{''.join(others)}", lines)
+
+
 def legend(classes: ClassSet) -> str:
     """Return the names of the classes beside their colours, and VOID, which the viewer leaves clear."""
     shown = _class_names(classes)

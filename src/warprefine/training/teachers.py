@@ -87,6 +87,18 @@ class Teachers:
             return self.train_labeller()
         return self._train_on(fold_name(fold), others)
 
+    def is_held_out(self, fold: int) -> bool:
+        """Return whether the segmenter that `train_held_out` returns is trained, and not on the fold.
+
+        Where nothing is left to train on, it is the one that labels, which was.
+        """
+        if is_trained(self.run.checkpoint_path(fold_name(fold))):
+            return True
+        base = is_trained(self.run.checkpoint_path(BASE))
+        if self.recipe.held_out == "base":
+            return base
+        return base and bool(self.further) and not self.outside_fold(fold)
+
     def train_on_pseudo_labels(
         self,
         name: str,

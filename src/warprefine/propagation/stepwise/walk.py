@@ -107,13 +107,18 @@ class StepwiseLabeller:
         return fingerprint_of(method, unit.frames, key_labels, used)
 
     def label(self, evidence: Evidence, unit: Unit, methods: Sequence[str]) -> Iterator[PseudoLabel]:
-        """Yield the pseudo-labels of a walk, frame by frame, equations (1) and (2)."""
+        """Yield the pseudo-labels of a walk, frame by frame, equations (1) and (2).
+
+        Semantic-only labels each frame by itself, so alone it passes over those that are done.
+        """
         (key_frame,) = unit.key_frames
         start = from_hand_labels(evidence.key_labels(key_frame))
         labellings = dict.fromkeys(methods, start)
         segmented, moving = "segmenter" in needs_of(methods), {*methods} != {SEMANTIC_ONLY}
         previous = key_frame
         for frame in unit.frames:
+            if not moving and frame in unit.done:
+                continue
             pair = pair_at(evidence, b=frame, a=previous, segmented=segmented, moving=moving)
             for method in methods:
                 labelling = STEPS[method](labellings[method], pair, self.settings)

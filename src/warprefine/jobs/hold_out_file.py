@@ -1,0 +1,43 @@
+"""The file hold_out.json: estimates from held-out key frames, and the labels that they are of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from warprefine.core.video import Dataset
+from warprefine.io.claims import own_json
+from warprefine.io.fingerprints import fingerprint_of
+from warprefine.io.run import RunFolder
+
+ESTIMATES = "hold_out.json"
+
+
+def read_estimates(run: RunFolder, labels: str) -> dict[str, Any]:
+    """Return what hold_out.json has of each method; nothing if it is of other labels than these.
+
+    Args:
+        run: The run folder.
+        labels: What `labels_of` returns.
+
+    Raises:
+        RunFolderError: The file is damaged.
+    """
+    path = run.root / ESTIMATES
+    if not path.exists():
+        return {}
+    with own_json(path, remedy="delete it, and run `warprefine evaluate --hold-out` again"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return dict(content["methods"]) if content["labels"] == labels else {}
+
+
+def labels_of(run: RunFolder, dataset: Dataset, methods: Sequence[str]) -> str:
+    """Return a hash of all that the labels of a run depend on."""
+    return fingerprint_of(
+        [
+            (method, video.name, sorted(run.manifest.fingerprints(video.name, method).items()))
+            for method in sorted(methods)
+            for video in dataset.videos
+        ]
+    )

@@ -1,0 +1,230 @@
+"""Estimate the quality of labels without truth, from key frames that were labelled as if they were none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from warprefine.core.classes import ClassSet
+from warprefine.metrics import confusion as confusions
+from warprefine.metrics.calibration import CalibrationScores, score_confidence
+from warprefine.metrics.confusion import Confusion
+from warprefine.metrics.expected import ExpectedScores, expected_scores
+from warprefine.metrics.scores import format_percent, spread
+from warprefine.ops.calibration import CalibrationTable, Hits, fit_calibration
+
+DRAWS = 100
+"""Draws of key frames for a range."""
+_RANGE = (5, 95)
+"""Percentiles of the draws that are the ends of a range: it holds nine tenths of them."""
+_LEVEL = 255
+_COLUMNS = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOutFrame:
+    """A key frame that was labelled as if it were none.
+
+    Attributes:
+        video: The name of its video.
+        frame: Its number.
+        kind: "hold-out": from other key frames; "cycle": by its own labels, which shows fewer errors.
+        distance: Frames to the nearest key frame that it was labelled from, or to where cycles turn.
+        hits: Its pixels by label, level of raw confidence, and wrong or right.
+        confusion: Its pixels by truth and label.
+    """
+
+    video: str
+    frame: int
+    kind: str
+    distance: int
+    hits: Hits
+    confusion: Confusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """An estimate in percent, and the range of nine tenths of the draws of key frames."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        if self.value is None or self.low is None or self.high is None:
+            return format_percent(self.value)
+        return f"{self.value:.1f} ({self.low:.1f} to {self.high:.1f})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldOutEstimate:
+    """What the labels of a method are worth, as far as key frames show it; in percent.
+
+    Attributes:
+        kind: "hold-out", or "cycle" where no key frame could be held out, the weaker estimate.
+        key_frames: How many key frames were labelled as if they were none.
+        measured_by_distance: The mIoU of these key frames, by their distance to the nearest key frame that
+            they were labelled from: measured, but mostly farther away than the frames of the run.
+        measured_by_class: Their IoU by class, all distances together.
+        miou: The estimated mIoU of the frames of the run, as the mean over the distances, with its range.
+        miou_by_distance: The same at distance 1, 2, ..., horizon.
+        iou_by_class: The same of each class, over all frames.
+        accuracy: The estimated share of right pixels.
+        raw: How far the method's own confidence can be believed on these key frames.
+        calibrated: The same of confidence that was calibrated on the other key frames; None with one alone.
+    """
+
+    kind: str
+    key_frames: int
+    measured_by_distance: Mapping[int, float | None]
+    measured_by_class: Mapping[str, float | None]
+    miou: Range
+    miou_by_distance: Sequence[Range]
+    iou_by_class: Mapping[str, Range]
+    accuracy: Range
+    raw: CalibrationScores
+    calibrated: CalibrationScores | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the estimate as it is written."""
+        return {
+            "kind": self.kind,
+            "key_frames": self.key_frames,
+            "measured_by_distance": {str(k): _rounded(v) for k, v in self.measured_by_distance.items()},
+            "measured_by_class": {name: _rounded(v) for name, v in self.measured_by_class.items()},
+            "miou": _as_list(self.miou),
+            "miou_by_distance": [_as_list(one) for one in self.miou_by_distance],
+            "iou_by_class": {name: _as_list(one) for name, one in self.iou_by_class.items()},
+            "accuracy": _as_list(self.accuracy),
+            "confidence": {
+                "raw": self.raw.to_json(),
+                "calibrated": None if self.calibrated is None else self.calibrated.to_json(),
+            },
+        }
+
+
+def estimate(
+    frames: Sequence[HeldOutFrame],
+    counts: Int64[np.ndarray, "k n 256"],
+    classes: ClassSet,
+    *,
+    seed: int = 0,
+) -> HoldOutEstimate:
+    """Estimate the scores of a run from held-out key frames.
+
+    The confidence of all labels of the run is calibrated on them, and gives the expected scores. The range
+    comes from drawing key frames with replacement; with few of them it is rough, and too narrow.
+
+    Args:
+        frames: Key frames that were labelled as if they were none; one at least.
+        counts: Pixels of the run by distance, label and level of raw confidence.
+        classes: The classes.
+        seed: Seed of the draws.
+    """
+    whole = _expected(frames, counts, classes)
+    rng = np.random.default_rng(seed)
+    places = sorted({(one.video, one.frame) for one in frames})
+    by_place = {place: [one for one in frames if (one.video, one.frame) == place] for place in places}
+    draws = [
+        _expected([one for k in drawn for one in by_place[places[k]]], counts, classes)
+        for drawn in rng.integers(0, len(places), (DRAWS if len(places) > 1 else 0, len(places))).tolist()
+    ]
+    horizon, names = range(len(counts)), classes.names
+    by_distance = [_range(whole.miou_by_distance[k], [d.miou_by_distance[k] for d in draws]) for k in horizon]
+    by_class = {n: _range(whole.iou_by_class[n], [d.iou_by_class[n] for d in draws]) for n in names}
+    of_kind = [one for one in frames if one.kind == "hold-out"] or list(frames)
+    return HoldOutEstimate(
+        kind=of_kind[0].kind,
+        key_frames=len(places),
+        measured_by_distance=_measured_by_distance(of_kind),
+        measured_by_class=_measured_by_class(of_kind, classes),
+        miou=_range(whole.miou, [one.miou for one in draws]),
+        miou_by_distance=by_distance,
+        iou_by_class=by_class,
+        accuracy=_range(whole.accuracy, [one.accuracy for one in draws]),
+        raw=score_confidence(sum((one.hits for one in frames), np.zeros_like(frames[0].hits))),
+        calibrated=_cross_calibrated(frames),
+    )
+
+
+def _measured_by_distance(frames: Sequence[HeldOutFrame]) -> dict[int, float | None]:
+    totals: dict[int, Confusion] = {}
+    for one in sorted(frames, key=lambda one: one.distance):
+        totals[one.distance] = totals.get(one.distance, np.zeros_like(one.confusion)) + one.confusion
+    return {k: _percent(confusions.mean_iou(total)) for k, total in totals.items()}
+
+
+def _measured_by_class(frames: Sequence[HeldOutFrame], classes: ClassSet) -> dict[str, float | None]:
+    total = sum((one.confusion for one in frames), np.zeros_like(frames[0].confusion))
+    return {n: _percent(value) for n, value in zip(classes.names, confusions.iou(total), strict=True)}
+
+
+def format_estimates(estimates: Mapping[str, HoldOutEstimate]) -> str:
+    """Format estimates as plain text: a block of lines for each method."""
+    lines: list[str] = []
+    for method, one in estimates.items():
+        shown = spread(len(one.miou_by_distance), most=_COLUMNS)
+        weaker = "" if one.kind == "hold-out" else ": cycles alone, the weaker estimate, which is too high"
+        lines += [
+            f"{method}: estimated mIoU {one.miou} %, {one.key_frames} key frames{weaker}",
+            "  by distance: " + ", ".join(f"k={k} {one.miou_by_distance[k - 1]}" for k in shown),
+            "  measured on key frames: "
+            + ", ".join(f"k={k} {format_percent(v)}" for k, v in one.measured_by_distance.items()),
+            "  by class: " + ", ".join(f"{name} {of_class}" for name, of_class in one.iou_by_class.items()),
+        ]
+    return "\n".join(lines)
+
+
+def _expected(
+    frames: Sequence[HeldOutFrame], counts: Int64[np.ndarray, "k n 256"], classes: ClassSet
+) -> ExpectedScores:
+    table = fit_calibration(sum((one.hits for one in frames), np.zeros_like(frames[0].hits)))
+    matrix = sum((one.confusion for one in frames), np.zeros_like(frames[0].confusion))
+    return expected_scores(calibrated_sums(counts, table), matrix, classes)
+
+
+def calibrated_sums(
+    counts: Int64[np.ndarray, "k n 256"], table: CalibrationTable
+) -> Int64[np.ndarray, "k n 2"]:
+    """Return pixels and sums of calibrated levels by distance and label, as the manifest keeps them."""
+    levels: Float64[np.ndarray, "k n"] = (counts * np.rint(_LEVEL * table)).sum(axis=2)
+    return np.stack([counts.sum(axis=2), np.rint(levels).astype(np.int64)], axis=2)
+
+
+def _cross_calibrated(frames: Sequence[HeldOutFrame]) -> CalibrationScores | None:
+    """Score the confidence of each key frame as calibrated on all others; None where there is one alone."""
+    places = sorted({(one.video, one.frame) for one in frames})
+    if len(places) < 2:
+        return None
+    found = np.zeros_like(frames[0].hits)
+    for place in places:
+        others = sum((f.hits for f in frames if (f.video, f.frame) != place), np.zeros_like(found))
+        own = sum((f.hits for f in frames if (f.video, f.frame) == place), np.zeros_like(found))
+        levels = np.rint(_LEVEL * fit_calibration(others)).astype(np.int64)
+        for row in range(len(own)):
+            np.add.at(found[row], levels[row], own[row])
+    return score_confidence(found)
+
+
+def _range(value: float | None, draws: Sequence[float | None]) -> Range:
+    known = [one for one in draws if one is not None]
+    if value is None or not known:
+        return Range(value=value, low=None, high=None)
+    low, high = (float(end) for end in np.percentile(known, _RANGE))
+    return Range(value=value, low=min(low, value), high=max(high, value))
+
+
+def _percent(share: float) -> float | None:
+    return None if np.isnan(share) else 100 * float(share)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _as_list(one: Range) -> list[float | None]:
+    return [_rounded(value) for value in (one.value, one.low, one.high)]

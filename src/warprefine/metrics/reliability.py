@@ -1,0 +1,96 @@
+"""Count how far the confidence of labelled frames can be believed, where there is truth or without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from warprefine.core.tensors import size_of
+from warprefine.core.video import Dataset
+from warprefine.io.images import read_gray, read_labels
+from warprefine.io.run import RunFolder
+from warprefine.metrics.calibration import CalibrationScores, score_confidence
+from warprefine.metrics.label_quality import labelled_frames, predicted_labels
+from warprefine.metrics.scores import in_order
+from warprefine.ops.calibration import LEVELS, Hits, count_hits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """Scores of a method's confidence against truth.
+
+    Attributes:
+        raw: Of its own confidence.
+        calibrated: Of the calibrated one; None where it is not calibrated.
+    """
+
+    raw: CalibrationScores
+    calibrated: CalibrationScores | None
+
+    def to_json(self) -> Mapping[str, object]:
+        """Return the scores as they are written."""
+        calibrated = None if self.calibrated is None else self.calibrated.to_json()
+        return {"raw": self.raw.to_json(), "calibrated": calibrated}
+
+
+def measure_reliability(
+    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
+) -> dict[str, Reliability]:
+    """Score the confidence of each method that wrote any, on all frames with truth; empty without truth."""
+    n = len(dataset.classes)
+    raw: dict[str, Hits] = {}
+    calibrated: dict[str, Hits] = {}
+    for video, frame, _ in labelled_frames(dataset, horizon):
+        if frame not in video.truth:
+            continue
+        for method in in_order(methods):
+            stem = video.stems[frame]
+            written = run.confidence_path(method, video.name, stem)
+            if not written.exists():
+                continue
+            labels = predicted_labels(run, dataset.classes, method=method, video=video, frame=frame)
+            truth = read_labels(video.truth[frame], dataset.classes, size=size_of(labels))
+            before = run.raw_confidence_path(method, video.name, stem)
+            _add(raw, method, count_hits(labels, _raw(written, before), truth, class_count=n))
+            if before.exists():
+                _add(calibrated, method, count_hits(labels, read_gray(written), truth, class_count=n))
+    return {
+        method: Reliability(
+            raw=score_confidence(hits),
+            calibrated=score_confidence(calibrated[method]) if method in calibrated else None,
+        )
+        for method, hits in raw.items()
+    }
+
+
+def raw_confidence_counts(
+    run: RunFolder, dataset: Dataset, method: str, *, horizon: int
+) -> Int64[np.ndarray, "k n 256"]:
+    """Count the pixels of all labelled frames by distance to the key frame, label and raw confidence.
+
+    Any calibration can then be applied to the whole run at once.
+    """
+    n = len(dataset.classes) + 1
+    counts = np.zeros((horizon, n, LEVELS), np.int64)
+    for video, frame, distance in labelled_frames(dataset, horizon):
+        stem = video.stems[frame]
+        written = run.confidence_path(method, video.name, stem)
+        if written.exists():
+            labels = predicted_labels(run, dataset.classes, method=method, video=video, frame=frame)
+            sure = _raw(written, run.raw_confidence_path(method, video.name, stem))
+            hits = count_hits(labels, sure, torch.zeros_like(labels), class_count=n - 1)
+            counts[distance - 1] += hits.sum(axis=2)
+    return counts
+
+
+def _raw(written: Path, before: Path) -> torch.Tensor:
+    return read_gray(before if before.exists() else written)
+
+
+def _add(counts: dict[str, Hits], method: str, hits: Hits) -> None:
+    counts[method] = counts[method] + hits if method in counts else hits

@@ -1,0 +1,34 @@
+"""Tests of cli/quality.py: what `evaluate --hold-out` and `suggest` print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def test_suggest_prints_lines_or_json(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
+    """The same frames, the best first, each with its reason."""
+    warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=2", "--method=motion-only")
+
+    lines = warprefine("suggest", tmp_path, "-n", "2")
+    found = json.loads(warprefine("suggest", tmp_path, "-n", "2", "--json").stdout)
+
+    assert lines.exit_code == 0
+    assert len(found) == 2
+    assert {"video", "frame", "reason", "gain"} <= set(found[0])
+    for one in found:
+        assert f"{one['video']} {one['stem']}: expected: " in lines.stdout
+
+
+def test_evaluate_holds_out_key_frames(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
+    """With one key frame per video there are cycles alone, as output and report say."""
+    warprefine("autolabel", tiny_data, "--out", tmp_path, "--horizon=2", "--method=motion-only")
+
+    printed = warprefine("evaluate", tmp_path, "--hold-out")
+
+    assert printed.exit_code == 0
+    text = " ".join(printed.stdout.split())
+    assert "motion-only: estimated mIoU" in text
+    assert "cycles alone, the weaker estimate" in text
+    assert "weaker estimate, and too high" in (tmp_path / "report.html").read_text(encoding="utf-8")

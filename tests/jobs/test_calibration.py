@@ -1,0 +1,237 @@
+"""Tests of jobs/calibration.py, calibration_file.py and held_out_networks.py: calibrated runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from warprefine import FinishedRun, Recipe, autolabel, load_recipe, open_dataset
+from warprefine.core.errors import RunFolderError
+from warprefine.core.video import Dataset, Video
+from warprefine.io.images import read_gray, read_labels
+from warprefine.io.run import RunFolder
+from warprefine.jobs.calibration import grouped, plan_rehearsals
+from warprefine.jobs.calibration_file import read_calibrations
+from warprefine.jobs.held_out_networks import HeldOutNetworks, can_hold_out, short_trainings
+from warprefine.jobs.training_data import check_networks
+from warprefine.ops.calibration import calibrate
+from warprefine.propagation.methods import METHODS, PAPER_METHODS, PLUS
+
+ALL = ("motion-only", "semantic-only", PLUS)
+
+
+def data_set(*keys: int, frames: int = 30) -> Dataset:
+    """Return a data set of one video of which nothing is opened."""
+    labels = {k: Path(f"{k}.png") for k in keys}
+    stems = [str(k) for k in range(frames)]
+    video = Video(name="drive", stems=stems, container=Path("drive.mp4"), labels=labels)
+    classes: Any = None
+    return Dataset(root=Path(), classes=classes, videos=(video,))
+
+
+def test_every_method_is_calibrated_on_every_key_frame(calibrated_run: Path) -> None:
+    """Each key frame was labelled from its neighbours, and all its pixels counted."""
+    found = read_calibrations(RunFolder(calibrated_run, read_only=True))
+
+    assert set(found) == set(ALL)
+    for one in found.values():
+        assert [(frame, kind, k) for _, frame, kind, k in one.rehearsals] == [
+            (0, "cycle", 1),
+            (4, "cycle", 1),
+            (8, "cycle", 1),
+            (12, "cycle", 1),
+        ]
+        assert one.hits.sum() == one.confusion[:-1].sum() > 0
+        assert (one.hits[..., 1].sum(axis=1)[:-1] == np.diagonal(one.confusion)[:-1]).all()
+
+
+def test_written_confidence_is_the_calibrated_raw_one(calibrated_run: Path) -> None:
+    """The raw confidence is kept, and the table of the run folder leads from one to the other."""
+    finished = FinishedRun.open(calibrated_run)
+    run, (video,) = finished.run, finished.dataset.videos
+    tables = {method: one.table for method, one in read_calibrations(run).items()}
+    for method in ALL:
+        stem = video.stems[3]
+        labels = read_labels(run.labels_path(method, video.name, stem), finished.dataset.classes)
+        raw = read_gray(run.raw_confidence_path(method, video.name, stem))
+        written = read_gray(run.confidence_path(method, video.name, stem))
+
+        # Raw confidence was calibrated before it was rounded for its file.
+        assert torch.allclose(calibrate(labels, raw, tables[method]), written, atol=0.005)
+
+
+def test_expected_scores_and_reliability_are_written(calibrated_run: Path) -> None:
+    """expected.json has them for each method, with truth the errors of confidence before and after."""
+    expected = json.loads((calibrated_run / "expected.json").read_text())
+    metrics = json.loads((calibrated_run / "metrics.json").read_text())
+
+    assert set(expected) == set(ALL)
+    for method in ALL:
+        assert 0 <= expected[method]["accuracy"] <= 100
+        assert len(expected[method]["miou_by_distance"]) == 1
+        assert metrics[method]["reliability"] == expected[method]["reliability"]
+        assert {"raw", "calibrated"} == set(metrics[method]["reliability"])
+    moved = expected["motion-only"]
+    assert moved["accuracy"] == pytest.approx(moved["reliability"]["calibrated"]["accuracy"], abs=15)
+
+
+def test_nothing_is_calibrated_twice(calibrated_run: Path, tiny_recipe: Path, tmp_path: Path) -> None:
+    """Running the same job again finds labels and calibration done; another label map makes both anew."""
+    shutil.copytree(calibrated_run.parent, tmp_path / "copy")
+    data, out = calibrated_run.parent / "data", tmp_path / "copy/run"
+    recipe = load_recipe(tiny_recipe).changed(("propagation", "calibration_steps"), 2)
+    before, seen = (out / "calibration.json").read_bytes(), set()
+
+    def note(task: str, done: int, total: int, note: str = "") -> None:
+        seen.add(task)
+
+    autolabel(open_dataset(data), out, horizon=1, methods=ALL, recipe=recipe, progress=note)
+
+    assert (out / "calibration.json").read_bytes() == before
+    assert "calibrating confidence" not in seen
+    assert not any(task.startswith("training") for task in seen)
+
+
+def test_without_key_frames_to_calibrate_on_nothing_changes(
+    calibrated_run: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """The recipe can switch it off, as in runs of earlier versions."""
+    recipe = load_recipe(tiny_recipe).changed(("propagation", "calibration_key_frames"), 0)
+
+    autolabel(
+        open_dataset(calibrated_run.parent / "data"),
+        tmp_path,
+        horizon=1,
+        methods=["motion-only"],
+        recipe=recipe,
+    )
+
+    assert not (tmp_path / "calibration.json").exists()
+    assert not (tmp_path / "raw_confidence").exists()
+    assert (
+        json.loads((tmp_path / "expected.json").read_text())["motion-only"]["reliability"]["calibrated"]
+        is None
+    )
+
+
+def test_a_method_without_a_held_out_segmenter_keeps_its_confidence(
+    calibrated_run: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """No segmenter is trained to calibrate alone; motion-only has none and is calibrated."""
+    finished = autolabel(
+        open_dataset(calibrated_run.parent / "data"),
+        tmp_path,
+        horizon=1,
+        methods=["motion-only", "semantic-only"],
+        recipe=load_recipe(tiny_recipe),
+    )
+
+    assert set(read_calibrations(finished.run)) == {"motion-only"}
+
+
+def test_a_method_that_refines_is_calibrated_only_with_held_out_refiners(
+    workshop: Any, calibrated_run: Path
+) -> None:
+    """A refiner remembers its key frames: by default its confidence stays as it is."""
+    plain = Recipe()
+
+    assert plain.propagation.calibration_steps == 0
+    assert (calibrated_run / "held_out/fold0/checkpoints/two-sided-refiner.safetensors").exists()
+    assert (calibrated_run / "held_out/fold1/checkpoints/two-sided-refiner.safetensors").exists()
+
+
+def test_held_out_networks_have_not_seen_the_fold(workshop: Any) -> None:
+    """Their data set has the other key frames alone, their segmenter is that of the fold."""
+    networks = workshop.networks()
+    for fold in (0, 1):
+        assert not can_hold_out(networks, fold, METHODS[PLUS].needs)
+        networks.teachers.train_held_out(fold)
+        held_out = HeldOutNetworks(networks, fold)
+
+        shown = {(v.name, k) for v in held_out.context.dataset.videos for k in v.key_frames}
+        assert shown == {(one.video.name, one.frame) for one in networks.teachers.outside_fold(fold)}
+        assert held_out.segmenter()[1] == networks.held_out(fold)[1]
+        assert can_hold_out(networks, fold, METHODS["warp-refine"].needs)
+
+
+def test_without_other_key_frames_the_refiner_is_untrained(workshop: Any) -> None:
+    """It votes then; the paper's refiner would know nothing, so its method is not held out."""
+    whole = workshop.networks()
+    (first, *_) = whole.context.dataset.videos
+    alone = type(whole)(replace(whole.context, dataset=replace(whole.context.dataset, videos=(first,))))
+    alone.teachers.train_held_out(0)
+
+    assert not alone.teachers.is_held_out(0)
+    assert not alone.teachers.outside_fold(0)
+    held_out = HeldOutNetworks(alone, 0)
+    held_out.segmenter = alone.segmenter  # type: ignore[method-assign]
+    assert held_out.refiner("two-sided")[1] == "untrained"
+
+
+def test_networks_that_are_held_out_are_trained_anew_with_all_others(workshop: Any) -> None:
+    """When data change, --retrain deletes them too."""
+    networks = workshop.networks()
+    run, dataset = networks.context.run, networks.context.dataset
+    stale = run.for_fold(0).checkpoint_path("two-sided-refiner")
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"")
+    fewer = replace(dataset, videos=dataset.videos[:1])
+
+    check_networks(run, fewer, (), horizon=3, retrain=True)
+
+    assert not stale.exists()
+
+
+def test_short_trainings_are_as_long_as_the_recipe_says() -> None:
+    """Never longer than the training itself; 0 means as long."""
+    recipe = Recipe()
+    short = short_trainings(recipe.changed(("propagation", "calibration_steps"), 300))
+
+    assert short.plus.refiner.optimisation.steps == recipe.plus.refiner.optimisation.steps == 200
+    assert short.refiner.optimisation.steps == 300
+    assert short_trainings(recipe) == recipe
+
+
+def test_key_frames_near_each_other_are_held_out_and_others_go_through_cycles() -> None:
+    """Two key frames 2 · horizon + 1 apart label all frames between them."""
+    near = plan_rehearsals(data_set(3, 24), horizon=10, reach=20, most=8)
+    far = plan_rehearsals(data_set(3, 25), horizon=10, reach=20, most=8)
+
+    assert [(one.kind, one.key_frame, one.distance) for one in near] == [
+        ("hold-out", 3, 21),
+        ("hold-out", 24, 21),
+    ]
+    assert [(one.key_frame, one.distance) for one in far if one.kind == "cycle"] == [
+        *((3, k) for k in (1, 5, 10)),
+        *((25, k) for k in (1, 5, 10)),
+    ]
+
+
+def test_no_more_key_frames_are_used_than_the_recipe_has() -> None:
+    """They are spread over all; 0 is none."""
+    dataset = data_set(*range(0, 30, 3))
+
+    assert [one.key_frame for one in plan_rehearsals(dataset, horizon=3, reach=9, most=3)] == [0, 9, 18]
+    assert plan_rehearsals(dataset, horizon=3, reach=9, most=0) == []
+
+
+def test_methods_that_learn_are_apart_and_the_truth_is_left_out() -> None:
+    """Motion-only needs no held-out networks."""
+    assert grouped(PAPER_METHODS) == [("motion-only",), ("semantic-only", "warp-inpaint", "warp-refine")]
+    assert grouped(["oracle"]) == []
+
+
+def test_a_damaged_calibration_is_refused(tmp_path: Path) -> None:
+    """The message names the file and what to do."""
+    run = RunFolder(tmp_path)
+    run.calibration_path.write_text("{}")
+
+    with pytest.raises(RunFolderError, match=r"calibration.json is damaged .* delete it"):
+        read_calibrations(run)

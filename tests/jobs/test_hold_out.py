@@ -1,0 +1,94 @@
+"""Tests of jobs/hold_out.py and results.py: quality without truth, and the report that shows it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from warprefine import FinishedRun
+from warprefine.core.errors import RunFolderError
+from warprefine.jobs.hold_out import evaluate_hold_out
+from warprefine.jobs.hold_out_file import labels_of, read_estimates
+from warprefine.jobs.results import report_again
+from warprefine.propagation.methods import PLUS
+
+
+@pytest.fixture
+def finished(calibrated_run: Path, tmp_path: Path) -> FinishedRun:
+    """A run of one's own."""
+    return FinishedRun.open(shutil.copytree(calibrated_run, tmp_path / "run"))
+
+
+def test_each_key_frame_is_held_out_and_truth_is_not_read(finished: FinishedRun) -> None:
+    """The estimate of each method is written and shown in the report; deleting the truth changes nothing."""
+    found = evaluate_hold_out(finished)
+    report_again(finished)
+
+    assert set(found) == {"motion-only", "semantic-only", PLUS}
+    for one in found.values():
+        assert one.key_frames == 4
+        assert one.miou.low is not None
+        assert one.miou.high is not None
+        assert one.miou.low <= (one.miou.value or 0) <= one.miou.high
+    content = json.loads((finished.run.root / "hold_out.json").read_text())
+    assert "the labels of the key frame" in content["held_out"]
+    assert content["methods"]["motion-only"]["miou"][0] == pytest.approx(
+        found["motion-only"].miou.value, abs=1e-3
+    )
+    html = finished.run.report_path.read_text(encoding="utf-8")
+    assert "Estimate from key frames that were held out" in html
+    assert "Expected from confidence" in html
+    blind = FinishedRun.open(finished.run.root)
+    for video in blind.dataset.videos:
+        object.__setattr__(video, "truth", {})
+    assert evaluate_hold_out(blind)["motion-only"] == found["motion-only"]
+
+
+def test_estimates_of_other_labels_are_not_shown(finished: FinishedRun) -> None:
+    """They are of the labels that were there."""
+    run, dataset = finished.run, finished.dataset
+    labels = labels_of(run, dataset, finished.methods)
+    (run.root / "hold_out.json").write_text(json.dumps({"labels": labels, "methods": {"a": {}}}))
+
+    assert read_estimates(run, labels) == {"a": {}}
+    assert read_estimates(run, "others") == {}
+
+
+def test_a_damaged_estimate_is_refused(finished: FinishedRun) -> None:
+    """The message has the remedy."""
+    (finished.run.root / "hold_out.json").write_text("[]")
+
+    with pytest.raises(
+        RunFolderError, match=r"hold_out.json is damaged .* run `warprefine evaluate --hold-out`"
+    ):
+        read_estimates(finished.run, "any")
+
+
+def test_parts_of_the_user_cannot_be_held_out(finished: FinishedRun) -> None:
+    """Nobody knows what they have learned from."""
+    path = finished.run.root / "job.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "parts": {"segmenter": "mine 1"}}))
+
+    with pytest.raises(RunFolderError, match=r"parts that were supplied as objects \(segmenter\)"):
+        evaluate_hold_out(finished)
+
+
+def test_a_run_without_held_out_segmenters_has_no_estimate(finished: FinishedRun) -> None:
+    """Semantic-only alone has a segmenter that has seen every key frame."""
+    for path in (finished.run.root / "checkpoints").glob("*fold*"):
+        path.unlink()
+    object.__setattr__(finished, "methods", ("semantic-only",))
+
+    with pytest.raises(RunFolderError, match="no segmenter that is held out from a key frame"):
+        evaluate_hold_out(finished)
+
+
+def test_a_report_of_an_earlier_version_is_not_repeated(finished: FinishedRun) -> None:
+    """Its facts are not there."""
+    (finished.run.root / "facts.json").unlink()
+
+    with pytest.raises(RunFolderError, match=r"holds no facts.json"):
+        report_again(finished)
