@@ -32,6 +32,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
         "checkpoints",
         "computed_with.json",
         "confidence",
+        "continuity.json",
         "figures",
         "job.json",
         "labelled_data.json",

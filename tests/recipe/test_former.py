@@ -39,6 +39,8 @@ def test_former_values_are_values_of_the_recipe() -> None:
         "segmenter.steps_per_picture",
         "segmenter.further",
         "segmenter.held_out",
+        "propagation.stop_at_cuts",
+        "propagation.cut_sensitivity",
         "plus.refiner.left_out",
     ]
 

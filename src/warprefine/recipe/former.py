@@ -10,6 +10,8 @@ from warprefine.recipe.optimisation import MOST_STEPS
 
 FORMER_VALUES: dict[str, Any] = {
     "plus.refiner.left_out": 0.0,
+    "propagation.cut_sensitivity": 1.0,
+    "propagation.stop_at_cuts": False,
     "segmenter.further": True,
     "segmenter.held_out": "folds",
     "segmenter.steps_per_picture": MOST_STEPS,

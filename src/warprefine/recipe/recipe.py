@@ -123,6 +123,10 @@ class PropagationRecipe(Settings):
     """Candidates for tau."""
     semantic_threshold: float = Field(0.9, ge=0, le=1)
     """Probability up to which semantic-only labels are VOID (the paper: 0.9)."""
+    stop_at_cuts: bool = True
+    """Find cuts and blank frames, and carry no labels across them; by no method, nor in trainings."""
+    cut_sensitivity: float = Field(1.0, ge=0.1, le=10)
+    """Larger finds more cuts: the change that a cut needs is divided by it."""
 
 
 class Recipe(Settings):

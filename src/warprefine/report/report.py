@@ -17,6 +17,7 @@ from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import ORACLE
 from warprefine.propagation.units import Unit, stepwise_units
 from warprefine.report import sections
+from warprefine.report.coverage_strips import coverage_section
 from warprefine.report.gallery import milestones, read_views, showcase, surroundings
 from warprefine.report.plots import Curve
 from warprefine.report.sections import Clip, Extent
@@ -69,6 +70,7 @@ def write_report(
     viewer = _static("viewer.html")
     body = [
         quality,
+        coverage_section(dataset.videos, horizon),
         sections.pictures(clips, dataset.classes, methods=methods, left_out=left_out, viewer=viewer),
         sections.settings({**_facts(dataset, methods, extent), **facts}, recipe_toml, curves or {}),
     ]
