@@ -17,6 +17,7 @@ from warprefine.io.images import write_frame, write_labels
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.export_labels import ExportSettings, export_labels
 from warprefine.jobs.finished import FinishedRun
+from warprefine.propagation.unreached import check_unreached
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.stages import NO_CHANGES
 
@@ -90,7 +91,7 @@ def test_frames_behind_a_cut_are_labelled_by_the_segmenter_if_asked(data: Path, 
     assert labelled(label(data, tmp_path / "run", "skip"), METHODS[-1]) == reached
 
 
-def test_another_word_is_refused(data: Path, tmp_path: Path) -> None:
+def test_another_word_is_refused() -> None:
     """The message has the nearest one."""
     with pytest.raises(RecipeError, match=r"no choice for frames out of reach .* 'semantics'; .*semantic"):
-        label(data, tmp_path / "run", "semantics")
+        check_unreached("semantics")

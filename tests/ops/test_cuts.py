@@ -142,7 +142,7 @@ def test_nothing_is_compared_across_frames_that_are_missing() -> None:
 def test_sensitivity_decides_how_much_a_cut_changes() -> None:
     """A tenth finds no cut between two streets; five times as much finds some in one."""
     assert not found_in(street(0) + street(1), sensitivity=0.1)
-    assert found_in(street(0), sensitivity=5).cuts
+    assert found_in(street(0), sensitivity=5.0).cuts
 
 
 @pytest.mark.parametrize("place", ["camvid/clip15hz/images", "davis2016/car-shadow"])

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from warprefine.core.errors import RunFolderError
-from warprefine.core.names import look_up
 from warprefine.core.precision import name_of, native_precision, precision_named
 from warprefine.core.progress import Progress, silent
 from warprefine.core.stages import GOOD, Stage
@@ -38,7 +37,7 @@ from warprefine.jobs.stages import check_stage
 from warprefine.jobs.training_data import check_networks
 from warprefine.jobs.usable_data import set_aside, sound_videos, without
 from warprefine.propagation.coverage import Horizon
-from warprefine.propagation.unreached import UNREACHED, Unreached
+from warprefine.propagation.unreached import Unreached, check_unreached
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.training.base_store import BaseStore
@@ -100,7 +99,7 @@ def start(
     if until is not None:
         check_stage(recipe, until)
         check_names(recipe.for_stage(until))
-    look_up({choice: choice for choice in UNREACHED}, unreached, what="choice for frames out of reach")
+    check_unreached(unreached)
     check_parts(parts, dataset)
     reach = check_reach(dataset, horizon)
     check_further(dataset, also_train)

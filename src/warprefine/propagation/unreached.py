@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from warprefine.core.names import look_up
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
 from warprefine.core.spans import consecutive
 from warprefine.core.tensors import size_of
@@ -20,6 +21,19 @@ from warprefine.propagation.units import Unit, frames_in_reach
 Unreached: TypeAlias = Literal["skip", "semantic"]
 """What becomes of frames that no key frame reaches: no labels, or those of the segmenter alone."""
 UNREACHED: tuple[Unreached, ...] = ("skip", "semantic")
+
+
+def check_unreached(name: str) -> Unreached:
+    """Return a choice for frames that no key frame reaches, by its name.
+
+    Raises:
+        RecipeError: There is none of this name; the message has the nearest one.
+
+    Example:
+        >>> check_unreached("semantic")
+        'semantic'
+    """
+    return look_up({choice: choice for choice in UNREACHED}, name, what="choice for frames out of reach")
 
 
 def unreached_units(video: Video, horizon: int) -> list[Unit]:
