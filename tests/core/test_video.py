@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.continuity import Continuity
 from warprefine.core.errors import KeyFrameError
 from warprefine.core.video import Dataset, Video
 
@@ -110,3 +112,45 @@ def test_corrections_make_key_frames_and_can_be_taken_back() -> None:
     assert own.corrected == ()
     assert corrected.with_corrections({3: Path("three.png")}).corrected == (3,)
     assert corrected.with_corrections({}) == own
+
+
+def test_stretches_end_at_cuts_and_around_blank_and_damaged_frames() -> None:
+    """A cut lies between two frames that can be used; blank and damaged frames are in no stretch."""
+    film = replace(
+        video(length=10),
+        damaged=frozenset({2}),
+        continuity=Continuity(cuts=(5, 8), blank=(6, 9), repeated=(1,), exposure_jumps=(4,)),
+    )
+
+    assert film.stretches == (range(2), range(3, 5), range(5, 6), range(7, 8), range(8, 9))
+    assert film.stretch(4) == range(3, 5)
+    assert film.stretch(5) == range(5, 6)
+    assert not film.stretch(6)
+    assert replace(film, damaged=frozenset(), continuity=Continuity()).stretches == (range(10),)
+
+
+def test_a_cut_at_either_end_of_a_video_divides_nothing() -> None:
+    """There are no empty stretches."""
+    assert replace(video(length=3), continuity=Continuity(cuts=(0,))).stretches == (range(3),)
+    assert replace(video(length=3), continuity=Continuity(blank=(0, 1, 2))).stretches == ()
+
+
+def test_what_was_found_is_counted_in_words() -> None:
+    """One of a kind has no plural, and nothing is said of what there is none of."""
+    assert str(Continuity()) == "no cuts"
+    assert not Continuity()
+    assert str(Continuity(cuts=(3,), blank=(5, 6))) == "1 cut, 2 blank frames"
+    assert str(Continuity(exposure_jumps=(1,), repeated=(2,))) == "1 repeated frame, 1 exposure jump"
+
+
+def test_each_kind_has_a_line_with_what_becomes_of_it() -> None:
+    """Frames are named as ranges; cuts and jumps lie before a frame."""
+    found = Continuity(cuts=(8,), blank=(1, 2), repeated=(4,), exposure_jumps=(6, 9))
+
+    assert [*found.notes("drive")] == [
+        "drive has 1 cut (before 8); labels are not carried across",
+        "drive has 2 blank frames (1 to 2); no labels there, and none are carried across",
+        "drive has 2 exposure jumps (before 6, 9); labels are carried across",
+        "drive has 1 repeated frame (4); labels are those of the frame before",
+    ]
+    assert [*Continuity().notes("drive")] == []

@@ -35,6 +35,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
         "confidence",
         "expected.json",
         "facts.json",
+        "continuity.json",
         "figures",
         "job.json",
         "labelled_data.json",

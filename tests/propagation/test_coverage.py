@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warprefine.core.continuity import Continuity
+from warprefine.core.spans import ranges
 from warprefine.core.video import Video
-from warprefine.propagation.coverage import coverage, farthest, ranges
+from warprefine.propagation.coverage import coverage, farthest
 
 
 def video(length: int, *key_frames: int) -> Video:
@@ -62,3 +65,12 @@ def test_the_farthest_distance_is_a_horizon_that_reaches_every_frame(keys: set[i
 
     assert coverage(one, reach).out_of_reach == ()
     assert reach == 0 or coverage(one, reach - 1).out_of_reach
+
+
+def test_frames_that_a_cut_keeps_from_all_key_frames_are_told_apart() -> None:
+    """Those that are too far away anyway are out of reach alone; a blank frame is cut off too."""
+    found = coverage(replace(video(20, 5), continuity=Continuity(cuts=(8,), blank=(3,))), horizon=6)
+
+    assert found.out_of_reach == (0, 1, 2, 3, *range(8, 20))
+    assert found.cut_off == (0, 1, 2, 3, 8, 9, 10, 11)
+    assert str(found).endswith("(0 to 3, 8 to 19), 8 of them because of cuts or blank frames")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warprefine.core.continuity import Continuity
 from warprefine.core.video import Video
 from warprefine.propagation.units import (
     Unit,
@@ -182,3 +183,18 @@ def test_no_walk_crosses_a_damaged_frame() -> None:
         ((9,), (8,)),
     ]
     assert nearest_key_frame(broken, 5) == 8
+
+
+def test_no_unit_crosses_a_cut() -> None:
+    """Frames on both sides of a cut follow each other, but have no key frame in common."""
+    film = replace(video(12, 2, 9), continuity=Continuity(cuts=(4,)))
+
+    assert walks(stepwise_units(film, 12)) == [(2, (3,)), (2, (1, 0)), (9, (10, 11)), (9, (8, 7, 6, 5, 4))]
+    assert [(unit.frames, unit.key_frames) for unit in two_sided_units(film, 12, reach=12)] == [
+        ((0, 1), (2,)),
+        ((3,), (2,)),
+        ((4, 5, 6, 7, 8), (9,)),
+        ((10, 11), (9,)),
+    ]
+    assert not is_between(film, 5, reach=12)
+    assert nearest_key_frame(film, 4) == 9

@@ -41,6 +41,8 @@ def test_former_values_are_values_of_the_recipe() -> None:
         "segmenter.held_out",
         "propagation.calibration_key_frames",
         "propagation.calibration_steps",
+        "propagation.stop_at_cuts",
+        "propagation.cut_sensitivity",
         "plus.refiner.left_out",
     ]
 

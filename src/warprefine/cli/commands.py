@@ -154,6 +154,7 @@ def autolabel(
     base: options.Base = None,
     reuse: options.Reuse = True,
     until: options.Until = "good",
+    unreached: options.UnreachedFrames = "skip",
     time_limit: options.TimeLimit = None,
     export_format: interchange.FormatName = None,
     frames: interchange.Frames = None,

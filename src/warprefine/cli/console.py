@@ -195,11 +195,16 @@ def print_out_of_reach(planned: Sequence[Coverage], *, horizon: int) -> None:
     """Print, before the work, for which frames it is in vain to wait."""
     gaps = [one for one in planned if one.out_of_reach]
     for one in gaps[:LONGEST_LIST]:
-        console.print(
-            f"note: {len(one.out_of_reach)} of {one.frames} frames of {one.video} are farther than {horizon} "
-            "from every key frame and get no labels; label more key frames, or raise --horizon ('all': every "
-            "frame)"
-        )
+        if far := len(one.out_of_reach) - len(one.cut_off):
+            console.print(
+                f"note: {far} of {one.frames} frames of {one.video} are farther than {horizon} from every "
+                "key frame and get no labels; label more key frames, or raise --horizon ('all': every frame)"
+            )
+        if one.cut_off:
+            console.print(
+                f"note: {len(one.cut_off)} of {one.frames} frames of {one.video} get no labels, because cuts "
+                "or blank frames lie between them and every key frame; label a frame of each shot"
+            )
     if left_out := gaps[LONGEST_LIST:]:
         console.print(f"note: so are frames of {_count(len(left_out), 'more video')}")
 

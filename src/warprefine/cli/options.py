@@ -21,6 +21,7 @@ from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
 from warprefine.motion import MOTIONS
 from warprefine.propagation.methods import METHODS, check_methods
+from warprefine.propagation.unreached import Unreached
 from warprefine.recipe.recipe import Recipe, load_recipe, shipped_recipes
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,14 @@ Until = Annotated[
     typer.Option(
         help="Last stage of warp-refine-plus: first (labels to look at), good, or best (no matter how long); "
         "a later call goes on from there.",
+    ),
+]
+UnreachedFrames = Annotated[
+    Unreached,
+    typer.Option(
+        "--unreached",
+        help="Frames that no key frame reaches, for cuts or distance: skip them, or label them by the "
+        "segmenter alone (semantic).",
     ),
 ]
 TimeLimit = Annotated[

@@ -62,14 +62,15 @@ def run_of(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator
                 base=arguments.get("base"),
                 reuse=arguments.get("reuse", True),
                 until=arguments.get("until"),
+                unreached=arguments.get("unreached", "skip"),
                 progress=bars,
             )
         except WarpRefineError:
             print_notes(dataset.notes)  # they may say why
             raise
-        print_out_of_reach(
-            [coverage(video, context.horizon) for video in context.dataset.videos], horizon=context.horizon
-        )
+        if context.unreached == "skip":
+            planned = [coverage(video, context.horizon) for video in context.dataset.videos]
+            print_out_of_reach(planned, horizon=context.horizon)
         with log_to(arguments["out"]):
             yield Networks(context)
 

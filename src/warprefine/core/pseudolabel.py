@@ -14,7 +14,8 @@ class Provenance:
 
     Attributes:
         method: The name of the propagation method.
-        key_frames: All key frames whose labels were used: the nearer side first, each from near to far.
+        key_frames: All key frames whose labels were used: the nearer side first, each from near to far;
+            none where the segmenter alone labelled the frame.
         distance: Frames to the nearest key frame.
         stage: The stage of the main job that computed them.
     """

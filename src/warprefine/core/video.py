@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.continuity import Continuity
 from warprefine.core.errors import KeyFrameError, WarpRefineError
 
 
@@ -25,6 +27,7 @@ class Video:
         truth: Frame number -> label map that only the evaluation may read.
         damaged: Frames that cannot be read. They get no labels, and motion is not followed across them.
         uncorrected: The video as its data set has it, where label maps were corrected in a run.
+        continuity: Its cuts and blank frames: motion is not followed across them. Blank frames get no labels.
 
     Example:
         >>> from pathlib import Path
@@ -42,6 +45,7 @@ class Video:
     truth: Mapping[int, Path] = field(default_factory=dict)
     damaged: frozenset[int] = frozenset()
     uncorrected: Video | None = None
+    continuity: Continuity = field(default_factory=Continuity)
 
     def __post_init__(self) -> None:
         if (self.container is None) == (not self.frame_paths):
@@ -82,26 +86,29 @@ class Video:
             >>> video.key_frames, video.corrected, len(video.truth), video.of_data.key_frames
             ((0, 2), (2,), 0, (0,))
         """
-        own = self.of_data
+        own = replace(self.of_data, damaged=self.damaged, continuity=self.continuity)
         if not corrections:
             return own
         truth = {frame: path for frame, path in own.truth.items() if frame not in corrections}
         return replace(own, labels={**own.labels, **corrections}, truth=truth, uncorrected=own)
 
-    @property
+    @cached_property
     def stretches(self) -> tuple[range, ...]:
-        """The runs of frames through which motion can be followed, in order: one unless frames are damaged.
+        """The runs of frames through which motion can be followed, in order.
+
+        There is one, unless frames are damaged or blank, or there are cuts.
 
         Example:
             >>> paths = [Path(f"{k}.jpg") for k in range(6)]
             >>> Video(name="drive", stems="012345", frame_paths=paths, damaged=frozenset({2})).stretches
             (range(0, 2), range(3, 6))
         """
-        ends = [-1, *sorted(self.damaged), len(self)]
-        return tuple(range(a + 1, b) for a, b in pairwise(ends) if a + 1 < b)
+        gaps = self.damaged.union(self.continuity.blank)
+        ends = sorted({0, len(self), *gaps, *(gap + 1 for gap in gaps), *self.continuity.cuts})
+        return tuple(range(a, b) for a, b in pairwise(ends) if a not in gaps)
 
     def stretch(self, frame: int) -> range:
-        """Return the stretch that a frame lies in; an empty one for a damaged frame."""
+        """Return the stretch that a frame lies in; an empty one for a damaged or blank frame."""
         return next((stretch for stretch in self.stretches if frame in stretch), range(frame, frame))
 
     def with_key_frames(self, start: int, step: int) -> Video:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from warprefine.core.classes import ClassSet
@@ -18,6 +18,8 @@ from warprefine.datasets.label_notes import SAMPLE, LabelCount, count_labels, la
 from warprefine.io.frames import frame_size, frame_turn, open_frames
 from warprefine.io.images import read_labels
 from warprefine.io.turning import UPRIGHT
+from warprefine.ops.cuts import find_continuity
+from warprefine.ops.thumbnails import Thumbnail, thumbnail
 
 MOST_FITTED = 50
 """Videos whose label maps are compared with the frames around them."""
@@ -67,9 +69,9 @@ def summarise(dataset: Dataset, *, check: bool = False, progress: Progress = sil
     headers of other files.
 
     Args:
-        check: Read every frame and every label map, collect errors instead of raising, and compare edges of
-            label maps with the frames around them. Without it, `problems` has only the videos that the
-            reader left out.
+        check: Read every frame and every label map, collect errors instead of raising, find cuts, and compare
+            edges of label maps with the frames around them. Without it, `problems` has only the videos that
+            the reader left out.
 
     Raises:
         FrameError: Frame 0 of a video cannot be read; only without `check`.
@@ -191,8 +193,9 @@ def _farthest(video: Video) -> int | None:
 
 
 def _check_frames(video: Video, problems: list[str]) -> Iterator[str]:
-    """Decode all frames; yield a note on frames of one colour, and one if all show the same picture."""
+    """Decode all frames; yield notes on frames of one colour, on cuts, or that all show the same picture."""
     flat, pictures = [], set()
+    thumbnails: list[tuple[int, Thumbnail]] = []  # 3 kB each
     with _collected(problems), open_frames(video) as source:
         for number in range(len(source)):
             # A damaged video file is one problem, damaged pictures are one each.
@@ -200,6 +203,7 @@ def _check_frames(video: Video, problems: list[str]) -> Iterator[str]:
                 frame = source[number]
                 if bool((frame == frame[..., :1, :1]).all()):
                     flat.append(video.stems[number])
+                thumbnails.append((number, thumbnail(frame)))
                 pictures.add(hashlib.sha256(frame.numpy().tobytes()).digest())
     name = readable(video.name)
     if flat:
@@ -209,3 +213,5 @@ def _check_frames(video: Video, problems: list[str]) -> Iterator[str]:
         )
     elif len(video) > 1 and len(pictures) == 1:
         yield f"all {len(video)} frames of {name} show the same picture; check how they were extracted"
+        return
+    yield from replace(find_continuity(thumbnails), blank=()).notes(name)

@@ -26,6 +26,7 @@ class RunFolder:
     RUN/checkpoints/segmenter.safetensors  weights, each with its recipe and class set
     RUN/cache/                             flow and segmenter outputs; may be deleted at any time
     RUN/recipe.toml, RUN/job.json          the resolved recipe; data set, key frames, horizon
+    RUN/continuity.json                    cuts, blank and repeated frames of each video
     RUN/left_out.json                      videos that could not be labelled, and why; none: no file
     RUN/figures/*.png                      the report's plots, and a panel per clip
     RUN/metrics.json, RUN/report.html, RUN/log.txt, RUN/manifest.sqlite

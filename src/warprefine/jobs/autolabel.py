@@ -37,6 +37,7 @@ from warprefine.metrics.label_quality import has_truth
 from warprefine.propagation.coverage import Horizon
 from warprefine.propagation.methods import DEFAULT_METHODS, METHODS, PLUS, check_methods, needs_of
 from warprefine.propagation.run import propagate
+from warprefine.propagation.unreached import Unreached
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
 
@@ -62,6 +63,7 @@ def autolabel(
     base: Path | str | None = None,
     reuse: bool = True,
     until: Stage = "good",
+    unreached: Unreached = "skip",
     time_limit: float | None = None,
     progress: Progress = silent,
 ) -> FinishedRun:
@@ -93,6 +95,8 @@ def autolabel(
             frames, and none is trained on `also_train`.
         reuse: Take a base segmenter from the user's cache if one was trained on the same further data before.
         until: The last stage: "first", "good" or "best".
+        unreached: "semantic" labels frames that no key frame reaches by the segmenter alone, in methods that
+            have one; "skip" leaves them without labels.
         time_limit: Seconds after which work stops at the next point where nothing is lost; the same call
             goes on from there. None: no limit.
         progress: Called as work proceeds.
@@ -136,6 +140,7 @@ def autolabel(
             base=None if base is None else Path(base),
             reuse=reuse,
             until=until if PLUS in methods else None,
+            unreached=unreached,
             progress=progress,
         )
         return label_in_stages(Networks(context), methods, until=until, deadline=deadline)

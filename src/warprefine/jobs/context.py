@@ -15,6 +15,7 @@ from warprefine.core.video import Dataset
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.checkpoints import weights_fingerprint
 from warprefine.io.run import RunFolder
+from warprefine.propagation.unreached import Unreached
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.training.base_store import BaseStore
@@ -59,6 +60,7 @@ class RunContext:
         parts: Parts that the user supplies as objects.
         bases: Where base segmenters of earlier runs are found.
         precision: What networks compute in; None: what is native to their device.
+        unreached: What becomes of frames that no key frame reaches.
         stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
     """
 
@@ -76,6 +78,7 @@ class RunContext:
     parts: GivenParts = field(default_factory=GivenParts)
     bases: BaseStore = field(default_factory=BaseStore.of_user)
     precision: torch.dtype | None = None
+    unreached: Unreached = "skip"
     stale: str = ""
 
     @property

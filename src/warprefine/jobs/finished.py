@@ -22,6 +22,7 @@ from warprefine.io.array_cache import ArrayCache
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.corrections import with_corrections
+from warprefine.jobs.cut_guard import continuity_of, with_continuity
 from warprefine.jobs.labelled_data import check_labelled
 from warprefine.jobs.preflight import reached_horizon
 from warprefine.jobs.pseudo_labels import JOINT_METHOD, motion_of_labels, pseudo_labelled_frames
@@ -59,7 +60,8 @@ class FrameLabels:
         labels: Class positions or VOID, (1, h, w).
         confidence: Estimated probability that each label is right, (1, h, w); 1 on key frames.
         distance: Frames to the nearest key frame; 0 on key frames.
-        key_frames: The key frames that the labels come from: the nearer side first, each from near to far.
+        key_frames: The key frames that the labels come from: the nearer side first, each from near to far;
+            none where the segmenter alone labelled the frame.
         stage: The stage of the main job that computed them; None on key frames.
     """
 
@@ -121,7 +123,18 @@ class FinishedRun:
     @property
     def coverage(self) -> tuple[Coverage, ...]:
         """Which frames of each video are labelled, and which are out of reach of all key frames."""
-        return tuple(coverage(video, self.horizon) for video in self.dataset.videos)
+        found = (coverage(video, self.horizon) for video in self.dataset.videos)
+        return tuple(replace(one, by_segmenter=self._by_segmenter(one)) for one in found)
+
+    def _by_segmenter(self, reached: Coverage) -> tuple[int, ...]:
+        """Return the frames out of reach that have labels of the segmenter alone."""
+        if not reached.out_of_reach or not self.methods:
+            return ()
+        try:
+            found = self.run.manifest.provenances(reached.video, leading(self.methods))
+        except RunFolderError:  # without a manifest
+            return ()
+        return tuple(frame for frame in reached.out_of_reach if frame in found)
 
     @property
     def stages(self) -> dict[Stage, int]:
@@ -161,7 +174,8 @@ class FinishedRun:
                 "take the scores from what `autolabel` returned, or from metrics.json"
             )
         dataset, failures = open_dataset(**origin), left_out(run)
-        sound, reach = without(dataset, failures), reached_horizon(dataset, horizon)
+        sound = with_continuity(without(dataset, failures), continuity_of(run))
+        reach = reached_horizon(dataset, horizon)
         # Which methods are complete does not depend on corrections: what they change is labelled again later.
         return cls(
             run=run,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Video
+from warprefine.jobs.context import RunContext
 from warprefine.jobs.networks import Networks
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.methods import METHODS, LabellerKind, check_methods, needs_of
@@ -14,6 +15,7 @@ from warprefine.propagation.run import Job
 from warprefine.propagation.stepwise.walk import StepSettings, StepwiseLabeller
 from warprefine.propagation.two_sided.label import TwoSidedLabeller
 from warprefine.propagation.units import Unit, stepwise_units
+from warprefine.propagation.unreached import WithUnreached, unreached_units
 
 
 def make_job(networks: Networks, methods: Sequence[str]) -> Job:
@@ -23,13 +25,22 @@ def make_job(networks: Networks, methods: Sequence[str]) -> Job:
         RecipeError: A name is not a method's.
     """
     methods = check_methods(methods)
-    labellers = []
+    context = networks.context
+    labellers: list[Labeller] = []
     for kind, make in LABELLERS.items():
         own = tuple(method for method in methods if METHODS[method].labeller == kind)
-        if own:
-            labellers.append(make(networks, own))
-    context = networks.context
+        alone = tuple(method for method in own if _labels_unreached(context, method))
+        if alone:
+            threshold = context.recipe.propagation.semantic_threshold
+            labellers.append(WithUnreached(labeller=make(networks, alone), threshold=threshold))
+        if others := tuple(method for method in own if method not in alone):
+            labellers.append(make(networks, others))
     return Job(dataset=context.dataset, horizon=context.horizon, labellers=tuple(labellers))
+
+
+def _labels_unreached(context: RunContext, method: str) -> bool:
+    """Return whether frames that no key frame reaches are labelled: by methods that have a segmenter."""
+    return context.unreached == "semantic" and "segmenter" in needs_of([method])
 
 
 def stepwise_labeller(networks: Networks, methods: tuple[str, ...]) -> StepwiseLabeller:
@@ -78,11 +89,16 @@ def units_and_motion(
         method: A name in `METHODS`.
     """
     kind = METHODS[method].labeller
+    units: Callable[[Video, int], list[Unit]] = stepwise_units
     if kind == "two-sided":
         models = networks.models("two-sided")
-        return TwoSidedLabeller(models=models, recipe=networks.context.recipe.plus).units, models.motion
-    motion = networks.motion("stepwise")
-    return (oracle_labeller(networks, (method,)).units if kind == "oracle" else stepwise_units), motion
+        units = TwoSidedLabeller(models=models, recipe=networks.context.recipe.plus).units
+    elif kind == "oracle":
+        units = oracle_labeller(networks, (method,)).units
+    motion = networks.motion("two-sided" if kind == "two-sided" else "stepwise")
+    if not _labels_unreached(networks.context, method):
+        return units, motion
+    return (lambda video, horizon: [*units(video, horizon), *unreached_units(video, horizon)]), motion
 
 
 LABELLERS: dict[LabellerKind, Callable[[Networks, tuple[str, ...]], Labeller]] = {

@@ -231,6 +231,9 @@ def facts_of(networks: Networks, finished: FinishedRun) -> dict[str, str]:
     if unused:
         facts["Not used"] = f"{len(unused)}: {shorten(unused.values())}"
     facts |= {f"Note {place}": note for place, note in enumerate(networks.context.notes, start=1)}
+    for video in videos:
+        if video.continuity:
+            facts[f"Continuity of {video.name}"] = "; ".join(video.continuity.notes("It"))
     return facts | {f"Left out: {name}": message for name, message in finished.failures.items()}
 
 

@@ -21,6 +21,7 @@ from warprefine.io.claims import read_claim
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.corrections import with_corrections
+from warprefine.jobs.cut_guard import CutGuard
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.preflight import (
     FORMER_JOB,
@@ -37,6 +38,7 @@ from warprefine.jobs.stages import check_stage
 from warprefine.jobs.training_data import check_networks
 from warprefine.jobs.usable_data import set_aside, sound_videos, without
 from warprefine.propagation.coverage import Horizon
+from warprefine.propagation.unreached import Unreached, check_unreached
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.training.base_store import BaseStore
@@ -63,6 +65,7 @@ def start(
     base: Path | None = None,
     reuse: bool = True,
     until: Stage | None = None,
+    unreached: Unreached = "skip",
     progress: Progress = silent,
 ) -> RunContext:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
@@ -85,6 +88,7 @@ def start(
         base: A base segmenter to adapt, or a run that has one.
         reuse: Take base segmenters that were trained on the same further data before, and keep new ones.
         until: The last stage that is asked for; None for a job without stages.
+        unreached: What becomes of frames that no key frame reaches.
         progress: Called as work proceeds.
 
     Raises:
@@ -96,6 +100,7 @@ def start(
     if until is not None:
         check_stage(recipe, until)
         check_names(recipe.for_stage(until))
+    check_unreached(unreached)
     check_parts(parts, dataset)
     reach = check_reach(dataset, horizon)
     check_further(dataset, also_train)
@@ -127,18 +132,24 @@ def start(
         also_train=tuple(also_train),
         parts=parts,
         bases=BaseStore.of_user() if reuse else BaseStore(folder=None),
+        unreached=unreached,
     )
     networks = Networks(context)
     networks.motion("two-sided")
     review = review_labels(dataset)
     unused = set_aside(dataset, review.empty)
+    wanted = recipe.propagation
+    guard = CutGuard(run, sensitivity=wanted.cut_sensitivity) if wanted.stop_at_cuts else None
     sound, left_out = sound_videos(
         without(dataset, unused),
-        within=max(reach, _longest_cycle(recipe)) if training else reach,
+        within=_needed_within(context, training=training),
         motion=networks.motion("stepwise"),
+        guard=guard,
         progress=progress,
     )
     run.claim(job, former=FORMER_JOB)
+    if guard is not None:
+        guard.record()
     stale = check_networks(run, sound, also_train, horizon=reach, retrain=retrain)
     if base is not None:
         use_base(context, base)
@@ -155,9 +166,13 @@ def start(
     )
 
 
-def _longest_cycle(recipe: Recipe) -> int:
-    """Return how far trainings may go from a key frame."""
-    return max(recipe.refiner.longest_cycle, recipe.plus.refiner.longest_cycle)
+def _needed_within(context: RunContext, *, training: bool) -> int:
+    """Return up to which distance from a key frame frames are needed."""
+    if context.unreached == "semantic":
+        return max(map(len, context.dataset.videos))
+    recipe = context.recipe
+    longest = max(recipe.refiner.longest_cycle, recipe.plus.refiner.longest_cycle)
+    return max(context.horizon, longest) if training else context.horizon
 
 
 def precision_of_run(run: RunFolder, device: torch.device) -> torch.dtype:
@@ -197,10 +212,13 @@ def _note_machine(run: RunFolder, device: torch.device) -> torch.dtype:
 
 
 def announce(context: RunContext) -> None:
-    """Log the videos that are left out, and what label maps and folders show that may not be meant."""
+    """Log the videos that are left out, cuts, and what label maps and folders show that may not be meant."""
     for message in context.left_out.values():
         log.error("left out: %s", message)
     for note in context.notes:
         log.warning("%s", note)
+    for video in context.dataset.videos:
+        for note in video.continuity.notes(video.name):
+            log.warning("%s", note)
     if context.stale:
         log.warning("%s", context.stale)

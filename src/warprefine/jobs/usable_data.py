@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from warprefine.core.continuity import Continuity
 from warprefine.core.errors import FrameError, FrameSizeError, KeyFrameError, WarpRefineError, shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
+from warprefine.core.spans import consecutive
 from warprefine.core.tensors import Frames
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.summary import check_video
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.frames import open_frames
-from warprefine.propagation.coverage import consecutive
+from warprefine.jobs.cut_guard import CutGuard, with_continuity
 from warprefine.propagation.units import frames_in_reach
 
 
 def sound_videos(
-    dataset: Dataset, *, within: int, motion: MotionEstimator, progress: Progress = silent
+    dataset: Dataset,
+    *,
+    within: int,
+    motion: MotionEstimator,
+    guard: CutGuard | None = None,
+    progress: Progress = silent,
 ) -> tuple[Dataset, dict[str, str]]:
     """Open all files that the job needs; leave out videos that cannot be labelled, frames and broken truth.
 
@@ -27,6 +35,7 @@ def sound_videos(
         dataset: The videos.
         within: Frames are needed up to this far from a key frame.
         motion: Estimates flow between frames.
+        guard: Finds the cuts of the videos; None: none are looked for.
         progress: Called as frames are decoded.
 
     Returns:
@@ -42,15 +51,17 @@ def sound_videos(
     needed = {video.name: frames_in_reach(video, within) for video in labelled}
     total, done = sum(map(len, needed.values())), 0
     errors: dict[str, WarpRefineError] = dict(dataset.broken)
+    continuity: dict[str, Continuity] = {}
     for video in labelled:
         try:
-            damaged = _decode(video, needed[video.name], motion)
-            sound = _without_frames(video, damaged)
+            damaged, found = _decode(video, needed[video.name], motion, guard)
+            sound = replace(_without_frames(video, damaged), continuity=found)
             if not sound.labels:
                 raise next(iter(damaged.values()))
             errors |= _by_stretch(video, damaged)
             broken_truth = check_video(sound, dataset.classes)
             errors |= {_of_frame(video, frame): error for frame, error in broken_truth.items()}
+            continuity[video.name] = found
         except WarpRefineError as error:
             if is_of_the_system(error):  # else networks would be trained without it
                 raise
@@ -60,7 +71,8 @@ def sound_videos(
     if all(video.name in errors for video in labelled):
         raise _worst(dataset, [error for name, error in errors.items() if name in names])
     failures = {name: str(error) for name, error in errors.items()}
-    return without(replace(dataset, videos=tuple(labelled)), failures), failures
+    sound_ones = without(replace(dataset, videos=tuple(labelled)), failures)
+    return with_continuity(sound_ones, continuity), failures
 
 
 def set_aside(dataset: Dataset, empty: Mapping[str, Mapping[int, Path]]) -> dict[str, str]:
@@ -157,17 +169,30 @@ def _without_frames(video: Video, damaged: Collection[int]) -> Video:
     return replace(video, labels=labels, truth=truth, damaged=video.damaged | {*damaged})
 
 
-def _decode(video: Video, needed: Sequence[int], motion: MotionEstimator) -> dict[int, FrameError]:
+def _decode(
+    video: Video, needed: Sequence[int], motion: MotionEstimator, guard: CutGuard | None
+) -> tuple[dict[int, FrameError], Continuity]:
     """Decode every frame that will be needed.
 
     Returns:
-        What is wrong with the damaged ones.
+        What is wrong with the damaged ones, and what the guard has found.
 
     Raises:
         FrameError: The video cannot be opened, its frames differ in size or are too small for motion, or the
             disk fails.
     """
     damaged: dict[int, FrameError] = {}
+    frames = _intact_frames(video, needed, motion, damaged)
+    if guard is not None:
+        return damaged, guard.find(video, needed, frames)
+    deque(frames, maxlen=0)
+    return damaged, Continuity()
+
+
+def _intact_frames(
+    video: Video, needed: Sequence[int], motion: MotionEstimator, damaged: dict[int, FrameError]
+) -> Iterator[tuple[int, Frames]]:
+    """Yield the frames that can be read, by number, and note what is wrong with the others."""
     tried = False
     with open_frames(video) as frames:
         for number in needed:
@@ -181,7 +206,7 @@ def _decode(video: Video, needed: Sequence[int], motion: MotionEstimator) -> dic
             if not tried:
                 _try_motion(video, frame, motion)
                 tried = True
-    return damaged
+            yield number, frame
 
 
 def _try_motion(video: Video, frame: Frames, motion: MotionEstimator) -> None:

@@ -81,7 +81,8 @@ def two_sided_units(video: Video, horizon: int, *, reach: int) -> list[Unit]:
         [((0,), (1,)), ((2, 3), (1, 4)), ((5,), (4,))]
     """
     due = sorted(frame for unit in stepwise_units(video, horizon) for frame in unit.frames)
-    starts = [i for i, frame in enumerate(due) if i == 0 or frame != due[i - 1] + 1]
+    begun = {stretch.start for stretch in video.stretches}
+    starts = [i for i, frame in enumerate(due) if i == 0 or frame != due[i - 1] + 1 or frame in begun]
     runs = [tuple(due[i:j]) for i, j in pairwise((*starts, len(due)))]
     return [
         Unit(

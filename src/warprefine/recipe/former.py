@@ -12,6 +12,8 @@ FORMER_VALUES: dict[str, Any] = {
     "plus.refiner.left_out": 0.0,
     "propagation.calibration_key_frames": 0,
     "propagation.calibration_steps": 0,
+    "propagation.cut_sensitivity": 1.0,
+    "propagation.stop_at_cuts": False,
     "segmenter.further": True,
     "segmenter.held_out": "folds",
     "segmenter.steps_per_picture": MOST_STEPS,

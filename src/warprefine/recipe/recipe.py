@@ -127,6 +127,10 @@ class PropagationRecipe(Settings):
     """Key frames that confidence is calibrated on at most; 0: it stays as each method estimates it."""
     calibration_steps: int = Field(0, ge=0, le=MOST_STEPS)
     """Steps of a refiner held out from each fold, to calibrate methods that refine; 0: these are not."""
+    stop_at_cuts: bool = True
+    """Find cuts and blank frames, and carry no labels across them; by no method, nor in trainings."""
+    cut_sensitivity: float = Field(1.0, ge=0.1, le=10)
+    """Larger finds more cuts: the change that a cut needs is divided by it."""
 
 
 class Recipe(Settings):

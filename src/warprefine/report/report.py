@@ -17,6 +17,7 @@ from warprefine.propagation.coverage import coverage
 from warprefine.propagation.methods import ORACLE
 from warprefine.propagation.units import Unit, stepwise_units
 from warprefine.report import sections, trust
+from warprefine.report.coverage_strips import coverage_section
 from warprefine.report.gallery import milestones, read_views, showcase, surroundings
 from warprefine.report.plots import Curve
 from warprefine.report.sections import Clip, Extent
@@ -73,6 +74,7 @@ def write_report(
     body = [
         quality,
         trust.section(believed or Believed()),
+        coverage_section(dataset.videos, horizon),
         sections.pictures(clips, dataset.classes, methods=methods, left_out=left_out, viewer=viewer),
         sections.settings({**_facts(dataset, methods, extent), **facts}, recipe_toml, curves or {}),
     ]

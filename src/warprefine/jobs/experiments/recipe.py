@@ -84,8 +84,8 @@ class ExperimentRecipe(Settings):
     """Of relaxation, coarse and benchmark: a checkpoint of another data set that students start from."""
     data: DataRecipe = DataRecipe()
     """The data."""
-    labels: Recipe = load_recipe("scratch")
-    """How frames are labelled; what is not set is as in the recipe scratch."""
+    labels: Recipe = load_recipe("scratch").changed(("propagation", "stop_at_cuts"), False)
+    """How frames are labelled; what is not set is as in scratch, and cuts are not looked for, as before."""
     student: StudentRecipe = StudentRecipe()
     """How students are trained."""
 

@@ -1,0 +1,157 @@
+"""Tests of jobs/cut_guard.py: cuts are found once, recorded, and no label is carried across them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import warprefine.jobs.cut_guard as guarding
+from warprefine import open_dataset
+from warprefine.core.continuity import Continuity
+from warprefine.core.errors import RunFolderError
+from warprefine.core.video import Dataset
+from warprefine.datasets.class_file import write_classes
+from warprefine.datasets.street import STREET_CLASSES, StreetScene
+from warprefine.datasets.summary import summarise
+from warprefine.io.images import read_labels, write_frame, write_labels
+from warprefine.io.run import RunFolder
+from warprefine.jobs.autolabel import autolabel
+from warprefine.jobs.cut_guard import CutGuard, continuity_of, cuts_of
+from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.usable_data import sound_videos
+from warprefine.motion import MOTIONS
+from warprefine.recipe.recipe import Recipe
+
+CUT, LENGTH = 8, 16
+MOTION = MOTIONS["dis-ultrafast"]()
+
+
+@pytest.fixture(scope="session")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of two streets, the second from frame 8 on; all frames labelled, 3 and 12 by hand."""
+    root = tmp_path_factory.mktemp("joined") / "data"
+    write_classes(root / "classes.toml", STREET_CLASSES)
+    scenes = [StreetScene(seed=seed, h=96, w=160, length=CUT) for seed in (0, 3)]
+    for number in range(LENGTH):
+        scene, t = scenes[number // CUT], number % CUT
+        kind = "labels" if number in (3, 12) else "truth"
+        write_frame(root / f"videos/drive/frames/{number:06d}.png", scene.frame(t))
+        write_labels(root / f"videos/drive/{kind}/{number:06d}.png", scene.labels(t), STREET_CLASSES)
+    return root
+
+
+@pytest.fixture
+def data(joined: Path, tmp_path: Path) -> Path:
+    """A copy of the joined streets that may be changed."""
+    return Path(shutil.copytree(joined, tmp_path / "data"))
+
+
+def label(data: Path, out: Path, **settings: Any) -> FinishedRun:
+    recipe = Recipe().changed(("propagation", "motion"), "dis-ultrafast")
+    for key, value in settings.items():
+        recipe = recipe.changed(("propagation", key), value)
+    return autolabel(data, out, horizon="all", methods=["motion-only"], recipe=recipe)
+
+
+def sources(run: FinishedRun) -> dict[int, tuple[int, ...]]:
+    """Return the key frames that the labels of each frame come from."""
+    return {one.frame: one.key_frames for one in run.labels("drive")}
+
+
+def test_labels_are_never_carried_across_a_cut(joined: Path, tmp_path: Path) -> None:
+    """Each street has the labels of its own key frame, also where that of the other is nearer in time."""
+    run = label(joined, tmp_path / "run")
+
+    assert sources(run) == {k: (3,) if k < CUT else (12,) for k in range(LENGTH)}
+    assert run.dataset.videos[0].continuity == Continuity(cuts=(CUT,))
+    assert cuts_of(tmp_path / "run") == {"drive": (CUT,)}
+    assert FinishedRun.open(tmp_path / "run").dataset == run.dataset
+
+
+def test_what_no_key_frame_of_its_shot_reaches_gets_no_labels(data: Path, tmp_path: Path) -> None:
+    """It is said how many frames a cut keeps from all key frames; without the guard they get wrong labels."""
+    labels, truth = data / "videos/drive/labels/000012.png", data / "videos/drive/truth/000012.png"
+    labels.rename(truth)
+
+    run = label(data, tmp_path / "run")
+    without = label(data, tmp_path / "without", stop_at_cuts=False)
+
+    assert [*sources(run)] == [*range(CUT)]
+    assert "8 of 16 frames labelled, 8 out of reach (8 to 15), 8 of them because of cuts" in str(run)
+    assert str(FinishedRun.open(tmp_path / "run").coverage) == str(run.coverage)
+    assert [*sources(without)] == [*range(LENGTH)]
+    wrong = read_labels(
+        without.run.labels_path("motion-only", "drive", "000008"), run.dataset.classes
+    ) != read_labels(data / "videos/drive/truth/000008.png", run.dataset.classes)
+    assert float(wrong.float().mean()) > 0.2
+    assert not (tmp_path / "without/continuity.json").exists()
+
+
+def test_cuts_are_found_once(joined: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later call reads what was recorded of the same frames; other frames or settings are looked at."""
+    calls = []
+    find = guarding.find_continuity
+
+    def counted(*args: Any, **settings: Any) -> Continuity:
+        calls.append(settings)
+        return find(*args, **settings)
+
+    monkeypatch.setattr(guarding, "find_continuity", counted)
+    run = RunFolder(tmp_path / "run")
+
+    def check(*, within: int = 16, sensitivity: float = 1.0) -> Dataset:
+        guard = CutGuard(run, sensitivity=sensitivity)
+        sound, failures = sound_videos(open_dataset(joined), within=within, motion=MOTION, guard=guard)
+        guard.record()
+        assert not failures
+        return sound
+
+    first, second = check(), check()
+
+    assert len(calls) == 1
+    assert first == second
+    assert check(sensitivity=0.1).videos[0].continuity == Continuity()
+    assert check(within=2).videos[0].continuity == Continuity()  # nothing at the cut is needed
+    assert len(calls) == 3
+
+
+def test_a_damaged_record_is_written_anew_and_refused_by_readers(joined: Path, tmp_path: Path) -> None:
+    """Whoever asks for the cuts of a run is told; the run itself looks again."""
+    run = RunFolder(tmp_path / "run")
+    for damage in ("[", '{"drive": {"cuts": [7]}}', '{"drive": {"cuts": ["a"]}}'):
+        (run.root / "continuity.json").write_text(damage, encoding="utf-8")
+
+        with pytest.raises(RunFolderError, match=r"continuity\.json is damaged .*; expected what warprefine"):
+            continuity_of(run)
+        assert CutGuard(run, sensitivity=1.0)._before == {}
+
+
+def test_a_run_without_a_record_has_no_cuts(tmp_path: Path) -> None:
+    """Those of earlier versions have none."""
+    assert continuity_of(RunFolder(tmp_path / "run")) == {}
+
+
+def test_a_blank_frame_is_no_error_and_gets_no_labels(data: Path, tmp_path: Path) -> None:
+    """The frames behind it keep their own key frame; nothing is left out as broken."""
+    write_frame(data / "videos/drive/frames/000005.png", torch.zeros(1, 3, 96, 160, dtype=torch.uint8))
+
+    run = label(data, tmp_path / "run")
+
+    assert run.failures == {}
+    assert run.dataset.videos[0].continuity == Continuity(cuts=(CUT,), blank=(5,))
+    assert [*sources(run)] == [0, 1, 2, 3, 4, *range(CUT, LENGTH)]
+
+
+def test_what_was_found_is_shown(joined: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log of a run's start, its report and `inspect --check` name the cut and what becomes of it."""
+    line = "has 1 cut (before 8); labels are not carried across"
+
+    run = label(joined, tmp_path / "run")
+
+    assert f"drive {line}" in caplog.messages
+    assert f"It {line}" in run.run.report_path.read_text(encoding="utf-8")
+    assert f"drive {line}" in summarise(open_dataset(joined), check=True).notes
