@@ -55,7 +55,7 @@ class CandidateUNet(HalvedUNet):
     def __init__(
         self, class_count: int, feature_channels: int, *, widths: tuple[int, ...] = CANDIDATE_WIDTHS
     ) -> None:
-        super().__init__(4 * CODE_LENGTH + _FURTHER, CODE_LENGTH, feature_channels, widths=widths, patch=2)
+        super().__init__(4 * CODE_LENGTH + _FURTHER, CODE_LENGTH, feature_channels, widths=widths)
         self.class_count = class_count
         nn.init.zeros_(self.classifier.weight)
         assert self.classifier.bias is not None

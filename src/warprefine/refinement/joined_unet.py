@@ -15,8 +15,6 @@ from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
 from warprefine.segmentation.compact import ResidualBlock, UpBlock
 
 STRIDE = 8
-SQUARE = 2
-"""Side of the squares of `SquaresConv2d`, in pixels."""
 
 
 class JoinedUNet(nn.Module):
@@ -70,33 +68,11 @@ class JoinedUNet(nn.Module):
         return torch.as_tensor(self.up3(self.down3(x4), x4))
 
 
-class SquaresConv2d(nn.Conv2d):
-    """Convolution of separate squares of 2 x 2 pixels, without a bias.
-
-    Each of the two rows of the squares is a matrix product, without a copy of the input. Where the number of
-    channels is odd, oneDNN takes five times as long for the gradient.
-    """
-
-    def __init__(self, channels_in: int, channels: int) -> None:
-        super().__init__(channels_in, channels, SQUARE, SQUARE, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Transform (b, channels_in, h, w) to (b, channels, h / 2, w / 2)."""
-        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-            return super().forward(in_fast_layout(x))
-        b, c, h, w = x.shape
-        pixels = x.permute(0, 2, 3, 1).contiguous()  # a view where they are channels last
-        pairs = pixels.view(b * (h // SQUARE), SQUARE, w // SQUARE, SQUARE * c)
-        upper, lower = self.weight.permute(2, 3, 1, 0).reshape(SQUARE, SQUARE * c, -1)
-        y = torch.bmm(pairs[:, 0], upper.expand(len(pairs), -1, -1))
-        y = torch.baddbmm(y, pairs[:, 1], lower.expand(len(pairs), -1, -1))
-        return in_fast_layout(y.view(b, h // SQUARE, w // SQUARE, -1).permute(0, 3, 1, 2))
-
-
 class HalvedUNet(JoinedUNet):
     """The same without convolutions at stride 1, where two thirds of the time go.
 
-    It begins with a convolution of stride 2, and scores each pixel from the features of its cell by pixel
+    It begins with a convolution of stride 2, whose squares of 4 x 4 pixels overlap (squares of 2 x 2 are
+    0.25 mIoU worse on CamVid), and scores each pixel from the features of its cell by pixel
     shuffle (Shi et al., CVPR 2016).
 
     Args:
@@ -104,7 +80,6 @@ class HalvedUNet(JoinedUNet):
         scores: Channels of the scores.
         feature_channels: Channels of the segmenter's features; 0 leaves them out.
         widths: Channels at strides 1, 2, 4 and 8; the first is not used.
-        patch: Side of the squares of pixels that the first convolution sees, 2 or 4.
     """
 
     def __init__(
@@ -114,17 +89,13 @@ class HalvedUNet(JoinedUNet):
         feature_channels: int,
         *,
         widths: tuple[int, ...] = REFINER_WIDTHS,
-        patch: int = 4,
     ) -> None:
         super().__init__(planes, scores, feature_channels, widths=widths)
         half = widths[1]
         del self.down1, self.up1
-        first = (
-            SquaresConv2d(planes, half)
-            if patch == SQUARE
-            else nn.Conv2d(planes, half, patch, 2, patch // 2 - 1, bias=False)
+        self.stem = nn.Sequential(
+            nn.Conv2d(planes, half, 4, 2, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU()
         )
-        self.stem = nn.Sequential(first, nn.BatchNorm2d(half), nn.ReLU())
         self.classifier = nn.Conv2d(half, 4 * scores, 1)
 
     def repaired(self, inputs: Tensor, features: Tensor) -> Tensor:
@@ -133,8 +104,7 @@ class HalvedUNet(JoinedUNet):
 
     def decoded(self, inputs: Tensor, features: Tensor) -> Tensor:
         """Return what the classifier sees, (b, widths[1], h / 2, w / 2); see `JoinedUNet.repaired`."""
-        whole = pad_to_multiple(inputs, STRIDE)
-        x2 = self.stem(whole if isinstance(self.stem[0], SquaresConv2d) else in_fast_layout(whole))
+        x2 = self.stem(in_fast_layout(pad_to_multiple(inputs, STRIDE)))
         decoded: Tensor = self.up2(self._inner(self.down2(x2), features, size_of(inputs)), x2)
         return decoded
 

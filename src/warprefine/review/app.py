@@ -86,6 +86,7 @@ def make_app(run: Path, *, token: str, cache: Path | None = None, redo: bool = T
             process.wake()
         yield
         await run_in_threadpool(process.close)
+        await run_in_threadpool(reviewed.close)
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=living, redirect_slashes=False)
     app.add_middleware(Guard, token=token)

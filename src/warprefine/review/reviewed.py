@@ -65,6 +65,13 @@ class ReviewedRun:
         self._networks = Relabeller(root, cache=cache)
         self._sizes: dict[int, tuple[int, int]] = {}
 
+    def close(self) -> None:
+        """Close all files, and stop what is read in the background."""
+        self.errors.close()
+        with self._reading:
+            while self._opened:
+                self._opened.popitem()[1][0].close()
+
     # what there is
 
     def video(self, position: int) -> Video:
@@ -122,7 +129,7 @@ class ReviewedRun:
                     "height": h,
                     "width": w,
                     "key_frames": [*video.key_frames],
-                    "cuts": [stretch.start for stretch in video.stretches[1:]],
+                    "cuts": [*video.continuity.cuts],
                     "damaged": sorted(video.damaged),
                 }
             )
