@@ -27,7 +27,7 @@ TOKEN = "a-token-for-tests"
 METHOD = "motion-only"
 H, W = 96, 128
 WINDOW = {"width": 1280, "height": 720}
-PATIENCE = 20_000
+PATIENCE = 60_000
 """Milliseconds to wait for what should be there at once, on a machine that is busy."""
 
 

@@ -21,7 +21,7 @@ def test_a_conflict_loses_no_stroke_and_overwrites_nothing(open_page, server):
 
     ours.message("Your strokes are kept")
     ours.press("s")
-    ours.window.locator("#conflict").wait_for(timeout=20_000)
+    ours.window.locator("#conflict").wait_for(timeout=60_000)
 
     assert np.array_equal(server.labels(2), saved)
     assert ours.unsaved == 1
