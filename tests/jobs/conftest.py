@@ -107,6 +107,7 @@ def calibrated_run(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("calibrated")
     write_street(folder / "data", videos=1, length=13, start=0, step=4, h=48, w=64)
     recipe = load_recipe(tiny_recipe).changed(("propagation", "calibration_steps"), 2)
+    recipe = recipe.changed(("propagation", "calibration_key_frames"), 8)
     methods = ("motion-only", "semantic-only", PLUS)
     autolabel(open_dataset(folder / "data"), folder / "run", horizon=1, methods=methods, recipe=recipe)
     return folder / "run"

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from warprefine import FinishedRun, Recipe, autolabel, load_recipe, open_dataset
+from warprefine.core.classes import ClassSet
 from warprefine.core.errors import RunFolderError
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import read_gray, read_labels
@@ -32,7 +33,7 @@ def data_set(*keys: int, frames: int = 30) -> Dataset:
     labels = {k: Path(f"{k}.png") for k in keys}
     stems = [str(k) for k in range(frames)]
     video = Video(name="drive", stems=stems, container=Path("drive.mp4"), labels=labels)
-    classes: Any = None
+    classes = ClassSet(names=("road",), colors=((1, 2, 3),))
     return Dataset(root=Path(), classes=classes, videos=(video,))
 
 
@@ -87,6 +88,7 @@ def test_nothing_is_calibrated_twice(calibrated_run: Path, tiny_recipe: Path, tm
     shutil.copytree(calibrated_run.parent, tmp_path / "copy")
     data, out = calibrated_run.parent / "data", tmp_path / "copy/run"
     recipe = load_recipe(tiny_recipe).changed(("propagation", "calibration_steps"), 2)
+    recipe = recipe.changed(("propagation", "calibration_key_frames"), 8)
     before, seen = (out / "calibration.json").read_bytes(), set()
 
     def note(task: str, done: int, total: int, note: str = "") -> None:
@@ -102,15 +104,13 @@ def test_nothing_is_calibrated_twice(calibrated_run: Path, tiny_recipe: Path, tm
 def test_without_key_frames_to_calibrate_on_nothing_changes(
     calibrated_run: Path, tiny_recipe: Path, tmp_path: Path
 ) -> None:
-    """The recipe can switch it off, as in runs of earlier versions."""
-    recipe = load_recipe(tiny_recipe).changed(("propagation", "calibration_key_frames"), 0)
-
+    """Nothing is calibrated unless the recipe asks for it."""
     autolabel(
         open_dataset(calibrated_run.parent / "data"),
         tmp_path,
         horizon=1,
         methods=["motion-only"],
-        recipe=recipe,
+        recipe=load_recipe(tiny_recipe),
     )
 
     assert not (tmp_path / "calibration.json").exists()
@@ -130,7 +130,7 @@ def test_a_method_without_a_held_out_segmenter_keeps_its_confidence(
         tmp_path,
         horizon=1,
         methods=["motion-only", "semantic-only"],
-        recipe=load_recipe(tiny_recipe),
+        recipe=load_recipe(tiny_recipe).changed(("propagation", "calibration_key_frames"), 8),
     )
 
     assert set(read_calibrations(finished.run)) == {"motion-only"}

@@ -37,6 +37,13 @@ def found_in(frames: Sequence[NDArray[np.float64]], *, sensitivity: float = 1.0)
     return find_continuity(((k, thumbnail(one)) for k, one in enumerate(pictures)), sensitivity=sensitivity)
 
 
+def test_a_slow_drive_is_no_dissolve() -> None:
+    """The middle of two frames of one street that are alike is nearly a mixture of them; that is no cut."""
+    scene = StreetScene(seed=0, h=96, w=128, length=30)
+
+    assert not found_in([scene.frame(t)[0].numpy().astype(np.float64) for t in range(30)])
+
+
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 2), (2, 3), (3, 0), (1, 3)])
 def test_the_cut_between_two_streets_is_found_and_nothing_else(first: int, second: int) -> None:
     """It lies before the first frame of the second street."""

@@ -32,7 +32,7 @@ _MIXED: Mapping[int, tuple[float, float]] = {
 }
 """Frames before and after the middle of a dissolve, with the least dissimilarity of these two, and the least
 share of the middle's variance that a mixture of them explains. Motion alone stays below one of them."""
-_LEAST_SHARE, _MOST_ALIKE = 0.3, 0.9
+_LEAST_SHARE, _MOST_ALIKE = 0.3, 0.8
 """Least share of both ends in the middle of a dissolve, and largest correlation of the ends."""
 _UNEVEN_SUM, _UNEVEN_LEVELS = 0.2, 8.0
 """How much the shares of a dissolve may differ from 1 in sum, and its mean from that of the mixture, in grey

@@ -123,7 +123,7 @@ class PropagationRecipe(Settings):
     """Candidates for tau."""
     semantic_threshold: float = Field(0.9, ge=0, le=1)
     """Probability up to which semantic-only labels are VOID (the paper: 0.9)."""
-    calibration_key_frames: int = Field(8, ge=0, le=10_000)
+    calibration_key_frames: int = Field(0, ge=0, le=10_000)
     """Key frames that confidence is calibrated on at most; 0: it stays as each method estimates it."""
     calibration_steps: int = Field(0, ge=0, le=MOST_STEPS)
     """Steps of a refiner held out from each fold, to calibrate methods that refine; 0: these are not."""
