@@ -67,7 +67,7 @@ def test_the_page_needs_its_extra(warprefine: Any, tmp_path: Path, monkeypatch: 
     refused = warprefine("review", tmp_path)
 
     assert refused.exit_code == 2
-    assert "pip install 'warprefine[review]'" in refused.stderr
+    assert "pip install -e '.[review]'" in refused.stderr
 
 
 @pytest.mark.skipif(importlib.util.find_spec("uvicorn") is None, reason="not installed: extra [review]")

@@ -29,7 +29,7 @@ def test_each_side_has_the_labels_of_its_key_frame(labelled: Path, job: Job) -> 
     after, before = (labels_of_source(job, video, 8, of=side, cache=cache) for side in ("after", "before"))
 
     assert after.dtype == torch.uint8
-    assert float((after == truth).float().mean()) > 0.9
+    assert float((after == truth).float().mean()) > 0.8
     assert float((after == truth).float().mean()) > float((before == truth).float().mean())
 
 

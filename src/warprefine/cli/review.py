@@ -31,7 +31,7 @@ def review(
     if not all(find_spec(name) for name in ("fastapi", "uvicorn")):
         raise WarpRefineError(
             "the review page needs FastAPI and uvicorn, which are not installed; run "
-            "`pip install 'warprefine[review]'`"
+            "`pip install -e '.[review]'` in a clone of the repository"
         )
     from warprefine.review.serve import serve
 

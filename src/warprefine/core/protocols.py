@@ -120,9 +120,11 @@ class Pretrained(Protocol):
 
 @runtime_checkable
 class FrozenTrunk(Protocol):
-    """A segmenter whose trunk is never trained: its head learns from features that are computed once."""
+    """A segmenter whose part `trunk` is never trained: its head learns from features that are computed once.
 
-    trunk: nn.Module
+    The part is no member of this protocol: since Python 3.12 `isinstance` does not look where torch keeps
+    the parts of a module, and would find no such segmenter.
+    """
 
     def trunk_features(self, frames: Frames) -> Sequence[Tensor]:
         """Return the trunk's features, finest first; the coarsest have stride 32."""

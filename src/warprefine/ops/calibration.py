@@ -43,7 +43,7 @@ def count_hits(labels: LabelMaps, confidence: Confidence, truth: LabelMaps, *, c
         >>> labels = torch.tensor([[[0, 0, 1]]], dtype=torch.uint8)
         >>> truth = torch.tensor([[[0, 1, VOID]]], dtype=torch.uint8)
         >>> hits = count_hits(labels, torch.tensor([[[1.0, 0.2, 0.9]]]), truth, class_count=2)
-        >>> hits.sum(), hits[0, 255].tolist(), hits[0, 51].tolist()
+        >>> int(hits.sum()), hits[0, 255].tolist(), hits[0, 51].tolist()
         (2, [0, 1], [1, 0])
     """
     scored = truth != VOID
@@ -162,7 +162,7 @@ def rising(
     """Return the nearest sequence that never falls, in weighted least squares (pool adjacent violators).
 
     Example:
-        >>> rising(np.array([0.2, 0.6, 0.4]), np.array([1.0, 1.0, 3.0])).tolist()
+        >>> rising(np.array([0.2, 0.6, 0.4]), np.array([1.0, 1.0, 3.0])).round(2).tolist()
         [0.2, 0.45, 0.45]
     """
     blocks: list[tuple[float, float, int]] = []

@@ -29,6 +29,7 @@ class FrozenLite0Segmenter(nn.Module):
         dropout: Share of the channels before the classifier that is dropped in training.
 
     Example:
+        >>> import torch
         >>> segmenter = FrozenLite0Segmenter(19).eval()
         >>> features = segmenter.trunk_features(torch.zeros(1, 3, 64, 96, dtype=torch.uint8))
         >>> [tuple(at_stride.shape[1:]) for at_stride in features]

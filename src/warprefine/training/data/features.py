@@ -18,7 +18,7 @@ from torch import Tensor
 from warprefine.core.lru_cache import LRUCache
 from warprefine.core.precision import computing, name_of, precision_of
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import FrozenTrunk, device_of
+from warprefine.core.protocols import FrozenTrunk, device_of, module_of
 from warprefine.core.tensors import VOID
 from warprefine.core.time_limit import check_time
 from warprefine.io.array_cache import ArrayCache
@@ -119,7 +119,10 @@ class FeatureStore:
         self._crops = LRUCache[FeatureCrop](MEMORY, lambda crop: crop.nbytes)
         computed = name_of(precision_of(segmenter))
         self._made_with = fingerprint_of(
-            weights_fingerprint(segmenter.trunk), computed, self._augmentation, seed
+            weights_fingerprint(module_of(segmenter).get_submodule("trunk")),
+            computed,
+            self._augmentation,
+            seed,
         )
 
     def prepare(self, pools: Sequence[FeatureCrops], *, progress: Progress = silent) -> None:
