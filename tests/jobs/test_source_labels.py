@@ -9,6 +9,7 @@ import torch
 
 from warprefine import FinishedRun
 from warprefine.core.errors import RunFolderError
+from warprefine.core.tensors import VOID
 from warprefine.io.images import read_labels
 from warprefine.jobs.relabel import Relabeller
 from warprefine.jobs.source_labels import labels_of_source
@@ -29,8 +30,12 @@ def test_each_side_has_the_labels_of_its_key_frame(labelled: Path, job: Job) -> 
     after, before = (labels_of_source(job, video, 8, of=side, cache=cache) for side in ("after", "before"))
 
     assert after.dtype == torch.uint8
-    assert float((after == truth).float().mean()) > 0.8
-    assert float((after == truth).float().mean()) > float((before == truth).float().mean())
+    right_after, right_before = (
+        float((labels == truth)[labels != VOID].float().mean()) for labels in (after, before)
+    )
+    assert right_after > 0.9  # what comes into view at the border is VOID
+    assert right_after > right_before
+    assert (after != before).any()
 
 
 def test_the_segmenter_labels_every_pixel(labelled: Path, job: Job) -> None:
