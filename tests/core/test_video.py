@@ -151,6 +151,6 @@ def test_each_kind_has_a_line_with_what_becomes_of_it() -> None:
         "drive has 1 cut (before 8); labels are not carried across",
         "drive has 2 blank frames (1 to 2); no labels there, and none are carried across",
         "drive has 2 exposure jumps (before 6, 9); labels are carried across",
-        "drive has 1 repeated frame (4); labels are those of the frame before",
+        "drive has 1 repeated frame (4); labels are carried across",
     ]
     assert [*Continuity().notes("drive")] == []

@@ -437,11 +437,13 @@ def test_a_broken_clip_costs_only_itself(data: Path, tmp_path: Path) -> None:
     assert FinishedRun.open(tmp_path / "run").evaluate() == mended.scores
 
 
+@pytest.mark.parametrize("calibration_key_frames", [0, 8])
 def test_a_clip_that_breaks_while_it_is_labelled_is_left_out_too(
-    data: Path, tmp_path: Path, tiny_recipe: Path
+    data: Path, tmp_path: Path, calibration_key_frames: int
 ) -> None:
     """A file that vanishes after the check is reported like one that was broken before."""
-    networks = Networks(start(open_dataset(data), tmp_path / "run", horizon=3))
+    recipe = Recipe().changed(("propagation", "calibration_key_frames"), calibration_key_frames)
+    networks = Networks(start(open_dataset(data), tmp_path / "run", horizon=3, recipe=recipe))
     (data / "videos/street-001/frames/000000.jpg").unlink()
 
     finished = propagate_and_report(networks, ["motion-only"])

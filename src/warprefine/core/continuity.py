@@ -46,7 +46,7 @@ class Continuity:
             (self.cuts, "cut", "before ", "labels are not carried across"),
             (self.blank, "blank frame", "", "no labels there, and none are carried across"),
             (self.exposure_jumps, "exposure jump", "before ", "labels are carried across"),
-            (self.repeated, "repeated frame", "", "labels are those of the frame before"),
+            (self.repeated, "repeated frame", "", "labels are carried across"),
         )
         for frames, noun, before, what in kinds:
             if frames:

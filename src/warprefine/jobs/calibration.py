@@ -6,9 +6,10 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from warprefine.core.errors import FrameError
 from warprefine.core.time_limit import check_time
 from warprefine.core.video import Dataset
-from warprefine.io.fingerprints import fingerprint_of
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_frames
 from warprefine.io.images import read_labels
 from warprefine.jobs.calibration_file import Calibration, read_calibrations, write_calibrations
 from warprefine.jobs.held_out_networks import HeldOutNetworks, can_hold_out
@@ -132,11 +133,12 @@ def _calibrate(
     known: dict[str, Calibration],
 ) -> dict[str, Calibration]:
     """Return the calibration of methods of one kind: the known ones where nothing has changed."""
-    usable = list(rehearsed(networks, methods, planned))
+    dataset, progress = networks.context.dataset, networks.context.progress
+    readable = [one for one in planned if _is_readable(one)]
+    usable = list(rehearsed(networks, methods, readable))
     if not usable:
         log.info("%s: confidence is not calibrated, no segmenter is held out", ", ".join(methods))
         return {}
-    dataset, progress = networks.context.dataset, networks.context.progress
     depends = {
         method: fingerprint_of(*(_depends(dataset, one, labeller, method) for one, labeller in usable))
         for method in methods
@@ -155,6 +157,15 @@ def _calibrate(
             empty[method] = empty[method].with_rehearsal(one, hits, matrix)
         progress("calibrating confidence", done, len(usable), f"{one.video.name} {one.key_frame}")
     return {method: one.fitted() for method, one in empty.items()}
+
+
+def _is_readable(one: Rehearsal) -> bool:
+    """Return whether the frames of a rehearsal are there; labelling reports a video that has lost some."""
+    try:
+        fingerprint_of_frames(one.video, range(min(one.sequence), max(one.sequence) + 1))
+    except FrameError:
+        return False
+    return True
 
 
 def _depends(dataset: Dataset, one: Rehearsal, labeller: Labeller, method: str) -> str:
