@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from warprefine.core.video import Dataset, Video
     from warprefine.datasets import READERS, open_dataset
     from warprefine.jobs.autolabel import autolabel
-    from warprefine.jobs.finished import FinishedRun, FrameLabels
+    from warprefine.jobs.finished import FinishedRun
     from warprefine.jobs.finished import evaluate_run as evaluate
+    from warprefine.jobs.frame_labels import FrameLabels
     from warprefine.jobs.label_frames import LabelledVideo, label_frames
     from warprefine.jobs.predict import PredictedFrame, Prediction, predict
     from warprefine.jobs.student import train_student_on_run as train_student
@@ -87,7 +88,8 @@ _HOMES = {
     "core.video": "Dataset Video",
     "datasets": "READERS open_dataset",
     "jobs.autolabel": "autolabel",
-    "jobs.finished": "FinishedRun FrameLabels evaluate:evaluate_run",
+    "jobs.finished": "FinishedRun evaluate:evaluate_run",
+    "jobs.frame_labels": "FrameLabels",
     "jobs.label_frames": "LabelledVideo label_frames",
     "jobs.predict": "PredictedFrame Prediction predict",
     "jobs.student": "train_student:train_student_on_run",

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from warprefine import Recipe, autolabel, load_recipe, open_dataset
-from warprefine.datasets.street import write_street
+from warprefine.datasets.class_file import write_classes
+from warprefine.datasets.street import STREET_CLASSES, StreetScene, write_street
 from warprefine.io.checkpoints import Card, save_checkpoint
+from warprefine.io.images import write_frame, write_labels
 from warprefine.jobs.labelled_data import record_labelled
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
@@ -111,6 +113,23 @@ def calibrated_run(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) 
     methods = ("motion-only", "semantic-only", PLUS)
     autolabel(open_dataset(folder / "data"), folder / "run", horizon=1, methods=methods, recipe=recipe)
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def joined_streets() -> Callable[..., Path]:
+    """A function that writes a video of two streets joined end to end; each has `each` frames."""
+
+    def written(root: Path, *, by_hand: Sequence[int], each: int = 8) -> Path:
+        write_classes(root / "classes.toml", STREET_CLASSES)
+        scenes = [StreetScene(seed=seed, h=96, w=160, length=each) for seed in (0, 3)]
+        for number in range(2 * each):
+            scene, t = scenes[number // each], number % each
+            kind = "labels" if number in by_hand else "truth"
+            write_frame(root / f"videos/drive/frames/{number:06d}.png", scene.frame(t))
+            write_labels(root / f"videos/drive/{kind}/{number:06d}.png", scene.labels(t), STREET_CLASSES)
+        return root
+
+    return written
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,8 @@ from warprefine import open_dataset
 from warprefine.core.continuity import Continuity
 from warprefine.core.errors import RunFolderError
 from warprefine.core.video import Dataset
-from warprefine.datasets.class_file import write_classes
-from warprefine.datasets.street import STREET_CLASSES, StreetScene
 from warprefine.datasets.summary import summarise
-from warprefine.io.images import read_labels, write_frame, write_labels
+from warprefine.io.images import read_labels, write_frame
 from warprefine.io.run import RunFolder
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.cut_guard import CutGuard, continuity_of, cuts_of
@@ -31,17 +30,9 @@ MOTION = MOTIONS["dis-ultrafast"]()
 
 
 @pytest.fixture(scope="session")
-def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def joined(tmp_path_factory: pytest.TempPathFactory, joined_streets: Callable[..., Path]) -> Path:
     """A video of two streets, the second from frame 8 on; all frames labelled, 3 and 12 by hand."""
-    root = tmp_path_factory.mktemp("joined") / "data"
-    write_classes(root / "classes.toml", STREET_CLASSES)
-    scenes = [StreetScene(seed=seed, h=96, w=160, length=CUT) for seed in (0, 3)]
-    for number in range(LENGTH):
-        scene, t = scenes[number // CUT], number % CUT
-        kind = "labels" if number in (3, 12) else "truth"
-        write_frame(root / f"videos/drive/frames/{number:06d}.png", scene.frame(t))
-        write_labels(root / f"videos/drive/{kind}/{number:06d}.png", scene.labels(t), STREET_CLASSES)
-    return root
+    return joined_streets(tmp_path_factory.mktemp("joined") / "data", by_hand=(3, 12))
 
 
 @pytest.fixture

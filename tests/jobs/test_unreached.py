@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,9 +12,7 @@ import torch
 from warprefine.core.errors import RecipeError
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames
-from warprefine.datasets.class_file import write_classes
-from warprefine.datasets.street import STREET_CLASSES, StreetScene
-from warprefine.io.images import write_frame, write_labels
+from warprefine.datasets.street import STREET_CLASSES
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.export_labels import ExportSettings, export_labels
 from warprefine.jobs.finished import FinishedRun
@@ -38,17 +37,9 @@ class Brightness:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory, joined_streets: Callable[..., Path]) -> Path:
     """A video of two streets, of which only the first has a key frame."""
-    root = tmp_path_factory.mktemp("half") / "data"
-    write_classes(root / "classes.toml", STREET_CLASSES)
-    scenes = [StreetScene(seed=seed, h=96, w=160, length=CUT) for seed in (0, 3)]
-    for number in range(LENGTH):
-        scene, t = scenes[number // CUT], number % CUT
-        kind = "labels" if number == 1 else "truth"
-        write_frame(root / f"videos/drive/frames/{number:06d}.png", scene.frame(t))
-        write_labels(root / f"videos/drive/{kind}/{number:06d}.png", scene.labels(t), STREET_CLASSES)
-    return root
+    return joined_streets(tmp_path_factory.mktemp("half") / "data", by_hand=(1,), each=CUT)
 
 
 def label(data: Path, out: Path, unreached: Any) -> FinishedRun:

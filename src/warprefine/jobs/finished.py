@@ -15,7 +15,6 @@ from warprefine.core.names import look_up, printable
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.stages import Stage, described
-from warprefine.core.tensors import Confidence, LabelMaps
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
 from warprefine.io.array_cache import ArrayCache
@@ -23,6 +22,7 @@ from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.corrections import with_corrections
 from warprefine.jobs.cut_guard import continuity_of, with_continuity
+from warprefine.jobs.frame_labels import FrameLabels
 from warprefine.jobs.labelled_data import check_labelled
 from warprefine.jobs.preflight import reached_horizon
 from warprefine.jobs.pseudo_labels import JOINT_METHOD, motion_of_labels, pseudo_labelled_frames
@@ -49,28 +49,6 @@ from warprefine.recipe.recipe import Recipe
 from warprefine.training.data.samples import LabelledFrame
 
 _CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FrameLabels:
-    """The labels of one frame of a finished run.
-
-    Attributes:
-        frame: The frame's number.
-        labels: Class positions or VOID, (1, h, w).
-        confidence: Estimated probability that each label is right, (1, h, w); 1 on key frames.
-        distance: Frames to the nearest key frame; 0 on key frames.
-        key_frames: The key frames that the labels come from: the nearer side first, each from near to far;
-            none where the segmenter alone labelled the frame.
-        stage: The stage of the main job that computed them; None on key frames.
-    """
-
-    frame: int
-    labels: LabelMaps
-    confidence: Confidence
-    distance: int
-    key_frames: tuple[int, ...]
-    stage: Stage | None = None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 
 
-def test_a_conflict_loses_no_stroke_and_overwrites_nothing(open_page, server):
-    """Of two pages that draw on one frame, the second one to save is asked; both have what they drew."""
+def two_pages_on_frame_2(open_page, server):
+    """Return two pages that show frame 2, and its labels."""
     ours, other = open_page(), open_page()
-    before = server.labels(2)
     for page in (ours, other):
         page.go_to(2)
+    return ours, other, server.labels(2)
+
+
+def test_a_conflict_loses_no_stroke_and_overwrites_nothing(open_page, server):
+    """Of two pages that draw on one frame, the second one to save is asked; both have what they drew."""
+    ours, other, before = two_pages_on_frame_2(open_page, server)
     mine = ours.paint(60, 30, 90, kind=1)
     theirs = other.paint(30, 30, 90, kind=2)
     other.save()
@@ -35,10 +40,7 @@ def test_a_conflict_loses_no_stroke_and_overwrites_nothing(open_page, server):
 
 def test_after_a_conflict_mine_can_be_saved_over_theirs(open_page, server):
     """Asked for by name, the strokes of this page replace what the other one saved."""
-    ours, other = open_page(), open_page()
-    before = server.labels(2)
-    for page in (ours, other):
-        page.go_to(2)
+    ours, other, before = two_pages_on_frame_2(open_page, server)
     mine = ours.paint(60, 30, 90, kind=1)
     other.paint(30, 30, 90, kind=2)
     other.save()
@@ -54,10 +56,7 @@ def test_after_a_conflict_mine_can_be_saved_over_theirs(open_page, server):
 
 def test_a_decision_elsewhere_is_no_conflict_of_labels(open_page, server):
     """A frame that is accepted in one page can be saved from another without a question."""
-    ours, other = open_page(), open_page()
-    before = server.labels(2)
-    for page in (ours, other):
-        page.go_to(2)
+    ours, other, before = two_pages_on_frame_2(open_page, server)
     mine = ours.paint(60, 30, 90, kind=1)
     other.press("a")
     ours.message("Your strokes are kept")
