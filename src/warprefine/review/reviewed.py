@@ -5,22 +5,18 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from warprefine.core.errors import KeyFrameError, LabelError, RunFolderError
-from warprefine.core.lru_cache import LRUCache
 from warprefine.core.names import look_up
 from warprefine.core.tensors import LabelMaps
 from warprefine.core.video import Video
-from warprefine.io.frames import FrameSource, frame_size, open_frames
+from warprefine.io.frames import frame_size
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.pictures import read_gray_png
 from warprefine.jobs.corrections import correction_as_png, correction_path, put_correction, with_corrections
@@ -31,13 +27,9 @@ from warprefine.jobs.source_labels import Source, labels_of_source
 from warprefine.metrics.scores import leading
 from warprefine.review.changes import Changes
 from warprefine.review.decisions import Decision, Decisions
-from warprefine.review.encoding import as_gray_png, as_jpeg
+from warprefine.review.encoding import as_gray_png
 from warprefine.review.expected import ExpectedErrors
-
-THUMBNAIL_WIDTH = 160
-_THUMBNAIL_BYTES = 1 << 25
-"""Thumbnails in memory: 32 MiB are about 8,000 of them."""
-_OPEN_VIDEOS = 2
+from warprefine.review.pictures import Pictures
 
 
 class ReviewedRun:
@@ -58,9 +50,7 @@ class ReviewedRun:
         self.decisions.recover(self._digest)
         self.errors = ExpectedErrors(self.finished.run)
         self._changes = Changes()
-        self._thumbnails = LRUCache[bytes](_THUMBNAIL_BYTES, len)
-        self._opened: dict[int, tuple[ExitStack, FrameSource]] = {}
-        self._reading, self._writing = threading.Lock(), threading.Lock()
+        self._pictures, self._writing = Pictures(), threading.Lock()
         self._cache, self._computing = cache or root / "cache", threading.Lock()
         self._networks = Relabeller(root, cache=cache)
         self._sizes: dict[int, tuple[int, int]] = {}
@@ -68,9 +58,7 @@ class ReviewedRun:
     def close(self) -> None:
         """Close all files, and stop what is read in the background."""
         self.errors.close()
-        with self._reading:
-            while self._opened:
-                self._opened.popitem()[1][0].close()
+        self._pictures.close()
 
     # what there is
 
@@ -171,34 +159,11 @@ class ReviewedRun:
 
     def image(self, position: int, frame: int) -> bytes:
         """Return a frame as JPEG."""
-        return as_jpeg(Image.fromarray(self._pixels(position, frame)))
+        return self._pictures.image(self.frame(position, frame), frame)
 
     def thumbnail(self, position: int, frame: int) -> bytes:
         """Return a small picture of a frame as JPEG, made when it is first asked for."""
-        self.frame(position, frame)
-
-        def make() -> bytes:
-            picture = Image.fromarray(self._pixels(position, frame, locked=True))
-            height = max(1, round(picture.height * THUMBNAIL_WIDTH / picture.width))
-            small = picture.resize((THUMBNAIL_WIDTH, height), Image.Resampling.BILINEAR, reducing_gap=2)
-            return as_jpeg(small, quality=80)
-
-        with self._reading:
-            return self._thumbnails.get((position, frame), make)
-
-    def _pixels(self, position: int, frame: int, *, locked: bool = False) -> NDArray[np.uint8]:
-        """Return a frame, (h, w, 3); frames of a video file are read by one thread at a time."""
-        video = self.frame(position, frame)
-        with ExitStack() as stack:
-            if not locked:
-                stack.enter_context(self._reading)
-            if position not in self._opened:
-                while len(self._opened) >= _OPEN_VIDEOS:
-                    self._opened.pop(next(iter(self._opened)))[0].close()
-                opened = ExitStack()
-                self._opened[position] = opened, opened.enter_context(open_frames(video))
-            pixels = self._opened[position][1][frame]
-        return np.ascontiguousarray(pixels[0].permute(1, 2, 0).numpy())
+        return self._pictures.thumbnail(self.frame(position, frame), frame)
 
     def labels(self, position: int, frame: int, method: str) -> tuple[bytes, int]:
         """Return the labels of a frame as a grey PNG of class positions, 255 for void, and their version.
