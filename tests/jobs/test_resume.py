@@ -29,7 +29,6 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
     assert runs.codes == [0, *[-signal.SIGKILL] * 11, 0]
     assert {name.split("/")[0] for name in whole} == {
         ".warprefine-lock",
-        "calibration.json",
         "checkpoints",
         "computed_with.json",
         "confidence",
@@ -42,7 +41,6 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(runs: Any) -> None:
         "labels",
         "metrics.csv",
         "metrics.json",
-        "raw_confidence",
         "recipe.toml",
         "report.html",
         "stages.json",
