@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from warprefine import FinishedRun
 from warprefine.core.errors import RunFolderError
+from warprefine.jobs import networks
 from warprefine.jobs.hold_out import evaluate_hold_out
 from warprefine.jobs.hold_out_file import labels_of, read_estimates
 from warprefine.jobs.results import report_again
@@ -45,6 +47,20 @@ def test_each_key_frame_is_held_out_and_truth_is_not_read(finished: FinishedRun)
     for video in blind.dataset.videos:
         object.__setattr__(video, "truth", {})
     assert evaluate_hold_out(blind)["motion-only"] == found["motion-only"]
+
+
+def test_networks_compute_in_the_precision_of_the_run(
+    finished: FinishedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was made in 16 bits is estimated in 16 bits, on a machine without them too."""
+    path, made = finished.run.root / "computed_with.json", []
+    path.write_text(json.dumps({**json.loads(path.read_text()), "precision": "bfloat16"}))
+    load = networks.with_precision
+    monkeypatch.setattr(networks, "with_precision", lambda part, p: made.append(p) or load(part, p))
+
+    evaluate_hold_out(finished)
+
+    assert set(made) == {torch.bfloat16}
 
 
 def test_estimates_of_other_labels_are_not_shown(finished: FinishedRun) -> None:

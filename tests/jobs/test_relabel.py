@@ -15,10 +15,12 @@ import torch
 
 from warprefine import FinishedRun, Recipe, autolabel, load_recipe, open_dataset
 from warprefine.core.errors import RunFolderError
-from warprefine.io.images import read_labels
+from warprefine.io.images import read_gray, read_labels
 from warprefine.io.locks import locked
+from warprefine.jobs.calibration_file import read_calibrations
 from warprefine.jobs.corrections import due_redos, put_correction, save_correction
 from warprefine.jobs.relabel import Relabelled, Relabeller
+from warprefine.ops.calibration import calibrate
 from warprefine.propagation.methods import PLUS
 
 METHODS = ("motion-only", PLUS, "oracle")
@@ -98,6 +100,24 @@ def test_only_the_gaps_beside_a_correction_change(run: Path) -> None:
     assert now[4] == (5, 9, 17, 1)
     assert now[10] == origins_before[10] == (9, 1, 17)
     assert origins(run, "motion-only")[4] == (5,)
+
+
+def test_mended_labels_are_as_calibrated_as_those_around_them(calibrated_run: Path, tmp_path: Path) -> None:
+    """The table that the run has is applied to the confidence of mended frames too."""
+    root = shutil.copytree(calibrated_run, tmp_path / "run")
+    finished, frame = FinishedRun.open(root), 3
+    run, (video,), classes = finished.run, finished.dataset.videos, finished.dataset.classes
+    correct(root, 2)
+
+    redo(root)
+
+    for method, one in read_calibrations(run).items():
+        stem = video.stems[frame]
+        labels = read_labels(run.labels_path(method, VIDEO, stem), classes)
+        raw = read_gray(run.raw_confidence_path(method, VIDEO, stem))
+        written = read_gray(run.confidence_path(method, VIDEO, stem))
+        assert torch.allclose(calibrate(labels, raw, one.table), written, atol=0.005)
+    assert 2 in next(one for one in FinishedRun.open(root).labels(VIDEO, PLUS) if one.frame == 3).key_frames
 
 
 def test_neighbours_come_first_then_outwards(run: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from warprefine.core.errors import FrameError
@@ -57,7 +57,25 @@ def calibrated(networks: Networks, job: Job) -> Job:
             found |= _calibrate(networks, methods, planned, known)
     if any(known.get(method) is not one for method, one in found.items()):
         write_calibrations(context.run, {**known, **found})
-    tables = {method: one.table for method, one in found.items()}
+    return _with_tables(job, found)
+
+
+def calibrated_as_before(networks: Networks, job: Job) -> Job:
+    """Return a job whose labellers have the calibration that the run was labelled with, if it had any.
+
+    Nothing is measured again: labels that are mended beside a correction are as sure as those around them.
+
+    Args:
+        networks: The networks of the job.
+        job: Labels some of the videos of the run again.
+    """
+    if networks.context.recipe.propagation.calibration_key_frames == 0:
+        return job
+    return _with_tables(job, read_calibrations(networks.context.run))
+
+
+def _with_tables(job: Job, calibrations: Mapping[str, Calibration]) -> Job:
+    tables = {method: one.table for method, one in calibrations.items()}
     labellers = tuple(
         CalibratedLabeller(labeller=one, tables={m: tables[m] for m in one.methods if m in tables})
         for one in job.labellers

@@ -14,11 +14,10 @@ from warprefine.io.images import read_labels
 from warprefine.io.locks import locked
 from warprefine.io.run import RunFolder
 from warprefine.jobs.calibration import grouped, plan_rehearsals, rehearsed
-from warprefine.jobs.context import RunContext
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.hold_out_file import ESTIMATES, labels_of
 from warprefine.jobs.networks import Networks
-from warprefine.jobs.preflight import check_device
+from warprefine.jobs.reopened import reopened
 from warprefine.jobs.stages import networks_of
 from warprefine.metrics import confusion
 from warprefine.metrics.hold_out import HeldOutFrame, HoldOutEstimate, estimate
@@ -142,15 +141,5 @@ def _networks(finished: FinishedRun, *, device: str, progress: Progress) -> Netw
             "networks of the run's own, which can be held out"
         )
     origins = [dict(one) for one in job.get("also_train", ()) if "reader" in one]
-    seed = job.get("seed", 0)
-    context = RunContext(
-        dataset=finished.dataset,
-        horizon=finished.horizon,
-        run=RunFolder(root),
-        recipe=finished.recipe,
-        device=check_device(device),
-        seed=seed if type(seed) is int else 0,
-        progress=progress,
-        also_train=tuple(open_dataset(**origin) for origin in origins),
-    )
-    return Networks(context)
+    further = [open_dataset(**origin) for origin in origins]
+    return Networks(reopened(finished, RunFolder(root), device=device, also_train=further, progress=progress))

@@ -20,14 +20,14 @@ from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.locks import locked
 from warprefine.io.run import RunFolder
-from warprefine.jobs.context import GivenParts, RunContext
+from warprefine.jobs.calibration import calibrated_as_before
+from warprefine.jobs.context import GivenParts
 from warprefine.jobs.corrections import DueRedo, due_redos, end_redos
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
-from warprefine.jobs.preflight import check_device
+from warprefine.jobs.reopened import reopened
 from warprefine.jobs.stages import networks_of
-from warprefine.jobs.start import precision_of_run
 from warprefine.propagation.evidence import open_evidence
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.methods import METHODS, PLUS, needs_of
@@ -161,7 +161,7 @@ class Relabeller:
         return [replace(job, dataset=finished.dataset) for job in self._jobs[1]]
 
     def _make_jobs(self, finished: FinishedRun) -> Iterator[Job]:
-        job, device = finished.run.job(), check_device(self._device)
+        job = finished.run.job()
         if job.get("parts", {}) != self._parts.identities:
             raise RunFolderError(
                 f"{self._root} was labelled with parts that were supplied as objects "
@@ -169,25 +169,16 @@ class Relabeller:
                 "with them again, which labels from the corrections too"
             )
         run = RunFolder(self._root, cache=self._cache, read_only=True)
-        context = RunContext(
-            dataset=finished.dataset,
-            horizon=finished.horizon,
-            run=run,
-            recipe=finished.recipe,
-            device=device,
-            seed=job["seed"],
-            parts=self._parts,
-            precision=precision_of_run(run, device),
-        )
+        context = reopened(finished, run, device=self._device, parts=self._parts)
         networks, stage = Networks(context), next(reversed(finished.stages), GOOD)
         if PLUS in finished.methods:
             of_stage = networks_of(networks, stage)
             _check_weights(of_stage, [PLUS])
-            yield replace(make_job(of_stage, [PLUS]), stage=stage)
+            yield replace(calibrated_as_before(of_stage, make_job(of_stage, [PLUS])), stage=stage)
         others = [method for method in finished.methods if method != PLUS]
         if others:
             _check_weights(networks, others)
-            yield make_job(networks, others)
+            yield calibrated_as_before(networks, make_job(networks, others))
 
 
 def _check_weights(networks: Networks, methods: Sequence[str]) -> None:
