@@ -80,6 +80,20 @@ def test_what_one_page_saves_the_other_one_shows(open_page):
     assert "corrected" in ours.window.inner_text("#standing")
 
 
+def test_news_do_not_undo_what_is_being_typed(open_page):
+    """A decision of another page arrives while a frame number is typed: Enter goes to that frame."""
+    ours, other = open_page(), open_page()
+    ours.go_to(2)
+    other.go_to(2)
+    ours.window.fill("#frame", "7")
+
+    other.press("a")
+    ours.window.locator("#standing", has_text="accepted").wait_for()
+    ours.press("Enter")
+
+    ours.settle(7)
+
+
 def test_strokes_outlive_a_server_that_is_away(open_page, server):
     """While nobody answers, saving fails with a message; afterwards the same strokes are saved."""
     page = open_page()

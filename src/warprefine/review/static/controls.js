@@ -52,9 +52,14 @@ function fillHeatScale(state) {
 }
 
 function connectHeader({ state, navigation, filmstrip, drafts }) {
+  let shown = null;
+  const showNumber = () => {
+    shown = state.now.frame;
+    byId("frame").value = shown;
+  };
   const update = () => {
     const { frame, columns, run } = state.now;
-    byId("frame").value = frame;
+    if (frame !== shown) showNumber(); // what changes elsewhere must not undo what is being typed
     if (!columns) return;
     byId("frame").max = columns.error.length - 1;
     byId("standing").textContent = [`of 0–${columns.error.length - 1}`, ...standing(filmstrip.facts(), frame)].join(" · ");
@@ -66,7 +71,10 @@ function connectHeader({ state, navigation, filmstrip, drafts }) {
       button.setAttribute("aria-pressed", String(columns.decision[frame] === decision));
     }
   };
-  byId("frame").addEventListener("change", () => navigation.goTo(byId("frame").valueAsNumber));
+  byId("frame").addEventListener("change", () => {
+    navigation.goTo(byId("frame").valueAsNumber);
+    showNumber(); // also where no such frame was asked for
+  });
   byId("video").addEventListener("change", () => navigation.openVideo(Number(byId("video").value)));
   state.watch(["frame", "columns", "edits"], update);
 }
