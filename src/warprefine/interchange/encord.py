@@ -18,7 +18,7 @@ from warprefine.core.errors import DatasetError
 from warprefine.interchange.embedded import empty_map, paint_box
 from warprefine.interchange.format import Importer
 from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, ImportOptions, Positions
-from warprefine.interchange.records import Record, read_json_file, records
+from warprefine.interchange.records import Record, read_json_file, records, shown_value
 from warprefine.interchange.shapes import (
     MaskArray,
     Points,
@@ -107,7 +107,9 @@ def _shapes(labels: Record, classes: ClassList, without_area: list[int]) -> list
     """Return the objects of a frame that have an area, with the positions of their classes."""
     found: list[tuple[int, Record]] = []
     for number, listed in enumerate(labels.records("objects", [])):
-        one = Record(listed.values, f"{labels.where}, object {number} {listed.values.get('name')!r}")
+        one = Record(
+            listed.values, f"{labels.where}, object {number} {shown_value(listed.values.get('name'))}"
+        )
         if one.has("bitmask"):
             bitmask = one.record("bitmask")
             bitmask.text("rleString")

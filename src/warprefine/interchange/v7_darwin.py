@@ -17,7 +17,7 @@ from warprefine.core.errors import DatasetError, LabelError
 from warprefine.interchange.embedded import empty_map
 from warprefine.interchange.format import Importer
 from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, ImportOptions, Positions
-from warprefine.interchange.records import Record, read_record, records
+from warprefine.interchange.records import Record, read_record, records, shown_value
 from warprefine.interchange.shapes import MaskArray, Points, points_of
 from warprefine.interchange.source import Source
 
@@ -71,7 +71,9 @@ def _annotations(content: Record) -> list[Record]:
     """Return the annotations of a picture, each named by its position, after checking them."""
     found: list[Record] = []
     for number, listed in enumerate(content.records("annotations")):
-        one = Record(listed.values, f"{content.where}, annotation {number} {listed.values.get('name')!r}")
+        one = Record(
+            listed.values, f"{content.where}, annotation {number} {shown_value(listed.values.get('name'))}"
+        )
         if one.has("frames"):
             one.refuse("is of a video; expected pictures", cure="export the frames of the video as pictures")
         if one.has("polygon"):
