@@ -21,7 +21,7 @@ from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, 
 from warprefine.interchange.records import Record, read_json_file, records, shown_value
 from warprefine.interchange.shapes import (
     MaskArray,
-    Points,
+    Ring,
     checked_points,
     coco_polygon,
     counts_of_text,
@@ -158,7 +158,7 @@ def _polygon(one: Record, size: tuple[int, int]) -> MaskArray:
     return mask
 
 
-def _rings(one: Record) -> list[Points]:
+def _rings(one: Record) -> list[Ring]:
     """Return the rings of a polygon, (n, 2) each, in parts of the width and height of the picture.
 
     `polygons` has all of them, [[[x, y, x, y, ...], hole, ...], ...]; `polygon` the first, {"0": {x, y}}.

@@ -18,6 +18,8 @@ from warprefine.interchange.packages import package
 
 MaskArray = Bool[np.ndarray, "h w"]
 Points = Float[np.ndarray, "n 2"]
+Ring = Float[np.ndarray, "_ 2"]
+"""The corners of one of several polygons, which have different numbers of them."""
 
 _MOST_OUTSIDE = 100_000
 _LONGEST_RIM = 2_000_000
