@@ -112,8 +112,8 @@ def _notes(classes: ClassSet, colors: Sequence[Color]) -> Iterator[str]:
     blank = [name for name in classes.names if any(map(str.isspace, name))]
     if blank:
         yield (
-            "datumaro and CVAT read the names of classes in label_colors.txt up to a blank only: "
-            f"{shorten(blank)}"
+            "datumaro and CVAT split lines of label_colors.txt at each blank, and cannot read those of "
+            f"{shorten(map(repr, blank))}; for them give names without, by --map OLD=NEW"
         )
 
 
@@ -127,6 +127,9 @@ EXPORT_CAMVID = Exporter(
     write=write_camvid,
     about='"CamVid 1.0" of CVAT and datumaro: label_colors.txt, SPLITannot/VIDEO/STEM.png, SPLIT.txt',
     keeps="labels, void (black), class names and colours",
-    loses="ids of classes; a class that is black or has another's colour gets a new one",
+    loses=(
+        "ids of classes; a class that is black or has another's colour gets a new one; names with blanks are "
+        "read here, but not by datumaro and CVAT, which have no way to write them"
+    ),
     lossless=True,
 )
