@@ -64,7 +64,7 @@ def test_fields_are_returned_as_they_are() -> None:
         (b'{"a": NaN}', "it holds NaN, which is no number"),
         (b'{"a": "\xe4"}', r"a\.json is no text in UTF-8"),
         (b"[" * 100_000, "it is nested too deep"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "is no JSON file"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "read: it holds a number of thousands of digits; expected COCO"),
     ],
 )
 def test_damaged_json_is_refused(content: bytes, told: str, tmp_path: Path) -> None:

@@ -143,7 +143,11 @@ def read_json_file(path: Path, *, expected: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except DECODER_ERRORS as error:
-        told = "it is nested too deep" if isinstance(error, RecursionError) else reason(error)
+        told = reason(error)
+        if isinstance(error, RecursionError):
+            told = "it is nested too deep"
+        elif "integer string conversion" in told:  # Python goes on with a function to call
+            told = "it holds a number of thousands of digits"
         raise DatasetError(
             f"{path} is no JSON file that can be read: {told}; expected {expected}; export it again"
         ) from error
