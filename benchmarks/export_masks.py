@@ -1,8 +1,10 @@
 """Time exports of 1,000 frames of CamVid's size against encoding the same masks with pycocotools.
 
-CPU time of this process, children included. Label maps are those of a data set folder (`--data`), repeated,
-or blobs as large as things in CamVid. What encoding takes is the time of `pycocotools.mask.encode` alone, for
-the mask of each class, or of each region, that a frame has; the masks lie in memory as it wants them.
+Wall time and CPU time of this process, children included; each is the least of `--rounds`, in turn, as other
+work on the machine makes either longer. Label maps are those of a data set folder (`--data`), repeated, or
+blobs as large as things in CamVid. What encoding takes is the time of `pycocotools.mask.encode` alone, for
+the mask of each class, or of each region, that a frame has; the masks lie in memory as it wants them. Exports
+read the label maps, and write their files.
 
 Example: python benchmarks/export_masks.py --frames 1000 --data data/camvid --reader camvid
 """
@@ -13,8 +15,10 @@ import argparse
 import resource
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -34,6 +38,13 @@ from warprefine.jobs.export_labels import ExportSettings, export_labels
 
 H, W, CLASSES = 720, 960, 11
 FORMATS = ("coco", "cvat-images")
+
+
+class Time(NamedTuple):
+    """Seconds on the clock, and of CPU time."""
+
+    wall: float
+    cpu: float
 
 
 def drawn_label_map(seed: int) -> np.ndarray:
@@ -81,22 +92,31 @@ def write_data(folder: Path, classes: ClassSet, maps: Sequence[np.ndarray], coun
             shutil.copyfile(inside / f"{number % len(maps):06d}.png", inside / f"{number:06d}.png")
 
 
-def encoding_seconds(maps: Sequence[np.ndarray], count: int, *, instances: bool) -> float:
-    """Return the CPU time of encoding the masks of the frames."""
-    each = []
+def encoding_time(maps: Sequence[np.ndarray], count: int, *, instances: bool) -> Time:
+    """Return the time of encoding the masks of `count` frames, those of a label map again and again."""
+    found = regions if instances else class_masks
+    again = max(1, round(count / len(maps)))
+    wall = cpu = 0.0
     for labels in maps:
-        masks = [
-            np.asfortranarray(mask, np.uint8) for _, mask in (regions if instances else class_masks)(labels)
-        ]
-        each.append(seconds(lambda masks=masks: [coder.encode(mask) for mask in masks]))
-    return sum(each) * count / len(maps)
+        masks = [np.asfortranarray(mask, np.uint8) for _, mask in found(labels)]
+        # All repetitions are run: a short time is seldom interrupted, and would flatter the encoding.
+        each = time_of(lambda masks=masks: [coder.encode(mask) for _ in range(again) for mask in masks])
+        wall, cpu = wall + each.wall, cpu + each.cpu
+    share = count / (again * len(maps))
+    return Time(wall * share, cpu * share)
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Return the CPU time of a call, with that of its children."""
-    begin = _used()
+def time_of(call: Callable[[], object]) -> Time:
+    """Return the time of a call, with that of its children."""
+    begin, used = time.perf_counter(), _used()
     call()
-    return _used() - begin
+    return Time(time.perf_counter() - begin, _used() - used)
+
+
+def least(times: Iterable[Time]) -> Time:
+    """Return the least wall time and the least CPU time of several."""
+    walls, cpus = zip(*times, strict=True)
+    return Time(min(walls), min(cpus))
 
 
 def _used() -> float:
@@ -108,30 +128,39 @@ def main() -> None:
     """Run the comparison and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--reader", default="folder")
     given = parser.parse_args()
     classes, maps = label_maps(given.data, given.reader, given.frames)
+    formats = [one for one in FORMATS if one in EXPORTERS]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_data(folder / "data", classes, maps, given.frames)
         print(f"{given.frames} frames of {maps[0].shape[0]} x {maps[0].shape[1]}, {len(maps)} different ones")
+        print(f"{'':<24}{'wall':>8} {'CPU':>10}")
         for instances in (False, True):
-            least = encoding_seconds(maps, given.frames, instances=instances)
-            kind = "regions" if instances else "classes"
-            print(f"{f'pycocotools, {kind}':<24}{least:8.2f} s")
-            for one in FORMATS:
-                if one not in EXPORTERS:
-                    continue
-                settings = ExportSettings(pictures=False, instances=instances)
-                dest = folder / f"{one}-{instances}"
-                taken = seconds(
-                    lambda one=one, dest=dest, settings=settings: export_labels(
-                        one, folder / "data", dest, settings=settings
-                    )
+            encoding, exports = [], {one: list[Time]() for one in formats}
+            for _ in range(given.rounds):
+                encoding.append(encoding_time(maps, given.frames, instances=instances))
+                for one in formats:
+                    exports[one].append(export_time(one, folder, instances=instances))
+            kind, base = "regions" if instances else "classes", least(encoding)
+            print(f"{f'pycocotools, {kind}':<24}{base.wall:8.2f} s{base.cpu:9.2f} s")
+            for one in formats:
+                taken = least(exports[one])
+                print(
+                    f"{f'{one}, {kind}':<24}{taken.wall:8.2f} s{taken.cpu:9.2f} s"
+                    f"{taken.wall / base.wall:8.2f} x wall{taken.cpu / base.cpu:8.2f} x CPU"
                 )
-                shutil.rmtree(dest)
-                print(f"{f'{one}, {kind}':<24}{taken:8.2f} s   {taken / least:5.2f} x")
+
+
+def export_time(name: str, folder: Path, *, instances: bool) -> Time:
+    """Return the time of an export of the data set folder in `folder`."""
+    settings, dest = ExportSettings(pictures=False, instances=instances), folder / "export"
+    taken = time_of(lambda: export_labels(name, folder / "data", dest, settings=settings))
+    shutil.rmtree(dest)
+    return taken
 
 
 if __name__ == "__main__":

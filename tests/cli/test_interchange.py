@@ -158,6 +158,25 @@ def test_an_export_is_inspected_directly(warprefine: Any, data: Path, coco: Path
     assert by_format.stdout.split("street-000", 1)[-1] == by_reader.stdout.split("street-000", 1)[-1]
 
 
+def test_index_pngs_without_names_are_inspected_with_those_of_the_user(
+    warprefine: Any, data: Path, tmp_path: Path
+) -> None:
+    """By the options of an import, which the message about missing names advises."""
+    assert warprefine("export", "index-png", data, tmp_path / "out").exit_code == 0
+    listed = tmp_path / "out" / "classes.txt"
+    names = listed.read_text().splitlines()
+    (tmp_path / "out" / "classes.toml").unlink()
+    listed.unlink()
+
+    refused = warprefine("inspect", tmp_path / "out", "--reader", "index-png")
+    named = warprefine("inspect", tmp_path / "out", "--reader", "index-png", "--names", ",".join(names))
+
+    assert refused.exit_code == 2
+    assert "say --names road,car,... in the order of the values" in " ".join(refused.stderr.split())
+    assert named.exit_code == 0, named.output
+    assert all(name in named.stdout for name in names)
+
+
 def test_a_format_that_is_called_like_a_reader_is_inspected_too(
     warprefine: Any, data: Path, tmp_path: Path
 ) -> None:

@@ -104,14 +104,28 @@ class Case:
 
     def run(self, folder: Path) -> tuple[Path, ImportReport]:
         """Import into a new folder, or a copy of `data`, below `folder`."""
-        target = folder / "data"
-        frames = self._frames(folder)
-        if self.data is not None:
-            shutil.copytree(self.data, target, dirs_exist_ok=True)
-        settings = ImportSettings(frames=frames, options=self.options)
+        target = self._target(folder)
+        settings = ImportSettings(frames=self._frames(folder), options=self.options)
         return target, import_labels(
             self.format, self.source, target, add=self.data is not None, settings=settings
         )
+
+    def words(self, folder: Path) -> tuple[Path, list[str]]:
+        """Return what `run` imports into, and the words of the command line that do the same."""
+        target, frames = self._target(folder), self._frames(folder)
+        words = ["import", self.format, str(self.source), str(target)]
+        words += ["--add"] if self.data is not None else []
+        words += ["--frames", str(frames)] if frames is not None else []
+        words += ["--video", self.options.video] if self.options.video is not None else []
+        words += ["--reduce-zero-label"] if self.options.reduce_zero_label else []
+        words += ["--suffix", self.options.suffix] if self.options.suffix else []
+        return target, words
+
+    def _target(self, folder: Path) -> Path:
+        """Return the folder to import into; a copy of `data` if there is one."""
+        if self.data is not None:
+            shutil.copytree(self.data, folder / "data", dirs_exist_ok=True)
+        return folder / "data"
 
     def _frames(self, folder: Path) -> Path | None:
         """Return the pictures; grey ones where the set has none for these videos."""

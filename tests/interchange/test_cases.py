@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from tests.interchange.cases import INTERCHANGE, Case, find_cases, near_borders
+from tests.interchange.cases import INTERCHANGE, NEEDED, Case, find_cases, near_borders
+from warprefine.cli.commands import app
 from warprefine.core.errors import WarpRefineError
 from warprefine.datasets import open_dataset
 from warprefine.datasets.file_names import normal_form
-from warprefine.interchange import IMPORTERS
 from warprefine.io.images import read_labels
 
 CASES = find_cases()
@@ -24,8 +26,7 @@ LOOSE: set[str] = set()
 @pytest.mark.parametrize("case", [*(pytest.param(case, id=case.name) for case in CASES), *NO_CASES])
 def test_an_export_gives_the_label_maps_that_its_tool_means(case: Case, tmp_path: Path) -> None:
     """Pixel by pixel; what must be refused is refused in one line that names the place."""
-    if case.format not in IMPORTERS:
-        pytest.skip(f"format {case.format} is not written yet")
+    _skip_what_is_missing(case)
     before = _files(case.data) if case.data else set()
     try:
         data, _ = case.run(tmp_path)
@@ -33,6 +34,35 @@ def test_an_export_gives_the_label_maps_that_its_tool_means(case: Case, tmp_path
         _check_refusal(case, str(error), tmp_path, before)
         return
 
+    _check_import(case, data)
+
+
+@pytest.mark.parametrize("case", [*(pytest.param(case, id=case.name) for case in CASES), *NO_CASES])
+def test_the_command_line_imports_the_same(case: Case, tmp_path: Path) -> None:
+    """It ends with 0, or with 2 and one line on stderr, and then there is nothing half-made."""
+    _skip_what_is_missing(case)
+    before = _files(case.data) if case.data else set()
+    data, words = case.words(tmp_path)
+    beside = {path.name for path in tmp_path.iterdir()} | {"data"}
+
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "9999"})
+
+    assert {path.name for path in tmp_path.iterdir()} <= beside
+    if done.exit_code == 0:
+        _check_import(case, data)
+        return
+    assert done.exit_code == 2, done.output
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert line.startswith("error: ")
+    _check_refusal(case, line.removeprefix("error: "), tmp_path, before)
+
+
+def _skip_what_is_missing(case: Case) -> None:
+    if find_spec(NEEDED.get(case.format, "numpy")) is None:
+        pytest.skip(f"not installed: {NEEDED[case.format]}")
+
+
+def _check_import(case: Case, data: Path) -> None:
     assert case.may_import, "it was imported, expected a refusal"
     dataset = open_dataset(data)
     found = {

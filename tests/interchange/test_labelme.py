@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.interchange.cases import INTERCHANGE, find_cases
 from tests.interchange.projects import read_maps, send, write_project
@@ -16,6 +20,7 @@ from warprefine.core.errors import WarpRefineError
 from warprefine.core.tensors import VOID
 from warprefine.interchange.embedded import png_text
 from warprefine.jobs.export_labels import export_labels
+from warprefine.jobs.import_labels import import_labels
 
 
 def shape(kind: str | None, points: list[Any], label: str = "road", **more: Any) -> dict[str, Any]:
@@ -76,6 +81,22 @@ def test_a_flat_folder_is_named_after_itself_or_a_video(tmp_path: Path) -> None:
 
     assert (imported.frames[0].name, list(imported.frames[0].also)) == ("cam/0.png", ["0.png"])
     assert other.frames[0].name == "labels/cam 2/0.png"
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("PNG", ".png"), ("JPEG", ".jpg")])
+def test_pictures_inside_the_files_become_the_frames(tmp_path: Path, kind: str, ending: str) -> None:
+    """Labelme puts them there unless told otherwise; then no other folder of frames is needed."""
+    file = io.BytesIO()
+    Image.new("RGB", (4, 3), (200, 10, 10)).save(file, kind)
+    text = base64.b64encode(file.getvalue()).decode()
+    (tmp_path / "in" / "drive").mkdir(parents=True)
+    (tmp_path / "in" / "drive" / "0.json").write_text(json.dumps(content(TRIANGLE, imageData=text)))
+
+    report = import_labels("labelme", tmp_path / "in", tmp_path / "data")
+
+    assert report.labels == {"drive": 1}
+    frame = tmp_path / "data" / "videos" / "drive" / "frames" / f"0{ending}"
+    assert frame.read_bytes() == file.getvalue()
 
 
 MISTAKES: dict[str, tuple[dict[str, object], str]] = {

@@ -1,6 +1,4 @@
-"""Tests of pixels.py, label_folder.py, index_png.py, color_png.py and proposal.py: labels that are "
-"pictures.
-"""
+"""Tests of pixels.py, label_folder.py, index_png.py, color_png.py, camvid.py and proposal.py: label PNGs."""
 
 from __future__ import annotations
 
@@ -248,3 +246,28 @@ def test_label_maps_that_give_no_class_list_are_refused(tmp_path: Path) -> None:
     save(labels / "0.png", np.arange(3 * 300, dtype=np.uint16).astype(np.uint8).reshape(1, 300, 3))
     with pytest.raises(LabelError, match="colours; expected one for each of up to 255 classes"):
         propose_classes(tmp_path / "a")
+
+
+def test_frames_of_a_video_in_camvids_layout_have_the_numbers_that_cvat_gives_them(
+    tmp_path: Path, frames: Path
+) -> None:
+    """A task of CVAT about a video file names its frames frame_000001, by their place in the video."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "label_colors.txt").write_text("9 9 9 road\n")
+    save(tmp_path / "in" / "defaultannot" / "frame_000001.png", np.full((3, 4, 3), 9, np.uint8))
+
+    settings = ImportSettings(frames=frames)
+    report = import_labels("camvid", tmp_path / "in", tmp_path / "data", settings=settings)
+
+    assert report.labels == {"drive": 1}
+    assert (tmp_path / "data" / "videos" / "drive" / "labels" / "000001.png").is_file()
+
+
+def test_two_label_maps_of_one_name_are_refused(tmp_path: Path, frames: Path) -> None:
+    """Nothing says which one counts."""
+    for folder in ("train/masks", "val/masks"):
+        save(tmp_path / "in" / folder / "drive" / "000000.png", np.zeros((3, 4), np.uint8))
+
+    settings = ImportSettings(frames=frames, options=ImportOptions(names=("road",)))
+    with pytest.raises(DatasetError, match="are both of 'drive/000000'; expected each name once"):
+        import_labels("index-png", tmp_path / "in", tmp_path / "data", settings=settings)

@@ -35,6 +35,16 @@ def test_fields_of_another_kind_are_refused(method: str, value: object, told: st
         getattr(Record({"a": value}, "a.json, image 1"), method)("a")
 
 
+@pytest.mark.parametrize("strange", [{"a": {str(n): ["x" * 500] * 9 for n in range(9)}}, "x" * 5000, [[[]]]])
+def test_messages_stay_short_whatever_a_file_holds(strange: object) -> None:
+    """A name that is an object, or an id that is a page long, does not fill the screen."""
+    (record,) = records([{"id": strange, "name": {"nested": strange}}], "a.json, object")
+    with pytest.raises(DatasetError, match="expected a text") as caught:
+        record.text("name")
+
+    assert len(str(caught.value)) < 500
+
+
 def test_fields_are_returned_as_they_are() -> None:
     """Whole numbers may be written as 3.0, and what is missing may have a default."""
     record = Record({"a": 3.0, "b": "x", "c": [{"id": 7, "d": 1}, {"d": 2}], "e": {"f": 1}}, "a.json")
@@ -54,7 +64,7 @@ def test_fields_are_returned_as_they_are() -> None:
         (b'{"a": NaN}', "it holds NaN, which is no number"),
         (b'{"a": "\xe4"}', r"a\.json is no text in UTF-8"),
         (b"[" * 100_000, "it is nested too deep"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "is no JSON file"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "read: it holds a number of thousands of digits; expected COCO"),
     ],
 )
 def test_damaged_json_is_refused(content: bytes, told: str, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_what_leaves_the_picture_is_cut_off() -> None:
         ([0, 0, 1, 1, 2, float("nan")], "a point that is NaN or infinite"),
         ([0, 0, 1, 1, 2, 10**400], "a point that is NaN or infinite"),
         ([0, 0, 1, 1, 2, 1e9], "a polygon that reaches 1e.09 pixels"),
+        ([0, 0, 1e308, 1, -1e308, 9, 1e308, 5], "a polygon that reaches 1e.308 pixels"),
         ([0, 0, 90000, 0] * 20, "3.6e.06 around; expected one in the picture"),
     ],
 )

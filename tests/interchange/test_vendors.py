@@ -140,6 +140,16 @@ def test_paths_of_v7_inside_others_are_holes() -> None:
     assert mask.sum() == 48
 
 
+def test_paths_of_a_polygon_have_different_numbers_of_corners() -> None:
+    """A triangle may lie in a square; drawn often, as types of lists are checked at random places."""
+    square, triangle = [[0, 0], [6, 0], [6, 6], [0, 6]], [[1, 1], [5, 1], [1, 5]]
+
+    masks = [darwin_polygon([np.array(square, float), np.array(triangle, float)], (7, 7)) for _ in range(30)]
+
+    assert not masks[-1][2, 2]
+    assert masks[-1][5, 5]
+
+
 def encord(labels: Mapping[str, Any], kind: str = "image/png", title: str = "a/0.png") -> dict[str, object]:
     """A label row of Encord."""
     unit = {"data_title": title, "data_type": kind, "width": 4, "height": 3, "labels": labels}

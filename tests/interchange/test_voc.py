@@ -259,7 +259,7 @@ def test_more_classes_than_values_are_refused(tmp_path: Path) -> None:
 
 
 def test_camvid_lists_pictures_beside_label_maps_in_quotes_where_names_have_blanks(tmp_path: Path) -> None:
-    """All is read back as it was; a note names classes that others read up to a blank only."""
+    """All is read back as it was; a note names classes that others cannot read."""
     classes = ClassSet(names=("traffic light", ",a:1,2,3"), colors=(ROAD, CAR))
     labels = np.array([[0, 1, VOID]], np.uint8)
     source = write_project(tmp_path / "project", classes, {"a video": {"1": labels}})
@@ -268,7 +268,7 @@ def test_camvid_lists_pictures_beside_label_maps_in_quotes_where_names_have_blan
 
     listed = (tmp_path / "export" / "default.txt").read_text(encoding="utf-8")
     assert listed == '"/default/a video/1.png" "defaultannot/a video/1.png"\n'
-    assert "up to a blank only: traffic light" in report.notes[0]
+    assert "cannot read those of 'traffic light'" in report.notes[0]
     with open_source(tmp_path / "export") as opened:
         imported = IMPORTERS["camvid"].read(opened, ImportOptions())
         assert [one.name for one in imported.classes] == list(classes.names)

@@ -13,7 +13,7 @@ from warprefine.cli import cache as caches
 from warprefine.cli import corrections as corrected
 from warprefine.cli import data as data_sets
 from warprefine.cli import experiment as experiments
-from warprefine.cli import interchange, options, quality, weights
+from warprefine.cli import import_options, interchange, options, quality, weights
 from warprefine.cli import predict as predictions
 from warprefine.cli import review as reviews
 from warprefine.cli import student as students
@@ -80,11 +80,14 @@ def inspect(
     check: Annotated[
         bool, typer.Option("--check", help="Open every file and report what is broken.")
     ] = False,
-    export_format: interchange.FormatName = None,
-    frames: interchange.Frames = None,
-    video: interchange.VideoName = None,
-    rename: interchange.Rename = [],  # noqa: B006
-    background: interchange.Background = None,
+    export_format: import_options.FormatName = None,
+    frames: import_options.Frames = None,
+    video: import_options.VideoName = None,
+    rename: import_options.Rename = [],  # noqa: B006
+    background: import_options.Background = None,
+    names: import_options.Names = "",
+    reduce_zero_label: import_options.ReduceZeroLabel = False,
+    suffix: import_options.Suffix = "",
 ) -> None:
     """List the videos of a data set, how many frames are labelled, and how often each class occurs.
 
@@ -97,10 +100,11 @@ def inspect(
 
     Example: `warprefine inspect instances.json --reader coco --frames pictures`
     """
+    arguments = locals()
     is_export = reader not in READERS or data.is_file() or frames is not None
     if export_format is None and is_export and format_name(reader) in IMPORTERS:
         export_format, reader = reader, "folder"
-    settings = interchange.settings_of(frames, video, rename, background)
+    settings = import_options.settings_of(arguments)
     with Bars() as bars, ExitStack() as stack:
         if export_format is not None:
             data, notes = stack.enter_context(
@@ -156,11 +160,14 @@ def autolabel(
     until: options.Until = "good",
     unreached: options.UnreachedFrames = "skip",
     time_limit: options.TimeLimit = None,
-    export_format: interchange.FormatName = None,
-    frames: interchange.Frames = None,
-    video: interchange.VideoName = None,
-    rename: interchange.Rename = [],  # noqa: B006
-    background: interchange.Background = None,
+    export_format: import_options.FormatName = None,
+    frames: import_options.Frames = None,
+    video: import_options.VideoName = None,
+    rename: import_options.Rename = [],  # noqa: B006
+    background: import_options.Background = None,
+    names: import_options.Names = "",
+    reduce_zero_label: import_options.ReduceZeroLabel = False,
+    suffix: import_options.Suffix = "",
 ) -> None:
     """Train missing networks, label every frame within the horizon, evaluate where there is truth, report.
 

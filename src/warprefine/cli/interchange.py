@@ -9,51 +9,16 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from warprefine.cli import import_options
 from warprefine.cli.console import Bars, console, print_notes
 from warprefine.core.errors import RecipeError
 from warprefine.datasets.class_file import write_classes
 from warprefine.interchange import EXPORTERS, IMPORTERS
 from warprefine.interchange.format import Exporter, Importer
-from warprefine.interchange.imported import ImportOptions
 from warprefine.interchange.native import refuse_existing
 from warprefine.interchange.proposal import propose_classes
 from warprefine.jobs.export_labels import ExportSettings, Wanted, export_labels
-from warprefine.jobs.import_labels import ImportSettings, import_labels
-
-Frames = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Where the frames of an export are, if it has none: DIR/VIDEO/STEM.png, DIR/VIDEO.mp4, a "
-        "folder of pictures or a video file. The classes of a data set folder count, too.",
-    ),
-]
-VideoName = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="The video that all frames of an export are of, if they do not say."),
-]
-Rename = Annotated[
-    list[str],
-    typer.Option(
-        "--map",
-        metavar="OLD=NEW",
-        help="Read a class of an export as another; OLD= makes it void; repeatable.",
-    ),
-]
-Background = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CLASS", help="Class of all that is unlabelled in an export; if not given, it is void."
-    ),
-]
-FormatName = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="FORMAT",
-        help="DATA is what an annotation tool has exported, in a format of `warprefine import --list`.",
-    ),
-]
+from warprefine.jobs.import_labels import import_labels
 
 
 def _list(formats: Mapping[str, Importer | Exporter]) -> None:
@@ -100,32 +65,16 @@ def import_command(
     add: Annotated[
         bool, typer.Option("--add", help="Add to a data set folder that is there, for frames without labels.")
     ] = False,
-    frames: Frames = None,
-    video: VideoName = None,
-    rename: Rename = [],  # noqa: B006
-    background: Background = None,
+    frames: import_options.Frames = None,
+    video: import_options.VideoName = None,
+    rename: import_options.Rename = [],  # noqa: B006
+    background: import_options.Background = None,
     classes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A classes.toml with the classes of the new data set.")
     ] = None,
-    names: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME,NAME", help="Names of the classes by their values, for index PNGs without names."
-        ),
-    ] = "",
-    reduce_zero_label: Annotated[
-        bool,
-        typer.Option(
-            "--reduce-zero-label", help="In index PNGs, 0 is void and n is class n - 1, as in ADE20K."
-        ),
-    ] = False,
-    suffix: Annotated[
-        str,
-        typer.Option(
-            metavar="ENDING",
-            help="What follows the name of a frame in that of its mask, such as _labelIds.png.",
-        ),
-    ] = "",
+    names: import_options.Names = "",
+    reduce_zero_label: import_options.ReduceZeroLabel = False,
+    suffix: import_options.Suffix = "",
     listed: Annotated[
         bool,
         typer.Option(
@@ -145,53 +94,13 @@ def import_command(
 
     Example: `warprefine import cvat-images task.zip data/mine --add --map "traffic sign"=sign --map person=`
     """
-    del listed
-    settings = ImportSettings(
-        frames=frames,
-        classes=classes,
-        renames=_renames(rename),
-        background=background,
-        options=ImportOptions(
-            names=_split(names),
-            video=video,
-            reduce_zero_label=reduce_zero_label,
-            suffix=suffix,
-        ),
-    )
+    settings = import_options.settings_of(locals(), classes=classes)
     with Bars() as bars:
         report = import_labels(name, source, data, add=add, settings=settings, progress=bars)
     for one, count in report.labels.items():
         console.print(f"{one}: {count} label maps")
     print_notes(report.notes)
     console.print(f"data: {data}, {len(report.classes)} classes; see `warprefine inspect {data}`")
-
-
-def settings_of(
-    frames: Path | None, video: str | None, rename: list[str], background: str | None
-) -> ImportSettings:
-    """Return the settings of an import from the options of a command that opens an export."""
-    return ImportSettings(
-        frames=frames,
-        renames=_renames(rename),
-        background=background,
-        options=ImportOptions(video=video),
-    )
-
-
-def _renames(pairs: list[str]) -> dict[str, str]:
-    """Return the names that --map gives.
-
-    Raises:
-        RecipeError: One is not OLD=NEW, or gives two names to a class.
-    """
-    found: dict[str, str] = {}
-    for pair in pairs:
-        old, between, new = pair.rpartition("=")
-        if not between or not old:
-            raise RecipeError(f"--map {pair!r} is not OLD=NEW; expected for example --map person=pedestrian")
-        if found.setdefault(old, new) != new:
-            raise RecipeError(f"--map leads {old!r} to {found[old]!r} and to {new!r}; expected one of them")
-    return found
 
 
 def export_command(
@@ -274,7 +183,7 @@ def export_command(
         instances=instances,
         pictures=pictures,
         opacity=opacity,
-        renames=_renames(rename),
+        renames=import_options.renames_of(rename),
     )
     with Bars() as bars:
         report = export_labels(name, run, dest, settings=settings, progress=bars)
@@ -322,7 +231,7 @@ def classes_command(
     target = out or data / "classes.toml"
     refuse_existing(target)
     with Bars() as bars:
-        found = propose_classes(data, names=_split(names), void=void, progress=bars)
+        found = propose_classes(data, names=import_options.names_of(names), void=void, progress=bars)
     write_classes(target, found.classes)
     table = Table("class", "id", "colour", "pixels", box=None, pad_edge=False)
     total = sum(found.pixels)
@@ -336,8 +245,3 @@ def classes_command(
     console.print(
         f"classes: {target}, {len(classes)} from the {kind} of {found.files} label PNGs; rename them there"
     )
-
-
-def _split(words: str) -> tuple[str, ...]:
-    """Return the names of a list with commas."""
-    return tuple(part.strip() for part in words.split(",")) if words else ()

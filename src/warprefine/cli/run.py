@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from warprefine.cli import interchange, options
+from warprefine.cli import import_options, options
 from warprefine.cli.console import Bars, console, print_coverage, print_error, print_notes, print_out_of_reach
 from warprefine.cli.log import log_to
 from warprefine.core.errors import WarpRefineError
@@ -31,9 +31,7 @@ def run_of(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator
     data = arguments["data"]
     if export_format := arguments.get("export_format"):
         data = imported_folder(arguments["out"])
-        given = interchange.settings_of(
-            *(arguments[key] for key in ("frames", "video", "rename", "background"))
-        )
+        given = import_options.settings_of(arguments)
         print_notes(import_once(export_format, arguments["data"], data, settings=given, progress=bars))
     dataset = open_dataset(
         data,

@@ -19,6 +19,7 @@ from warprefine.core.classes import VOID_COLOR, ClassSet, Color
 from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.tensors import VOID
 from warprefine.interchange.color_png import read_color_png
+from warprefine.interchange.cvat_xml import frame_number
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import BACKGROUND, Imported, ImportedFrame, ImportOptions
@@ -46,7 +47,9 @@ def read_camvid(source: Source, options: ImportOptions) -> Imported:
         places = (f"{split}/{frame.name}{ending}" for split in splits if split for ending in _PICTURE_ENDINGS)
         return next(filter(None, map(source.picture, places)), frame.picture)
 
-    frames = [replace(frame, picture=picture(frame)) for frame in imported.frames]
+    frames = [
+        replace(frame, picture=picture(frame), index=frame_number(frame.name)) for frame in imported.frames
+    ]
     return Imported(classes=imported.classes, frames=frames, notes=imported.notes)
 
 
@@ -109,8 +112,8 @@ def _notes(classes: ClassSet, colors: Sequence[Color]) -> Iterator[str]:
     blank = [name for name in classes.names if any(map(str.isspace, name))]
     if blank:
         yield (
-            "datumaro and CVAT read the names of classes in label_colors.txt up to a blank only: "
-            f"{shorten(blank)}"
+            "datumaro and CVAT split lines of label_colors.txt at each blank, and cannot read those of "
+            f"{shorten(map(repr, blank))}; for them give names without, by --map OLD=NEW"
         )
 
 
@@ -124,6 +127,9 @@ EXPORT_CAMVID = Exporter(
     write=write_camvid,
     about='"CamVid 1.0" of CVAT and datumaro: label_colors.txt, SPLITannot/VIDEO/STEM.png, SPLIT.txt',
     keeps="labels, void (black), class names and colours",
-    loses="ids of classes; a class that is black or has another's colour gets a new one",
+    loses=(
+        "ids of classes; a class that is black or has another's colour gets a new one; names with blanks are "
+        "read here, but not by datumaro and CVAT, which have no way to write them"
+    ),
     lossless=True,
 )

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, ImportOptions, Positions
 from warprefine.interchange.mask_runs import MaskRuns, coco_runs
 from warprefine.interchange.packages import package
-from warprefine.interchange.records import Record, read_record
+from warprefine.interchange.records import Record, read_record, shown_value
 from warprefine.interchange.shapes import MaskArray, coco_polygon, counts_of_text, mask_of_counts, points_of
 from warprefine.interchange.source import Source
 
@@ -68,7 +67,7 @@ def _read(
         if number not in positions:
             listed.refuse(f"has the category_id {number}, which categories does not have")
         name = images[image].text("file_name")
-        called = listed.values.get("id")
+        called = shown_value(listed.values.get("id"))
         annotation = Record(listed.values, f"{named}, annotation {called} of image {image} {name!r}")
         shapes[image].append((positions[number], annotation))
         if _has_no_area(annotation):
@@ -160,14 +159,14 @@ def _check_shape(annotation: Record) -> None:
         record = annotation.record("segmentation")
         size = record.listed("size")
         if len(size) != 2 or not all(type(side) is int and side >= 0 for side in size):
-            record.refuse(f"has size = {short_repr(size)}; expected [height, width]")
+            record.refuse(f"has size = {shown_value(size)}; expected [height, width]")
         if not isinstance(record.values.get("counts"), str | list):
             record.refuse(
-                f"has counts = {short_repr(record.values.get('counts'))}; expected a text or a list"
+                f"has counts = {shown_value(record.values.get('counts'))}; expected a text or a list"
             )
     elif not isinstance(shape, list) or not all(isinstance(part, list) for part in shape):
         annotation.refuse(
-            f"has segmentation = {short_repr(shape)}; expected a list of polygons [[x, y, x, y, ...], ...] "
+            f"has segmentation = {shown_value(shape)}; expected a list of polygons [[x, y, x, y, ...], ...] "
             "or an "
             "RLE with size and counts"
         )

@@ -30,7 +30,7 @@ from warprefine.interchange.imported import (
     ImportOptions,
     Positions,
 )
-from warprefine.interchange.label_folder import label_files, label_frames
+from warprefine.interchange.label_folder import by_name, frame_name, label_files, label_frames
 from warprefine.interchange.palette import own_colors
 from warprefine.interchange.pixels import positions_of_picture, read_colors, table_of_colors, write_colors
 from warprefine.interchange.source import Source
@@ -61,8 +61,7 @@ def read_color_png(source: Source, options: ImportOptions) -> Imported:
     table = table_of_colors([one.name for one in classes], colors, listed=listed)
     frames = label_frames(
         source,
-        files,
-        suffix=options.suffix,
+        by_name(source, ((frame_name(source, path, suffix=options.suffix), path) for path in files)),
         read=partial(_read, table, listed),
         picture=lambda _, name, __: (
             source.picture(f"images/{name}.png") or source.picture(f"images/{name}.jpg")

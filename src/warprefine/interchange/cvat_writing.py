@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError
 from warprefine.interchange.imported import Positions
-from warprefine.interchange.mask_runs import cvat_runs
+from warprefine.interchange.mask_runs import Runs, cvat_runs
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-class _Words(dict[int, str]):
-    """Numbers as text; most runs are short, and looking them up takes a third of the time of making them."""
-
-    def __missing__(self, number: int) -> str:
-        return str(number)
+_MOST_WORDS = 1 << 16
 
 
-_WORDS = _Words((number, str(number)) for number in range(2000))
+@cache
+def _words() -> np.ndarray:
+    """Return the numbers below `_MOST_WORDS` as ASCII bytes that end in ", ", filled up with zeros."""
+    return np.array([f"{number}, ".encode() for number in range(_MOST_WORDS)])
+
+
+def _listed(runs: Runs) -> str:
+    """Return run lengths with ", " between them; looking words up takes a fifth of the time of `join`.
+
+    Example:
+        >>> _listed(np.array([0, 2, 1], np.uint32)), _listed(np.array([70000, 1], np.uint32))
+        ('0, 2, 1', '70000, 1')
+    """
+    if int(runs.max(initial=0)) >= _MOST_WORDS:
+        return ", ".join(map(str, runs.tolist()))
+    return _words()[runs].tobytes().translate(None, b"\0")[:-2].decode("ascii")
 
 
 def written_meta(
@@ -94,7 +108,7 @@ def masks_of(labels: Positions, *, instances: bool) -> Iterator[tuple[int, str]]
     """
     for mask in cvat_runs(labels, instances=instances):
         left, top, width, height = mask.box
-        rle = ", ".join(map(_WORDS.__getitem__, mask.runs.tolist()))
+        rle = _listed(mask.runs)
         yield (
             mask.position,
             f'rle="{rle}" left="{left}" top="{top}" width="{width}" height="{height}"',

@@ -20,6 +20,7 @@ from warprefine.io.pictures import FORMATS, MOST_PIXELS
 
 _MOST_BYTES = 1 << 28
 _ERRORS: tuple[type[Exception], ...] = (*DECODER_ERRORS, Image.DecompressionBombError)
+_ENDINGS = {"JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
 
 
 def bytes_of_text(text: str, *, where: str) -> bytes:
@@ -72,6 +73,19 @@ def picture_size(content: bytes, *, where: str) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             return picture.height, picture.width
+    except _ERRORS as error:
+        raise _unreadable(error, where) from error
+
+
+def picture_ending(content: bytes, *, where: str) -> str:
+    """Return the ending of file names for a picture, such as ".jpg".
+
+    Raises:
+        LabelError: It is no picture.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            return _ENDINGS.get(str(picture.format), ".png")
     except _ERRORS as error:
         raise _unreadable(error, where) from error
 

@@ -18,10 +18,10 @@ from warprefine.core.errors import DatasetError
 from warprefine.interchange.embedded import empty_map, paint_box
 from warprefine.interchange.format import Importer
 from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, ImportOptions, Positions
-from warprefine.interchange.records import Record, read_json_file, records
+from warprefine.interchange.records import Record, read_json_file, records, shown_value
 from warprefine.interchange.shapes import (
     MaskArray,
-    Points,
+    Ring,
     checked_points,
     coco_polygon,
     counts_of_text,
@@ -107,7 +107,9 @@ def _shapes(labels: Record, classes: ClassList, without_area: list[int]) -> list
     """Return the objects of a frame that have an area, with the positions of their classes."""
     found: list[tuple[int, Record]] = []
     for number, listed in enumerate(labels.records("objects", [])):
-        one = Record(listed.values, f"{labels.where}, object {number} {listed.values.get('name')!r}")
+        one = Record(
+            listed.values, f"{labels.where}, object {number} {shown_value(listed.values.get('name'))}"
+        )
         if one.has("bitmask"):
             bitmask = one.record("bitmask")
             bitmask.text("rleString")
@@ -156,7 +158,7 @@ def _polygon(one: Record, size: tuple[int, int]) -> MaskArray:
     return mask
 
 
-def _rings(one: Record) -> list[Points]:
+def _rings(one: Record) -> list[Ring]:
     """Return the rings of a polygon, (n, 2) each, in parts of the width and height of the picture.
 
     `polygons` has all of them, [[[x, y, x, y, ...], hole, ...], ...]; `polygon` the first, {"0": {x, y}}.

@@ -20,7 +20,7 @@ from warprefine.datasets.class_file import read_classes, write_classes
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import ClassList, FileClass, Imported, ImportOptions, Positions
-from warprefine.interchange.label_folder import label_files, label_frames
+from warprefine.interchange.label_folder import by_name, frame_name, label_files, label_frames
 from warprefine.interchange.pixels import positions_of_values, value_table, write_values
 from warprefine.interchange.source import Source
 from warprefine.io.text import read_text
@@ -44,8 +44,7 @@ def read_index_png(source: Source, options: ImportOptions) -> Imported:
     classes, table, listed = _classes(source, options)
     frames = label_frames(
         source,
-        files,
-        suffix=options.suffix,
+        by_name(source, ((frame_name(source, path, suffix=options.suffix), path) for path in files)),
         read=partial(_read, table, listed),
         picture=partial(_picture, source),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
+from warprefine.core.errors import DatasetError
 from warprefine.interchange.imported import ImportedFrame, Positions
 from warprefine.interchange.source import Source
 
@@ -57,35 +58,52 @@ def frame_name(source: Source, path: Path, *, suffix: str = "") -> str:
     return name.removesuffix(suffix) if suffix else name[: -len(path.suffix)]
 
 
+def by_name(source: Source, names: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Return label maps by the names of their frames.
+
+    Raises:
+        DatasetError: Two have the same name.
+    """
+    found: dict[str, Path] = {}
+    for name, path in names:
+        if name in found:
+            raise DatasetError(
+                f"{source.shown(path)} and {source.shown(found[name])} are both of {name!r}; expected each "
+                "name once; import the folders one by one"
+            )
+        found[name] = path
+    return found
+
+
 def label_frames(
     source: Source,
-    files: Sequence[Path],
+    files: Mapping[str, Path],
     *,
-    suffix: str,
     read: Callable[[Path, str], Positions],
     picture: Callable[[Path, str, str], Path | None],
+    index: Callable[[str], int | None] = lambda _: None,
 ) -> list[ImportedFrame]:
     """Return the frames of label maps, by the names of these.
 
     Args:
         source: The export.
-        files: The label maps.
-        suffix: What follows the name of a frame in that of its label map; see `frame_name`.
+        files: The label maps by the names of their frames.
         read: Reads a label map; the second argument is how messages name it.
         picture: Returns the picture of a label map, of its name, and of what all names end with ("" if that
             is no word).
+        index: Returns the decode index that a name has in place of the name of a frame.
     """
-    names = [frame_name(source, path, suffix=suffix) for path in files]
-    tail = common_suffix(names)
+    tail = common_suffix([*files])
     return [
         ImportedFrame(
             where=source.shown(path),
             name=name,
             also=(name.removesuffix(tail),) if tail else (),
+            index=index(name),
             draw=partial(_draw, read, path, source.shown(path)),
             picture=picture(path, name, tail),
         )
-        for path, name in zip(files, names, strict=True)
+        for name, path in files.items()
     ]
 
 

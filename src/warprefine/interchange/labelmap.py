@@ -118,7 +118,7 @@ class Legend:
     colors: NDArray[np.int16] | None
     listed: str
 
-    def draw(self, path: Path, named: str, size: tuple[int, int]) -> Positions:
+    def read(self, path: Path, named: str) -> Positions:
         """Read a PNG of colours, or of values, as positions in the classes.
 
         A palette PNG has both: values count where the colours of the palette are not those of the classes.
@@ -127,7 +127,6 @@ class Legend:
             LabelError: It cannot be read, holds what the legend does not list, or has colours and values of
                 different meaning.
         """
-        del size
         values, colors = with_picture(path, lambda picture: _pixels(picture, path), error_class=LabelError)
         if values is None:
             assert colors is not None, "a picture has values or colours"

@@ -10,12 +10,20 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
 from typing import Any
 
 from warprefine.core.errors import DatasetError
 from warprefine.core.names import printable
 from warprefine.datasets.files import PICTURE_ENDINGS
-from warprefine.interchange.embedded import bytes_of_text, cut_out, empty_map, picture_size, png_text
+from warprefine.interchange.embedded import (
+    bytes_of_text,
+    cut_out,
+    empty_map,
+    picture_ending,
+    picture_size,
+    png_text,
+)
 from warprefine.interchange.exported import Exported, ExportedFrame, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.frames import name_parts, stems_of
@@ -123,7 +131,8 @@ def _frame(
         also=also,
         size=_size(content),
         draw=partial(_draw, shapes, rule),
-        picture=_picture(source, path, (*folders, last)),
+        picture=_picture(source, path, (*folders, last))
+        or (partial(_embedded, source, path) if content.has("imageData") else None),
     )
 
 
@@ -157,6 +166,17 @@ def _picture(source: Source, path: Path, spelled: Sequence[str]) -> Path | None:
         if place.suffix.lower() in PICTURE_ENDINGS and place.is_file() and not place.is_symlink():
             return place
     return source.picture("/".join(spelled))
+
+
+def _embedded(source: Source, path: Path) -> Path:
+    """Unpack the picture inside a file, which is read again: together they may not fit into the memory."""
+    content = read_record(path, expected=_EXPECTED, named=source.shown(path))
+    where = f"{content.where}, imageData"
+    picture = bytes_of_text(content.text("imageData"), where=where)
+    # A folder for each: pictures of one folder are frames of one video.
+    target = Path(mkdtemp(dir=source.scratch)) / f"picture{picture_ending(picture, where=where)}"
+    target.write_bytes(picture)
+    return target
 
 
 def _draw(shapes: Sequence[tuple[int, Record]], rule: DrawPolygon, size: tuple[int, int]) -> Positions:

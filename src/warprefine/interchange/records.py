@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as short_repr
+from reprlib import Repr
 from typing import Any, NoReturn
 from xml.etree.ElementTree import Element, ParseError
 
@@ -19,6 +19,9 @@ from warprefine.io.text import read_text
 MOST_BYTES = 1 << 29
 """Half a GiB of JSON or XML: brush strokes of 10,000 frames are less."""
 _LARGEST_WHOLE = 1 << 53
+_LONGEST_NAME = 80
+_SHOWN = Repr()
+_SHOWN.maxlevel, _SHOWN.maxdict, _SHOWN.maxlist, _SHOWN.maxstring = 2, 3, 4, 60
 _XML_ERRORS: tuple[type[Exception], ...] = (ParseError, *DECODER_ERRORS)
 
 
@@ -47,7 +50,7 @@ class Record:
         """Return a text; `default`, if given, where there is no such entry."""
         value = self._get(key, default, "a text")
         if not isinstance(value, str) or value.encode(errors="ignore").decode() != value:
-            self.refuse(f"has {key} = {short_repr(value)}; expected a text")
+            self.refuse(f"has {key} = {shown_value(value)}; expected a text")
         return value
 
     def whole(self, key: str, default: int | None = None) -> int:
@@ -56,28 +59,28 @@ class Record:
         if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_WHOLE:
             value = int(value)
         if type(value) is not int or abs(value) >= _LARGEST_WHOLE:
-            self.refuse(f"has {key} = {short_repr(value)}; expected a whole number")
+            self.refuse(f"has {key} = {shown_value(value)}; expected a whole number")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
         """Return a finite number."""
         value = self._get(key, default, "a number")
         if type(value) not in (int, float) or not math.isfinite(value):
-            self.refuse(f"has {key} = {short_repr(value)}; expected a number")
+            self.refuse(f"has {key} = {shown_value(value)}; expected a number")
         return float(value)
 
     def listed(self, key: str, default: list[Any] | None = None) -> list[Any]:
         """Return a list of anything."""
         value = self._get(key, default, "a list")
         if not isinstance(value, list):
-            self.refuse(f"has {key} = {short_repr(value)}; expected a list")
+            self.refuse(f"has {key} = {shown_value(value)}; expected a list")
         return value
 
     def record(self, key: str) -> Record:
         """Return an object."""
         value = self._get(key, None, "an object in braces")
         if not isinstance(value, dict):
-            self.refuse(f"has {key} = {short_repr(value)}; expected an object in braces")
+            self.refuse(f"has {key} = {shown_value(value)}; expected an object in braces")
         return Record(value, f"{self.where}, {key}")
 
     def records(self, key: str, default: list[Any] | None = None) -> Iterator[Record]:
@@ -108,12 +111,23 @@ def records(values: list[Any], where: str) -> Iterator[Record]:
     for number, value in enumerate(values):
         if not isinstance(value, dict):
             raise DatasetError(
-                f"{where} holds {short_repr(value)} at place {number}; expected an object in braces; export "
+                f"{where} holds {shown_value(value)} at place {number}; expected an object in braces; export "
                 "it "
                 "again"
             )
         named = value.get("id", number)
-        yield Record(value, f"{where} {named if isinstance(named, int | str) else number}")
+        short = isinstance(named, int | str) and len(str(named)) <= _LONGEST_NAME
+        yield Record(value, f"{where} {named if short else number}")
+
+
+def shown_value(value: object) -> str:
+    """Return a value as messages show it: whatever it holds, about a line.
+
+    Example:
+        >>> shown_value("a"), shown_value({"a": [1, {"b": 2}]}), len(shown_value("x" * 1000))
+        ("'a'", "{'a': [1, {...}]}", 60)
+    """
+    return _SHOWN.repr(value)
 
 
 def read_json_file(path: Path, *, expected: str) -> Any:
@@ -129,7 +143,11 @@ def read_json_file(path: Path, *, expected: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except DECODER_ERRORS as error:
-        told = "it is nested too deep" if isinstance(error, RecursionError) else reason(error)
+        told = reason(error)
+        if isinstance(error, RecursionError):
+            told = "it is nested too deep"
+        elif "integer string conversion" in told:  # Python goes on with a function to call
+            told = "it holds a number of thousands of digits"
         raise DatasetError(
             f"{path} is no JSON file that can be read: {told}; expected {expected}; export it again"
         ) from error

@@ -18,6 +18,8 @@ from warprefine.interchange.packages import package
 
 MaskArray = Bool[np.ndarray, "h w"]
 Points = Float[np.ndarray, "n 2"]
+Ring = Float[np.ndarray, "_ 2"]
+"""The corners of one of several polygons, which have different numbers of them."""
 
 _MOST_OUTSIDE = 100_000
 _LONGEST_RIM = 2_000_000
@@ -68,12 +70,14 @@ def checked_points(points: Points, *, where: str) -> Points:
         raise LabelError(
             f"{where} is a polygon with a point that is NaN or infinite; expected numbers; draw it again"
         )
-    rim = np.abs(np.diff(points, axis=0, append=points[:1])).max(axis=1, initial=0).sum()
-    if np.abs(points).max(initial=0) > _MOST_OUTSIDE or rim > _LONGEST_RIM:
+    farthest = np.abs(points).max(initial=0)
+    # Cut off first, as sums of the largest numbers overflow.
+    near = np.clip(points, -10 * _MOST_OUTSIDE, 10 * _MOST_OUTSIDE)
+    rim = np.abs(np.diff(near, axis=0, append=near[:1])).max(axis=1, initial=0).sum()
+    if farthest > _MOST_OUTSIDE or rim > _LONGEST_RIM:
         raise LabelError(
-            f"{where} is a polygon that reaches {np.abs(points).max():.6g} pixels, {rim:.6g} around; "
-            "expected one "
-            f"in the picture; draw it again"
+            f"{where} is a polygon that reaches {farthest:.6g} pixels, {rim:.6g} around; "
+            "expected one in the picture; draw it again"
         )
     return points
 

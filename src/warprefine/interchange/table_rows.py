@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from reprlib import repr as short_repr
 from typing import Any
 
 from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.names import printable
 from warprefine.interchange.packages import package
-from warprefine.interchange.records import MOST_BYTES
+from warprefine.interchange.records import MOST_BYTES, shown_value
 from warprefine.interchange.source import Source
 from warprefine.io.foreign import DECODER_ERRORS, check_file, reason
 from warprefine.io.text import read_text
@@ -257,7 +256,7 @@ def _json_rows(text: str, where: str) -> list[dict[str, str]]:
                 f"{where}, line {number}, is no JSON: {printable(reason(error))}; expected an object"
             ) from error
         if not isinstance(row, dict):
-            raise DatasetError(f"{where}, line {number}, is {short_repr(row)}; expected an object in braces")
+            raise DatasetError(f"{where}, line {number}, is {shown_value(row)}; expected an object in braces")
         rows.append({key: str(value) for key, value in row.items() if isinstance(value, str | int)})
     return rows
 

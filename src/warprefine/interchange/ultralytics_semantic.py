@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from reprlib import repr as short_repr
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,6 +19,7 @@ from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import Imported, ImportedFrame, ImportOptions, Positions
 from warprefine.interchange.pixels import positions_of_values, value_table, write_values
+from warprefine.interchange.records import shown_value
 from warprefine.interchange.source import Source
 from warprefine.interchange.yolo_data import classes_of, find_data_yaml, read_data_yaml, write_data_yaml
 
@@ -48,7 +48,7 @@ def read_ultralytics_semantic(source: Source, options: ImportOptions) -> Importe
     masks = [one for one in source.with_ending(".png") if _begin(source, one, parts)]
     if not masks:
         raise DatasetError(
-            f"{source.path} holds no PNG in masks_dir = {short_repr(folder)}; expected masks as {_MASKS}/"
+            f"{source.path} holds no PNG in masks_dir = {shown_value(folder)}; expected masks as {_MASKS}/"
             "train/VIDEO/STEM.png; polygons in labels/ are of the format yolo-seg"
         )
     frames = [_frame(source, one, parts, table, named) for one in masks]
@@ -106,7 +106,7 @@ def _table(content: dict[str, Any], count: int, named: str) -> NDArray[np.int32]
 
 def _refuse_mapping(found: object, named: str) -> NoReturn:
     raise DatasetError(
-        f"{named} has label_mapping = {short_repr(found)}; expected pixel values with indices of classes or "
+        f"{named} has label_mapping = {shown_value(found)}; expected pixel values with indices of classes or "
         "ignore_label; correct it there"
     )
 

@@ -17,8 +17,8 @@ from warprefine.core.errors import DatasetError, LabelError
 from warprefine.interchange.embedded import empty_map
 from warprefine.interchange.format import Importer
 from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, ImportOptions, Positions
-from warprefine.interchange.records import Record, read_record, records
-from warprefine.interchange.shapes import MaskArray, Points, points_of
+from warprefine.interchange.records import Record, read_record, records, shown_value
+from warprefine.interchange.shapes import MaskArray, Points, Ring, points_of
 from warprefine.interchange.source import Source
 
 _LAYER = "__raster_layer__"
@@ -71,7 +71,9 @@ def _annotations(content: Record) -> list[Record]:
     """Return the annotations of a picture, each named by its position, after checking them."""
     found: list[Record] = []
     for number, listed in enumerate(content.records("annotations")):
-        one = Record(listed.values, f"{content.where}, annotation {number} {listed.values.get('name')!r}")
+        one = Record(
+            listed.values, f"{content.where}, annotation {number} {shown_value(listed.values.get('name'))}"
+        )
         if one.has("frames"):
             one.refuse("is of a video; expected pictures", cure="export the frames of the video as pictures")
         if one.has("polygon"):
@@ -148,7 +150,7 @@ def _paint_layer(labels: Positions, layer: Record, names: Mapping[str, int]) -> 
     labels[flat >= 0] = flat[flat >= 0]
 
 
-def _paths(annotation: Record) -> list[Points]:
+def _paths(annotation: Record) -> list[Ring]:
     """Return the paths of a polygon, (n, 2) each."""
     polygon = annotation.record("polygon")
     paths = polygon.listed("paths", [polygon.values.get("path") or []])
@@ -177,7 +179,7 @@ def _leaves(annotation: Record, size: tuple[int, int]) -> bool:
     return x < 0 or y < 0 or x + box.number("w") > size[1] or y + box.number("h") > size[0]
 
 
-def darwin_polygon(paths: Sequence[Points], size: tuple[int, int]) -> MaskArray:
+def darwin_polygon(paths: Sequence[Ring], size: tuple[int, int]) -> MaskArray:
     """Draw a polygon of several paths as darwin-py does.
 
     A row is filled between its crossings with the edges, in pairs, pixels on a crossing included; the lower

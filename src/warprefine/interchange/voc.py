@@ -14,7 +14,6 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,8 @@ from warprefine.core.errors import DatasetError, shorten
 from warprefine.interchange.cvat_xml import frame_number
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
-from warprefine.interchange.imported import (
-    ClassList,
-    FileClass,
-    Imported,
-    ImportedFrame,
-    ImportOptions,
-    Positions,
-)
+from warprefine.interchange.imported import ClassList, FileClass, Imported, ImportOptions, Positions
+from warprefine.interchange.label_folder import by_name, label_frames
 from warprefine.interchange.labelmap import (
     VOC_NAMES,
     legend_of,
@@ -67,37 +60,31 @@ def read_voc(source: Source, options: ImportOptions) -> Imported:
         )
     classes, listed, notes = _classes(source, options)
     legend = legend_of(classes, listed=listed)
-    frames = [
-        ImportedFrame(
-            where=source.shown(path),
-            name=name,
-            draw=partial(legend.draw, path, source.shown(path)),
-            index=frame_number(name),
-            picture=_picture(source, name),
-        )
-        for name, path in files.items()
-    ]
+    frames = label_frames(
+        source,
+        files,
+        read=legend.read,
+        picture=lambda _, name, __: _picture(source, name),
+        index=frame_number,
+    )
     return Imported(classes=classes, frames=frames, notes=[*notes, *_missing(source, files)])
 
 
 def _label_files(source: Source) -> dict[str, Path]:
     """Return the label maps by the names of their frames."""
     for wanted in _FOLDERS:
-        found: dict[str, Path] = {}
-        for path in source.with_ending(".png"):
-            folders = [part.lower() for part in source.relative(path).parts[:-1]]
-            if wanted in folders:
-                inside = source.relative(path).parts[folders.index(wanted) + 1 :]
-                name = "/".join(inside)[: -len(path.suffix)]
-                if name in found:
-                    raise DatasetError(
-                        f"{source.shown(path)} and {source.shown(found[name])} are both of {name!r}; "
-                        "expected each name once; import the folders one by one"
-                    )
-                found[name] = path
-        if found:
+        if found := by_name(source, _names_below(source, wanted)):
             return found
     return {}
+
+
+def _names_below(source: Source, folder: str) -> Iterator[tuple[str, Path]]:
+    """Yield the PNGs below each folder of a name, with their paths there without ending."""
+    for path in source.with_ending(".png"):
+        parts = source.relative(path).parts
+        folders = [part.lower() for part in parts[:-1]]
+        if folder in folders:
+            yield "/".join(parts[folders.index(folder) + 1 :])[: -len(path.suffix)], path
 
 
 def _classes(source: Source, options: ImportOptions) -> tuple[list[FileClass], str, list[str]]:

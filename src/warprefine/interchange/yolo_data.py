@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from reprlib import repr as short_repr
 from typing import Any
 
 from warprefine.core.errors import DatasetError
 from warprefine.interchange.imported import ClassList, FileClass, ImportOptions
 from warprefine.interchange.packages import package
+from warprefine.interchange.records import shown_value
 from warprefine.interchange.source import Source
 from warprefine.io.foreign import DECODER_ERRORS, reason
 from warprefine.io.text import read_text
@@ -54,7 +54,7 @@ def read_data_yaml(path: Path, *, named: str) -> dict[str, Any]:
             "a plain list there"
         )
     if not isinstance(content, dict):
-        raise DatasetError(f"{named} holds {short_repr(content)}; expected {_EXPECTED}")
+        raise DatasetError(f"{named} holds {shown_value(content)}; expected {_EXPECTED}")
     return content
 
 
@@ -85,8 +85,8 @@ def classes_of(content: dict[str, Any], *, named: str) -> list[FileClass]:
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise DatasetError(
-            f"{named} has names = {short_repr(names)}; expected a list, or a mapping from 0, of the names of "
-            "all classes; correct it there"
+            f"{named} has names = {shown_value(names)}; expected a list, or a mapping from 0, of the "
+            "names of all classes; correct it there"
         )
     classes = ClassList(where=named)
     for name in names:
@@ -94,7 +94,7 @@ def classes_of(content: dict[str, Any], *, named: str) -> list[FileClass]:
             name = str(name)  # noqa: PLW2901
         if not isinstance(name, str):
             raise DatasetError(
-                f"{named} has {short_repr(name)} among its names; expected texts; write it in quotes there"
+                f"{named} has {shown_value(name)} among its names; expected texts; write it in quotes there"
             )
         classes.add(name)
     return classes.found
