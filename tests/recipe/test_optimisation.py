@@ -57,8 +57,8 @@ def test_a_part_is_what_a_base_class_declares() -> None:
     refiner = PlusRecipe().refiner
 
     assert refiner.part(TwoSidedNetwork) == {
-        "network": "candidates",
-        "widths": [24, 32, 64, 96],
+        "network": "auto",
+        "widths": [24, 48, 96, 128],
         "features": True,
     }
     assert refiner.part(TwoSidedTraining).keys() == refiner.to_dict().keys() - {"enabled", "mirrored"}

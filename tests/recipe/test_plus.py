@@ -103,12 +103,12 @@ def test_settings_that_are_compared_are_plain_values() -> None:
     }
     assert plus.label_settings["choose"] == {"reach": 20, "sides": 2}
     assert plus.label_settings["smooth"] == {"decay": 0.9, "frames": 2}
-    assert plus.refiner_settings["training"]["widths"] == [24, 32, 64, 96]
+    assert plus.refiner_settings["training"]["widths"] == [24, 48, 96, 128]
     assert plus.cost_settings["refiner"] == {
         "enabled": True,
-        "mirrored": False,
-        "network": "candidates",
-        "widths": [24, 32, 64, 96],
+        "mirrored": True,
+        "network": "auto",
+        "widths": [24, 48, 96, 128],
         "features": True,
     }
 

@@ -14,9 +14,9 @@ from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import VOID
 from warprefine.ops.soft_labels import SoftLabels
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
-from warprefine.refinement import TWO_SIDED_REFINERS
+from warprefine.refinement import FEW_CLASSES, TWO_SIDED_REFINERS
 from warprefine.refinement.candidates import CandidateUNet
-from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
+from warprefine.refinement.interface import CAUTION, TwoSidedInput, TwoSidedRefiner
 from warprefine.refinement.two_sided import LightTwoSidedUNet, TwoSidedUNet
 
 Network = type[TwoSidedUNet] | type[LightTwoSidedUNet] | type[CandidateUNet]
@@ -54,6 +54,32 @@ def outputs(refiner: torch.nn.Module, inputs: TwoSidedInput) -> Tensor:
         return torch.as_tensor(refiner(inputs))
 
 
+def test_the_default_networks_are_more_cautious_in_labelling_than_in_training() -> None:
+    """A part of what they add to the vote counts when they label, all of it while they learn."""
+    labels, refiner = blocks(40, 56), network()
+    inputs = inputs_at(40, 56, side_of(labels), side_of(labels.roll(5, dims=-1)))
+    share = 1.0 if isinstance(refiner, TwoSidedUNet) else CAUTION
+    with torch.inference_mode():
+        cautious = refiner(inputs)
+        refiner.training = True  # its layers alone still label
+        whole = refiner(inputs)
+        torch.nn.init.zeros_(refiner.classifier.weight)
+        voted = refiner(inputs)
+
+    assert (whole - voted).abs().amax() > 0.1
+    torch.testing.assert_close(cautious - voted, share * (whole - voted), atol=1e-4, rtol=1e-4)
+
+
+def test_the_default_follows_the_number_of_classes() -> None:
+    """Few classes are scored all, of many the candidates alone; a card's settings build the same again."""
+    spec, recipe = TWO_SIDED_REFINERS["auto"], TwoSidedRefinerRecipe()
+
+    few, many = (spec.from_recipe(recipe, count, FEATURES) for count in (FEW_CLASSES, FEW_CLASSES + 1))
+
+    assert (few.name, many.name) == ("two-sided-light", "candidates")
+    assert isinstance(spec.from_card(spec.describe(few, recipe), FEW_CLASSES, FEATURES), LightTwoSidedUNet)
+
+
 @pytest.mark.parametrize("name", sorted(TWO_SIDED_REFINERS))
 def test_every_listed_network_is_a_two_sided_refiner(name: str) -> None:
     """Class count, feature channels and a recipe are enough to build it, and its card to build it again."""
@@ -64,7 +90,7 @@ def test_every_listed_network_is_a_two_sided_refiner(name: str) -> None:
         again = spec.from_card(spec.describe(built, recipe), CLASSES, FEATURES)
 
     assert isinstance(built, TwoSidedRefiner)
-    assert (built.name, built.class_count) == (name, CLASSES)
+    assert (built.name, built.class_count) == ({"auto": "two-sided-light"}.get(name, name), CLASSES)
     shapes = [{key: value.shape for key, value in network.state_dict().items()} for network in (built, again)]
     assert shapes[0] == shapes[1]
 

@@ -29,7 +29,7 @@ _FEATURES, _HEAD_STEP, _SEGMENTER_STEP = 0.055, 0.14, 1.2
 """The trunk of lite0-frozen for a crop; a step of its head; a step of a segmenter that is trained whole."""
 _SIDES, _TARGETS, _REFINER_STEP = 8.5, 0.5, 1.2
 """Sides of a key frame by cycles of 10; the rest of its samples; a step of the network two-sided."""
-_LIGHT = {"two-sided-light": 0.65, "candidates": 0.4}
+_LIGHT = {"auto": 0.5, "two-sided-light": 0.5, "candidates": 0.4}
 """Cost of a step of other two-sided refiners, as a part of one of two-sided."""
 _FRAME_VOTED, _FRAME_REFINED, _FRAME_OTHERS = 0.35, 0.2, 0.2
 """A frame by vote, with flow and segmentation; what the refiner adds; a frame by another method."""

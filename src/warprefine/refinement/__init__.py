@@ -21,14 +21,28 @@ REFINERS: dict[str, NetworkSpec[Refiner]] = {
 }
 """Refiners of the paper's warp-refine by name; built from the numbers of classes and of feature channels."""
 
+FEW_CLASSES = 24
+"""Up to so many classes a network that scores all of them is better, and no slower."""
+
+
+def _by_class_count(
+    class_count: int, feature_channels: int, *, widths: tuple[int, ...]
+) -> LightTwoSidedUNet | CandidateUNet:
+    """Build the network that suits the number of classes."""
+    make = LightTwoSidedUNet if class_count <= FEW_CLASSES else CandidateUNet
+    return make(class_count, feature_channels, widths=widths)
+
+
 TWO_SIDED_REFINERS: dict[str, NetworkSpec[TwoSidedRefiner]] = {
+    "auto": NetworkSpec(make=_by_class_count, settings=("widths",)),
     "candidates": NetworkSpec(make=CandidateUNet, settings=("widths",)),
     "two-sided": NetworkSpec(make=TwoSidedUNet, settings=("widths",)),
     "two-sided-light": NetworkSpec(make=LightTwoSidedUNet, settings=("widths",)),
 }
 """Refiners of warp-refine-plus by name; built from the numbers of classes and of feature channels.
 
+auto: two-sided-light for up to `FEW_CLASSES` classes, candidates for more; the default.
 candidates: U-Net that scores a pixel's four candidates alone, at the same cost for any number of classes.
 two-sided: U-Net over both sides and the frame, from stride 1 on.
-two-sided-light: the same from stride 2 on, in two thirds of the time; the default.
+two-sided-light: the same from stride 2 on, in two thirds of the time.
 """

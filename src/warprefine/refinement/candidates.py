@@ -13,17 +13,14 @@ from torch.nn import functional
 
 from warprefine.core.tensors import Confidence, Logits, size_of
 from warprefine.ops.candidates import Candidates, Voters, find_candidates
-from warprefine.recipe.two_sided_refiner import CANDIDATE_WIDTHS
-from warprefine.refinement.interface import CandidateScores, TwoSidedInput, weigh_sides
+from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
+from warprefine.refinement.interface import CAUTION, CandidateScores, TwoSidedInput, weigh_sides
 from warprefine.refinement.joined_unet import HalvedUNet
 from warprefine.refinement.two_sided import LEAST_VOTE, SideVotes, side_images
 
 CANDIDATES = 4
 """Labels per pixel that are scored: the right one is among them at 99.6 % of the pixels of CamVid."""
 CODE_LENGTH = 16
-CAUTION = 0.6
-"""How much of what the network adds to the vote counts in labelling: it has learned from few key frames, and
-is too sure of itself. 0.4 to 0.8 do as well; labels far from key frames gain most."""
 _VOTERS = 3
 _SHOWN = 2
 """Candidates whose shares are inputs."""
@@ -42,7 +39,7 @@ class CandidateUNet(HalvedUNet):
     code of a candidate is added to the logarithm of the candidate's vote (`two_sided.SideVotes`). To move a
     boundary it repeats what it saw beside a pixel, whatever the class is called: what is learned for one
     class holds for all. The codes that answers are compared with are learned, beginning at those that are
-    shown. In labelling a part of the answer counts (`CAUTION`). Not in the paper.
+    shown. In labelling a part of the answer counts (`interface.CAUTION`). Not in the paper.
 
     Args:
         class_count: Number of classes C; VOID is one more.
@@ -53,7 +50,7 @@ class CandidateUNet(HalvedUNet):
     name = "candidates"
 
     def __init__(
-        self, class_count: int, feature_channels: int, *, widths: tuple[int, ...] = CANDIDATE_WIDTHS
+        self, class_count: int, feature_channels: int, *, widths: tuple[int, ...] = REFINER_WIDTHS
     ) -> None:
         super().__init__(4 * CODE_LENGTH + _FURTHER, CODE_LENGTH, feature_channels, widths=widths)
         self.class_count = class_count

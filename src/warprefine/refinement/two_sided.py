@@ -10,10 +10,12 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional
 
+from warprefine.core.precision import in_computing_precision
 from warprefine.core.tensors import Frames, Logits, size_of
 from warprefine.ops.resize import to_size
 from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
 from warprefine.refinement.interface import (
+    CAUTION,
     FADE,
     PREFERENCE,
     SEMANTIC_WEIGHT,
@@ -62,7 +64,9 @@ class _TwoSided(JoinedUNet):
             _side_channels(side, planes, inputs.frame)
             for side, planes in zip(inputs.sides, labels, strict=True)
         ]
-        whole = torch.cat((*channels, probabilities, votes, inputs.frame.float() / 127.5 - 1), dim=1)
+        # The vote learns from being added to the scores; as an input it would cost a gradient of all inputs.
+        planes = (*channels, probabilities, votes.detach(), inputs.frame.float() / 127.5 - 1)
+        whole = torch.cat([in_computing_precision(of_kind) for of_kind in planes], dim=1)
         repaired = self.repaired(whole, inputs.segmentation.features)
         return repaired + votes.clamp(min=LEAST_VOTE).log()
 
@@ -89,6 +93,8 @@ class TwoSidedUNet(_TwoSided):
 class LightTwoSidedUNet(_TwoSided, HalvedUNet):
     """The same without convolutions at stride 1: labels as good, in two thirds of the time.
 
+    In labelling a part of its scores counts (`interface.CAUTION`).
+
     Args:
         class_count: Number of classes C; VOID is one more.
         feature_channels: Channels of the segmenter's features; 0 leaves them out.
@@ -96,6 +102,11 @@ class LightTwoSidedUNet(_TwoSided, HalvedUNet):
     """
 
     name = "two-sided-light"
+
+    def repaired(self, inputs: Tensor, features: Tensor) -> Tensor:
+        """Return what is added to the vote; see `JoinedUNet.repaired`."""
+        scores = super().repaired(inputs, features)
+        return scores if self.training else CAUTION * scores
 
 
 class SideVotes(nn.Module):
@@ -121,7 +132,8 @@ class SideVotes(nn.Module):
         weights = weigh_sides(sides, fade=self.fade.abs(), preference=self.preference.abs())
         near, far = (weight[:, None] * planes for weight, planes in zip(weights, labels, strict=True))
         votes = functional.pad(self.semantic_weight.abs() * probabilities, (0, 0, 0, 0, 0, 1)) + near + far
-        votes = torch.cat((votes[:, :-1], self.void_weight.abs() * votes[:, -1:]), dim=1)
+        of_label = functional.pad(self.void_weight.abs()[None], (votes.shape[1] - 1, 0), value=1.0)
+        votes = votes * of_label[:, None, None]
         shares: Tensor = votes / votes.sum(dim=1, keepdim=True).clamp(min=1e-6)
         return shares
 

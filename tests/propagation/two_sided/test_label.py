@@ -326,7 +326,7 @@ def test_a_unit_is_redone_when_what_it_uses_changes(drive: Any, changed: str) ->
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [(("rounds", "count"), 2), (("refiner", "mirrored"), True), (("refiner", "synthetic", "share"), 0.25)],
+    [(("rounds", "count"), 2), (("refiner", "mirrored"), False), (("refiner", "synthetic", "share"), 0.25)],
 )
 def test_a_unit_does_not_depend_on_how_networks_were_trained(
     drive: Any, path: tuple[str, ...], value: object

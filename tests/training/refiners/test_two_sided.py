@@ -225,7 +225,7 @@ def test_a_refiner_is_kept_with_its_card(tmp_path: Path) -> None:
     network = trained(path, recipe)
 
     card = read_card(path)
-    assert (card.part, card.network, card.class_names) == ("two-sided-refiner", "candidates", NAMES)
+    assert (card.part, card.network, card.class_names) == ("two-sided-refiner", "auto", NAMES)
     assert card.settings == {"widths": [4, 6, 8, 10], "feature_channels": 4}
     assert card.recipe == json.loads(recipe.model_dump_json())
     assert (card.facts["slack"], card.facts["seed"]) == (1.5, 0)
@@ -248,7 +248,7 @@ def test_a_loaded_refiner_computes_what_the_trained_one_did(tmp_path: Path) -> N
 
     assert fingerprint == fingerprint_of_file(tmp_path / "a.safetensors")
     assert of_mirrored == f"{fingerprint}-mirrored"
-    assert (plain.name, mirrored.name) == ("candidates", "candidates-mirrored")
+    assert (plain.name, mirrored.name) == ("two-sided-light", "two-sided-light-mirrored")
     with torch.inference_mode():
         torch.testing.assert_close(plain(inputs), network(inputs))
         torch.testing.assert_close(mirrored(inputs), mirrored_two_sided(plain)(inputs))
