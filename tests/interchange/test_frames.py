@@ -145,6 +145,19 @@ def test_a_frame_of_a_video_file_is_its_decode_index() -> None:
         FrameMatcher([drive]).find(frame(index=2))
 
 
+@pytest.mark.parametrize("name", ["frame_000002.PNG", "images/frame_000002.png", "frame_000002"])
+def test_a_name_that_cvat_gave_to_a_frame_of_a_video_is_its_decode_index(name: str) -> None:
+    """In every format that CVAT exports a video to; a frame that is called so goes before."""
+    clip = Video(name="clip", stems=["000000", "000001", "000002"], container=Path("clip.mp4"))
+    pictures = video("shot", "frame_000001", "frame_000002")
+
+    assert FrameMatcher([clip]).find(frame(name)) == (clip, 2)
+    assert FrameMatcher([clip]).find(frame("gt_frame_000002", also=("frame_000002",))) == (clip, 2)
+    assert FrameMatcher([pictures]).find(frame(name)) == (pictures, 1)
+    with pytest.raises(KeyFrameError, match="frame_000007"):
+        FrameMatcher([clip]).find(frame("frame_000007"))
+
+
 def test_without_videos_the_folder_of_a_picture_is_its_video() -> None:
     """The innermost one that is no part of a layout."""
     assert own_place(frame("images/train/drive/frames/000.png"), video=None) == ("drive", "000")

@@ -19,7 +19,6 @@ from warprefine.core.classes import VOID_COLOR, ClassSet, Color
 from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.tensors import VOID
 from warprefine.interchange.color_png import read_color_png
-from warprefine.interchange.cvat_xml import frame_number
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import BACKGROUND, Imported, ImportedFrame, ImportOptions
@@ -47,9 +46,7 @@ def read_camvid(source: Source, options: ImportOptions) -> Imported:
         places = (f"{split}/{frame.name}{ending}" for split in splits if split for ending in _PICTURE_ENDINGS)
         return next(filter(None, map(source.picture, places)), frame.picture)
 
-    frames = [
-        replace(frame, picture=picture(frame), index=frame_number(frame.name)) for frame in imported.frames
-    ]
+    frames = [replace(frame, picture=picture(frame)) for frame in imported.frames]
     return Imported(classes=imported.classes, frames=frames, notes=imported.notes)
 
 

@@ -13,16 +13,10 @@ from xml.etree.ElementTree import Element
 
 from warprefine.core.errors import DatasetError
 from warprefine.interchange.cvat_writing import attributes, masks_of, written_meta
-from warprefine.interchange.cvat_xml import (
-    CvatFile,
-    Layer,
-    draw_layers,
-    frame_number,
-    notes_of,
-    read_cvat_files,
-)
+from warprefine.interchange.cvat_xml import CvatFile, Layer, draw_layers, notes_of, read_cvat_files
 from warprefine.interchange.exported import Exported, ExportedFrame, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
+from warprefine.interchange.frames import frame_number
 from warprefine.interchange.imported import ClassList, Imported, ImportedFrame, ImportOptions
 from warprefine.interchange.source import Source
 

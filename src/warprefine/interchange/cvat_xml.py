@@ -22,7 +22,6 @@ from warprefine.interchange.source import Source
 
 _EXPECTED = "annotations.xml of CVAT"
 _COLOR = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
-_FRAME = re.compile(r"frame_(\d{1,9})(\.\w{1,5})?", re.ASCII)
 
 Layer = tuple[int, int, Shape]
 """The z order of a shape, the position of its class, and the shape."""
@@ -233,17 +232,6 @@ def _color(text: str) -> Color | None:
     """Return a colour that is written as #804080."""
     match = _COLOR.fullmatch(text.strip())
     return (int(match[1], 16), int(match[2], 16), int(match[3], 16)) if match else None
-
-
-def frame_number(name: str) -> int | None:
-    """Return the number in the source video that CVAT's name of a frame has; None if it is no such name.
-
-    Example:
-        >>> frame_number("frame_000003"), frame_number("alpha/000003.png")
-        (3, None)
-    """
-    match = _FRAME.fullmatch(name)
-    return int(match[1]) if match else None
 
 
 def draw_layers(layers: Sequence[Layer], size: tuple[int, int]) -> Positions:

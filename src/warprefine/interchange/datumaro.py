@@ -6,7 +6,6 @@ Written directly and not by datumaro: its package brings pandas, OpenCV and a do
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +35,6 @@ from warprefine.interchange.source import Source
 
 _EXPECTED = "Datumaro annotations with categories and items"
 _AREAS = ("mask", "polygon")
-_OF_VIDEO = re.compile(r"frame_(\d{6,9})")
-"""How CVAT names the frames of a video."""
 
 
 def read_datumaro(source: Source, options: ImportOptions) -> Imported:
@@ -179,8 +176,7 @@ def _frame(
     also: list[str] = []
     size = None
     video = None
-    found = _OF_VIDEO.fullmatch(name.rpartition("/")[2])
-    index = int(found[1]) if found else None
+    index = None
     if item.has("image"):
         image = item.record("image")
         also = [image.text("path", "")]

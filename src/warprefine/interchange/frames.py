@@ -63,13 +63,15 @@ _GENERIC = frozenset(
 _SEPARATORS = ("__", "_", "-")
 _NUMBER = re.compile(r"(\d+)\D*")
 _MOST_DIGITS = 9
+_OF_VIDEO = re.compile(r"frame_(\d{1,9})(\.\w{1,5})?", re.ASCII)
 
 
 class FrameMatcher:
     r"""Finds the frame of a video that an export means.
 
     A name fits as VIDEO/STEM, VIDEO/frames/STEM, VIDEO__STEM, VIDEO_STEM and VIDEO-STEM, with blanks as
-    underscores or not, with any ending; and as STEM, where only one video has such a frame.
+    underscores or not, with any ending; and as STEM, where only one video has such a frame. A name that fits
+    none may be what CVAT calls a frame of a video, frame_000003, which has the decode index.
 
     Args:
         videos: The videos that frames may be of.
@@ -117,8 +119,10 @@ class FrameMatcher:
                 return self._videos[video], number
             if found:
                 raise self._several(frame, name, found)
-        if frame.index is not None:
-            return self._by_index(frame, frame.index)
+        last = [name_parts(name)[-1:] for name in (frame.name, *frame.also)]
+        numbers = (frame.index, *(frame_number(name) for names in last for name in names))
+        if (index := next((one for one in numbers if one is not None), None)) is not None:
+            return self._by_index(frame, index)
         if frame.place is not None:
             return self._by_place(frame, *frame.place)
         raise self._unknown(frame)
@@ -253,6 +257,19 @@ def stems_of(name: str) -> list[str]:
         (['000003', '000003.PNG'], ['7.05'])
     """
     return list(dict.fromkeys([_without_ending(name, PICTURE_ENDINGS), name]))
+
+
+def frame_number(name: str) -> int | None:
+    """Return the number in the source video that CVAT's name of a frame has; None if it is no such name.
+
+    CVAT names the frames of a video so in every format that it exports to.
+
+    Example:
+        >>> frame_number("frame_000003"), frame_number("frame_000003.PNG"), frame_number("000003.png")
+        (3, 3, None)
+    """
+    match = _OF_VIDEO.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def last_number(stem: str) -> int | None:

@@ -81,7 +81,6 @@ def label_frames(
     *,
     read: Callable[[Path, str], Positions],
     picture: Callable[[Path, str, str], Path | None],
-    index: Callable[[str], int | None] = lambda _: None,
 ) -> list[ImportedFrame]:
     """Return the frames of label maps, by the names of these.
 
@@ -91,7 +90,6 @@ def label_frames(
         read: Reads a label map; the second argument is how messages name it.
         picture: Returns the picture of a label map, of its name, and of what all names end with ("" if that
             is no word).
-        index: Returns the decode index that a name has in place of the name of a frame.
     """
     tail = common_suffix([*files])
     return [
@@ -99,7 +97,6 @@ def label_frames(
             where=source.shown(path),
             name=name,
             also=(name.removesuffix(tail),) if tail else (),
-            index=index(name),
             draw=partial(_draw, read, path, source.shown(path)),
             picture=picture(path, name, tail),
         )

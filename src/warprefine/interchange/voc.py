@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from warprefine.core.errors import DatasetError, shorten
-from warprefine.interchange.cvat_xml import frame_number
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import ClassList, FileClass, Imported, ImportOptions, Positions
@@ -65,7 +64,6 @@ def read_voc(source: Source, options: ImportOptions) -> Imported:
         files,
         read=legend.read,
         picture=lambda _, name, __: _picture(source, name),
-        index=frame_number,
     )
     return Imported(classes=classes, frames=frames, notes=[*notes, *_missing(source, files)])
 
