@@ -112,7 +112,7 @@ def test_what_cannot_be_exported_is_refused(tiny_data: Path, run: Path, tmp_path
         shutil.rmtree(folder)
     with pytest.raises(DatasetError, match="has no frame to export; expected label maps"):
         export_labels("coco", data, tmp_path / "out")
-    with pytest.raises(RunFolderError, match=r"lies in .*, which is read"):
+    with pytest.raises(RunFolderError, match=r"lies in .*, which is read; .*choose another DEST"):
         export_labels("coco", tiny_data, tiny_data / "out")
     with pytest.raises(RecipeError, match="no method of this run is called 'oracel'"):
         export_labels("coco", run, tmp_path / "out", settings=ExportSettings(method="oracel"))

@@ -66,6 +66,14 @@ def test_pictures_of_an_export_are_the_frames_of_a_new_data_set(export: Path, tm
     assert (load(tmp_path / "new")["drive/000"] == LABELS).all()
 
 
+def test_a_data_set_is_not_made_inside_the_export(export: Path) -> None:
+    """It would be read with the export the next time."""
+    with pytest.raises(RunFolderError, match=r"lies in .*, which is read; .*choose another DATA"):
+        import_labels("index-png", export, export / "data")
+
+    assert not (export / "data").exists()
+
+
 def test_an_export_without_pictures_needs_frames(project: Path, tmp_path: Path) -> None:
     """The message says how to give them."""
     export_labels("coco", project, tmp_path / "coco")

@@ -60,10 +60,15 @@ def check_claim(
         )
 
 
-def check_apart(out: Path, *inputs: Path) -> None:
+def check_apart(out: Path, *inputs: Path, option: str = "--out") -> None:
     """Raise if a folder to be written lies in a folder that is read, or around one.
 
     What is written there would be read as data by the next call, and the data could be deleted with it.
+
+    Args:
+        out: The folder to be written.
+        inputs: Folders that are read.
+        option: What the command line calls it.
 
     Raises:
         RunFolderError: It does.
@@ -71,7 +76,7 @@ def check_apart(out: Path, *inputs: Path) -> None:
     Example:
         >>> check_apart(Path("runs/new"), Path("data/mine"))
     """
-    _check_outside(out, inputs, named=f"{out}, to be written,", option="--out")
+    _check_outside(out, inputs, named=f"{out}, to be written,", option=option)
 
 
 def check_cache(cache: Path, out: Path, *inputs: Path) -> None:

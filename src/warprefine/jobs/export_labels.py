@@ -107,7 +107,7 @@ def export_labels(
     exporter, settings = look_up(EXPORTERS, format_name(name), what="format"), settings or ExportSettings()
     refuse_existing(dest)
     dataset, files = _labels_of(run, settings)
-    check_apart(dest, run)
+    check_apart(dest, run, option="DEST")
     renamed = rename_classes(dataset.classes, settings.renames)
     numbers = _numbers(dataset, files, settings.frames)
     if not any(numbers.values()):

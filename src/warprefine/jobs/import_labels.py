@@ -160,7 +160,8 @@ class _Target:
 def _new(data: Path, source: Path, settings: ImportSettings) -> _Target:
     refuse_existing(data)
     frames = settings.frames
-    check_apart(data, *[folder for folder in (source, frames) if folder is not None and folder.is_dir()])
+    read = [folder for folder in (source, frames) if folder is not None and folder.is_dir()]
+    check_apart(data, *read, option="DATA")
     listed = settings.classes
     if listed is None and frames is not None and (frames / "classes.toml").is_file():
         listed = frames / "classes.toml"
