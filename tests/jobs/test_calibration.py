@@ -192,10 +192,10 @@ def test_networks_that_are_held_out_are_trained_anew_with_all_others(workshop: A
 def test_short_trainings_are_as_long_as_the_recipe_says() -> None:
     """Never longer than the training itself; 0 means as long."""
     recipe = Recipe()
-    short = short_trainings(recipe.changed(("propagation", "calibration_steps"), 300))
+    short = short_trainings(recipe.changed(("propagation", "calibration_steps"), 400))
 
-    assert short.plus.refiner.optimisation.steps == recipe.plus.refiner.optimisation.steps == 200
-    assert short.refiner.optimisation.steps == 300
+    assert short.plus.refiner.optimisation.steps == recipe.plus.refiner.optimisation.steps == 300
+    assert short.refiner.optimisation.steps == 400
     assert short_trainings(recipe) == recipe
 
 

@@ -46,7 +46,7 @@ def test_the_names_of_the_default_recipe_are_all_there() -> None:
         ("refiner", "network", r"no refiner is called 'compakt'; did you mean 'compact'\?"),
         ("segmenter", "loss", r"no loss is called 'compakt'; did you mean 'cross-entropy'\?"),
         ("refiner", "loss", r"no loss is called 'compakt'; did you mean 'cross-entropy'\?"),
-        ("plus.refiner", "network", r"no two-sided refiner is called 'compakt'; did you mean 'candidates'\?"),
+        ("plus.refiner", "network", r"no two-sided refiner is called 'compakt'; did you mean 'auto'\?"),
         ("plus.refiner", "loss", r"no loss is called 'compakt'; did you mean 'cross-entropy'\?"),
     ],
 )
