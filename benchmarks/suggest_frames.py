@@ -183,7 +183,11 @@ def main() -> None:
     places = [uniform(clip, n) for n in budgets]
     print(line("uniform", [clip.labelled(place).miou for place in places], places), flush=True)
     rng = np.random.default_rng(options.seed)
-    draws = [curve(clip, options.most, at_random(rng))[0] for _ in range(options.draws)]
+    draws = []
+    for number in range(1, options.draws + 1):
+        values, chosen = curve(clip, options.most, at_random(rng))
+        draws.append(values)
+        print(line(f"random {number}", values, chosen), flush=True)
     if draws:
         by_budget = list(zip(*draws, strict=True))
         print(line("random", [statistics.fmean(of) for of in by_budget], f"mean of {len(draws)} draws"))
