@@ -22,7 +22,7 @@ REFINERS: dict[str, NetworkSpec[Refiner]] = {
 """Refiners of the paper's warp-refine by name; built from the numbers of classes and of feature channels."""
 
 FEW_CLASSES = 24
-"""Up to so many classes a network that scores all of them is better, and no slower."""
+"""Up to so many classes a network that scores all of them is better, and about as quick."""
 
 
 def _by_class_count(
