@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,32 @@ def labelled(monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
     return datasets
 
 
+class Told:
+    """Progress that keeps what it was told about the time that is left."""
+
+    def __init__(self) -> None:
+        self.forecasts: list[str] = []
+
+    def forecast(self, text: str) -> None:
+        self.forecasts.append(text)
+
+    def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
+        """Take a report; only forecasts are kept."""
+
+
 def test_the_demo_shows_every_method_with_scores(tmp_path: Path) -> None:
-    """One command makes a data set, labels it and scores the labels."""
-    finished = demo.run_demo(tmp_path)
+    """One command makes a data set, labels it and scores the labels; it says how long that still takes."""
+    told = Told()
+    finished = demo.run_demo(tmp_path, progress=told)
 
     assert list(finished.scores) == list(METHODS)
     assert finished.scores["oracle"].miou == 100
     assert sorted(path.name for path in (tmp_path / "data/videos").iterdir()) == ["street-000"]
     assert (tmp_path / "report.html").is_file()
+    *during, at_the_end = told.forecasts
+    assert all(re.fullmatch(r"\d+:\d\d left", text) for text in during if text)  # no names of stages
+    assert len(set(during)) > 2, "a forecast that does not move"
+    assert at_the_end == ""
 
 
 @pytest.mark.usefixtures("labelled")

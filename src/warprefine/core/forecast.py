@@ -174,10 +174,11 @@ class Forecasting:
 
     Args:
         progress: What the reports are passed on to.
+        staged: Whether the job has stages, which are named then.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, *, staged: bool = True) -> None:
+        self._progress, self._staged = progress, staged
         self._forecast = Forecast([])
 
     def plan(self, forecast: Forecast) -> None:
@@ -197,17 +198,22 @@ class Forecasting:
 
     def _show(self) -> None:
         if isinstance(self._progress, ShowsForecast):
-            self._progress.forecast(left(self._forecast.remaining()))
+            self._progress.forecast(left(self._forecast.remaining(), staged=self._staged))
 
 
-def left(remaining: Mapping[Stage, float]) -> str:
-    """Return the time until each stage is done, for people.
+def left(remaining: Mapping[Stage, float], *, staged: bool = True) -> str:
+    """Return the time until each stage is done, for people; without their names in a job without stages.
 
     Example:
         >>> left({"first": 39.6, "good": 250.0}), left({"best": 3725.0})
         ('first: 0:40 left · good: 4:10 left', 'best: 1:02:05 left')
+        >>> left({"good": 250.0}, staged=False)
+        '4:10 left'
     """
-    return " · ".join(f"{stage}: {_clock(seconds)} left" for stage, seconds in remaining.items())
+    return " · ".join(
+        f"{stage}: {_clock(seconds)} left" if staged else f"{_clock(seconds)} left"
+        for stage, seconds in remaining.items()
+    )
 
 
 def _clock(seconds: float) -> str:

@@ -176,9 +176,8 @@ def label_in_stages(
         until: The last stage; None for a job without stages.
         deadline: When to stop, on the clock `time.monotonic`: what is labelled by then stays.
     """
-    watch = Forecasting(networks.context.progress)
-    if until is not None:
-        networks = Networks(replace(networks.context, progress=watch))
+    watch = Forecasting(networks.context.progress, staged=until is not None)
+    networks = Networks(replace(networks.context, progress=watch))
     context = networks.context
     announce(context)
     if not has_truth(context.dataset, context.horizon):

@@ -15,10 +15,12 @@ from warprefine.jobs.context import RunContext
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.stages import StagePass
 from warprefine.propagation.methods import METHODS, needs_of
+from warprefine.propagation.stepwise.cycle import cycles_of
 from warprefine.propagation.units import frames_in_reach
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.data.samples import labelled_frames
 from warprefine.training.refiners.refiner import REFINER
+from warprefine.training.refiners.tau import trial_walks
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.teachers import BASE, LABELLER, fold_name
 
@@ -27,6 +29,8 @@ _CROP, _REFINER_CROP, _FEATURES_CROP = 8 * 288 * 352, 4 * 256 * 320, 352 * 480
 """Pixels of frames, of batches of segmenter and refiner, and of crops, that costs were measured with."""
 _FEATURES, _HEAD_STEP, _SEGMENTER_STEP = 0.055, 0.14, 1.2
 """The trunk of lite0-frozen for a crop; a step of its head; a step of a segmenter that is trained whole."""
+_WALK, _CYCLE = 1.5, 0.6
+"""A walk on which tau is chosen, and a cycle of the paper's refiner."""
 _SIDES, _TARGETS, _REFINER_STEP = 8.5, 0.5, 1.2
 """Sides of a key frame by cycles of 10; the rest of its samples; a step of the network two-sided."""
 _LIGHT = {"auto": 0.5, "two-sided-light": 0.5, "candidates": 0.4}
@@ -92,6 +96,8 @@ def _trainings(
                 group = "rounds" if rounds > 1 else "segmenter" if name == LABELLER else "refiner"
                 for training in (first, *(rounds - 1) * [segmenter.adaptation]):
                     yield from _segmenter(context, name, training, stage, group)
+    if "tau" in needs and not networks.tau_is_known:
+        yield from _tau(context, stage)
     refiner = run.checkpoint_path(REFINER.part)
     if "refiner" in needs and not context.parts.refiner and _is_due(refiner, planned):
         yield from _refiner(context, stage)
@@ -122,9 +128,31 @@ def _is_due(checkpoint: Path, planned: set[Path]) -> bool:
     return due
 
 
+def _tau(context: RunContext, stage: Stage) -> Iterator[Task]:
+    """Yield the choice of tau on a few walks."""
+    yield Task(
+        name="choosing tau",
+        stage=stage,
+        kind="walk",
+        units=len(trial_walks(context.dataset, context.recipe.refiner.longest_cycle)),
+        seconds=_WALK * _pixels(context) / _FRAME,
+        group="refiner",
+    )
+
+
 def _refiner(context: RunContext, stage: Stage) -> Iterator[Task]:
-    """Yield the training of the paper's refiner."""
+    """Yield the training of the paper's refiner, and its cycles."""
     training = context.recipe.refiner
+    pools = 2 if training.segmenters == "both" else 1
+    for number in range(pools):
+        yield Task(
+            name="cycling",
+            stage=stage,
+            kind=f"cycles {number}",
+            units=sum(len(cycles_of(video, training.longest_cycle)) for video in context.dataset.videos),
+            seconds=_CYCLE * _pixels(context) / _FRAME,
+            group="refiner",
+        )
     size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
     yield Task(
         name=f"training the {REFINER.part}",
@@ -133,6 +161,7 @@ def _refiner(context: RunContext, stage: Stage) -> Iterator[Task]:
         units=training.optimisation.steps,
         seconds=_REFINER_STEP * size,
         setup=_BEGUN,
+        group="refiner",
     )
 
 
