@@ -18,6 +18,8 @@ from warprefine.propagation.methods import METHODS, needs_of
 from warprefine.propagation.stepwise.cycle import cycles_of
 from warprefine.propagation.units import frames_in_reach
 from warprefine.recipe.optimisation import Optimisation
+from warprefine.recipe.recipe import RefinerRecipe
+from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS, TwoSidedTraining
 from warprefine.training.data.samples import labelled_frames
 from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.tau import trial_walks
@@ -29,7 +31,7 @@ _CROP, _REFINER_CROP, _FEATURES_CROP = 8 * 288 * 352, 4 * 256 * 320, 352 * 480
 """Pixels of frames, of batches of segmenter and refiner, and of crops, that costs were measured with."""
 _FEATURES, _HEAD_STEP, _SEGMENTER_STEP = 0.055, 0.14, 1.2
 """The trunk of lite0-frozen for a crop; a step of its head; a step of a segmenter that is trained whole."""
-_WALK, _CYCLE = 1.5, 0.6
+_WALK, _CYCLE = 0.5, 0.2
 """A walk on which tau is chosen, and a cycle of the paper's refiner."""
 _SIDES, _TARGETS, _REFINER_STEP = 8.5, 0.5, 1.2
 """Sides of a key frame by cycles of 10; the rest of its samples; a step of the network two-sided."""
@@ -153,16 +155,21 @@ def _refiner(context: RunContext, stage: Stage) -> Iterator[Task]:
             seconds=_CYCLE * _pixels(context) / _FRAME,
             group="refiner",
         )
-    size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
     yield Task(
         name=f"training the {REFINER.part}",
         stage=stage,
         kind=f"step of {training.network}",
         units=training.optimisation.steps,
-        seconds=_REFINER_STEP * size,
+        seconds=_refiner_step(training),
         setup=_BEGUN,
         group="refiner",
     )
+
+
+def _refiner_step(training: RefinerRecipe | TwoSidedTraining) -> float:
+    """Return what a step of a refiner is expected to take; wider networks take longer."""
+    size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
+    return _REFINER_STEP * size * training.widths[0] / REFINER_WIDTHS[0]
 
 
 def _two_sided_refiner(context: RunContext, stage: Stage, *, rounds: int) -> Iterator[Task]:
@@ -181,14 +188,13 @@ def _two_sided_refiner(context: RunContext, stage: Stage, *, rounds: int) -> Ite
             group=group,
         )
     light = _LIGHT.get(training.network, 1.0)
-    size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
     for _ in range(rounds):
         yield Task(
             name=f"training the {TWO_SIDED_REFINER.part}",
             stage=stage,
             kind=f"step of {training.network}",
             units=training.optimisation.steps,
-            seconds=_REFINER_STEP * light * size,
+            seconds=light * _refiner_step(training),
             setup=_BEGUN,
             group=group,
         )
