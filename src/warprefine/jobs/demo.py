@@ -18,8 +18,14 @@ from warprefine.propagation.methods import METHODS
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.plus import CarrySettings, PlusRecipe, SmoothSettings
-from warprefine.recipe.recipe import PropagationRecipe, Recipe, RefinerRecipe, SegmenterRecipe
-from warprefine.recipe.two_sided_refiner import SyntheticClips, TwoSidedRefinerRecipe
+from warprefine.recipe.recipe import (
+    FeatureSettings,
+    PropagationRecipe,
+    Recipe,
+    RefinerRecipe,
+    SegmenterRecipe,
+)
+from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 
 HEIGHT, WIDTH = 144, 240
 VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10
@@ -27,18 +33,14 @@ VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10
 
 SMALL = Recipe(
     segmenter=SegmenterRecipe(
-        network="compact",
-        widths=(16, 32, 64, 96, 128),
-        optimisation=Optimisation(steps=400, learning_rate=3e-3, warmup=20, average_decay=0.95),
         augmentation=Augmentation(crop=(128, 192), scale=(0.7, 1.5)),
-        steps_per_picture=100,
+        features=FeatureSettings(crops=160, margin=(16, 32)),
         mirrored=True,
     ),
     refiner=RefinerRecipe(
         widths=(16, 32, 48, 64),
-        features=False,  # folds trained from scratch each have features of their own
         optimisation=Optimisation(
-            steps=250, batch=4, learning_rate=1e-3, warmup=20, average_decay=0.97, class_balance=0.2
+            steps=150, batch=4, learning_rate=1e-3, warmup=20, average_decay=0.97, class_balance=0.2
         ),
         crop=(128, 192),
     ),
@@ -46,16 +48,12 @@ SMALL = Recipe(
     plus=PlusRecipe(
         carry=CarrySettings(motion="dis-fine", slack=1.0),
         refiner=TwoSidedRefinerRecipe(
-            network="two-sided",
-            synthetic=SyntheticClips(stills=8),
-            widths=(16, 32, 48, 64),
-            features=False,  # as above
+            widths=(24, 48, 64, 96),
             optimisation=Optimisation(
-                steps=250, batch=4, learning_rate=1e-3, warmup=20, average_decay=0.97, class_balance=0.2
+                steps=200, batch=4, learning_rate=2e-3, warmup=20, average_decay=0.97, class_balance=0.2
             ),
             crop=(128, 192),
             void_weight=0.2,
-            mirrored=True,
         ),
         smooth=SmoothSettings(decay=0.7),
     ),
