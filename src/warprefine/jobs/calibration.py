@@ -23,6 +23,7 @@ from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.methods import METHODS, Need, needs_of
 from warprefine.propagation.rehearsal import Rehearsal, cycle, hold_out, rehearse, unit_of
 from warprefine.propagation.run import Job
+from warprefine.recipe.plus import FARTHEST
 from warprefine.training.data.samples import evenly
 
 log = logging.getLogger(__name__)
@@ -86,14 +87,15 @@ def _with_tables(job: Job, calibrations: Mapping[str, Calibration]) -> Job:
 def plan_rehearsals(dataset: Dataset, *, horizon: int, reach: int, most: int) -> list[Rehearsal]:
     """Return how key frames are labelled as if they were none, at most so many, spread over all.
 
-    A key frame is held out if its nearest neighbour is no farther than two key frames are between which all
-    frames are labelled; else its labels go through cycles, as far as labels are carried.
+    A key frame is held out if its nearest neighbour is near enough for their images to be compared; else its
+    labels go through cycles, as far as labels are carried. A neighbour beyond the horizon shows more errors
+    than the frames of the run have, but their confidence tells them apart; cycles hide errors.
     """
     places = evenly([(video, key) for video in dataset.videos for key in video.key_frames], most)
     found: list[Rehearsal] = []
     for video, key in places:
         held_out = hold_out(video, key, reach=reach)
-        if held_out is not None and held_out.distance <= 2 * horizon + 1:
+        if held_out is not None and held_out.distance < FARTHEST:
             found.append(held_out)
             continue
         lengths = sorted({1, max(1, horizon // 2), horizon})
