@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from warprefine.core.tensors import VOID
 from warprefine.datasets.street import StreetScene
-from warprefine.ops.label_vote import Outside, vote_labels, vote_labels_torch, warp_labels
-from warprefine.ops.warp import lands_inside
+from warprefine.ops.label_vote import Outside, carry_labels, vote_labels, vote_labels_torch, warp_labels
+from warprefine.ops.warp import backward_warp, lands_inside
 
 LABELS = [0, 1, 2, 18, 254, VOID]
 # Both sides of every border and far beyond, corners between pixels, and no numbers at all.
@@ -105,6 +105,47 @@ def test_compiled_code_and_torch_agree_to_the_bit(outside: Outside, case: tuple[
 
     assert torch.equal(labels_b, other_labels)
     assert torch.equal(share, other_share)
+
+
+@pytest.mark.parametrize("outside", ["void", "replicate"])
+@settings(max_examples=40)
+@given(case=voters())
+def test_labels_are_the_same_with_shares_with_confidence_or_alone(
+    outside: Outside, case: tuple[Tensor, Tensor]
+) -> None:
+    """What else is computed in the same pass does not change which label wins."""
+    labels_b, share = vote_labels(*case, outside=outside)
+
+    certain = torch.ones(case[0].shape)
+    with_confidence, confidence = carry_labels(case[0], certain, case[1], outside=outside)
+
+    assert torch.equal(warp_labels(*case, outside=outside), labels_b)
+    assert torch.equal(with_confidence, labels_b)
+    torch.testing.assert_close(confidence, share)
+
+
+@pytest.mark.parametrize("outside", ["void", "replicate"])
+def test_confidence_is_warped_and_shrinks_with_the_share(outside: Outside, rng: np.random.Generator) -> None:
+    """Confidence is that of the source, as any plane is warped, times the winner's share of the votes."""
+    labels = torch.from_numpy(rng.integers(0, 3, (2, 20, 30), dtype=np.uint8))
+    confidence = torch.from_numpy(rng.uniform(0, 1, (2, 20, 30)).astype(np.float32))
+    flow = torch.from_numpy(rng.uniform(-4, 4, (2, 2, 20, 30)).astype(np.float32))
+
+    _, carried = carry_labels(labels, confidence, flow, outside=outside)
+
+    share = vote_labels(labels, flow, outside=outside)[1]
+    torch.testing.assert_close(carried, backward_warp(confidence[:, None], flow)[:, 0] * share)
+    assert bool((carried[~lands_inside(flow)] > 0).any()) == (outside == "replicate")
+
+
+def test_no_confidence_is_carried_along_flow_that_is_no_number() -> None:
+    """Where the flow is NaN, the label is VOID and its confidence 0, not NaN."""
+    labels, flow = torch.full((1, 2, 2), 3, dtype=torch.uint8), torch.full((1, 2, 2, 2), torch.nan)
+
+    labels_b, confidence_b = carry_labels(labels, torch.ones(1, 2, 2), flow, outside="replicate")
+
+    assert labels_b.unique().tolist() == [VOID]
+    assert confidence_b.unique().tolist() == [0]
 
 
 @settings(max_examples=40)

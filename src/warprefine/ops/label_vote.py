@@ -33,7 +33,11 @@ def warp_labels(labels_a: LabelMaps, flow_ba: Flow, *, outside: Outside = "void"
         >>> warp_labels(labels_a, flow_ba).tolist()
         [[[255, 0, 7, 0]]]
     """
-    return vote_labels(labels_a, flow_ba, outside=outside)[0]
+    if labels_a.device.type != "cpu":
+        return vote_labels_torch(labels_a, flow_ba, outside=outside)[0]
+    labels_b = np.empty(tuple(labels_a.shape), np.uint8)
+    _vote(*_arrays(labels_a, flow_ba), outside == "replicate", labels_b, None, None)
+    return torch.from_numpy(labels_b)
 
 
 def vote_labels(
@@ -62,14 +66,41 @@ def vote_labels(
         return vote_labels_torch(labels_a, flow_ba, outside=outside)
     labels_b = np.empty(tuple(labels_a.shape), np.uint8)
     share = np.empty(tuple(labels_a.shape), np.float32)
-    _vote(
-        np.ascontiguousarray(labels_a.numpy()),
-        np.ascontiguousarray(flow_ba.numpy()),
-        outside == "replicate",
-        labels_b,
-        share,
-    )
+    _vote(*_arrays(labels_a, flow_ba), outside == "replicate", labels_b, None, share)
     return torch.from_numpy(labels_b), torch.from_numpy(share)
+
+
+def carry_labels(
+    labels_a: LabelMaps, confidence_a: Confidence, flow_ba: Flow, *, outside: Outside = "void"
+) -> tuple[LabelMaps, Confidence]:
+    """Warp label maps together with their confidence, in one pass; on the CPU.
+
+    Args:
+        labels_a: Label maps; VOID counts like any class.
+        confidence_a: Their confidence.
+        outside: As for `vote_labels`.
+
+    Returns:
+        The label maps on b, and the confidence at their sources times the winning label's share of the votes:
+        0 where the source lies outside a and `outside` is "void".
+
+    Example:
+        >>> labels_a = torch.tensor([[[0, 7, 7, 7]]], dtype=torch.uint8)
+        >>> flow_ba = torch.zeros(1, 2, 1, 4)
+        >>> flow_ba[:, 0] = -0.25
+        >>> labels_b, confidence_b = carry_labels(labels_a, torch.full((1, 1, 4), 0.5), flow_ba)
+        >>> labels_b.tolist(), confidence_b.tolist()
+        ([[[255, 7, 7, 7]]], [[[0.0, 0.375, 0.5, 0.5]]])
+    """
+    labels_b = np.empty(tuple(labels_a.shape), np.uint8)
+    confidence_b = np.empty(tuple(labels_a.shape), np.float32)
+    before = np.ascontiguousarray(confidence_a.numpy())
+    _vote(*_arrays(labels_a, flow_ba), outside == "replicate", labels_b, before, confidence_b)
+    return torch.from_numpy(labels_b), torch.from_numpy(confidence_b)
+
+
+def _arrays(labels_a: LabelMaps, flow_ba: Flow) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    return np.ascontiguousarray(labels_a.numpy()), np.ascontiguousarray(flow_ba.numpy())
 
 
 def vote_labels_torch(
@@ -115,56 +146,76 @@ def _votes_for(label: Tensor, taps: list[Tensor], weights: list[Tensor]) -> Tens
     return votes
 
 
-@compiled()
+@numba.njit(inline="always")
 @no_type_check  # compiled code has no place for run-time checks of its arguments
-def _vote(
+def _winner(labels: tuple[np.uint8, ...], weights: tuple[np.float32, ...]) -> tuple[np.uint8, np.float32]:
+    """Return the label with most votes, the smaller one on a tie, and its votes."""
+    (a, b, c, d), (p, q, r, s), none = labels, weights, np.float32(0)
+    winner, most = a, p + (q if b == a else none) + (r if c == a else none) + (s if d == a else none)
+    votes = (p if a == b else none) + q + (r if c == b else none) + (s if d == b else none)
+    if votes > most or (votes == most and b < winner):
+        winner, most = b, votes
+    votes = (p if a == c else none) + (q if b == c else none) + r + (s if d == c else none)
+    if votes > most or (votes == most and c < winner):
+        winner, most = c, votes
+    votes = (p if a == d else none) + (q if b == d else none) + (r if c == d else none) + s
+    if votes > most or (votes == most and d < winner):
+        winner, most = d, votes
+    return winner, most
+
+
+@compiled()
+@no_type_check
+def _vote(  # noqa: PLR0917  # compiled code specialises on an argument that is None, not on one in a tuple
     labels_a: NDArray[np.uint8],
     flow_ba: NDArray[np.float32],
     replicate: bool,  # noqa: FBT001
     labels_b: NDArray[np.uint8],
-    share: NDArray[np.float32],
+    confidence_a: NDArray[np.float32] | None,
+    confidence_b: NDArray[np.float32] | None,
 ) -> None:
+    """Write labels, and the winner's share times the warped confidence; what is None is compiled away."""
     count, h, w = labels_a.shape
+    last_x, last_y = np.float32(w - 1), np.float32(h - 1)
     for line in numba.prange(count * h):
         n, row = line // h, line % h
         for column in range(w):
             x = np.float32(column) + flow_ba[n, 0, row, column]
             y = np.float32(row) + flow_ba[n, 1, row, column]
             # NaN compares false, so such a pixel counts as outside; "replicate" must test for it.
-            inside = x >= 0 and x <= w - 1 and y >= 0 and y <= h - 1
-            if not inside and (not replicate or np.isnan(x) or np.isnan(y)):
-                labels_b[n, row, column] = VOID
-                share[n, row, column] = np.float32(0)
+            if not (x >= 0 and x <= last_x and y >= 0 and y <= last_y):
+                if not replicate or np.isnan(x) or np.isnan(y):
+                    labels_b[n, row, column] = VOID
+                    if confidence_b is not None:
+                        confidence_b[n, row, column] = np.float32(0)
+                    continue
+                x = min(max(x, np.float32(0)), last_x)
+                y = min(max(y, np.float32(0)), last_y)
+            # Unsigned, for which no code is compiled that counts negative indices from the end.
+            left, top = np.uint32(x), np.uint32(y)
+            right, bottom = left + np.uint32(x < last_x), top + np.uint32(y < last_y)
+            a, b = labels_a[n, top, left], labels_a[n, top, right]
+            c, d = labels_a[n, bottom, left], labels_a[n, bottom, right]
+            agree = (a == b) & (a == c) & (a == d)  # most pixels
+            if confidence_b is None and agree:
+                labels_b[n, row, column] = a
                 continue
-            x = min(max(x, np.float32(0)), np.float32(w - 1))
-            y = min(max(y, np.float32(0)), np.float32(h - 1))
-            left, top = int(x), int(y)
-            right, bottom = min(left + 1, w - 1), min(top + 1, h - 1)
             right_weight, bottom_weight = x - np.float32(left), y - np.float32(top)
             left_weight, top_weight = np.float32(1) - right_weight, np.float32(1) - bottom_weight
-            labels = (
-                labels_a[n, top, left],
-                labels_a[n, top, right],
-                labels_a[n, bottom, left],
-                labels_a[n, bottom, right],
-            )
-            weights = (
-                top_weight * left_weight,
-                top_weight * right_weight,
-                bottom_weight * left_weight,
-                bottom_weight * right_weight,
-            )
-            if labels[0] == labels[1] == labels[2] == labels[3]:  # most pixels
-                labels_b[n, row, column] = labels[0]
-                share[n, row, column] = min(weights[0] + weights[1] + weights[2] + weights[3], np.float32(1))
-                continue
-            winner, most = labels[0], np.float32(-1)
-            for i in range(4):
-                votes = np.float32(0)
-                for j in range(4):
-                    if labels[j] == labels[i]:
-                        votes += weights[j]
-                if votes > most or (votes == most and labels[i] < winner):
-                    winner, most = labels[i], votes
+            p, q = top_weight * left_weight, top_weight * right_weight
+            r, s = bottom_weight * left_weight, bottom_weight * right_weight
+            if agree:
+                winner, most = a, p + q + r + s
+            else:
+                winner, most = _winner((a, b, c, d), (p, q, r, s))
             labels_b[n, row, column] = winner
-            share[n, row, column] = min(most, np.float32(1))  # rounding can lift the sum above 1
+            if confidence_b is not None:
+                share = min(most, np.float32(1))  # rounding can lift the sum above 1
+                if confidence_a is not None:
+                    share *= (
+                        p * confidence_a[n, top, left]
+                        + q * confidence_a[n, top, right]
+                        + r * confidence_a[n, bottom, left]
+                        + s * confidence_a[n, bottom, right]
+                    )
+                confidence_b[n, row, column] = share

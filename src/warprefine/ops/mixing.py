@@ -43,7 +43,21 @@ def mixing_mask(
         >>> mixing_mask(frame_b, warped_frame, flow_ba, tau=0.1).tolist()
         [[[True, False, False]]]
     """
-    return (colour_distance(frame_b, warped_frame) < tau) & lands_inside(flow_ba)
+    return mismatch(frame_b, warped_frame, flow_ba) < tau
+
+
+def mismatch(
+    frame_b: Frames, warped_frame: Float[Tensor, "b 3 h w"], flow_ba: Flow
+) -> Float[Tensor, "b h w"]:
+    """Return what `mixing_mask` compares with tau: the colour distance, infinite where the source is outside.
+
+    Example:
+        >>> frame_b = torch.zeros(1, 3, 1, 2, dtype=torch.uint8)
+        >>> flow_ba = torch.tensor([0.0, 1]).expand(1, 2, 1, 2)  # the last pixel comes from outside
+        >>> mismatch(frame_b, torch.zeros(1, 3, 1, 2), flow_ba).tolist()
+        [[[0.0, inf]]]
+    """
+    return colour_distance(frame_b, warped_frame).masked_fill(~lands_inside(flow_ba), torch.inf)
 
 
 def inpaint(warped_labels: LabelMaps, semantic_labels: LabelMaps, trusted: Masks) -> LabelMaps:

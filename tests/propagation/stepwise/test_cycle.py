@@ -18,6 +18,7 @@ from warprefine.propagation.stepwise.cycle import (
     key_to_key,
     pair_at,
     run_cycle,
+    run_cycles,
     there_and_back,
 )
 from warprefine.propagation.stepwise.step import warp_inpaint
@@ -79,6 +80,38 @@ def test_a_cycle_is_the_walk_that_labels_frames_there_and_back(drive: Any) -> No
 
     assert torch.equal(returned.labelling.labels, labelling.labels)
     assert torch.equal(returned.labelling.confidence, labelling.confidence)
+
+
+@pytest.mark.parametrize("lengths", [(1, 2, 3), (3,), (1, 3)])
+def test_cycles_that_share_their_way_out_return_what_each_returns_alone(
+    film: Callable[..., Any], lengths: tuple[int, ...]
+) -> None:
+    """Run together, in both directions, cycles bring back the labels that they bring back one by one."""
+    drive = film(length=7)
+    video = drive.video([3])
+    cycles = [c for c in cycles_of(video, 3) if abs(c.reach) in lengths]
+
+    together = run_cycles(drive.evidence(video), cycles, drive.hand_labels(3), tau=TAU)
+
+    assert set(together) == set(cycles)
+    assert len(cycles) == 2 * len(lengths)
+    for cycle in cycles:
+        alone = run_cycle(drive.evidence(video), cycle, drive.hand_labels(3), tau=TAU)
+        assert torch.equal(together[cycle].labelling.labels, alone.labelling.labels)
+        assert torch.equal(together[cycle].labelling.confidence, alone.labelling.confidence)
+        assert torch.equal(together[cycle].pair.warped_frame, alone.pair.warped_frame)
+
+
+def test_cycles_of_all_lengths_need_each_flow_once(drive: Any) -> None:
+    """Going out to three frames and back, labels pass six pairs of frames, whatever lengths turn earlier."""
+    models = drive.models()
+    evidence = drive.evidence(drive.video([0]), models)
+    cycles = [Cycle(video="drive", key_frame=0, reach=reach) for reach in (1, 2, 3)]
+
+    run_cycles(evidence, cycles, drive.hand_labels(0), tau=TAU)
+
+    assert models.motion.calls == 6
+    assert models.segmenter.calls == 4
 
 
 def test_a_pair_for_motion_alone_uses_no_segmenter(drive: Any) -> None:

@@ -86,9 +86,9 @@ def test_cycles_are_run_once(
     ran: list[Cycle] = []
     original = Cycles._run
 
-    def counting(self: Cycles, cycle: Cycle, key: str) -> None:
-        ran.append(cycle)
-        original(self, cycle, key)
+    def counting(self: Cycles, cycles: list[Cycle]) -> None:
+        ran.extend(cycles)
+        original(self, cycles)
 
     monkeypatch.setattr(Cycles, "_run", counting)
     make_cycles(dataset).prepare(TAU)

@@ -6,7 +6,7 @@ errors of warping and inpainting, which the refiner learns to correct.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,6 +63,40 @@ def pair_at(evidence: Evidence, *, b: int, a: int, segmented: bool = True, movin
 def run_cycle(evidence: Evidence, cycle: Cycle, labels: LabelMaps, *, tau: float) -> ReturnedLabels:
     """Carry a key frame's labels along a cycle by warp-inpaint, without the refiner."""
     return carry(evidence, there_and_back(cycle), labels, taus=[tau])[0]
+
+
+def run_cycles(
+    evidence: Evidence, cycles: Sequence[Cycle], labels: LabelMaps, *, tau: float
+) -> dict[Cycle, ReturnedLabels]:
+    """Carry a key frame's labels along several of its cycles: the result is that of `run_cycle` for each.
+
+    Cycles in one direction share their way out and, on the way back, the evidence of each step, so that
+    lengths 1 to l take 2 l pairs of frames instead of l (l + 1).
+    """
+    returned: dict[Cycle, ReturnedLabels] = {}
+    for direction in (1, -1):
+        turning = {abs(cycle.reach): cycle for cycle in cycles if cycle.reach * direction > 0}
+        if turning:
+            returned |= _out_and_back(evidence, turning, labels, tau=tau)
+    return returned
+
+
+def _out_and_back(
+    evidence: Evidence, turning: Mapping[int, Cycle], labels: LabelMaps, *, tau: float
+) -> dict[Cycle, ReturnedLabels]:
+    """Run cycles in one direction; each is given by the distance at which it turns round."""
+    farthest = max(turning)
+    out = there_and_back(turning[farthest])[: farthest + 1]
+    labellings = [from_hand_labels(labels)]
+    for a, b in pairwise(out):
+        labellings.append(warp_inpaint(labellings[-1], pair_at(evidence, b=b, a=a), tau=tau))
+    returning: dict[Cycle, Labelling] = {}
+    for distance in range(farthest, 0, -1):
+        if distance in turning:
+            returning[turning[distance]] = labellings[distance]
+        pair = pair_at(evidence, b=out[distance - 1], a=out[distance])
+        returning = {cycle: warp_inpaint(one, pair, tau=tau) for cycle, one in returning.items()}
+    return {cycle: ReturnedLabels(labelling=one, pair=pair) for cycle, one in returning.items()}
 
 
 def carry(

@@ -15,8 +15,8 @@ from torch import Tensor
 from warprefine.core.precision import computing
 from warprefine.core.protocols import Refiner, RefinerInput, Segmentation, device_of
 from warprefine.core.tensors import VOID, Confidence, Flow, Frames, LabelMaps, size_of
-from warprefine.ops.label_vote import Outside, vote_labels
-from warprefine.ops.mixing import inpaint, mixing_mask
+from warprefine.ops.label_vote import Outside, carry_labels
+from warprefine.ops.mixing import inpaint, mismatch
 from warprefine.ops.resize import to_size
 from warprefine.ops.warp import backward_warp
 
@@ -33,32 +33,40 @@ class Labelling:
 class Pair:
     """Two neighbouring frames: b is to be labelled, a is labelled already.
 
+    What is derived from them is computed at its first use, once for all methods, cycles and values of tau.
+
     Attributes:
+        frame_a: Frame a.
         frame_b: Frame b.
-        warped_frame: Frame a warped onto b, float32, 0 to 255.
         flow_ba: The flow that lives on b and points into a.
         segmentation_b: The segmenter's output for b; None where no method uses it.
     """
 
+    frame_a: Frames
     frame_b: Frames
-    warped_frame: Tensor
     flow_ba: Flow
     segmentation_b: Segmentation | None
 
     @classmethod
     def of(cls, frame_a: Frames, frame_b: Frames, flow_ba: Flow, segmentation_b: Segmentation | None) -> Pair:
-        """Warp frame a onto b (equation 6 needs it, and so does the refiner)."""
-        warped_frame = backward_warp(frame_a.float(), flow_ba)
-        return cls(frame_b=frame_b, warped_frame=warped_frame, flow_ba=flow_ba, segmentation_b=segmentation_b)
+        """Return the pair of two frames."""
+        return cls(frame_a=frame_a, frame_b=frame_b, flow_ba=flow_ba, segmentation_b=segmentation_b)
 
     @classmethod
     def still(cls, frame_b: Frames, segmentation_b: Segmentation | None) -> Pair:
         """Return the pair of a frame with itself."""
         b, (h, w) = len(frame_b), size_of(frame_b)
-        flow_ba = torch.zeros(b, 2, h, w)
-        return cls(
-            frame_b=frame_b, warped_frame=frame_b.float(), flow_ba=flow_ba, segmentation_b=segmentation_b
-        )
+        return cls.of(frame_b, frame_b, torch.zeros(b, 2, h, w), segmentation_b)
+
+    @cached_property
+    def warped_frame(self) -> Tensor:
+        """Frame a warped onto b, float32, 0 to 255: equation (6) needs it, and so does the refiner."""
+        return backward_warp(self.frame_a.float(), self.flow_ba)
+
+    @cached_property
+    def mismatch(self) -> Tensor:
+        """How much the colours of b and of its sources differ, see `ops.mixing.mismatch`; (b, h, w)."""
+        return mismatch(self.frame_b, self.warped_frame, self.flow_ba)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,9 +93,8 @@ def from_hand_labels(labels: LabelMaps) -> Labelling:
 
 def warp(labelling_a: Labelling, flow_ba: Flow, *, outside: Outside = "void") -> Labelling:
     """Warp labels along the flow, equation (3); confidence shrinks where votes are split."""
-    labels, share = vote_labels(labelling_a.labels, flow_ba, outside=outside)
-    carried = backward_warp(labelling_a.confidence[:, None], flow_ba)[:, 0]
-    return Labelling(labels=labels, confidence=carried * share)
+    labels, confidence = carry_labels(labelling_a.labels, labelling_a.confidence, flow_ba, outside=outside)
+    return Labelling(labels=labels, confidence=confidence)
 
 
 def segment(segmentation_b: Segmentation, size: tuple[int, int]) -> Labelling:
@@ -106,7 +113,7 @@ def abstain(labelling: Labelling, threshold: float) -> Labelling:
 def warp_inpaint(labelling_a: Labelling, pair: Pair, *, tau: float) -> Labelling:
     """Do one step of Psi^W, equations (3) to (7): warp, and inpaint where motion is not trusted."""
     warped = warp(labelling_a, pair.flow_ba)
-    trusted = mixing_mask(pair.frame_b, pair.warped_frame, pair.flow_ba, tau=tau)
+    trusted = pair.mismatch < tau
     return Labelling(
         labels=inpaint(warped.labels, pair.semantic.labels, trusted),
         confidence=torch.where(trusted, warped.confidence, pair.semantic.confidence),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import TypeAlias
 
 import torch
@@ -17,7 +18,7 @@ from warprefine.core.time_limit import check_time
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.propagation.evidence import Evidence, Models, content_of, open_evidence
-from warprefine.propagation.stepwise.cycle import Cycle, cycles_of, run_cycle
+from warprefine.propagation.stepwise.cycle import Cycle, cycles_of, run_cycles
 from warprefine.training.data.samples import MEMORY, count_pixels
 from warprefine.training.refiners.samples import Sample
 
@@ -45,14 +46,18 @@ class Cycles:
         return len(self.members)
 
     def prepare(self, tau: float, *, progress: Progress = silent) -> None:
-        """Run every cycle that is not on disk yet."""
+        """Run every cycle that is not on disk yet, those of a key frame together."""
         self._tau = tau
-        for done, cycle in enumerate(self.members, 1):
-            key = self._key(cycle)
-            if self._cache.get(key) is None:
+        done = 0
+        for _, of_key_frame in groupby(self.members, key=lambda cycle: (cycle.video, cycle.key_frame)):
+            cycles = list(of_key_frame)
+            due = [cycle for cycle in cycles if self._cache.get(self._key(cycle)) is None]
+            if due:
                 check_time()
-                self._run(cycle, key)
-            progress("cycling", done, len(self), f"{cycle.video} {cycle.key_frame}{cycle.reach:+d}")
+                self._run(due)
+            for cycle in cycles:
+                done += 1
+                progress("cycling", done, len(self), f"{cycle.video} {cycle.key_frame}{cycle.reach:+d}")
 
     def class_pixels(self) -> Int64[Tensor, " 256"]:
         """Return the number of pixels of each label in the key frames."""
@@ -63,11 +68,16 @@ class Cycles:
         """Return the refiner's input at a key frame after a cycle, and the key frame's labels (b = 1)."""
         return self._samples.get(index, lambda: self._read(self.members[index]))
 
-    def _run(self, cycle: Cycle, key: str) -> None:
-        with self._evidence(cycle) as evidence:
-            returned = run_cycle(evidence, cycle, evidence.key_labels(cycle.key_frame), tau=self._tau)
-        warped_frame = returned.pair.warped_frame.round().clamp(0, 255).to(torch.uint8)
-        self._cache.put(key, {"labels": returned.labelling.labels, "warped_frame": warped_frame})
+    def _run(self, cycles: Sequence[Cycle]) -> None:
+        """Run cycles of one key frame and keep what returns."""
+        farthest = max(cycles, key=lambda cycle: abs(cycle.reach))
+        with self._evidence(farthest) as evidence:
+            labels = evidence.key_labels(farthest.key_frame)
+            returned = run_cycles(evidence, cycles, labels, tau=self._tau)
+        for cycle, one in returned.items():
+            warped_frame = one.pair.warped_frame.round().clamp(0, 255).to(torch.uint8)
+            stored = {"labels": one.labelling.labels, "warped_frame": warped_frame}
+            self._cache.put(self._key(cycle), stored)
 
     def _read(self, cycle: Cycle) -> Sample[RefinerInput]:
         stored = self._cache.get(self._key(cycle))
@@ -83,13 +93,13 @@ class Cycles:
 
     def _evidence(self, cycle: Cycle) -> AbstractContextManager[Evidence]:
         video = self._videos[cycle.video]
-        # Both halves of a cycle visit the same frames, so keep those of the whole cycle.
+        # The way back visits the frames of the way out, so keep those.
         return open_evidence(
             video,
             self._dataset.classes,
             self._models_of(video, cycle.key_frame),
             self._cache,
-            kept_in_memory=2 * abs(cycle.reach) + 2,
+            kept_in_memory=abs(cycle.reach) + 2,
         )
 
     def _key(self, cycle: Cycle) -> str:
