@@ -17,7 +17,7 @@ from torch import Tensor
 
 from warprefine.core.tensors import VOID, Confidence, Flow, LabelMaps, size_of
 from warprefine.ops.compiled import compiled
-from warprefine.ops.warp import lands_inside, source_points
+from warprefine.ops.warp import backward_warp, lands_inside, source_points
 
 Outside: TypeAlias = Literal["void", "replicate"]
 """Labels of pixels whose source lies outside a: VOID, or those of the nearest border pixels."""
@@ -73,7 +73,7 @@ def vote_labels(
 def carry_labels(
     labels_a: LabelMaps, confidence_a: Confidence, flow_ba: Flow, *, outside: Outside = "void"
 ) -> tuple[LabelMaps, Confidence]:
-    """Warp label maps together with their confidence, in one pass; on the CPU.
+    """Warp label maps together with their confidence; on the CPU, in one pass.
 
     Args:
         labels_a: Label maps; VOID counts like any class.
@@ -92,6 +92,9 @@ def carry_labels(
         >>> labels_b.tolist(), confidence_b.tolist()
         ([[[255, 7, 7, 7]]], [[[0.0, 0.375, 0.5, 0.5]]])
     """
+    if labels_a.device.type != "cpu":
+        labels, share = vote_labels_torch(labels_a, flow_ba, outside=outside)
+        return labels, share * backward_warp(confidence_a[:, None], flow_ba)[:, 0]
     labels_b = np.empty(tuple(labels_a.shape), np.uint8)
     confidence_b = np.empty(tuple(labels_a.shape), np.float32)
     before = np.ascontiguousarray(confidence_a.numpy())
