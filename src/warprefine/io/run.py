@@ -133,6 +133,11 @@ class RunFolder:
         """The folder of cached outputs, which can be computed again."""
         return self._cache
 
+    @property
+    def checked(self) -> Path:
+        """The folder of what the check of the data has found."""
+        return self._cache / "checked"
+
     def check(self, job: dict[str, Any], *, former: Mapping[str, Any] | None = None) -> None:
         """Raise if the folder holds a run of another job; the arguments are those of `claim`.
 

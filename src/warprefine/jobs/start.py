@@ -19,6 +19,7 @@ from warprefine.datasets.label_notes import review_labels
 from warprefine.io.atomic import remove_old_drafts, write_text
 from warprefine.io.claims import read_claim
 from warprefine.io.run import RunFolder
+from warprefine.jobs.checked_videos import CheckedVideos
 from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.corrections import with_corrections
 from warprefine.jobs.cut_guard import CutGuard
@@ -37,6 +38,7 @@ from warprefine.jobs.reuse import use_base
 from warprefine.jobs.stages import check_stage
 from warprefine.jobs.training_data import check_networks
 from warprefine.jobs.usable_data import set_aside, sound_videos, without
+from warprefine.jobs.video_check import VideoCheck
 from warprefine.propagation.coverage import Horizon
 from warprefine.propagation.unreached import Unreached, check_unreached
 from warprefine.recipe.recipe import Recipe
@@ -140,13 +142,14 @@ def start(
     unused = set_aside(dataset, review.empty)
     wanted = recipe.propagation
     guard = CutGuard(run, sensitivity=wanted.cut_sensitivity) if wanted.stop_at_cuts else None
-    sound, left_out = sound_videos(
-        without(dataset, unused),
-        within=_needed_within(context, training=training),
+    check = VideoCheck(
+        classes=dataset.classes,
         motion=networks.motion("stepwise"),
         guard=guard,
-        progress=progress,
+        checked=CheckedVideos(run.checked),
     )
+    within = _needed_within(context, training=training)
+    sound, left_out = sound_videos(without(dataset, unused), check, within=within, progress=progress)
     run.claim(job, former=FORMER_JOB)
     if guard is not None:
         guard.record()
