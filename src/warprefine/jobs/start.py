@@ -68,6 +68,7 @@ def start(
     reuse: bool = True,
     until: Stage | None = None,
     unreached: Unreached = "skip",
+    boundaries: bool = True,
     progress: Progress = silent,
 ) -> RunContext:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
@@ -91,6 +92,7 @@ def start(
         reuse: Take base segmenters that were trained on the same further data before, and keep new ones.
         until: The last stage that is asked for; None for a job without stages.
         unreached: What becomes of frames that no key frame reaches.
+        boundaries: Score boundaries where there is truth.
         progress: Called as work proceeds.
 
     Raises:
@@ -135,6 +137,7 @@ def start(
         parts=parts,
         bases=BaseStore.of_user() if reuse else BaseStore(folder=None),
         unreached=unreached,
+        boundaries=boundaries,
     )
     networks = Networks(context)
     networks.motion("two-sided")
