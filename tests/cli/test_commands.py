@@ -326,7 +326,7 @@ def test_runs_can_share_a_cache(warprefine: Any, tiny_data: Path, tmp_path: Path
         assert not (tmp_path / run / "cache").exists()
         written.append({path: path.stat().st_mtime_ns for path in cache.rglob("*.bin")})
 
-    assert len(written[0]) == 2 * 6
+    assert len([path for path in written[0] if path.is_relative_to(cache / "flow")]) == 2 * 6
     assert written[0] == written[1]
 
 

@@ -32,3 +32,21 @@ def test_evaluate_holds_out_key_frames(warprefine: Any, tiny_data: Path, tmp_pat
     assert "motion-only: estimated mIoU" in text
     assert "cycles alone, the weaker estimate" in text
     assert "weaker estimate, and too high" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_boundaries_can_be_left_out(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:
+    """By `autolabel` and `evaluate`; the other scores stay."""
+    options = (tiny_data, "--out", tmp_path, "--horizon=2", "--method=motion-only")
+
+    def scores() -> Any:
+        return json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["motion-only"]
+
+    first = warprefine("autolabel", *options, "--no-boundaries")
+    without = scores()
+    again = warprefine("evaluate", tmp_path, "--no-boundaries")
+    warprefine("autolabel", *options)
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert without["boundary_f"] is None
+    assert scores()["boundary_f"] > 0
+    assert scores()["miou_by_distance"] == without["miou_by_distance"]

@@ -1,4 +1,4 @@
-"""Tests of jobs/cut_guard.py: cuts are found once, recorded, and no label is carried across them."""
+"""Tests of jobs/cut_guard.py: cuts are found, recorded, and no label is carried across them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-import warprefine.jobs.cut_guard as guarding
 from warprefine import open_dataset
 from warprefine.core.continuity import Continuity
 from warprefine.core.errors import RunFolderError
-from warprefine.core.video import Dataset
 from warprefine.datasets.summary import summarise
 from warprefine.io.images import read_labels, write_frame
 from warprefine.io.run import RunFolder
@@ -22,6 +20,7 @@ from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.cut_guard import CutGuard, continuity_of, cuts_of
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.usable_data import sound_videos
+from warprefine.jobs.video_check import VideoCheck
 from warprefine.motion import MOTIONS
 from warprefine.recipe.recipe import Recipe
 
@@ -82,43 +81,34 @@ def test_what_no_key_frame_of_its_shot_reaches_gets_no_labels(data: Path, tmp_pa
     assert not (tmp_path / "without/continuity.json").exists()
 
 
-def test_cuts_are_found_once(joined: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A later call reads what was recorded of the same frames; other frames or settings are looked at."""
-    calls = []
-    find = guarding.find_continuity
+def test_cuts_are_those_of_the_frames_that_are_needed(joined: Path, tmp_path: Path) -> None:
+    """And of the sensitivity; what is found is recorded."""
+    run, dataset = RunFolder(tmp_path / "run"), open_dataset(joined)
 
-    def counted(*args: Any, **settings: Any) -> Continuity:
-        calls.append(settings)
-        return find(*args, **settings)
-
-    monkeypatch.setattr(guarding, "find_continuity", counted)
-    run = RunFolder(tmp_path / "run")
-
-    def check(*, within: int = 16, sensitivity: float = 1.0) -> Dataset:
+    def found(*, within: int = 16, sensitivity: float = 1.0) -> Continuity:
         guard = CutGuard(run, sensitivity=sensitivity)
-        sound, failures = sound_videos(open_dataset(joined), within=within, motion=MOTION, guard=guard)
+        check = VideoCheck(classes=dataset.classes, motion=MOTION, guard=guard)
+        sound, failures = sound_videos(dataset, check, within=within)
         guard.record()
         assert not failures
-        return sound
+        assert continuity_of(run) == {"drive": sound.videos[0].continuity}
+        return sound.videos[0].continuity
 
-    first, second = check(), check()
-
-    assert len(calls) == 1
-    assert first == second
-    assert check(sensitivity=0.1).videos[0].continuity == Continuity()
-    assert check(within=2).videos[0].continuity == Continuity()  # nothing at the cut is needed
-    assert len(calls) == 3
+    assert found() == Continuity(cuts=(CUT,))
+    assert found(sensitivity=0.1) == Continuity()
+    assert found(within=2) == Continuity()  # nothing at the cut is needed
 
 
 def test_a_damaged_record_is_written_anew_and_refused_by_readers(joined: Path, tmp_path: Path) -> None:
-    """Whoever asks for the cuts of a run is told; the run itself looks again."""
+    """Whoever asks for the cuts of a run is told; the run itself replaces it."""
     run = RunFolder(tmp_path / "run")
     for damage in ("[", '{"drive": {"cuts": [7]}}', '{"drive": {"cuts": ["a"]}}'):
         (run.root / "continuity.json").write_text(damage, encoding="utf-8")
 
         with pytest.raises(RunFolderError, match=r"continuity\.json is damaged .*; expected what warprefine"):
             continuity_of(run)
-        assert CutGuard(run, sensitivity=1.0)._before == {}
+        CutGuard(run, sensitivity=1.0).record()
+        assert continuity_of(run) == {}
 
 
 def test_a_run_without_a_record_has_no_cuts(tmp_path: Path) -> None:

@@ -380,4 +380,4 @@ def test_a_shared_cache_is_rid_of_what_killed_processes_left_in_it(
 
     start(open_dataset(tiny_data), tmp_path / "run", horizon=3, recipe=recipe, cache=tmp_path / "cache")
 
-    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [new]
+    assert [path for path in (tmp_path / "cache/flow").rglob("*") if path.is_file()] == [new]

@@ -13,10 +13,19 @@ from PIL import Image
 
 from warprefine import open_dataset
 from warprefine.core.errors import FrameError, LabelError, WarpRefineError
+from warprefine.core.video import Dataset
 from warprefine.jobs.usable_data import sound_videos, without
+from warprefine.jobs.video_check import VideoCheck
 from warprefine.motion import MOTIONS
 
 MOTION = MOTIONS["dis-ultrafast"]()
+
+
+def sound(data: Path, *, within: int, **options: Any) -> tuple[Dataset, dict[str, str]]:
+    """Check the data set in a folder."""
+    dataset = open_dataset(data)
+    check = VideoCheck(classes=dataset.classes, motion=MOTION)
+    return sound_videos(dataset, check, within=within, **options)
 
 
 def spoil(picture: Path) -> None:
@@ -29,7 +38,7 @@ def test_a_damaged_frame_costs_only_itself(data: Path) -> None:
     """The message names the picture; its video stays, and so do the others."""
     spoil(data / "videos/street-000/frames/000005.jpg")
 
-    dataset, failures = sound_videos(open_dataset(data), within=3, motion=MOTION)
+    dataset, failures = sound(data, within=3)
 
     assert [(video.name, set(video.damaged)) for video in dataset.videos] == [
         ("street-000", {5}),
@@ -46,7 +55,7 @@ def test_neighbouring_damaged_frames_are_told_in_a_line(data: Path) -> None:
     for number in (0, 1, 5):
         spoil(data / f"videos/street-000/frames/{number:06d}.jpg")
 
-    dataset, failures = sound_videos(open_dataset(data), within=3, motion=MOTION)
+    dataset, failures = sound(data, within=3)
 
     assert list(failures) == ["street-000/frames/000000 to 000001", "street-000/frames/000005"]
     assert failures["street-000/frames/000000 to 000001"].endswith(
@@ -60,7 +69,7 @@ def test_a_video_whose_key_frames_are_all_damaged_is_left_out(data: Path) -> Non
     """Without the picture a label map is of no use; the other video stays."""
     spoil(data / "videos/street-000/frames/000003.jpg")
 
-    dataset, failures = sound_videos(open_dataset(data), within=3, motion=MOTION)
+    dataset, failures = sound(data, within=3)
 
     assert [video.name for video in dataset.videos] == ["street-001"]
     assert list(failures) == ["street-000"]
@@ -73,7 +82,7 @@ def test_frames_of_two_sizes_are_no_damage(data: Path) -> None:
     with Image.open(picture) as opened:
         opened.resize((80, 64)).save(picture)
 
-    _, failures = sound_videos(open_dataset(data), within=3, motion=MOTION)
+    _, failures = sound(data, within=3)
 
     assert list(failures) == ["street-000"]
     assert "a video has one size" in failures["street-000"]
@@ -84,7 +93,7 @@ def test_labels_and_truth_are_opened_too(data: Path) -> None:
     spoil(data / "videos/street-000/truth/000006.png")
     spoil(data / "videos/street-001/labels/000003.png")
 
-    dataset, failures = sound_videos(open_dataset(data), within=1, motion=MOTION)
+    dataset, failures = sound(data, within=1)
 
     assert list(failures) == ["street-000/000006", "street-001"]
     assert "truth/000006.png" in failures["street-000/000006"]
@@ -109,14 +118,14 @@ def test_a_disk_that_fails_is_no_video_s_fault(
     monkeypatch.setattr(Image, "open", lambda path, **options: refuse(path) or open_file(path, **options))
 
     with pytest.raises(WarpRefineError, match=rf"cannot read .*{place}: Input/output error"):
-        sound_videos(open_dataset(data), within=3, motion=MOTION)
+        sound(data, within=3)
 
 
 def test_frames_that_nobody_needs_may_be_broken(data: Path) -> None:
     """Frames beyond the horizon are not opened."""
     spoil(data / "videos/street-000/frames/000005.jpg")
 
-    _, failures = sound_videos(open_dataset(data), within=1, motion=MOTION)
+    _, failures = sound(data, within=1)
 
     assert failures == {}
 
@@ -126,7 +135,7 @@ def test_videos_without_labels_are_put_aside(data: Path) -> None:
     shutil.rmtree(data / "videos/street-000/labels")
     spoil(data / "videos/street-000/frames/000003.jpg")
 
-    dataset, failures = sound_videos(open_dataset(data), within=3, motion=MOTION)
+    dataset, failures = sound(data, within=3)
 
     assert [video.name for video in dataset.videos] == ["street-001"]
     assert failures == {}
@@ -138,7 +147,7 @@ def test_the_only_video_breaks_the_job(data: Path) -> None:
     spoil(data / "videos/street-000/labels/000003.png")
 
     with pytest.raises(LabelError, match=r"labels/000003\.png: .*it may be cut short$"):
-        sound_videos(open_dataset(data), within=3, motion=MOTION)
+        sound(data, within=3)
 
 
 def test_if_all_videos_are_broken_the_first_problem_leads_to_the_others(data: Path) -> None:
@@ -150,7 +159,7 @@ def test_if_all_videos_are_broken_the_first_problem_leads_to_the_others(data: Pa
         r"street-000/frames/000003\.jpg: .* \(all 2 videos are broken: `warprefine inspect .* --check` lists"
     )
     with pytest.raises(FrameError, match=message):
-        sound_videos(open_dataset(data), within=3, motion=MOTION)
+        sound(data, within=3)
 
 
 def test_frames_too_small_for_motion_are_reported_with_the_name_of_their_video(data: Path) -> None:
@@ -163,19 +172,14 @@ def test_frames_too_small_for_motion_are_reported_with_the_name_of_their_video(d
     with pytest.raises(
         FrameError, match=r"video 'street-000': frames are 16 x 20 pixels .* use larger frames"
     ):
-        sound_videos(open_dataset(data), within=3, motion=MOTION)
+        sound(data, within=3)
 
 
 def test_checking_reports_progress(tiny_data: Path) -> None:
     """Progress counts the frames that are needed, and arrives."""
     reports: list[tuple[Any, ...]] = []
 
-    sound_videos(
-        open_dataset(tiny_data),
-        within=2,
-        motion=MOTION,
-        progress=lambda *report, **more: reports.append(report),
-    )
+    sound(tiny_data, within=2, progress=lambda *report, **more: reports.append(report))
 
     assert reports == [
         ("checking frames", 5, 10, "street-000"),
@@ -197,4 +201,4 @@ def test_of_all_broken_videos_each_is_counted_once(data: Path) -> None:
         spoil(data / "videos" / video / "labels/000003.png")
 
     with pytest.raises(LabelError, match=r"street-000/labels/000003\.png: .* \(all 2 videos are broken"):
-        sound_videos(open_dataset(data), within=3, motion=MOTION)
+        sound(data, within=3)

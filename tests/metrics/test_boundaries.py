@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,6 +21,14 @@ from warprefine.metrics.boundaries import (
 H, W = 300, 400  # a diagonal of 500 pixels, so that boundaries match up to 4 pixels apart
 
 label_arrays = npst.arrays(np.uint8, (1, 7, 8), elements=st.sampled_from([0, 1, 2, VOID]))
+
+
+@st.composite
+def pairs_of_maps(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Prediction and truth of any size down to one pixel, with VOID and a class beyond the last."""
+    shape = draw(st.tuples(st.just(1), st.integers(1, 14), st.integers(1, 14)))
+    labels = npst.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 3, VOID]), fill=st.just(1))
+    return draw(labels), draw(labels)
 
 
 def halves(edge: int, *, h: int = H, w: int = W) -> torch.Tensor:
@@ -104,6 +113,55 @@ def test_counts_agree_with_a_search_over_all_pairs(prediction, truth, radius):
     counts = count_boundaries(*maps, class_count=3, tolerance=radius / float(np.hypot(7, 8)))
 
     assert counts.tolist() == found_by_search(prediction[0], truth[0], 3, radius)
+
+
+def found_by_dilation(
+    prediction: np.ndarray, truth: np.ndarray, class_count: int, radius: int
+) -> list[list[int]]:
+    """Do what `count_boundaries` does with maps of whole frames, class by class."""
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    disk = (x**2 + y**2 <= radius**2).astype(np.uint8)
+    known = truth != VOID
+
+    def boundary(inside: np.ndarray) -> np.ndarray:
+        found = np.zeros(inside.shape, np.uint8)
+        found[:, :-1] |= (inside[:, :-1] != inside[:, 1:]) & known[:, :-1] & known[:, 1:]
+        found[:-1] |= (inside[:-1] != inside[1:]) & known[:-1] & known[1:]
+        return found
+
+    rows = []
+    for position in range(class_count):
+        predicted, true = boundary(prediction == position), boundary(truth == position)
+        near_true, near_predicted = cv2.dilate(true, disk), cv2.dilate(predicted, disk)
+        found = predicted, predicted & near_true, true, true & near_predicted
+        rows.append([int(marked.sum()) for marked in found])
+    return rows
+
+
+@settings(max_examples=150)
+@given(maps=pairs_of_maps(), radius=st.integers(1, 16))
+def test_counts_agree_with_dilated_maps(maps, radius):
+    """Frames of any size, down to a single pixel, and distances beyond their borders are no exception."""
+    prediction, truth = maps
+    tolerance = radius / float(np.hypot(*truth.shape[1:]))
+    counts = count_boundaries(*map(torch.from_numpy, maps), class_count=3, tolerance=tolerance)
+
+    assert counts.tolist() == found_by_dilation(prediction[0], truth[0], 3, radius)
+
+
+@pytest.mark.parametrize("radius", [1, 4, 17])
+def test_counts_of_large_maps_agree_with_dilated_maps(rng, radius):
+    """Regions of many shapes, of which the prediction has moved and lost some."""
+    noise = [cv2.resize(rng.random((12, 16), np.float32), (320, 240)) for _ in range(9)]
+    truth = np.argmax(noise, axis=0).astype(np.uint8)
+    prediction = np.roll(truth, (2, 5), axis=(0, 1))
+    prediction[100:160], truth[:, 250:290] = 8, VOID
+
+    maps = (torch.from_numpy(labels)[None] for labels in (prediction, truth))
+    counts = count_boundaries(*maps, class_count=9, tolerance=radius / 400)
+
+    assert counts.tolist() == found_by_dilation(prediction, truth, 9, radius)
+    assert 0 < counts[:, 1].sum() < counts[:, 0].sum()
 
 
 def test_counts_of_frames_add_up():

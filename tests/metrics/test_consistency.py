@@ -13,8 +13,8 @@ from warprefine.core.tensors import VOID, Flow, LabelMaps
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import write_frame, write_labels
 from warprefine.io.run import RunFolder
-from warprefine.metrics.confusion import mean_iou, pixel_accuracy
-from warprefine.metrics.consistency import count_agreement, measure_agreement, occluded
+from warprefine.metrics.confusion import Confusion, mean_iou, pixel_accuracy
+from warprefine.metrics.consistency import count_agreement, count_walk_agreement, occluded
 
 CLASSES = ClassSet(names=("road", "car"), colors=((128, 64, 128), (0, 0, 142)))
 
@@ -119,14 +119,23 @@ def still(edge: int = 24) -> LabelMaps:
     return labels
 
 
-def test_every_step_of_every_unit_counts_from_the_key_frame_on(dataset, tmp_path):
+def agreement(run: RunFolder, dataset: Dataset, *methods: str) -> dict[str, Confusion]:
+    """Sum the agreement over both walks away from the key frame."""
+    ahead, back = (
+        count_walk_agreement(run, CLASSES, methods=methods, video=dataset.videos[0], walk=walk)
+        for walk in ((2, 3, 4), (2, 1, 0))
+    )
+    return {method: ahead[method] + back[method] for method in methods}
+
+
+def test_every_step_of_every_walk_counts_from_the_key_frame_on(dataset, tmp_path):
     """Steady labels agree everywhere; labels that jump by four columns at each step never quite do."""
     run = RunFolder(tmp_path / "run")
     for stem, edge in (("0", 24), ("1", 28), ("3", 28), ("4", 24)):
         write_labels(run.labels_path("steady", "still", stem), still(), CLASSES)
         write_labels(run.labels_path("jumpy", "still", stem), still(edge), CLASSES)
 
-    matrices = measure_agreement(run, dataset, methods=["steady", "jumpy"], horizon=2)
+    matrices = agreement(run, dataset, "steady", "jumpy")
 
     steps, pixels = 4, 40 * 48
     assert pixel_accuracy(matrices["steady"]) == 1
@@ -140,6 +149,21 @@ def test_a_step_without_labels_is_passed_over(dataset, tmp_path):
     for stem in ("1", "4"):
         write_labels(run.labels_path("oracle", "still", stem), still(), CLASSES)
 
-    matrix = measure_agreement(run, dataset, methods=["oracle"], horizon=2)["oracle"]
+    matrix = agreement(run, dataset, "oracle")["oracle"]
 
     assert matrix.sum() == 40 * 48
+
+
+def test_a_walk_in_two_parts_counts_as_the_whole(dataset, tmp_path):
+    """The second part begins with the labels that the first one ended with."""
+    run = RunFolder(tmp_path / "run")
+    for stem, edge in (("3", 28), ("4", 20)):
+        write_labels(run.labels_path("jumpy", "still", stem), still(edge), CLASSES)
+
+    whole, first, second = (
+        count_walk_agreement(run, CLASSES, methods=["jumpy"], video=dataset.videos[0], walk=walk)["jumpy"]
+        for walk in ((2, 3, 4), (2, 3), (3, 4))
+    )
+
+    assert (first + second).tolist() == whole.tolist()
+    assert mean_iou(second) < mean_iou(first) < 1

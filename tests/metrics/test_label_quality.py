@@ -13,7 +13,8 @@ from warprefine.io.images import read_labels, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.metrics.boundaries import count_boundaries, mean_boundary_f_score
 from warprefine.metrics.confusion import count, mean_iou
-from warprefine.metrics.label_quality import evaluate, has_truth, predicted_labels
+from warprefine.metrics.label_quality import evaluate, has_truth
+from warprefine.metrics.run_labels import predicted_labels
 
 
 def test_each_distance_has_a_matrix_of_its_own_over_all_videos(run, dataset, world):

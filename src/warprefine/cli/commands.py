@@ -159,6 +159,7 @@ def autolabel(
     reuse: options.Reuse = True,
     until: options.Until = "good",
     unreached: options.UnreachedFrames = "skip",
+    boundaries: options.Boundaries = True,
     time_limit: options.TimeLimit = None,
     export_format: import_options.FormatName = None,
     frames: import_options.Frames = None,

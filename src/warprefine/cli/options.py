@@ -94,6 +94,12 @@ UnreachedFrames = Annotated[
         "segmenter alone (semantic).",
     ),
 ]
+Boundaries = Annotated[
+    bool,
+    typer.Option(
+        "--boundaries/--no-boundaries", help="Score the boundaries of classes too where there is truth."
+    ),
+]
 TimeLimit = Annotated[
     Any,
     typer.Option(

@@ -31,6 +31,7 @@ def evaluate(
             "--hold-out", help="Estimate the scores without truth: hold out each key frame in turn."
         ),
     ] = False,
+    boundaries: options.Boundaries = True,
     device: options.Device = "cpu",
     threads: options.Threads = 0,
 ) -> None:
@@ -56,7 +57,7 @@ def evaluate(
             report_again(finished)
         console.print(format_estimates(estimates))
         return
-    console.print(format_table(finished.evaluate(void_as_class=void_as_class)))
+    console.print(format_table(finished.evaluate(void_as_class=void_as_class, boundaries=boundaries)))
     print_notes(review_labels(finished.dataset).score_notes)
 
 

@@ -61,6 +61,7 @@ def run_of(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator
                 reuse=arguments.get("reuse", True),
                 until=arguments.get("until"),
                 unreached=arguments.get("unreached", "skip"),
+                boundaries=arguments.get("boundaries", True),
                 progress=bars,
             )
         except WarpRefineError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ import torch
 from warprefine.core.classes import ClassSet, Color
 from warprefine.core.errors import WarpRefineError, shorten
 from warprefine.core.tensors import VOID
+from warprefine.core.threads import map_in_order, thread_count
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import frame_size
 from warprefine.io.images import read_frame, read_ids, read_labels
@@ -80,25 +82,20 @@ def review_labels(dataset: Dataset) -> LabelReview:
 
     Label maps that cannot be read are passed over: `sound_videos` and `summarise` report them.
     """
-    keys = {
-        (video.name, number): count
-        for video in dataset.videos
-        for number, path in video.labels.items()
-        if (count := _counted(video, number, path, dataset.classes))
-    }
-    truth = [
-        count
-        for video, number in spread([(v, n) for v in dataset.videos for n in v.truth], most=SAMPLE)
-        if (count := _counted(video, number, video.truth[number], dataset.classes))
-    ]
+    keys = [(video, number, path) for video in dataset.videos for number, path in video.labels.items()]
+    truth = spread(
+        [(v, number, path) for v in dataset.videos for number, path in v.truth.items()], most=SAMPLE
+    )
+    count = partial(_counted, dataset.classes)
+    of_keys, of_truth = (list(map_in_order(count, maps, threads=thread_count())) for maps in (keys, truth))
     empty: dict[str, dict[int, Path]] = {}
-    for (name, number), count in keys.items():
-        if count.is_empty:
-            empty.setdefault(name, {})[number] = count.path
-    counts = list(keys.values())
+    for (video, number, path), found in zip(keys, of_keys, strict=True):
+        if found is not None and found.is_empty:
+            empty.setdefault(video.name, {})[number] = path
+    counts, truth_counts = ([found for found in of_maps if found] for of_maps in (of_keys, of_truth))
     return LabelReview(
-        notes=label_notes(dataset, counts, truth),
-        score_notes=tuple(_truth_notes(dataset.classes, counts, truth)),
+        notes=label_notes(dataset, counts, truth_counts),
+        score_notes=tuple(_truth_notes(dataset.classes, counts, truth_counts)),
         empty=empty,
     )
 
@@ -140,7 +137,8 @@ def spread(items: Sequence[T], *, most: int | None) -> list[T]:
     return [items[index * len(items) // count] for index in range(count)]
 
 
-def _counted(video: Video, number: int, path: Path, classes: ClassSet) -> LabelCount | None:
+def _counted(classes: ClassSet, of_frame: tuple[Video, int, Path]) -> LabelCount | None:
+    video, number, path = of_frame
     try:
         return count_labels(video, number, path, classes)
     except WarpRefineError:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, LabelError, WarpRefineError, shorten
 from warprefine.core.progress import Progress, silent
+from warprefine.core.threads import map_in_order, thread_count
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.edge_fit import find_misfit, misfit_notes
 from warprefine.datasets.file_names import readable
@@ -142,15 +144,22 @@ def check_video(video: Video, classes: ClassSet) -> dict[int, WarpRefineError]:
         LabelError: A key frame's label map is damaged, or does not fit its frame or the class set.
         FrameError: A key frame or the video file cannot be read.
     """
-    for number, path in video.labels.items():
-        read_labels(path, classes, size=frame_size(video, number))
-    broken: dict[int, WarpRefineError] = {}
-    for number, path in video.truth.items():
+
+    def problem_of(labelled: tuple[int, Path]) -> FrameError | LabelError | None:
+        number, path = labelled
         try:
             read_labels(path, classes, size=frame_size(video, number))
         except (FrameError, LabelError) as error:
-            broken[number] = error
-    return broken
+            return error
+        return None
+
+    threads = thread_count()
+    for problem in map_in_order(problem_of, video.labels.items(), threads=threads):
+        if problem is not None:
+            raise problem
+    problems = map_in_order(problem_of, video.truth.items(), threads=threads)
+    found = zip(video.truth, problems, strict=True)
+    return {number: problem for number, problem in found if problem is not None}
 
 
 def _chosen(dataset: Dataset, *, most: int | None) -> dict[str, list[int]]:

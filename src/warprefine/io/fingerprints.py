@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,38 @@ from warprefine.io.frames import range_sample
 from warprefine.io.pictures import with_picture
 
 _DIGITS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileState:
+    """What tells that a file changed, without reading it; it also differs for files exchanged by renaming.
+
+    Attributes:
+        size: In bytes.
+        modified_ns: The time of the last change of the content, which programs can set.
+        changed_ns: The time of the last change of the inode, which they cannot.
+        inode: Its number.
+    """
+
+    size: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+
+def file_state(path: Path) -> FileState:
+    """Return the state of a file.
+
+    Raises:
+        OSError: There is none, or it cannot be reached.
+    """
+    found = path.stat()
+    return FileState(
+        size=found.st_size,
+        modified_ns=found.st_mtime_ns,
+        changed_ns=found.st_ctime_ns,
+        inode=found.st_ino,
+    )
 
 
 def fingerprint_of(*parts: object) -> str:
@@ -36,8 +69,7 @@ def fingerprint_of_file(path: Path, error_class: type[WarpRefineError] = WarpRef
         WarpRefineError: The file cannot be read; the error is of `error_class`.
     """
     with reading_errors(path, error_class):
-        state = path.stat()
-        return _content(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+        return _content(path, file_state(path))
 
 
 def fingerprint_of_labels(path: Path) -> str:
@@ -74,7 +106,6 @@ def _is_deep(path: Path, _content: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 16)
-def _content(path: Path, _state: tuple[int, ...]) -> str:
-    # The state, with change time and inode, also differs for files that were exchanged by renaming.
+def _content(path: Path, _state: FileState) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]

@@ -33,6 +33,7 @@ class RunFolder:
 
     Attributes:
         root: The folder.
+        read_only: Whether nothing may be written into it.
         manifest: Which frames are done.
         expectations: The sums of confidence of each frame.
         arriving: Files of frames on their way to their places.
@@ -46,6 +47,7 @@ class RunFolder:
             read_only: Write nothing; the folder may be where writing is not allowed.
         """
         self.root = self._weights = root
+        self.read_only = read_only
         self._cache = cache or root / "cache"
         file = ManifestFile(root / "manifest.sqlite", read_only=read_only)
         self.arriving = ArrivingFiles(root, file)
@@ -132,6 +134,16 @@ class RunFolder:
     def cache(self) -> Path:
         """The folder of cached outputs, which can be computed again."""
         return self._cache
+
+    @property
+    def counts(self) -> Path:
+        """The folder of the counts of pixels that scores are computed from."""
+        return self._cache / "counts"
+
+    @property
+    def checked(self) -> Path:
+        """The folder of what the check of the data has found."""
+        return self._cache / "checked"
 
     def check(self, job: dict[str, Any], *, former: Mapping[str, Any] | None = None) -> None:
         """Raise if the folder holds a run of another job; the arguments are those of `claim`.

@@ -64,6 +64,7 @@ def autolabel(
     reuse: bool = True,
     until: Stage = "good",
     unreached: Unreached = "skip",
+    boundaries: bool = True,
     time_limit: float | None = None,
     progress: Progress = silent,
 ) -> FinishedRun:
@@ -97,6 +98,7 @@ def autolabel(
         until: The last stage: "first", "good" or "best".
         unreached: "semantic" labels frames that no key frame reaches by the segmenter alone, in methods that
             have one; "skip" leaves them without labels.
+        boundaries: Score boundaries too where there is truth.
         time_limit: Seconds after which work stops at the next point where nothing is lost; the same call
             goes on from there. None: no limit.
         progress: Called as work proceeds.
@@ -141,6 +143,7 @@ def autolabel(
             reuse=reuse,
             until=until if PLUS in methods else None,
             unreached=unreached,
+            boundaries=boundaries,
             progress=progress,
         )
         return label_in_stages(Networks(context), methods, until=until, deadline=deadline)

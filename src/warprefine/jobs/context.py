@@ -61,6 +61,7 @@ class RunContext:
         bases: Where base segmenters of earlier runs are found.
         precision: What networks compute in; None: what is native to their device.
         unreached: What becomes of frames that no key frame reaches.
+        boundaries: Whether boundaries are scored.
         stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
     """
 
@@ -79,6 +80,7 @@ class RunContext:
     bases: BaseStore = field(default_factory=BaseStore.of_user)
     precision: torch.dtype | None = None
     unreached: Unreached = "skip"
+    boundaries: bool = True
     stale: str = ""
 
     @property

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from warprefine.core.continuity import Continuity
-from warprefine.core.errors import FrameError, RunFolderError
-from warprefine.core.tensors import Frames
 from warprefine.core.video import Dataset, Video
 from warprefine.io.atomic import write_text
 from warprefine.io.claims import own_json
-from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_frames
 from warprefine.io.run import RunFolder
 from warprefine.ops.cuts import find_continuity
-from warprefine.ops.thumbnails import thumbnail
+from warprefine.ops.thumbnails import Thumbnail
 
 _VERSION = 1
 """Of `find_continuity`: another one finds something else in the same frames."""
 
 
 class CutGuard:
-    """Finds cuts and blank frames of videos; what was recorded of the same frames is not computed again.
+    """Finds cuts and blank frames of videos, and records them in the run folder.
 
     Args:
         run: The run folder.
@@ -34,40 +30,31 @@ class CutGuard:
 
     def __init__(self, run: RunFolder, *, sensitivity: float) -> None:
         self._run, self._sensitivity = run, sensitivity
-        self._before = _recorded_before(run)
-        self._found: dict[str, dict[str, Any]] = {}
+        self._found: dict[str, Continuity] = {}
 
-    def find(self, video: Video, numbers: Sequence[int], frames: Iterable[tuple[int, Frames]]) -> Continuity:
-        """Return what is found in some frames of a video, all of which are read, whatever is recorded.
+    @property
+    def depends_on(self) -> tuple[float, int]:
+        """What is found depends on, besides the frames."""
+        return self._sensitivity, _VERSION
+
+    def find(self, video: Video, thumbnails: Iterable[tuple[int, Thumbnail]]) -> Continuity:
+        """Return what is found in some frames of a video.
 
         Args:
             video: The video.
-            numbers: The frames that are looked at.
-            frames: Those of them that can be read, by number, ascending.
+            thumbnails: Thumbnails of those frames that can be read, by number, ascending.
         """
-        content = self._content(video, numbers)
-        before = self._before.get(video.name, {})
-        if content and before.get("content") == content:
-            deque(frames, maxlen=0)
-            self._found[video.name] = before
-            return _continuity(before)
-        thumbnails = ((number, thumbnail(frame)) for number, frame in frames)
-        found = find_continuity(thumbnails, sensitivity=self._sensitivity)
-        self._found[video.name] = {"content": content, **asdict(found)}
+        return self.note(video, find_continuity(thumbnails, sensitivity=self._sensitivity))
+
+    def note(self, video: Video, found: Continuity) -> Continuity:
+        """Note what was found in a video by an earlier call, and return it."""
+        self._found[video.name] = found
         return found
 
     def record(self) -> None:
         """Write what was found into the run folder."""
-        write_text(_path(self._run), json.dumps(self._found, indent=1) + "\n")
-
-    def _content(self, video: Video, numbers: Sequence[int]) -> str:
-        """Return a hash of all that the result depends on; empty if a frame cannot be read."""
-        try:
-            return fingerprint_of(
-                fingerprint_of_frames(video, numbers), [*numbers], self._sensitivity, _VERSION
-            )
-        except FrameError:
-            return ""
+        content = {name: asdict(of_video) for name, of_video in self._found.items()}
+        write_text(_path(self._run), json.dumps(content, indent=1) + "\n")
 
 
 def continuity_of(run: RunFolder) -> dict[str, Continuity]:
@@ -83,7 +70,7 @@ def continuity_of(run: RunFolder) -> dict[str, Continuity]:
         return {}
     with own_json(path, remedy="delete it and run `warprefine autolabel` with the same options again"):
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): _continuity(of_video) for name, of_video in found.items()}
+        return {str(name): continuity_from(of_video) for name, of_video in found.items()}
 
 
 def cuts_of(run: Path | str) -> dict[str, tuple[int, ...]]:
@@ -106,18 +93,13 @@ def with_continuity(dataset: Dataset, found: Mapping[str, Continuity]) -> Datase
     return replace(dataset, videos=tuple(videos))
 
 
-def _recorded_before(run: RunFolder) -> dict[str, dict[str, Any]]:
-    """Return what was recorded; nothing where that is damaged, as it is written anew."""
-    path = _path(run)
-    try:
-        continuity_of(run)
-        found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    except (RunFolderError, FileNotFoundError):
-        return {}
-    return found
+def continuity_from(record: Mapping[str, Any]) -> Continuity:
+    """Return what was recorded as a table of lists of frames.
 
-
-def _continuity(record: Mapping[str, Any]) -> Continuity:
+    Raises:
+        LookupError: A list is missing.
+        TypeError: Something else is recorded.
+    """
     found = {one.name: tuple(record[one.name]) for one in fields(Continuity)}
     if not all(type(number) is int for numbers in found.values() for number in numbers):
         raise TypeError(f"frames {found}")

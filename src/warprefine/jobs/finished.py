@@ -226,11 +226,12 @@ class FinishedRun:
     def _video(self, name: str) -> Video:
         return look_up({one.name: one for one in self.dataset.videos}, name, what="video")
 
-    def evaluate(self, *, void_as_class: bool = False) -> dict[str, MethodScores]:
-        """Score the labels again from their files.
+    def evaluate(self, *, void_as_class: bool = False, boundaries: bool = True) -> dict[str, MethodScores]:
+        """Score the labels again from their files, or from what was counted of the same files before.
 
         Args:
             void_as_class: Score VOID as a class of its own.
+            boundaries: Score boundaries too.
 
         Raises:
             DatasetError: The data set has no truth.
@@ -245,6 +246,7 @@ class FinishedRun:
             horizon=self.horizon,
             reach=self.recipe.plus.choose.reach,
             void_as_class=void_as_class,
+            boundaries=boundaries,
         )
 
     def suggest(self, n: int = 5, method: str | None = None) -> list[Suggestion]:
@@ -316,12 +318,15 @@ class FinishedRun:
         return pseudo_labelled_frames(self.run, self.dataset, method, offsets=offsets, images=images)
 
 
-def evaluate_run(run: Path | str, *, void_as_class: bool = False) -> dict[str, MethodScores]:
+def evaluate_run(
+    run: Path | str, *, void_as_class: bool = False, boundaries: bool = True
+) -> dict[str, MethodScores]:
     """Score the labels of a finished run against the truth, from its files.
 
     Args:
         run: The run folder.
         void_as_class: Score VOID as a class of its own.
+        boundaries: Score boundaries too.
 
     Returns:
         The scores of each method, in percent.
@@ -334,4 +339,4 @@ def evaluate_run(run: Path | str, *, void_as_class: bool = False) -> dict[str, M
         >>> from warprefine import evaluate
         >>> evaluate("RUN")["warp-refine-plus"].miou_by_distance  # doctest: +SKIP
     """
-    return FinishedRun.open(run).evaluate(void_as_class=void_as_class)
+    return FinishedRun.open(run).evaluate(void_as_class=void_as_class, boundaries=boundaries)

@@ -93,6 +93,7 @@ def _finish(
             horizon=context.horizon,
             reach=context.recipe.plus.choose.reach,
             believed=believed,
+            boundaries=context.boundaries,
         ),
     )
     if methods:
@@ -134,6 +135,7 @@ def measure(
     horizon: int,
     reach: int,
     believed: Believed | None = None,
+    boundaries: bool = True,
 ) -> dict[str, MethodScores]:
     """Score the labels where there is truth, and write the scores into the run folder.
 
@@ -144,10 +146,11 @@ def measure(
         horizon: Frames are labelled up to this far from a key frame.
         reach: Largest distance of a key frame that labels may come from.
         believed: How far labels can be believed; what truth shows of it is written beside the scores.
+        boundaries: Score boundaries too.
     """
     if not methods or not has_truth(dataset, horizon):
         return {}
-    scores = evaluate(run, dataset, methods=methods, horizon=horizon, reach=reach)
+    scores = evaluate(run, dataset, methods=methods, horizon=horizon, reach=reach, boundaries=boundaries)
     write_metrics(
         run.metrics_path,
         scores,

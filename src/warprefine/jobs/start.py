@@ -19,6 +19,7 @@ from warprefine.datasets.label_notes import review_labels
 from warprefine.io.atomic import remove_old_drafts, write_text
 from warprefine.io.claims import read_claim
 from warprefine.io.run import RunFolder
+from warprefine.jobs.checked_videos import CheckedVideos
 from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.corrections import with_corrections
 from warprefine.jobs.cut_guard import CutGuard
@@ -37,6 +38,7 @@ from warprefine.jobs.reuse import use_base
 from warprefine.jobs.stages import check_stage
 from warprefine.jobs.training_data import check_networks
 from warprefine.jobs.usable_data import set_aside, sound_videos, without
+from warprefine.jobs.video_check import VideoCheck
 from warprefine.propagation.coverage import Horizon
 from warprefine.propagation.unreached import Unreached, check_unreached
 from warprefine.recipe.recipe import Recipe
@@ -66,6 +68,7 @@ def start(
     reuse: bool = True,
     until: Stage | None = None,
     unreached: Unreached = "skip",
+    boundaries: bool = True,
     progress: Progress = silent,
 ) -> RunContext:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
@@ -89,6 +92,7 @@ def start(
         reuse: Take base segmenters that were trained on the same further data before, and keep new ones.
         until: The last stage that is asked for; None for a job without stages.
         unreached: What becomes of frames that no key frame reaches.
+        boundaries: Score boundaries where there is truth.
         progress: Called as work proceeds.
 
     Raises:
@@ -133,6 +137,7 @@ def start(
         parts=parts,
         bases=BaseStore.of_user() if reuse else BaseStore(folder=None),
         unreached=unreached,
+        boundaries=boundaries,
     )
     networks = Networks(context)
     networks.motion("two-sided")
@@ -140,13 +145,14 @@ def start(
     unused = set_aside(dataset, review.empty)
     wanted = recipe.propagation
     guard = CutGuard(run, sensitivity=wanted.cut_sensitivity) if wanted.stop_at_cuts else None
-    sound, left_out = sound_videos(
-        without(dataset, unused),
-        within=_needed_within(context, training=training),
+    check = VideoCheck(
+        classes=dataset.classes,
         motion=networks.motion("stepwise"),
         guard=guard,
-        progress=progress,
+        checked=CheckedVideos(run.checked),
     )
+    within = _needed_within(context, training=training)
+    sound, left_out = sound_videos(without(dataset, unused), check, within=within, progress=progress)
     run.claim(job, former=FORMER_JOB)
     if guard is not None:
         guard.record()

@@ -1,42 +1,32 @@
-"""Find what of a data set can be used: open all its files, and leave out what is broken or shows nothing."""
+"""Find what of a data set can be used: check all its files, and leave out what is broken or shows nothing."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from warprefine.core.continuity import Continuity
-from warprefine.core.errors import FrameError, FrameSizeError, KeyFrameError, WarpRefineError, shorten
+from warprefine.core.errors import FrameError, KeyFrameError, WarpRefineError, shorten
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import MotionEstimator
 from warprefine.core.spans import consecutive
-from warprefine.core.tensors import Frames
 from warprefine.core.video import Dataset, Video
-from warprefine.datasets.summary import check_video
 from warprefine.io.foreign import is_of_the_system
-from warprefine.io.frames import open_frames
-from warprefine.jobs.cut_guard import CutGuard, with_continuity
+from warprefine.jobs.cut_guard import with_continuity
+from warprefine.jobs.video_check import VideoCheck, without_frames
 from warprefine.propagation.units import frames_in_reach
 
 
 def sound_videos(
-    dataset: Dataset,
-    *,
-    within: int,
-    motion: MotionEstimator,
-    guard: CutGuard | None = None,
-    progress: Progress = silent,
+    dataset: Dataset, check: VideoCheck, *, within: int, progress: Progress = silent
 ) -> tuple[Dataset, dict[str, str]]:
-    """Open all files that the job needs; leave out videos that cannot be labelled, frames and broken truth.
+    """Check all files that the job needs; leave out videos that cannot be labelled, frames and broken truth.
 
     Args:
         dataset: The videos.
+        check: Opens the files of a video.
         within: Frames are needed up to this far from a key frame.
-        motion: Estimates flow between frames.
-        guard: Finds the cuts of the videos; None: none are looked for.
-        progress: Called as frames are decoded.
+        progress: Called as videos are checked.
 
     Returns:
         The data set of the videos that have key frames and can be labelled, as far as they are intact, and
@@ -54,14 +44,10 @@ def sound_videos(
     continuity: dict[str, Continuity] = {}
     for video in labelled:
         try:
-            damaged, found = _decode(video, needed[video.name], motion, guard)
-            sound = replace(_without_frames(video, damaged), continuity=found)
-            if not sound.labels:
-                raise next(iter(damaged.values()))
-            errors |= _by_stretch(video, damaged)
-            broken_truth = check_video(sound, dataset.classes)
-            errors |= {_of_frame(video, frame): error for frame, error in broken_truth.items()}
-            continuity[video.name] = found
+            found = check(video, needed[video.name])
+            errors |= _by_stretch(video, found.damaged)
+            errors |= {_of_frame(video, frame): error for frame, error in found.broken_truth.items()}
+            continuity[video.name] = found.continuity
         except WarpRefineError as error:
             if is_of_the_system(error):  # else networks would be trained without it
                 raise
@@ -117,7 +103,7 @@ def without(dataset: Dataset, failures: Collection[str]) -> Dataset:
     damaged = [key for key in failures if "/frames/" in key]
 
     def used(video: Video) -> Video:
-        video = _without_frames(video, _frames_named(video, damaged))
+        video = without_frames(video, _frames_named(video, damaged))
         if video.uncorrected is not None:
             video = replace(video, uncorrected=used(video.uncorrected))
         dropped = {k for k in (*video.labels, *video.truth) if _of_frame(video, k) in failures}
@@ -159,61 +145,6 @@ def _frames_named(video: Video, keys: Iterable[str]) -> list[int]:
         if name == video.name and first in numbers and last in numbers:
             found += range(numbers[first], numbers[last] + 1)
     return found
-
-
-def _without_frames(video: Video, damaged: Collection[int]) -> Video:
-    """Return a video of which some frames cannot be read, nor their label maps used."""
-    labels, truth = (
-        {k: path for k, path in maps.items() if k not in damaged} for maps in (video.labels, video.truth)
-    )
-    return replace(video, labels=labels, truth=truth, damaged=video.damaged | {*damaged})
-
-
-def _decode(
-    video: Video, needed: Sequence[int], motion: MotionEstimator, guard: CutGuard | None
-) -> tuple[dict[int, FrameError], Continuity]:
-    """Decode every frame that will be needed.
-
-    Returns:
-        What is wrong with the damaged ones, and what the guard has found.
-
-    Raises:
-        FrameError: The video cannot be opened, its frames differ in size or are too small for motion, or the
-            disk fails.
-    """
-    damaged: dict[int, FrameError] = {}
-    frames = _intact_frames(video, needed, motion, damaged)
-    if guard is not None:
-        return damaged, guard.find(video, needed, frames)
-    deque(frames, maxlen=0)
-    return damaged, Continuity()
-
-
-def _intact_frames(
-    video: Video, needed: Sequence[int], motion: MotionEstimator, damaged: dict[int, FrameError]
-) -> Iterator[tuple[int, Frames]]:
-    """Yield the frames that can be read, by number, and note what is wrong with the others."""
-    tried = False
-    with open_frames(video) as frames:
-        for number in needed:
-            try:
-                frame = frames[number]
-            except FrameError as error:
-                if isinstance(error, FrameSizeError) or is_of_the_system(error):
-                    raise
-                damaged[number] = error
-                continue
-            if not tried:
-                _try_motion(video, frame, motion)
-                tried = True
-            yield number, frame
-
-
-def _try_motion(video: Video, frame: Frames, motion: MotionEstimator) -> None:
-    try:
-        motion(frame, frame)
-    except FrameError as error:
-        raise FrameError(f"video {video.name!r}: {error}") from error
 
 
 def _worst(dataset: Dataset, errors: Sequence[WarpRefineError]) -> WarpRefineError:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
 from warprefine.core.tensors import VOID, LabelMaps, size_of
+from warprefine.ops.boundary_loops import columns_by_class, count_matched
 
 BoundaryCounts: TypeAlias = Int64[np.ndarray, "c 4"]
 """For each class: predicted boundary pixels, those of them near a true one, true ones, those near a
@@ -25,6 +25,7 @@ BOUNDARY_TOLERANCE = 0.0075
 """Distance up to which boundary pixels match, as a share of the image diagonal (Csurka et al., BMVC 2013)."""
 
 _Map: TypeAlias = UInt8[np.ndarray, "h w"]
+_Mask: TypeAlias = Bool[np.ndarray, "h w"]
 
 
 def count_boundaries(
@@ -47,19 +48,18 @@ def count_boundaries(
         >>> count_boundaries(prediction, truth, class_count=2).tolist()  # 2 pixels off, 1 allowed
         [[4, 0, 4, 0], [4, 0, 4, 0]]
     """
-    radius = boundary_tolerance_px(*size_of(truth), tolerance=tolerance)
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    disk = (x**2 + y**2 <= radius**2).astype(np.uint8)
+    h, w = size_of(truth)
+    radius = boundary_tolerance_px(h, w, tolerance=tolerance)
+    reach = np.array([math.isqrt(radius**2 - rows**2) for rows in range(radius + 1)])
     counts = np.zeros((class_count, 4), np.int64)
     for predicted, true in zip(prediction.cpu().numpy(), truth.cpu().numpy(), strict=True):
-        valid = true != VOID
-        pairs = valid[:, :-1] & valid[:, 1:], valid[:-1] & valid[1:]
-        for position in range(class_count):
-            of_prediction = _boundary(predicted == position, *pairs)
-            of_truth = _boundary(true == position, *pairs)
-            counts[position] += _matched(of_prediction, of_truth, disk) + _matched(
-                of_truth, of_prediction, disk
-            )
+        in_prediction, in_truth = (
+            columns_by_class(labels, *_boundary(labels, valid=true != VOID), class_count)
+            for labels in (predicted, true)
+        )
+        size = class_count, h, w
+        counts[:, :2] += count_matched(in_prediction, in_truth, reach, size)
+        counts[:, 2:] += count_matched(in_truth, in_prediction, reach, size)
     return counts
 
 
@@ -103,20 +103,9 @@ def mean_boundary_f_score(counts: BoundaryCounts) -> float:
     return float(present.mean()) if present.size else float("nan")
 
 
-def _boundary(
-    inside: Bool[np.ndarray, "h w"],
-    valid_across: Bool[np.ndarray, "h narrow"],
-    valid_down: Bool[np.ndarray, "low w"],
-) -> _Map:
-    boundary = np.zeros(inside.shape, bool)
-    boundary[:, :-1] = (inside[:, :-1] != inside[:, 1:]) & valid_across
-    boundary[:-1] |= (inside[:-1] != inside[1:]) & valid_down
-    return boundary.view(np.uint8)
-
-
-def _matched(boundary: _Map, others: _Map, disk: UInt8[np.ndarray, "side side"]) -> list[int]:
-    """Count the pixels of a boundary, and those that have one of the others within the disk."""
-    pixels = cv2.countNonZero(boundary)
-    if not pixels:
-        return [0, 0]
-    return [pixels, cv2.countNonZero(boundary & cv2.dilate(others, disk))]
+def _boundary(labels: _Map, *, valid: _Mask) -> tuple[_Mask, _Mask]:
+    """Mark the pixels that a boundary divides from their right neighbours, and from their lower ones."""
+    across, down = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
+    across[:, :-1] = (labels[:, :-1] != labels[:, 1:]) & valid[:, :-1] & valid[:, 1:]
+    down[:-1] = (labels[:-1] != labels[1:]) & valid[:-1] & valid[1:]
+    return across, down

@@ -14,7 +14,7 @@ from warprefine.core.tensors import VOID, Confidence, LabelMaps
 from warprefine.core.video import Dataset
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
-from warprefine.metrics.label_quality import labelled_frames, predicted_labels
+from warprefine.metrics.run_labels import labelled_frames, predicted_labels
 from warprefine.metrics.scores import in_order, mean
 
 

@@ -8,14 +8,14 @@ perfectly consistent, so read this beside mIoU and never instead of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 
 from warprefine.core.classes import ClassSet
-from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import VOID, Flow, LabelMaps, Masks, size_of
-from warprefine.core.video import Dataset, Video
-from warprefine.io.frames import FrameSource, open_frames
+from warprefine.core.video import Video
+from warprefine.io.frames import open_frames
 from warprefine.io.images import read_labels
 from warprefine.io.run import RunFolder
 from warprefine.metrics import confusion
@@ -23,9 +23,10 @@ from warprefine.metrics.confusion import Confusion
 from warprefine.motion.dis import SMALLEST_SIDE, DISFlow, Preset
 from warprefine.ops.label_vote import warp_labels
 from warprefine.ops.warp import backward_warp, lands_inside
-from warprefine.propagation.units import Unit, stepwise_units
 
 _MOTION: Preset = "fast"  # two flows per frame, used for nothing but comparing labels
+_WARPING = Lock()
+"""Held while a compiled loop runs on all threads: where numba has no OpenMP, two at once end the process."""
 
 
 def count_agreement(
@@ -47,7 +48,8 @@ def count_agreement(
         >>> count_agreement(labels_a, labels_b, flow_ba=still, occluded_b=visible, class_count=2).tolist()
         [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
     """
-    warped = warp_labels(labels_a, flow_ba).masked_fill(occluded_b, VOID)
+    with _WARPING:
+        warped = warp_labels(labels_a, flow_ba).masked_fill(occluded_b, VOID)
     void = (warped == VOID) | (labels_b == VOID)
     pairs = labels_b.masked_fill(void, VOID), warped.masked_fill(void, VOID)
     matrix = confusion.count(*pairs, class_count=class_count)
@@ -81,57 +83,57 @@ def occluded(flow_ba: Flow, flow_ab: Flow, *, relative: float = 0.01, absolute: 
     return (difference >= relative * motion + absolute) | ~lands_inside(flow_ba)
 
 
-def measure_agreement(
-    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
+def count_walk_agreement(
+    run: RunFolder, classes: ClassSet, *, methods: Sequence[str], video: Video, walk: Sequence[int]
 ) -> dict[str, Confusion]:
-    """Sum the agreement of each method's labels over every step of every unit, from the key labels on.
+    """Sum the agreement of each method's labels over the steps of a walk through a video.
 
     All methods are compared along the same flow. A step is skipped if a method has no labels at one of
     its ends, as the oracle where there is no truth, or if the frames are too small for optical flow.
+
+    Args:
+        run: The run folder.
+        classes: The classes.
+        methods: The methods that labelled the video.
+        video: The video.
+        walk: Frames of it, each beside the one before; a key frame has the labels of its author.
 
     Raises:
         FrameError: A frame cannot be read.
         LabelError: A label map is damaged.
     """
-    size = len(dataset.classes) + 1
+    size = len(classes) + 1
     totals = {method: np.zeros((size, size), np.int64) for method in methods}
     motion = DISFlow(_MOTION)
-    for video in dataset.videos:
-        with open_frames(video) as frames:
-            for unit in stepwise_units(video, horizon):
-                _add_unit(totals, run, dataset.classes, video=video, unit=unit, frames=frames, motion=motion)
+    with open_frames(video) as frames:
+        frame_a = frames[walk[0]]
+        if min(size_of(frame_a)) < SMALLEST_SIDE:
+            return totals
+        labels_a = _labels_of(run, classes, methods=methods, video=video, frame=walk[0])
+        for b in walk[1:]:
+            frame_b = frames[b]
+            labels_b = _labels_of(run, classes, methods=methods, video=video, frame=b)
+            comparable = labels_a.keys() & labels_b.keys()
+            if comparable:
+                flow_ba = motion(frame_b, frame_a)
+                occluded_b = occluded(flow_ba, motion(frame_a, frame_b))
+            for method in comparable:
+                totals[method] += count_agreement(
+                    labels_a[method],
+                    labels_b[method],
+                    flow_ba=flow_ba,
+                    occluded_b=occluded_b,
+                    class_count=len(classes),
+                )
+            frame_a, labels_a = frame_b, labels_b
     return totals
 
 
-def _add_unit(
-    totals: dict[str, Confusion],
-    run: RunFolder,
-    classes: ClassSet,
-    *,
-    video: Video,
-    unit: Unit,
-    frames: FrameSource,
-    motion: MotionEstimator,
-) -> None:
-    """Add the agreement of each method's labels along one unit to its total."""
-    frame_a = frames[unit.key_frames[0]]
-    if min(size_of(frame_a)) < SMALLEST_SIDE:
-        return
-    labels_a = dict.fromkeys(totals, read_labels(video.labels[unit.key_frames[0]], classes))
-    for b in unit.frames:
-        frame_b = frames[b]
-        paths = {method: run.labels_path(method, video.name, video.stems[b]) for method in totals}
-        labels_b = {method: read_labels(path, classes) for method, path in paths.items() if path.exists()}
-        comparable = labels_a.keys() & labels_b.keys()
-        if comparable:
-            flow_ba = motion(frame_b, frame_a)
-            occluded_b = occluded(flow_ba, motion(frame_a, frame_b))
-        for method in comparable:
-            totals[method] += count_agreement(
-                labels_a[method],
-                labels_b[method],
-                flow_ba=flow_ba,
-                occluded_b=occluded_b,
-                class_count=len(classes),
-            )
-        frame_a, labels_a = frame_b, labels_b
+def _labels_of(
+    run: RunFolder, classes: ClassSet, *, methods: Sequence[str], video: Video, frame: int
+) -> dict[str, LabelMaps]:
+    """Return the labels of a frame by method, without those of methods that have none."""
+    if frame in video.labels:
+        return dict.fromkeys(methods, read_labels(video.labels[frame], classes))
+    paths = {method: run.labels_path(method, video.name, video.stems[frame]) for method in methods}
+    return {method: read_labels(path, classes) for method, path in paths.items() if path.exists()}

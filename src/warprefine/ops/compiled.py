@@ -41,3 +41,5 @@ if not _config.CACHE_DIR:  # else the user has chosen one by NUMBA_CACHE_DIR
 
 compiled = partial(numba.njit, parallel=True, cache=True, nogil=True)
 """Decorator of a function that is compiled once per machine and runs on all threads."""
+compiled_serially = partial(numba.njit, cache=True, nogil=True)
+"""The same of a function that runs on the thread that calls it, beside others that do so."""

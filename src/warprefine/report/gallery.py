@@ -16,7 +16,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
-from warprefine.metrics.label_quality import predicted_labels
+from warprefine.metrics.run_labels import predicted_labels
 from warprefine.metrics.scores import in_order, spread
 from warprefine.propagation.methods import PLUS
 from warprefine.propagation.units import Unit, nearest_key_frame, stepwise_units

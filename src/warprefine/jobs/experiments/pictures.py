@@ -17,7 +17,7 @@ from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
 from warprefine.jobs.finished import FinishedRun
 from warprefine.metrics import confusion
-from warprefine.metrics.label_quality import predicted_labels
+from warprefine.metrics.run_labels import predicted_labels
 from warprefine.propagation.units import stepwise_units
 from warprefine.report import paint
 from warprefine.report.gallery import milestones, read_views, showcase
