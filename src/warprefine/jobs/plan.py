@@ -124,7 +124,7 @@ def _is_due(checkpoint: Path, planned: set[Path]) -> bool:
 
 def _refiner(context: RunContext, stage: Stage) -> Iterator[Task]:
     """Yield the training of the paper's refiner."""
-    training = context.recipe.refiner
+    training = context.recipe.refiner.resolved(len(labelled_frames(context.dataset)))
     size = training.optimisation.batch * training.crop[0] * training.crop[1] / _REFINER_CROP
     yield Task(
         name=f"training the {REFINER.part}",
