@@ -51,6 +51,11 @@ def test_a_run_of_an_experiment_can_teach_a_student(warprefine: Callable[..., An
         (("experiment", "qualty"), "no experiment is called 'qualty'"),
         (("experiment", "quality", "--recipe", "nothing"), "has no recipe 'nothing'"),
         (("experiment", "quality", "--recipe", "small"), "name its folder with --data"),
+        (
+            ("experiment", "quality", "--initial-weights", "compact"),
+            "is not NETWORK=FILE; expected for example",
+        ),
+        (("experiment", "quality", "--initial-weights", "compat=x"), "no segmenter is called 'compat'"),
         (("experiment", "ablation", "--plan"), "what ablation trains is known only while it runs"),
         (("student", "nowhere", "--method", "warp-refin"), "no method is called 'warp-refin'"),
         (("student", "nowhere"), "is no folder"),

@@ -39,6 +39,7 @@ def test_former_values_are_values_of_the_recipe() -> None:
         "segmenter.epoch_factor",
         "segmenter.epochs",
         "segmenter.steps_per_picture",
+        "segmenter.tile",
         "segmenter.further",
         "segmenter.held_out",
         "refiner.epoch_factor",
@@ -66,6 +67,7 @@ def test_former_values_fill_what_is_missing_alone() -> None:
             "steps_per_picture": 100_000_000,
             "epoch_factor": 3.0,
             "epochs": 0.0,
+            "tile": 0,
         },
         "plus": 7,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +23,10 @@ from warprefine.jobs.experiments.context import STREET, ExperimentContext
 from warprefine.jobs.experiments.findings import write_findings
 from warprefine.jobs.experiments.plan import THROUGHPUTS, Throughput, plan_of
 from warprefine.jobs.experiments.recipe import load_experiment_recipe, shipped_recipes
+from warprefine.recipe.network import NetworkRecipe
 from warprefine.report.result_table import to_text
+from warprefine.segmentation import SEGMENTERS
+from warprefine.training.segmenter import settings_of_weights
 
 _RECIPES = sorted({recipe for name in EXPERIMENTS for recipe in shipped_recipes(name)})
 
@@ -43,6 +47,16 @@ def experiment(
     seeds: Annotated[
         int, typer.Option(min=0, help="Trainings of each student; 0 uses the recipe's number.")
     ] = 0,
+    initial_weights: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NETWORK=FILE",
+            help="Checkpoint that teacher and students of a network begin from; repeatable.",
+        ),
+    ] = [],  # noqa: B006
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Begin from random weights where there are no others.")
+    ] = False,
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
@@ -84,13 +98,18 @@ def experiment(
 
     `warprefine experiment utility --recipe small --data data/camvid --out runs/utility`
 
-    `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda --out runs/table1`
+    `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda --out runs/table1
+    --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
     """
     options.use_threads(threads)
     chosen = look_up(EXPERIMENTS, name, what="experiment")
     settings = load_experiment_recipe(name, recipe)
     if seeds:
         settings = settings.model_copy(update={"seeds": seeds})
+    if initial_weights:
+        settings = settings.model_copy(update={"initial_weights": _by_network(initial_weights)}).initialised()
+    if from_scratch:
+        settings = settings.from_scratch()
     check_apart(out, *([data] if data else []))
     if plan:
         given = {"training": train_rate, "labelling": label_rate, "frames": frame_rate}
@@ -116,6 +135,27 @@ def experiment(
     for remark in findings.remarks:
         console.print(remark)
     console.print(f"tables, figures and recipe: {page}")
+
+
+def _by_network(words: Sequence[str]) -> dict[str, str]:
+    """Return the files that --initial-weights names, by network.
+
+    Raises:
+        RecipeError: One is not NETWORK=FILE, or there is no such network.
+        CheckpointError: A file is missing or holds another network.
+    """
+    found = {}
+    for word in words:
+        network, _, file = word.partition("=")
+        if not file:
+            raise RecipeError(
+                f"--initial-weights {word!r} is not NETWORK=FILE; "
+                "expected for example hrnet-ocr-w48=weights/hrnet.safetensors"
+            )
+        look_up(SEGMENTERS, network, what="segmenter")
+        settings_of_weights(NetworkRecipe(network=network, weights=file))
+        found[network] = file
+    return found
 
 
 def _print_plan(name: str, context: ExperimentContext, throughput: Throughput, *, as_json: bool) -> None:

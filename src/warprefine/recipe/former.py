@@ -22,6 +22,7 @@ FORMER_VALUES: dict[str, Any] = {
     "segmenter.further": True,
     "segmenter.held_out": "folds",
     "segmenter.steps_per_picture": MOST_STEPS,
+    "segmenter.tile": 0,
 }
 """Keys newer than the first recorded recipes, each with the value that gives what was done before it.
 

@@ -43,6 +43,8 @@ class SegmenterRecipe(NetworkRecipe, Epochs):
     """The main training: on the further labelled data where there is some, else on the key frames."""
     steps_per_picture: int = Field(75, ge=1, le=MOST_STEPS)
     """Steps of the main training at most, for each labelled picture; two key frames need few."""
+    tile: int = Field(0, ge=0)
+    """Side in pixels of the tiles for class centroids, in trainings by epochs; 0: half the shorter side."""
     further: bool = True
     """Learn from further labelled data, where there are some, and not from the key frames alone."""
     adaptation: Optimisation = Optimisation(

@@ -59,7 +59,7 @@ def _of_network(
     context: ExperimentContext, network: str, methods: Sequence[str]
 ) -> dict[str, StudentVariant]:
     """Return the students of a network: without pseudo-labels, and with those of each method."""
-    recipe = context.recipe.student.model_copy(update={"network": network})
+    recipe = context.recipe.student_of(network)
     return {
         BASELINE: StudentVariant(name=f"{network}-{BASELINE}", recipe=recipe),
         **{m: StudentVariant(name=f"{network}-{m}", method=m, recipe=recipe) for m in methods},
