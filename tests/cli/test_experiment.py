@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ def test_a_run_of_an_experiment_can_teach_a_student(warprefine: Callable[..., An
         (("experiment", "qualty"), "no experiment is called 'qualty'"),
         (("experiment", "quality", "--recipe", "nothing"), "has no recipe 'nothing'"),
         (("experiment", "quality", "--recipe", "small"), "name its folder with --data"),
+        (
+            ("experiment", "quality", "--initial-weights", "compact"),
+            "is not NETWORK=FILE; expected for example",
+        ),
+        (("experiment", "quality", "--initial-weights", "compat=x"), "no segmenter is called 'compat'"),
+        (("experiment", "ablation", "--plan"), "what ablation trains is known only while it runs"),
         (("student", "nowhere", "--method", "warp-refin"), "no method is called 'warp-refin'"),
         (("student", "nowhere"), "is no folder"),
         (("student", "nowhere", "--method", "all"), "no method is called 'all'"),
@@ -72,3 +79,20 @@ def test_help_names_every_experiment(warprefine: Callable[..., Any]) -> None:
     shown = warprefine("experiment", "--help").stdout
 
     assert all(name in shown for name in EXPERIMENTS)
+
+
+def test_a_plan_is_printed_and_nothing_is_done(warprefine: Callable[..., Any], tmp_path: Path) -> None:
+    """As tables, or as JSON with hours at the throughputs that are given; no folder is made."""
+    out = tmp_path / "out"
+    words = ("experiment", "quality", "--recipe", TINY, "--out", out, "--plan", "--threads", 1)
+    shown, slow, fast = (
+        warprefine(*words, *more) for more in ((), ("--json",), ("--json", "--train-rate", 0.2))
+    )
+
+    assert shown.exit_code == 0, shown.output
+    assert "labels/refiner" in shown.stdout
+    assert "frames to label" in shown.stdout
+    before, after = (json.loads(one.stdout)["totals"] for one in (slow, fast))
+    assert before["trainings"] == 4
+    assert after["training_hours"] == pytest.approx(before["training_hours"] / 2)
+    assert not out.exists()

@@ -14,6 +14,7 @@ import torch
 
 from warprefine import Recipe, open_dataset
 from warprefine.core.errors import DeviceError, FrameError, KeyFrameError, LabelError, RecipeError
+from warprefine.datasets.street import write_street
 from warprefine.jobs.context import GivenParts
 from warprefine.jobs.preflight import (
     LARGEST_SEED,
@@ -277,3 +278,10 @@ def test_a_video_that_is_mended_is_part_of_the_job_already(data: Path) -> None:
 
     assert list(dataset.broken) == ["street-000"]
     assert describe_job(dataset, **settings) == whole
+
+
+def test_a_segmenter_alone_may_learn_from_single_pictures(tmp_path: Path) -> None:
+    """Where nothing is to be labelled, key frames do."""
+    write_street(tmp_path / "stills", videos=2, length=1, start=0, step=1, h=48, w=64)
+
+    assert check_reach(open_dataset(tmp_path / "stills"), 10, single_frames=True) == 1

@@ -36,9 +36,15 @@ def test_former_values_are_values_of_the_recipe() -> None:
     recipe = overridden(Recipe(), FORMER_VALUES).to_dict()
 
     assert [key for key in keys_of(recipe) if key in FORMER_VALUES] == [
+        "segmenter.epoch_factor",
+        "segmenter.epochs",
         "segmenter.steps_per_picture",
+        "segmenter.tile",
         "segmenter.further",
         "segmenter.held_out",
+        "refiner.epoch_factor",
+        "refiner.epochs",
+        "motion.ignore_outside",
         "propagation.calibration_key_frames",
         "propagation.calibration_steps",
         "propagation.stop_at_cuts",
@@ -54,7 +60,15 @@ def test_former_values_fill_what_is_missing_alone() -> None:
     complete = with_former_values(recorded)
 
     assert complete == {
-        "segmenter": {"further": False, "folds": 3, "held_out": "folds", "steps_per_picture": 100_000_000},
+        "segmenter": {
+            "further": False,
+            "folds": 3,
+            "held_out": "folds",
+            "steps_per_picture": 100_000_000,
+            "epoch_factor": 3.0,
+            "epochs": 0.0,
+            "tile": 0,
+        },
         "plus": 7,
     }
     assert recorded == {"segmenter": {"further": False, "folds": 3}, "plus": 7}

@@ -182,3 +182,18 @@ def test_kernels_in_a_recipe_have_a_middle() -> None:
     """An even length is refused where the recipe is read."""
     with pytest.raises(ValueError, match="an odd number has a middle"):
         MotionRecipe(kernel_taps=4)
+
+
+def test_the_published_loss_counts_pixels_that_come_from_outside() -> None:
+    """With it the same change beyond the border of the crop changes the loss."""
+    network = SDCNet(2, width=0.05, starts_from_flow=True)
+    frames = torch.randint(1, 256, (1, 2, 3, 64, 64), dtype=torch.uint8)
+    flows = torch.zeros(1, 1, 2, 64, 64)
+    flows[..., 0, :, :5] = -6
+    changed = frames.clone()
+    changed[:, 1, :, :, :4] = 0
+    published = quick(ignore_outside=False)
+
+    losses = [loss_of(network, Footage(frames=shown, flows=flows), published) for shown in (frames, changed)]
+
+    assert losses[0] != losses[1]

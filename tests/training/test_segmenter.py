@@ -396,6 +396,39 @@ def test_imported_weights_decide_how_their_network_works(
     assert SEGMENTERS["deeplabv3-small"].describe(begun, segmenter_recipe) == {"align_corners": True}
 
 
+def test_trainings_in_epochs_draw_their_samples_as_students_do(
+    tmp_path: Path, dataset: Dataset, segmenter_recipe: SegmenterRecipe
+) -> None:
+    """Crops are placed on centroids of tiles, which are found once for each label map; others are not."""
+    samples = samples_of(dataset)
+    short = segmenter_recipe.optimisation.changed(("steps",), 1)
+    recipe = with_changes(segmenter_recipe, epochs=1.0, optimisation=short)
+    folder = tmp_path / "centroids"
+
+    by_tiles = trained(tmp_path / "a.safetensors", samples, recipe, centroids=folder)
+    found = len(list(folder.iterdir()))
+    by_images = trained(
+        tmp_path / "b.safetensors", samples, with_changes(recipe, epochs=0.0), centroids=folder
+    )
+
+    assert found == len({member.label_path.read_bytes() for member in samples.members})
+    assert recipe.main_training(len(samples)).steps_per_drop >= 1
+    assert not torch.equal(by_tiles.classifier.weight, by_images.classifier.weight)
+
+
+def test_networks_that_begin_from_published_weights_are_not_silently_random(
+    segmenter_recipe: SegmenterRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without weights they are refused, unless the recipe says that random ones are meant."""
+    small = partial(DilatedSegmenter, network="deeplabv3", trunk=ResNetSize(width=4, blocks=(1, 1, 1, 1)))
+    monkeypatch.setitem(SEGMENTERS, "deeplabv3-small", NetworkSpec(make=small, imported=True))
+    recipe = with_changes(segmenter_recipe, network="deeplabv3-small", pretrained=True)
+
+    with pytest.raises(RecipeError, match="'deeplabv3-small' begins from published weights, but the recipe"):
+        build_segmenter(recipe, 3, seed=0)
+    assert isinstance(build_segmenter(with_changes(recipe, pretrained=False), 3, seed=0), DilatedSegmenter)
+
+
 def test_weights_of_another_network_are_refused(tmp_path: Path, segmenter_recipe: SegmenterRecipe) -> None:
     """A recipe whose network and weights do not belong together is refused before any training."""
     teacher: Any = build_segmenter(segmenter_recipe, 2, seed=5)

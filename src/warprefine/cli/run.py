@@ -25,7 +25,9 @@ from warprefine.propagation.coverage import coverage
 
 
 @contextmanager
-def run_of(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[Networks]:
+def run_of(
+    arguments: dict[str, Any], bars: Bars, *, training: bool, single_frames: bool = False
+) -> Iterator[Networks]:
     """Open the data sets and claim the run folder of a command's options; write its log."""
     options.use_threads(arguments["threads"])
     data = arguments["data"]
@@ -55,6 +57,7 @@ def run_of(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator
                 device=arguments["device"],
                 seed=arguments["seed"],
                 training=training,
+                single_frames=single_frames,
                 cache=arguments["cache"],
                 retrain=arguments.get("retrain", False),
                 base=arguments.get("base"),

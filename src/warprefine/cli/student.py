@@ -58,7 +58,7 @@ def student(
 
     Examples: `warprefine student runs/clip --test camvid:test:data/camvid --out runs/student`
 
-    `torchrun --nproc-per-node 8 -m warprefine student runs/city --recipe paper --device cuda
+    `torchrun --nproc-per-node 8 -m warprefine student runs/city --recipe city.toml --device cuda
     --test cityscapes:val:data/cityscapes --out runs/student`
     """
     options.use_threads(threads)

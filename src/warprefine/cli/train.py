@@ -48,14 +48,19 @@ def train(
     The two-sided-refiner is that of warp-refine-plus, with labels from key frames on both sides; the refiner
     is that of the paper's warp-refine. Motion is a network that improves another estimator's flow; its
     training is self-supervised, by photometric reconstruction of each frame from the one before. Methods of
-    the paper use it in the same run; `--motion` takes its checkpoint in other runs.
+    the paper use it in the same run; `--motion` takes its checkpoint in other runs. The segmenter can be
+    trained on single pictures, of any classes; other trainings begin from it with `weights` in their recipe.
 
     Examples: `warprefine train segmenter data/mine --out runs/mine`
 
     `warprefine train two-sided-refiner data/mine --out runs/mine`
     """
     arguments = locals()
-    with Bars() as bars, run_of(arguments, bars, training=part is not Part.MOTION) as networks:
+    alone = part is Part.SEGMENTER
+    with (
+        Bars() as bars,
+        run_of(arguments, bars, training=part is not Part.MOTION, single_frames=alone) as networks,
+    ):
         train_part: dict[Part, Callable[[], object]] = {
             Part.SEGMENTER: networks.segmenter,
             Part.REFINER: lambda: networks.refiner("stepwise"),

@@ -27,6 +27,7 @@ class NetworkSpec(Generic[NetworkT_co]):
         make: Called with counts by position and with settings by keyword.
         settings: Which of the recipe's fields are its keyword arguments.
         takes_names: Whether it is built with `class_names`, to match them with those of its weights.
+        imported: Whether it is meant to begin from published weights, which users import.
 
     Example:
         >>> from warprefine.segmentation import SEGMENTERS
@@ -37,6 +38,7 @@ class NetworkSpec(Generic[NetworkT_co]):
     make: Callable[..., NetworkT_co]
     settings: tuple[str, ...] = ()
     takes_names: bool = False
+    imported: bool = False
 
     def from_recipe(
         self,

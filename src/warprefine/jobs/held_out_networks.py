@@ -112,7 +112,7 @@ def short_trainings(recipe: Recipe) -> Recipe:
         steps = min(given.steps, most)
         recipe = recipe.changed((*place, "steps"), steps)
         recipe = recipe.changed((*place, "warmup"), min(given.warmup, steps // 4))
-    return recipe
+    return recipe.changed(("refiner", "epochs"), 0.0)
 
 
 def can_hold_out(networks: Networks, fold: int, needs: frozenset[Need]) -> bool:

@@ -142,7 +142,8 @@ class Networks:
         """Return the paper's refiner or the two-sided one, and a fingerprint of it."""
         recipe, parts = self.context.recipe, self.context.parts
         if kind == "stepwise":
-            return self._refiner(REFINER, parts.refiner, recipe.refiner, self._cycles)
+            resolved = recipe.refiner.resolved(len(self.teachers.key_frames))
+            return self._refiner(REFINER, parts.refiner, resolved, self._cycles)
         return self._refiner(
             TWO_SIDED_REFINER, parts.two_sided_refiner, recipe.plus.refiner, self._two_sided_samples
         )

@@ -14,7 +14,7 @@ from warprefine.io.frames import frame_size
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.stages import StagePass
-from warprefine.propagation.methods import METHODS, needs_of
+from warprefine.propagation.methods import METHODS, Need, needs_of
 from warprefine.propagation.stepwise.cycle import cycles_of
 from warprefine.propagation.units import frames_in_reach
 from warprefine.recipe.optimisation import Optimisation
@@ -58,7 +58,7 @@ def _tasks_of_pass(one: StagePass, planned: set[Path]) -> Iterator[Task]:
     frames = sum(len(frames_in_reach(video, context.horizon)) - len(video.labels) for video in videos)
     scale = _pixels(context) / _FRAME
     for networks, methods in one.steps:
-        yield from _trainings(networks, methods, stage, planned)
+        yield from trainings_of(networks, methods, stage, planned)
         kinds = {METHODS[method].labeller for method in methods}
         refined = networks.context.recipe.plus.refiner.enabled
         costs = [
@@ -76,17 +76,24 @@ def _tasks_of_pass(one: StagePass, planned: set[Path]) -> Iterator[Task]:
     yield Task(name="scores and report", stage=stage, kind="report", units=1, seconds=seconds)
 
 
-def _trainings(
+def trainings_of(
     networks: Networks, methods: Sequence[str], stage: Stage, planned: set[Path]
 ) -> Iterator[Task]:
-    """Yield the trainings of a stage and what they need; those of rounds are as many times those of one."""
+    """Yield the trainings of a stage and what they need; those of rounds are as many times those of one.
+
+    Args:
+        networks: The networks of the stage.
+        methods: The methods that need them.
+        stage: The stage.
+        planned: Checkpoints that are planned already; those of the stage are added.
+    """
     context, needs = networks.context, needs_of(methods)
     recipe, run = context.recipe, context.run
     segmenter = recipe.segmenter
     rounds = recipe.plus.rounds.count if "rounds" in needs else 1
     refined = "two-sided-refiner" in needs and recipe.plus.refiner.enabled
     if context.parts.segmenter is None and "segmenter" in needs:
-        names = [LABELLER, *(_folds(context) if refined else [])]
+        names = [LABELLER, *(_folds(context) if refined or _cycles(networks, needs) else [])]
         further = _further(context)
         alone = segmenter.main_training(len(labelled_frames(context.dataset)))
         first = segmenter.adaptation if further else alone
@@ -106,6 +113,13 @@ def _trainings(
     refiner = run.checkpoint_path(TWO_SIDED_REFINER.part)
     if refined and not context.parts.two_sided_refiner and _is_due(refiner, planned):
         yield from _two_sided_refiner(context, stage, rounds=rounds)
+
+
+def _cycles(networks: Networks, needs: frozenset[Need]) -> bool:
+    """Return whether the paper's methods run cycles with segmenters of folds: for tau, or for the refiner."""
+    recipe = networks.context.recipe
+    chosen = "tau" in needs and not networks.tau_is_known
+    return chosen or ("refiner" in needs and recipe.refiner.segmenters != "seen")
 
 
 def _folds(context: RunContext) -> list[str]:
@@ -144,7 +158,7 @@ def _tau(context: RunContext, stage: Stage) -> Iterator[Task]:
 
 def _refiner(context: RunContext, stage: Stage) -> Iterator[Task]:
     """Yield the training of the paper's refiner, and its cycles."""
-    training = context.recipe.refiner
+    training = context.recipe.refiner.resolved(len(labelled_frames(context.dataset)))
     pools = 2 if training.segmenters == "both" else 1
     for number in range(pools):
         yield Task(

@@ -105,8 +105,13 @@ def check_seed(seed: int) -> None:
         raise RecipeError(f"{found} cannot be used; expected a whole number from 0 to {LARGEST_SEED}")
 
 
-def check_reach(dataset: Dataset, horizon: Horizon) -> int:
+def check_reach(dataset: Dataset, horizon: Horizon, *, single_frames: bool = False) -> int:
     """Check that there is a key frame, and a frame that can be labelled from it.
+
+    Args:
+        dataset: The videos.
+        horizon: As `reached_horizon` takes it.
+        single_frames: Let the key frames do: nothing is labelled.
 
     Returns:
         The horizon in frames, see `reached_horizon`.
@@ -123,10 +128,10 @@ def check_reach(dataset: Dataset, horizon: Horizon) -> int:
             f"{dataset.root} has no key frame at all; put label maps into videos/NAME/labels, "
             "or choose labelled frames with --keyframes START::STEP"
         )
-    if max(lengths) == 1:
+    if max(lengths) == 1 and not single_frames:
         raise KeyFrameError(
             f"no video of {dataset.root} has more than one frame; expected key frames in a video whose other "
-            "frames can be labelled; single pictures can be trained on with --also-train"
+            "frames can be labelled; single pictures can be trained on with --also-train or `train segmenter`"
         )
     return reached_horizon(dataset, horizon)
 

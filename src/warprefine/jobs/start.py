@@ -62,6 +62,7 @@ def start(
     device: str = "cpu",
     seed: int = 0,
     training: bool = True,
+    single_frames: bool = False,
     cache: Path | None = None,
     retrain: bool = False,
     base: Path | None = None,
@@ -86,6 +87,7 @@ def start(
         device: Where networks run.
         seed: Seed of all random numbers.
         training: Whether networks may be trained; if so, the weights that they start from have to be there.
+        single_frames: Take data without any frame to label: a segmenter alone is trained.
         cache: A folder for all that can be computed again, shared with other runs; None is one in `out`.
         retrain: Train networks anew if their data have changed.
         base: A base segmenter to adapt, or a run that has one.
@@ -106,7 +108,7 @@ def start(
         check_names(recipe.for_stage(until))
     check_unreached(unreached)
     check_parts(parts, dataset)
-    reach = check_reach(dataset, horizon)
+    reach = check_reach(dataset, horizon, single_frames=single_frames)
     check_further(dataset, also_train)
     run = RunFolder(out, cache=cache)
     if cache is not None:

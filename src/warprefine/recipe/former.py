@@ -9,14 +9,20 @@ from typing import Any
 from warprefine.recipe.optimisation import MOST_STEPS
 
 FORMER_VALUES: dict[str, Any] = {
+    "motion.ignore_outside": True,
     "plus.refiner.left_out": 0.0,
     "propagation.calibration_key_frames": 0,
     "propagation.calibration_steps": 0,
     "propagation.cut_sensitivity": 1.0,
     "propagation.stop_at_cuts": False,
+    "refiner.epoch_factor": 3.0,
+    "refiner.epochs": 0.0,
+    "segmenter.epoch_factor": 3.0,
+    "segmenter.epochs": 0.0,
     "segmenter.further": True,
     "segmenter.held_out": "folds",
     "segmenter.steps_per_picture": MOST_STEPS,
+    "segmenter.tile": 0,
 }
 """Keys newer than the first recorded recipes, each with the value that gives what was done before it.
 
@@ -30,8 +36,8 @@ def with_former_values(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recorded recipe in which keys that are newer than it have their former values.
 
     Example:
-        >>> with_former_values({"segmenter": {"folds": 3, "held_out": "base", "further": False}})
-        {'segmenter': {'folds': 3, 'held_out': 'base', 'further': False, 'steps_per_picture': 100000000}}
+        >>> with_former_values({"motion": {"frames": 2}})
+        {'motion': {'frames': 2, 'ignore_outside': True}}
     """
     complete = copy.deepcopy(dict(recorded))
     for key, value in FORMER_VALUES.items():

@@ -33,6 +33,8 @@ class MotionRecipe(Settings):
     """Correct the input flow, instead of predicting a flow from scratch as published."""
     input_motion: str = "dis-medium"
     """Motion estimator of the input flow: a name in `motion.MOTIONS`, or a checkpoint."""
+    ignore_outside: bool = True
+    """Leave pixels out of the loss whose source lies outside the crop; published losses count them."""
     kernel_weight: float = Field(0.01, ge=0, le=1000)
     """Weight of the loss that keeps kernels near the identity: one in the middle, zero elsewhere."""
     optimisation: Optimisation = Optimisation(

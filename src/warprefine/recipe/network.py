@@ -95,7 +95,7 @@ class NetworkRecipe(Settings):
     network: str = "compact"
     """Which network: a name in `segmentation.SEGMENTERS`."""
     pretrained: bool = True
-    """Start from weights trained on ImageNet, where the network has such (lite0, lite0-ocr, timm)."""
+    """Start from weights trained on ImageNet: the network's own, or for hrnet-ocr and the like `weights`."""
     weights: str = ""
     """Checkpoint to start from, written by `warprefine weights import`: of this network, or of its trunk."""
     source: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,3 +98,35 @@ class Optimisation(Settings):
     """Steps between saved states, from which a killed training continues."""
     validate_every: int = Field(250, ge=1)
     """Steps between validations; the best weights are kept."""
+
+    def for_epochs(self, epochs: float, length: int) -> Optimisation:
+        """Return the training with epochs as steps, and a learning rate that changes once per epoch.
+
+        Args:
+            epochs: Number of epochs; 0 leaves the training as it is.
+            length: Samples of an epoch.
+
+        Example:
+            >>> paper = Optimisation(batch=8).for_epochs(175, 3 * 2975)
+            >>> paper.steps, paper.steps_per_drop
+            (195235, 1116)
+        """
+        if not epochs:
+            return self
+        per_epoch = length / (self.batch * self.accumulate)
+        steps = ceil(epochs * per_epoch)
+        drop = min(max(round(per_epoch), 1), steps)
+        return self.model_copy(update={"steps": steps, "steps_per_drop": drop})
+
+
+class Epochs(Settings):
+    """The length of a training in epochs of a size that depends on the images labelled by hand alone."""
+
+    epoch_factor: float = Field(3.0, gt=0, le=1000)
+    """Samples of an epoch per image labelled by hand, however many pseudo-labels there are (the paper: 3)."""
+    epochs: float = Field(0.0, ge=0, le=100_000)
+    """Length of the training (the paper: 175); 0 leaves it to the steps of the optimisation."""
+
+    def epoch_length(self, manual_count: int) -> int:
+        """Return the number of samples of an epoch."""
+        return max(round(self.epoch_factor * manual_count), 1)

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from warprefine.core.stages import GOOD, Stage
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.recipe.network import Augmentation, BatchAugmentation, Channels, GriddedCrop, NetworkRecipe
-from warprefine.recipe.optimisation import MOST_STEPS, Optimisation, Settings
+from warprefine.recipe.optimisation import MOST_STEPS, Epochs, Optimisation, Settings
 from warprefine.recipe.plus import PlusRecipe
 from warprefine.recipe.settings_file import read_settings
 from warprefine.recipe.stages import NO_CHANGES, StageSettings, StagesRecipe, overridden
@@ -34,7 +34,7 @@ class FeatureSettings(Settings):
     """Height and width, in pixels, by which crops are larger than the windows that are trained on."""
 
 
-class SegmenterRecipe(NetworkRecipe):
+class SegmenterRecipe(NetworkRecipe, Epochs):
     """How g_psi is built and trained."""
 
     network: str = "lite0-frozen"
@@ -43,6 +43,8 @@ class SegmenterRecipe(NetworkRecipe):
     """The main training: on the further labelled data where there is some, else on the key frames."""
     steps_per_picture: int = Field(75, ge=1, le=MOST_STEPS)
     """Steps of the main training at most, for each labelled picture; two key frames need few."""
+    tile: int = Field(0, ge=0)
+    """Side in pixels of the tiles for class centroids, in trainings by epochs; 0: half the shorter side."""
     further: bool = True
     """Learn from further labelled data, where there are some, and not from the key frames alone."""
     adaptation: Optimisation = Optimisation(
@@ -65,17 +67,19 @@ class SegmenterRecipe(NetworkRecipe):
     """Average the output over a frame and its mirror image; better, and twice the time."""
 
     def main_training(self, pictures: int) -> Optimisation:
-        """Return the main training on a number of labelled pictures.
+        """Return the main training on a number of labelled pictures; epochs take precedence over steps.
 
         Example:
             >>> SegmenterRecipe().main_training(2).steps, SegmenterRecipe().main_training(400).steps
             (150, 200)
         """
+        if self.epochs:
+            return self.optimisation.for_epochs(self.epochs, self.epoch_length(pictures))
         most = self.steps_per_picture * max(pictures, 1)
         return self.optimisation.changed(("steps",), min(self.optimisation.steps, most))
 
 
-class RefinerRecipe(Settings):
+class RefinerRecipe(Epochs):
     """How Omega is built and trained."""
 
     network: str = "compact"
@@ -106,6 +110,16 @@ class RefinerRecipe(Settings):
     """Largest relative change of brightness, contrast and saturation, the same for both images."""
     mirrored: bool = True
     """Average the output over a frame and its mirror image; better, and twice the time."""
+
+    def resolved(self, pictures: int) -> RefinerRecipe:
+        """Return the recipe with its epochs, of a number of key frames, as steps.
+
+        Example:
+            >>> RefinerRecipe(epochs=175).resolved(795).optimisation.steps
+            104344
+        """
+        training = self.optimisation.for_epochs(self.epochs, self.epoch_length(pictures))
+        return self.changed(("optimisation",), training)
 
 
 class PropagationRecipe(Settings):

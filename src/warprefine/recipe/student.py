@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from math import ceil
 from pathlib import Path
 
 from pydantic import Field, PositiveInt
 
 from warprefine.recipe.network import Augmentation, BatchAugmentation, NetworkRecipe
-from warprefine.recipe.optimisation import Optimisation
+from warprefine.recipe.optimisation import Epochs, Optimisation
 from warprefine.recipe.settings_file import read_settings
 
 
-class StudentRecipe(NetworkRecipe):
+class StudentRecipe(NetworkRecipe, Epochs):
     """How a student is built and trained; the mix of its samples is the paper's (section 4.2)."""
 
     offsets: tuple[PositiveInt, ...] = Field((2, 4, 6, 8), min_length=1)
@@ -27,10 +26,6 @@ class StudentRecipe(NetworkRecipe):
     """Share of coarse labels among those made by hand, where there are such (not given in the paper)."""
     even: bool = True
     """Where only some labelled images have neighbours with pseudo-labels, reduce the share accordingly."""
-    epoch_factor: float = Field(3.0, gt=0, le=1000)
-    """Samples of an epoch per image labelled by hand, however many pseudo-labels there are (the paper: 3)."""
-    epochs: float = Field(0.0, ge=0, le=100_000)
-    """Length of the training (the paper: 175); 0 leaves it to the steps of the optimisation."""
     tile: int = Field(0, ge=0)
     """Side in pixels of the tiles whose class centroids crops are placed on; 0: half the shorter side."""
     optimisation: Optimisation = Optimisation()
@@ -38,19 +33,10 @@ class StudentRecipe(NetworkRecipe):
     augmentation: BatchAugmentation = Augmentation()
     """Augmentation of the training images."""
 
-    def epoch_length(self, manual_count: int) -> int:
-        """Return the number of samples of an epoch."""
-        return max(round(self.epoch_factor * manual_count), 1)
-
     def resolved(self, manual_count: int) -> StudentRecipe:
         """Return the recipe with its epochs as steps, and the learning rate changed once per epoch."""
-        if not self.epochs:
-            return self
-        per_epoch = self.epoch_length(manual_count) / (self.optimisation.batch * self.optimisation.accumulate)
-        steps = ceil(self.epochs * per_epoch)
-        drop = min(max(round(per_epoch), 1), steps)
-        changed = self.optimisation.model_copy(update={"steps": steps, "steps_per_drop": drop})
-        return self.model_copy(update={"optimisation": changed})
+        training = self.optimisation.for_epochs(self.epochs, self.epoch_length(manual_count))
+        return self.model_copy(update={"optimisation": training})
 
     def shares(self, *, covered: float, coarse: bool) -> tuple[float, float, float]:
         """Return the shares of an epoch that have hand-made labels, pseudo-labels and coarse labels.

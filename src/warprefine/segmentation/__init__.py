@@ -30,11 +30,15 @@ SEGMENTERS: dict[str, NetworkSpec[Segmenter]] = {
     "timm": NetworkSpec(make=TimmSegmenter, settings=("source", "widths")),
     "huggingface": NetworkSpec(make=HuggingFaceSegmenter, settings=("source",), takes_names=True),
     **{
-        f"hrnet-ocr-{name}": NetworkSpec(make=partial(MultiScaleSegmenter, size=size), settings=("scales",))
+        f"hrnet-ocr-{name}": NetworkSpec(
+            make=partial(MultiScaleSegmenter, size=size), settings=("scales",), imported=True
+        )
         for name, size in HRNETS.items()
     },
     **{
-        f"{network}-{name}": NetworkSpec(make=partial(DilatedSegmenter, network=network, trunk=size))
+        f"{network}-{name}": NetworkSpec(
+            make=partial(DilatedSegmenter, network=network, trunk=size), imported=True
+        )
         for network in DILATED
         for name, size in RESNETS.items()
     },

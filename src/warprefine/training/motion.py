@@ -62,7 +62,7 @@ def train_motion(
     returns = [excerpt.backwards() for excerpt in held_out] if recipe.reverse else []
     measured = Excerpts([*held_out, *returns], motion=motion, cache=cache)
     torch.manual_seed(seed)
-    network = SDCNet(**_settings(recipe))
+    network = SDCNet(**network_settings(recipe))
     # From here on the loop's other thread alone prepares batches and estimates flow: that of the
     # validation is in the cache by then.
     before = photometric_error_of(None, measured)
@@ -77,7 +77,7 @@ def train_motion(
             part=PART,
             network=NETWORK,
             class_names=(),
-            settings=_settings(recipe),
+            settings=network_settings(recipe),
             recipe=recipe.to_dict(),
             facts={
                 "seed": seed,
@@ -108,15 +108,18 @@ def train_motion(
 def loss_of(network: SDCNet, batch: Footage, recipe: MotionRecipe) -> Tensor:
     """Return the reconstruction loss of the last frame of each excerpt (Zhu et al., CVPR 2019).
 
-    Pixels whose source lies outside the crop, by the flow that the network starts from, are left out: they
-    carry no information about their motion.
+    Pixels whose source lies outside the crop, by the flow that the network starts from, carry no information
+    about their motion; the recipe may leave them out, which the published loss does not.
     """
     device = network.flow_mean.device
     frames, flows = batch.frames.to(device).float(), batch.flows.to(device)
     found = network.predict(frames, flows)
     rebuilt = network.rebuild(frames, found.flow_ba, found.kernels)
-    inside = lands_inside(flows[:, -1])[:, None]
-    loss = reconstruction_loss(rebuilt * inside, frames[:, -1] * inside, flow_ba=found.flow_ba).total
+    target = frames[:, -1]
+    if recipe.ignore_outside:
+        inside = lands_inside(flows[:, -1])[:, None]
+        rebuilt, target = rebuilt * inside, target * inside
+    loss = reconstruction_loss(rebuilt, target, flow_ba=found.flow_ba).total
     if found.kernels is not None:
         loss = loss + recipe.kernel_weight * distance_from_identity(found.kernels)
     return loss
@@ -147,7 +150,7 @@ def photometric_error_of(network: SDCNet | None, excerpts: Excerpts) -> float:
     return sum(errors) / len(errors)
 
 
-def _settings(recipe: MotionRecipe) -> dict[str, Any]:
+def network_settings(recipe: MotionRecipe) -> dict[str, Any]:
     """Return the constructor arguments of a recipe's network."""
     return {
         "frame_count": recipe.frames,

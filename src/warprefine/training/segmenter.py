@@ -33,6 +33,7 @@ from warprefine.training.data.augment import augment
 from warprefine.training.data.batch import Batch, LabelledBatch, Picture
 from warprefine.training.data.features import FeatureBatchMaker, FeatureStore
 from warprefine.training.data.samples import Samples, members_by_class
+from warprefine.training.data.student_samples import StudentBatches, sources_of
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World
 from warprefine.training.losses import BESIDE, COUNTS, LOSSES, balanced_weights
@@ -105,12 +106,23 @@ def build_segmenter(
         begin_from(Path(recipe.weights), module_of(segmenter), class_names=class_names, head=head)
     elif recipe.pretrained and isinstance(segmenter, Pretrained):
         segmenter.load_pretrained()
+    elif recipe.pretrained and spec.imported:
+        raise RecipeError(without_weights(recipe.network))
     elif isinstance(segmenter, FrozenTrunk):
         raise RecipeError(
             f"the trunk of {recipe.network!r} is not trained, so it needs weights; set pretrained = true or "
             'weights = "FILE" under [segmenter], or another network, such as compact'
         )
     return kernels_for_training(segmenter)
+
+
+def without_weights(network: str) -> str:
+    """Return what is said where a network is to begin from published weights, and the recipe names none."""
+    return (
+        f"the network {network!r} begins from published weights, but the recipe names none; set "
+        'weights = "FILE" (of `warprefine weights import`, or of another training), or pretrained = false to '
+        "begin from random weights"
+    )
 
 
 def settings_of_weights(recipe: NetworkRecipe) -> dict[str, Any]:
@@ -207,6 +219,7 @@ def train_segmenter(
     optimisation: Optimisation,
     class_names: tuple[str, ...],
     features: FeatureStore | None = None,
+    centroids: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
     task: str = "training the segmenter",
@@ -222,19 +235,38 @@ def train_segmenter(
         optimisation: The training.
         class_names: The classes that it scores.
         features: Computes the features of a frozen trunk; None for networks that are trained as a whole.
+        centroids: Folder that keeps the centroids of classes: trainings in epochs draw their samples as
+            students do, class-uniform by centroids of tiles. None: they draw them as all others.
         seed: Seed of the batches.
         progress: Called after every step.
         task: Name of the training in `progress`.
     """
-    batches = (
-        BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
-        if features is None
-        else FeatureBatchMaker(pools, features, batch=optimisation.batch, seed=seed, progress=progress)
-    )
+    batch_at: Callable[[int], LabelledBatch]
+    if features is not None:
+        of_features = FeatureBatchMaker(
+            pools, features, batch=optimisation.batch, seed=seed, progress=progress
+        )
+        batch_at, pixels = of_features, of_features.pixels
+    elif recipe.epochs and centroids is not None:
+        class_count = len(class_names)
+        sources = sources_of(
+            pools, tile=recipe.tile, class_count=class_count, cache=centroids, progress=progress
+        )
+        batch_at = StudentBatches(
+            sources,
+            recipe.augmentation,
+            epoch_length=recipe.epoch_length(sum(len(samples) for samples, _ in pools)),
+            batch=optimisation.batch,
+            seed=seed,
+        )
+        pixels = np.sum([n for samples, _ in pools for n in samples.count_classes()], axis=0)
+    else:
+        drawn = BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
+        batch_at, pixels = drawn, drawn.pixels
     together, loss_of, card = loss_and_card(
         segmenter,
         recipe,
-        pixels=batches.pixels,
+        pixels=pixels,
         optimisation=optimisation,
         class_names=class_names,
         seed=seed,
@@ -243,7 +275,7 @@ def train_segmenter(
         path,
         module_of(segmenter),
         optimisation,
-        batch_at=batches,
+        batch_at=batch_at,
         together=together,
         loss_of=loss_of,
         card=card,

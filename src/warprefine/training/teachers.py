@@ -190,6 +190,7 @@ class Teachers:
             optimisation=optimisation,
             class_names=self.class_names,
             features=self._features(segmenter),
+            centroids=self.run.cache / "centroids",
             seed=self.seed,
             progress=self.progress,
             task=f"training {path.stem}",

@@ -14,6 +14,7 @@ import torch
 
 from warprefine.core.errors import DatasetError, RecipeError, RunFolderError
 from warprefine.core.tensors import VOID
+from warprefine.io.checkpoints import read_card
 from warprefine.io.images import read_labels
 from warprefine.jobs.experiments import EXPERIMENTS
 from warprefine.jobs.experiments.context import ExperimentContext
@@ -249,6 +250,38 @@ def test_benchmark_scores_the_final_network(context: ExperimentContext) -> None:
 
     assert tables["totals"].columns == ("network", "pixel accuracy", "mean accuracy", "mIoU")
     assert names(tables["classes"]) == list(context.data.classes.names)
+
+
+def test_teacher_and_students_begin_from_initial_weights(context: ExperimentContext) -> None:
+    """Weights are named by network: that of the teacher, of the student, and of each network of table A."""
+    EXPERIMENTS["benchmark"].run(context)
+    first = str(context.out / "students" / "final-seed0.safetensors")
+    begun = context.recipe.model_copy(update={"initial_weights": {"compact": first}}).initialised()
+    again = replace(context, recipe=begun, out=context.out.with_name("begun"), experiment="benchmark")
+    EXPERIMENTS["benchmark"].run(again)
+
+    for path in ("labels/checkpoints/segmenter", "students/final-seed0"):
+        files = [one.out / f"{path}.safetensors" for one in (context, again)]
+        assert [read_card(file).recipe["weights"] for file in files] == ["", first]
+        assert files[0].read_bytes() != files[1].read_bytes()
+    assert (begun.student_of("compact").weights, begun.student_of("lite0").weights) == (first, "")
+
+
+def test_published_weights_are_asked_for_before_anything_is_done(context: ExperimentContext) -> None:
+    """Table A needs weights for three networks; --from-scratch says that random ones are meant."""
+    recipe = load_experiment_recipe("architectures", "cityscapes")
+    table_a = replace(context, experiment="architectures", recipe=recipe, out=context.out / "table-a")
+
+    with pytest.raises(
+        RecipeError, match="lets hrnet-ocr-w48, deeplabv3-resnext50, ocrnet-resnext50 begin from published"
+    ):
+        table_a.claim()
+    assert not table_a.out.exists()
+    replace(table_a, recipe=recipe.from_scratch()).claim()
+    of_trunks = {name: f"{name}.safetensors" for name in recipe.networks}
+    given = recipe.model_copy(update={"initial_weights": of_trunks}).initialised()
+    assert given.lacking_weights(given.networks) == []
+    assert given.student_of("ocrnet-resnext50").weights == "ocrnet-resnext50.safetensors"
 
 
 def test_benchmark_over_folds(context: ExperimentContext) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from warprefine.core.errors import DatasetError
@@ -10,6 +10,7 @@ from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
 from warprefine.jobs.experiments.utility import compared
+from warprefine.jobs.experiments.work import Work
 from warprefine.jobs.pseudo_labels import JOINT_METHOD
 from warprefine.propagation.methods import ORACLE
 from warprefine.recipe.student import StudentRecipe
@@ -27,11 +28,7 @@ def architectures(context: ExperimentContext) -> Findings:
     students = Students(context, finished)
     measured: dict[str, dict[str, Spread]] = {}
     for network in context.recipe.networks:
-        recipe = context.recipe.student.model_copy(update={"network": network})
-        variants = {
-            BASELINE: StudentVariant(name=f"{network}-{BASELINE}", recipe=recipe),
-            **{m: StudentVariant(name=f"{network}-{m}", method=m, recipe=recipe) for m in methods},
-        }
+        variants = _of_network(context, network, methods)
         measured[network] = {name: students.spread(variant) for name, variant in variants.items()}
     columns = (BASELINE, *methods)
     table = ResultTable(
@@ -51,6 +48,24 @@ def architectures(context: ExperimentContext) -> Findings:
     )
 
 
+def work_of_architectures(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `architectures` labels and trains."""
+    methods = compared(context)
+    tables = [_of_network(context, network, methods) for network in context.recipe.networks]
+    return (Work.of(context, methods, [variant for table in tables for variant in table.values()]),)
+
+
+def _of_network(
+    context: ExperimentContext, network: str, methods: Sequence[str]
+) -> dict[str, StudentVariant]:
+    """Return the students of a network: without pseudo-labels, and with those of each method."""
+    recipe = context.recipe.student_of(network)
+    return {
+        BASELINE: StudentVariant(name=f"{network}-{BASELINE}", recipe=recipe),
+        **{m: StudentVariant(name=f"{network}-{m}", method=m, recipe=recipe) for m in methods},
+    }
+
+
 def relaxation(context: ExperimentContext) -> Findings:
     """Compare plain labels, relaxed labels, and relaxed labels with those of motion alone (table B).
 
@@ -59,10 +74,26 @@ def relaxation(context: ExperimentContext) -> Findings:
     """
     _, finished = context.label((JOINT_METHOD,))
     students = Students(context, finished)
-    settings = _settings(context)
+    rows: dict[str, list[Cell]] = {
+        name: [students.spread(variant) for variant in variants]
+        for name, variants in _relaxed(context).items()
+    }
+    return _by_setting(
+        "relaxation", rows, _settings(context), title="mIoU (%) of students with relaxed labels"
+    )
+
+
+def work_of_relaxation(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `relaxation` labels and trains."""
+    variants = [variant for row in _relaxed(context).values() for variant in row]
+    return (Work.of(context, (JOINT_METHOD,), variants),)
+
+
+def _relaxed(context: ExperimentContext) -> dict[str, list[StudentVariant]]:
+    """Return the students of each row of table B, one for each setting."""
     offsets = (context.recipe.relaxed_offset,)
-    rows: dict[str, list[Cell]] = {}
-    for setting, (recipe, coarse) in settings.items():
+    rows: dict[str, list[StudentVariant]] = {}
+    for setting, (recipe, coarse) in _settings(context).items():
         relaxed = recipe.model_copy(update={"loss": "relaxed"})
         for name, used, method in (
             ("B", recipe, None),
@@ -76,8 +107,8 @@ def relaxation(context: ExperimentContext) -> Findings:
                 offsets=offsets,
                 coarse=coarse,
             )
-            rows.setdefault(name, []).append(students.spread(variant))
-    return _by_setting("relaxation", rows, settings, title="mIoU (%) of students with relaxed labels")
+            rows.setdefault(name, []).append(variant)
+    return rows
 
 
 def coarse(context: ExperimentContext) -> Findings:
@@ -86,29 +117,43 @@ def coarse(context: ExperimentContext) -> Findings:
     Raises:
         DatasetError: The recipe names neither.
     """
+    variants = _supervised(context)
+    _, finished = context.label((WARP_REFINE,))
+    students = Students(context, finished)
+    rows: dict[str, list[Cell]] = {
+        name: [students.spread(variant) for variant in row] for name, row in variants.items()
+    }
+    return _by_setting(
+        "coarse", rows, _settings(context), title="mIoU (%) of students with further supervision"
+    )
+
+
+def work_of_coarse(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `coarse` labels and trains."""
+    variants = [variant for row in _supervised(context).values() for variant in row]
+    return (Work.of(context, (WARP_REFINE,), variants),)
+
+
+def _supervised(context: ExperimentContext) -> dict[str, list[StudentVariant]]:
+    """Return the students without pseudo-labels and with them, one for each setting."""
     settings = _settings(context)
     if len(settings) == 1:
         raise DatasetError(
             "the experiment coarse compares with coarse labels and with weights of another data set, but its "
             'recipe names neither; set coarse = "SPLIT" under [data], or other_weights = "FILE"'
         )
-    _, finished = context.label((WARP_REFINE,))
-    students = Students(context, finished)
-    rows: dict[str, list[Cell]] = {
+    return {
         method or BASELINE: [
-            students.spread(
-                StudentVariant(
-                    name=f"{_short(setting)}-{method or BASELINE}",
-                    recipe=recipe,
-                    method=method,
-                    coarse=with_coarse,
-                )
+            StudentVariant(
+                name=f"{_short(setting)}-{method or BASELINE}",
+                recipe=recipe,
+                method=method,
+                coarse=with_coarse,
             )
             for setting, (recipe, with_coarse) in settings.items()
         ]
         for method in (None, WARP_REFINE)
     }
-    return _by_setting("coarse", rows, settings, title="mIoU (%) of students with further supervision")
 
 
 def _bars(values: Mapping[str, Spread], kind: ChartKind, *, ylabel: str, baseline: str) -> bytes:

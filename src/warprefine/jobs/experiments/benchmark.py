@@ -14,6 +14,7 @@ from warprefine.io.frames import open_frames
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import Students, StudentVariant
+from warprefine.jobs.experiments.work import Work
 from warprefine.metrics.benchmark import score_with_instances
 from warprefine.metrics.instance_iou import Scores
 from warprefine.metrics.network_scores import NetworkScores
@@ -50,10 +51,7 @@ def benchmark(context: ExperimentContext) -> Findings:
         return over_folds(context)
     _, finished = context.label((METHOD,))
     students = Students(context, finished)
-    recipe = context.recipe.student
-    if context.recipe.other_weights:
-        recipe = recipe.model_copy(update={"weights": context.recipe.other_weights})
-    variant = StudentVariant(name=FINAL, method=METHOD, recipe=recipe, coarse=context.coarse is not None)
+    variant = _final(context)
     student = load_student(students.weights(variant, context.seed), context.torch_device)
     remarks = (hand_in(context, student),) if data.submit else ()
     if not data.test:
@@ -62,13 +60,33 @@ def benchmark(context: ExperimentContext) -> Findings:
     return Findings(tables=_tables(students.score(variant, context.seed), with_instances), remarks=remarks)
 
 
+def work_of_benchmark(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `benchmark` labels and trains; with folds, in the folder of each."""
+    folds = context.recipe.data.folds
+    contexts = [_fold(context, fold) for fold in range(folds)] if folds else [context]
+    return tuple(Work.of(one, (METHOD,), (_final(one),), once=True) for one in contexts)
+
+
+def _final(context: ExperimentContext) -> StudentVariant:
+    """Return the student that is trained."""
+    recipe = context.recipe.student
+    if context.recipe.other_weights:
+        recipe = recipe.model_copy(update={"weights": context.recipe.other_weights})
+    return StudentVariant(name=FINAL, method=METHOD, recipe=recipe, coarse=context.coarse is not None)
+
+
+def _fold(context: ExperimentContext, fold: int) -> ExperimentContext:
+    """Return the experiment on one fold, in a folder of its own."""
+    data = context.recipe.data
+    named = {key: getattr(data, key).format(fold=fold) for key in ("split", "test", "coarse", "submit")}
+    recipe = context.recipe.model_copy(update={"data": data.model_copy(update={**named, "folds": 0})})
+    return replace(context, recipe=recipe, out=context.out / f"fold{fold}")
+
+
 def over_folds(context: ExperimentContext) -> Findings:
     """Run the benchmark for each fold, in a folder of its own below OUT, and tabulate the scores."""
-    data, found = context.recipe.data, {}
-    for fold in range(data.folds):
-        named = {key: getattr(data, key).format(fold=fold) for key in ("split", "test", "coarse", "submit")}
-        recipe = context.recipe.model_copy(update={"data": data.model_copy(update={**named, "folds": 0})})
-        found[f"fold {fold}"] = benchmark(replace(context, recipe=recipe, out=context.out / f"fold{fold}"))
+    folds = range(context.recipe.data.folds)
+    found = {f"fold {fold}": benchmark(_fold(context, fold)) for fold in folds}
     totals = {name: findings.tables["totals"] for name, findings in found.items()}
     columns = next(iter(totals.values())).columns[1:]
     rows = {name: table.rows[0][1:] for name, table in totals.items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from warprefine.core.errors import DatasetError
+from warprefine.core.errors import DatasetError, RecipeError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
@@ -63,9 +63,18 @@ class ExperimentContext:
         Raises:
             RunFolderError: The folder holds another experiment, or lies in the data.
             DeviceError: The device cannot be used.
-            RecipeError: A seed cannot be used.
+            RecipeError: A seed cannot be used, or a network has no weights to begin from.
         """
         check_device(self.device)
+        lacking = self.recipe.lacking_weights(
+            self.recipe.networks if self.experiment == "architectures" else ()
+        )
+        if lacking:
+            raise RecipeError(
+                f"the recipe lets {', '.join(lacking)} begin from published weights, but names none; give "
+                f"--initial-weights {lacking[0]}=FILE (of `warprefine weights import`, or a student), or "
+                "--from-scratch for random weights"
+            )
         for seed in (self.seeds[0], self.seeds[-1]):
             check_seed(seed)
         check_apart(self.out, *([self.root] if self.root else []))

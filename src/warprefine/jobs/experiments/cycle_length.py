@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from PIL import Image
 
 from warprefine.core.tensors import LabelMaps
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings, spread_of
+from warprefine.jobs.experiments.work import Labelling, Work
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
 from warprefine.propagation.evidence import open_evidence
@@ -18,7 +20,7 @@ from warprefine.report.experiment_plots import plot_lines
 from warprefine.report.result_table import Cell, ResultTable
 from warprefine.report.strips import draw_strip
 
-METHOD = "warp-refine"
+FIRST_METHOD, METHOD = "warp-inpaint", "warp-refine"
 _SHOWN = (1, 3, 6, 10)
 """Cycle lengths that figure A shows, where the clip is long enough."""
 
@@ -29,7 +31,7 @@ def cycle_length(context: ExperimentContext) -> Findings:
     Raises:
         DatasetError: The data have no truth to compare labels with.
     """
-    networks, finished = context.label(("warp-inpaint",))
+    networks, finished = context.label((FIRST_METHOD,))
     context.check_truth(finished)
     rows: list[tuple[Cell, ...]] = []
     points = []
@@ -57,6 +59,17 @@ def cycle_length(context: ExperimentContext) -> Findings:
         },
         pictures={"cycles": draw_cycles(networks, networks.tau(), _SHOWN)},
     )
+
+
+def work_of_cycle_length(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `cycle_length` labels."""
+    work = Work.of(context, (FIRST_METHOD,))
+    runs = [
+        _run_with(context, longest, seed)
+        for longest in sorted(context.recipe.longest_cycles)
+        for seed in context.seeds
+    ]
+    return (replace(work, labellings=(*work.labellings, *runs)),)
 
 
 def draw_cycles(networks: Networks, tau: float, lengths: Sequence[int]) -> Image.Image:
@@ -94,12 +107,17 @@ def draw_cycles(networks: Networks, tau: float, lengths: Sequence[int]) -> Image
 
 
 def _labels_with(context: ExperimentContext, longest: int, seed: int) -> FinishedRun:
-    labels = context.recipe.labels
-    return context.label_again(
-        (METHOD,),
-        name=f"cycles-to-{longest}-seed{seed}",
-        recipe=labels.changed(("refiner", "longest_cycle"), longest),
-        seed=seed,
+    run = _run_with(context, longest, seed)
+    return context.label_again(run.methods, name=run.folder, recipe=run.recipe, seed=seed)
+
+
+def _run_with(context: ExperimentContext, longest: int, seed: int) -> Labelling:
+    """Return the run with a refiner that learns from cycles up to a length."""
+    return Labelling(
+        methods=(METHOD,),
+        recipe=context.recipe.labels.changed(("refiner", "longest_cycle"), longest),
+        folder=f"cycles-to-{longest}-seed{seed}",
+        again=True,
     )
 
 

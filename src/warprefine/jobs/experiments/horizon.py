@@ -6,6 +6,7 @@ from warprefine.core.errors import RecipeError
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
+from warprefine.jobs.experiments.work import Work
 from warprefine.report.experiment_plots import plot_lines
 from warprefine.report.result_table import Cell, ResultTable
 
@@ -24,20 +25,10 @@ def horizon(context: ExperimentContext) -> Findings:
         )
     _, finished = context.label(recipe.range_methods)
     students = Students(context, finished)
-    baseline = students.spread(StudentVariant(name=BASELINE, recipe=recipe.student))
+    baseline = students.spread(_baseline(context))
     lines = {
         method: [
-            (
-                float(farthest),
-                students.spread(
-                    StudentVariant(
-                        name=f"{method}-to-{farthest}",
-                        method=method,
-                        offsets=tuple(range(1, farthest + 1)),
-                        recipe=recipe.student,
-                    )
-                ),
-            )
+            (float(farthest), students.spread(_up_to(context, method, farthest)))
             for farthest in sorted(recipe.ranges)
         ]
         for method in recipe.range_methods
@@ -60,4 +51,25 @@ def horizon(context: ExperimentContext) -> Findings:
                 kind=kind,
             )
         },
+    )
+
+
+def work_of_horizon(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `horizon` labels and trains."""
+    methods, ranges = context.recipe.range_methods, sorted(context.recipe.ranges)
+    students = [_up_to(context, method, farthest) for method in methods for farthest in ranges]
+    return (Work.of(context, methods, [_baseline(context), *students]),)
+
+
+def _baseline(context: ExperimentContext) -> StudentVariant:
+    return StudentVariant(name=BASELINE, recipe=context.recipe.student)
+
+
+def _up_to(context: ExperimentContext, method: str, farthest: int) -> StudentVariant:
+    """Return the student that learns from a method's labels up to a distance."""
+    return StudentVariant(
+        name=f"{method}-to-{farthest}",
+        method=method,
+        offsets=tuple(range(1, farthest + 1)),
+        recipe=context.recipe.student,
     )

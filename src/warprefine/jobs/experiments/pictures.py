@@ -15,6 +15,7 @@ from warprefine.io.run import RunFolder
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
+from warprefine.jobs.experiments.work import Work
 from warprefine.jobs.finished import FinishedRun
 from warprefine.metrics import confusion
 from warprefine.metrics.run_labels import predicted_labels
@@ -66,6 +67,21 @@ def pictures(context: ExperimentContext) -> Findings:
         f"{' and '.join(EARLIER)}; the last rows of D are those on which it is furthest behind."
     )
     return Findings(pictures=drawn, remarks=(remark,))
+
+
+def work_of_pictures(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `pictures` labels and trains."""
+    students = _variants(context) if context.recipe.data.test else ()
+    return (Work.of(context, (*EARLIER, METHOD), students, once=True),)
+
+
+def _variants(context: ExperimentContext) -> tuple[StudentVariant, StudentVariant]:
+    """Return the students of figure C, without warp-refine labels and with them."""
+    recipe = context.recipe.student
+    return (
+        StudentVariant(name=BASELINE, recipe=recipe),
+        StudentVariant(name=METHOD, method=METHOD, recipe=recipe),
+    )
 
 
 def _cases(context: ExperimentContext, finished: FinishedRun) -> list[_Case]:
@@ -147,12 +163,10 @@ def _draw_clip(
 
 def _draw_students(context: ExperimentContext, finished: FinishedRun) -> Image.Image:
     """Draw test frames on which students with and without warp-refine labels differ most, as figure C."""
-    students, recipe = Students(context, finished), context.recipe.student
-    variants = (
-        StudentVariant(name=BASELINE, recipe=recipe),
-        StudentVariant(name=METHOD, method=METHOD, recipe=recipe),
-    )
-    networks = [load_student(students.weights(one, context.seed), context.torch_device) for one in variants]
+    students = Students(context, finished)
+    networks = [
+        load_student(students.weights(one, context.seed), context.torch_device) for one in _variants(context)
+    ]
     members = labelled_frames(context.test)
     found: list[tuple[float, LabelledFrame, Frames, list[LabelMaps]]] = []
     for done, member in enumerate(members, 1):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
+from warprefine.jobs.experiments.work import Work
 from warprefine.metrics.score_table import group_line
 from warprefine.metrics.scores import GroupScores, MethodScores, hardest_classes, split
 from warprefine.report.plots import plot_hard_classes, plot_horizon
@@ -23,6 +24,11 @@ def quality(context: ExperimentContext) -> Findings:
     _, finished = context.label(context.recipe.methods)
     context.check_truth(finished)
     return findings_of(finished.scores, context)
+
+
+def work_of_quality(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `quality` labels."""
+    return (Work.of(context, context.recipe.methods),)
 
 
 def findings_of(scores: dict[str, MethodScores], context: ExperimentContext) -> Findings:

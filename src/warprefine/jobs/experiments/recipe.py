@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field, PositiveInt
 
 from warprefine.core.errors import RecipeError
+from warprefine.core.names import look_up
+from warprefine.recipe.network import NetworkRecipe
 from warprefine.recipe.optimisation import Settings
 from warprefine.recipe.recipe import Recipe, load_recipe
 from warprefine.recipe.settings_file import read_settings
 from warprefine.recipe.student import StudentRecipe
+from warprefine.segmentation import SEGMENTERS
+
+NetworkT = TypeVar("NetworkT", bound=NetworkRecipe)
 
 
 class StreetRecipe(Settings):
@@ -82,12 +89,62 @@ class ExperimentRecipe(Settings):
     """Of the experiment ablation: other key frames to compare with, each START::STEP."""
     other_weights: str = ""
     """Of relaxation, coarse and benchmark: a checkpoint of another data set that students start from."""
+    initial_weights: dict[str, str] = Field({})
+    """Checkpoints that teacher and students begin from, by network: of the whole network, or its trunk."""
     data: DataRecipe = DataRecipe()
     """The data."""
     labels: Recipe = load_recipe("scratch").changed(("propagation", "stop_at_cuts"), False)
     """How frames are labelled; what is not set is as in scratch, and cuts are not looked for, as before."""
     student: StudentRecipe = StudentRecipe()
     """How students are trained."""
+
+    def beginning(self, recipe: NetworkT) -> NetworkT:
+        """Return the recipe of a teacher or student with the initial weights of its network.
+
+        Weights that the recipe names itself take precedence.
+
+        Example:
+            >>> begun = ExperimentRecipe(initial_weights={"compact": "first.safetensors"})
+            >>> begun.beginning(StudentRecipe()).weights
+            'first.safetensors'
+        """
+        weights = recipe.weights or self.initial_weights.get(recipe.network, "")
+        return recipe.model_copy(update={"weights": weights})
+
+    def initialised(self) -> ExperimentRecipe:
+        """Return the recipe with initial weights of teacher and student."""
+        labels = self.labels.changed(("segmenter",), self.beginning(self.labels.segmenter))
+        return self.model_copy(update={"labels": labels, "student": self.beginning(self.student)})
+
+    def student_of(self, network: str) -> StudentRecipe:
+        """Return the recipe of a student of another network, with that network's initial weights."""
+        if network == self.student.network:
+            return self.student
+        return self.beginning(self.student.model_copy(update={"network": network, "weights": ""}))
+
+    def from_scratch(self) -> ExperimentRecipe:
+        """Return the recipe with random weights where it names none."""
+        labels = self.labels.changed(("segmenter", "pretrained"), False)
+        return self.model_copy(
+            update={"labels": labels, "student": self.student.changed(("pretrained",), False)}
+        )
+
+    def lacking_weights(self, networks: Sequence[str] = ()) -> list[str]:
+        """Return the networks that are to begin from published weights, but have none.
+
+        Args:
+            networks: Of students, besides that of the recipe's own student.
+        """
+        used = [self.labels.segmenter, self.student, *map(self.student_of, networks)]
+        return list(
+            dict.fromkeys(
+                one.network
+                for one in used
+                if one.pretrained
+                and not one.weights
+                and look_up(SEGMENTERS, one.network, what="segmenter").imported
+            )
+        )
 
 
 def shipped_recipes(experiment: str) -> dict[str, Path]:
@@ -109,4 +166,4 @@ def load_experiment_recipe(experiment: str, name: str) -> ExperimentRecipe:
             f"the experiment {experiment} has no recipe {name!r}; expected a TOML file, or one of: "
             f"{', '.join(shipped)}"
         )
-    return read_settings(Path(name), ExperimentRecipe(), shipped=shipped)
+    return read_settings(Path(name), ExperimentRecipe(), shipped=shipped).initialised()

@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
+from warprefine.jobs.experiments.work import Work
 from warprefine.propagation.methods import ORACLE
 from warprefine.report.experiment_plots import plot_bars
 from warprefine.report.result_table import Cell, ResultTable, Spread
@@ -25,10 +26,9 @@ def utility(context: ExperimentContext) -> Findings:
     methods = compared(context)
     _, finished = context.label(methods)
     students = Students(context, finished)
-    recipe = context.recipe.student
-    variants = [StudentVariant(name=BASELINE, recipe=recipe)]
-    variants += [StudentVariant(name=method, method=method, recipe=recipe) for method in methods]
-    measured = {one.name: [scores.miou for scores in students.scores(one)] for one in variants}
+    measured = {
+        one.name: [scores.miou for scores in students.scores(one)] for one in _variants(context, methods)
+    }
     spreads = {name: Spread.of(values) for name, values in measured.items()}
     title = f"Students on {context.recipe.data.reader}, mIoU (%)"
     return Findings(
@@ -41,6 +41,21 @@ def utility(context: ExperimentContext) -> Findings:
         unranked=frozenset({ORACLE}),
         remarks=(_remark(measured),),
     )
+
+
+def work_of_utility(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `utility` labels and trains."""
+    methods = compared(context)
+    return (Work.of(context, methods, _variants(context, methods)),)
+
+
+def _variants(context: ExperimentContext, methods: Sequence[str]) -> list[StudentVariant]:
+    """Return the students: without pseudo-labels, and with those of each method."""
+    recipe = context.recipe.student
+    return [
+        StudentVariant(name=BASELINE, recipe=recipe),
+        *(StudentVariant(name=method, method=method, recipe=recipe) for method in methods),
+    ]
 
 
 def compared(context: ExperimentContext) -> tuple[str, ...]:

@@ -94,15 +94,36 @@ def mixed(
     """
     covered = covered_share(manual.members, pseudo_labelled.members)
     shares = recipe.shares(covered=covered, coarse=len(coarse) > 0)
+    pools = list(zip((manual, pseudo_labelled, coarse), shares, strict=True))
+    return sources_of(pools, tile=recipe.tile, class_count=class_count, cache=cache, progress=progress)
+
+
+def sources_of(
+    pools: Sequence[tuple[Samples, float]],
+    *,
+    tile: int,
+    class_count: int,
+    cache: Path,
+    progress: Progress = silent,
+) -> list[Source]:
+    """Return sources of samples with their shares, and the centroids of their classes.
+
+    Args:
+        pools: Sets of samples with the share of an epoch that each provides.
+        tile: As for `find_centroids`.
+        class_count: The classes that centroids are found of.
+        cache: As for `find_centroids`.
+        progress: Called as label maps are read.
+    """
     return [
         Source(
             samples=samples,
             by_class=find_centroids(
-                samples, tile=recipe.tile, class_count=class_count, cache=cache, progress=progress
+                samples, tile=tile, class_count=class_count, cache=cache, progress=progress
             ),
             share=share,
         )
-        for samples, share in zip((manual, pseudo_labelled, coarse), shares, strict=True)
+        for samples, share in pools
     ]
 
 
