@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from warprefine.cli import options
-from warprefine.cli.console import Bars, console
+from warprefine.cli.console import console
 from warprefine.cli.run import end, run_of
 from warprefine.io.checkpoints import read_card
 from warprefine.jobs.start import announce
@@ -50,21 +50,29 @@ def train(
     training is self-supervised, by photometric reconstruction of each frame from the one before. Methods of
     the paper use it in the same run; `--motion` takes its checkpoint in other runs.
 
+    With several GPUs, start it by torchrun: they share the preparation of samples and each batch, and the
+    result is that of one.
+
     Examples: `warprefine train segmenter data/mine --out runs/mine`
 
     `warprefine train two-sided-refiner data/mine --out runs/mine`
+
+    `torchrun --nproc-per-node 8 -m warprefine train segmenter data/city --device cuda --out runs/city`
     """
     arguments = locals()
-    with Bars() as bars, run_of(arguments, bars, training=part is not Part.MOTION) as networks:
+    with run_of(arguments, training=part is not Part.MOTION) as networks:
         train_part: dict[Part, Callable[[], object]] = {
             Part.SEGMENTER: networks.segmenter,
             Part.REFINER: lambda: networks.refiner("stepwise"),
             Part.TWO_SIDED_REFINER: lambda: networks.refiner("two-sided"),
             Part.MOTION: networks.trained_motion,
         }
-        announce(networks.context)
+        context = networks.context
+        if context.world.is_first:
+            announce(context)
         train_part[part]()
-    context = networks.context
+    if not context.world.is_first:
+        return
     path = context.run.checkpoint_path(part)
     console.print(f"weights: {path}")
     if error := read_card(path).facts.get("photometric"):

@@ -19,6 +19,7 @@ from warprefine.propagation.unreached import Unreached
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.training.base_store import BaseStore
+from warprefine.training.engine.distributed import ALONE, World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,8 @@ class RunContext:
         precision: What networks compute in; None: what is native to their device.
         unreached: What becomes of frames that no key frame reaches.
         stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
+        world: The processes that share trainings. Each has a context of its own, and all ask for the same
+            trainings in the same order.
     """
 
     dataset: Dataset
@@ -80,6 +83,7 @@ class RunContext:
     precision: torch.dtype | None = None
     unreached: Unreached = "skip"
     stale: str = ""
+    world: World = ALONE
 
     @property
     def cache(self) -> ArrayCache:

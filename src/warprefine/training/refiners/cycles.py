@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import TypeAlias
 
 import torch
@@ -19,6 +20,7 @@ from warprefine.io.array_cache import ArrayCache
 from warprefine.propagation.evidence import Evidence, Models, content_of, open_evidence
 from warprefine.propagation.stepwise.cycle import Cycle, cycles_of, run_cycle
 from warprefine.training.data.samples import MEMORY, count_pixels
+from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.refiners.samples import Sample
 
 ModelsOf: TypeAlias = Callable[[Video, int], Models]
@@ -44,15 +46,21 @@ class Cycles:
     def __len__(self) -> int:
         return len(self.members)
 
-    def prepare(self, tau: float, *, progress: Progress = silent) -> None:
-        """Run every cycle that is not on disk yet."""
+    def prepare(self, tau: float, *, progress: Progress = silent, world: World = ALONE) -> None:
+        """Run every cycle that is not on disk yet; each rank runs those of its share of the key frames."""
         self._tau = tau
-        for done, cycle in enumerate(self.members, 1):
-            key = self._key(cycle)
-            if self._cache.get(key) is None:
-                check_time()
-                self._run(cycle, key)
-            progress("cycling", done, len(self), f"{cycle.video} {cycle.key_frame}{cycle.reach:+d}")
+        # Cycles of a key frame visit the same frames. All ranks get the networks first: it may train them.
+        by_key_frame = [list(one) for _, one in groupby(self.members, lambda c: (c.video, c.key_frame))]
+        for cycles in by_key_frame:
+            self._models_of(self._videos[cycles[0].video], cycles[0].key_frame)
+        own = [cycle for cycles in shard(by_key_frame, world) for cycle in cycles]
+        with world.parting():
+            for done, cycle in enumerate(own, 1):
+                key = self._key(cycle)
+                if self._cache.get(key) is None:
+                    check_time()
+                    self._run(cycle, key)
+                progress("cycling", done, len(own), f"{cycle.video} {cycle.key_frame}{cycle.reach:+d}")
 
     def class_pixels(self) -> Int64[Tensor, " 256"]:
         """Return the number of pixels of each label in the key frames."""
