@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from warprefine import open_dataset
 from warprefine.cli.commands import app
 from warprefine.io.checkpoints import read_card
 
@@ -116,3 +117,32 @@ def test_the_command_trains_under_torchrun(tiny_data: Path, tiny_recipe: Path, t
     trained_by_two = path.read_bytes()
     assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
     assert path.read_bytes() == trained_by_two
+
+
+def test_the_first_process_labels_what_all_have_trained(
+    tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """Trainings of two rounds and those for calibration are shared; scores and report come from the first."""
+    recipe, out = tmp_path / "recipe.toml", tmp_path / "run"
+    text = tiny_recipe.read_text(encoding="utf-8").replace(
+        "[propagation]", "[propagation]\ncalibration_key_frames = 2\ncalibration_steps = 2"
+    )
+    recipe.write_text(
+        f"{text}\n[plus.rounds]\ncount = 2\n[stages.first]\nenabled = false\n", encoding="utf-8"
+    )
+    words = ["autolabel", tiny_data, "--out", out, "--recipe", recipe, "--horizon", 2, "--threads", 1]
+
+    done = torchrun("-m", "warprefine", *words, "--method", "warp-refine-plus")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("report: ") == 1
+    assert (out / "report.html").exists()
+    weights = sorted(out.glob("**/*.safetensors"))
+    parents = {path.parent.parent.relative_to(out).as_posix() for path in weights}
+    assert parents >= {".", "rounds/1", "rounds/1/adapted", "held_out/fold0"}
+    for path in weights:
+        assert read_card(path).facts["history"]["computed with"][0].endswith("2 processes")
+    assert not list(out.glob("**/*.state"))
+    for video in open_dataset(tiny_data).videos:
+        labelled = {path.stem for path in (out / "labels" / "warp-refine-plus" / video.name).iterdir()}
+        assert labelled == set(video.stems[1:6])
