@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,21 @@ def test_the_labels_of_a_video_do_not_change() -> None:
     """A video describes what lies on disk; nobody can slip a label in."""
     with pytest.raises(TypeError, match="does not support item assignment"):
         video(labels=(0,)).labels[3] = Path("forged.png")  # type: ignore[index]
+
+
+def test_a_video_can_be_sent_to_another_process() -> None:
+    """What arrives there is equal, corrections and all, and its labels cannot be altered either."""
+    paths = [Path(f"{k}.jpg") for k in range(4)]
+    labels, truth = {0: Path("0.png")}, {2: Path("2.png")}
+    video = Video(name="drive", stems="0123", frame_paths=paths, labels=labels, truth=truth)
+    corrected = video.with_corrections({1: Path("corrected.png")})
+
+    arrived = pickle.loads(pickle.dumps(corrected))
+
+    assert arrived == corrected
+    assert arrived.of_data == video
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        arrived.labels[3] = Path("3.png")
 
 
 def test_videos_of_a_data_set_have_names_of_their_own() -> None:

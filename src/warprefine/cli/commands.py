@@ -186,14 +186,19 @@ def autolabel(
     Example: `warprefine autolabel data/mine --out runs/mine --until best --time-limit 1h`
 
     Example: `warprefine autolabel task.zip --format cvat-images --frames pictures --out runs/mine`
+
+    With several GPUs, start it by torchrun: they share the trainings, and the first labels.
+
+    Example: `torchrun --nproc-per-node 8 -m warprefine autolabel data/city --device cuda --out runs/city`
     """
     arguments = locals()
     deadline = None if time_limit is None else time.monotonic() + time_limit
     methods = options.chosen_methods(method or DEFAULT_METHODS)
     arguments["until"] = until if PLUS in methods else None
-    with Bars() as bars, run_of(arguments, bars, training="segmenter" in needs_of(methods)) as networks:
+    with run_of(arguments, training="segmenter" in needs_of(methods)) as networks:
         finished = label_in_stages(networks, methods, until=until, deadline=deadline)
-    show(finished)
+    if networks.context.world.is_first:
+        show(finished)
 
 
 app.command("train")(trainings.train)
@@ -231,11 +236,12 @@ def propagate(
     """
     arguments = locals()
     methods = options.chosen_methods(method)
-    with Bars() as bars, run_of(arguments, bars, training=False) as networks:
+    with run_of(arguments, training=False) as networks:
         given = {"segmenter": segmenter, "refiner": refiner, "two-sided-refiner": two_sided_refiner}
-        use_checkpoints(networks, given, methods)
+        networks.context.world.of_first(lambda: use_checkpoints(networks, given, methods))
         finished = label(networks, methods)
-    show(finished)
+    if networks.context.world.is_first:
+        show(finished)
 
 
 app.command("evaluate")(quality.evaluate)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import typer
@@ -12,29 +14,63 @@ from warprefine.cli import import_options, options
 from warprefine.cli.console import Bars, console, print_coverage, print_error, print_notes, print_out_of_reach
 from warprefine.cli.log import log_to
 from warprefine.core.errors import WarpRefineError
+from warprefine.core.progress import Progress, silent
 from warprefine.core.stages import GOOD, described
 from warprefine.datasets import open_dataset
 from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
+from warprefine.jobs.context import RunContext
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.open_export import import_once, imported_folder
+from warprefine.jobs.preflight import check_device
 from warprefine.jobs.start import start
 from warprefine.metrics.score_table import format_table
 from warprefine.propagation.coverage import coverage
+from warprefine.training.engine.distributed import joined
 
 
 @contextmanager
-def run_of(
-    arguments: dict[str, Any], bars: Bars, *, training: bool, single_frames: bool = False
-) -> Iterator[Networks]:
-    """Open the data sets and claim the run folder of a command's options; write its log."""
+def run_of(arguments: dict[str, Any], *, training: bool, single_frames: bool = False) -> Iterator[Networks]:
+    """Open the data sets and claim the run folder of a command's options; show progress and write its log.
+
+    Processes that torchrun has started share the run: the first does this, and shows progress.
+    """
     options.use_threads(arguments["threads"])
+    with joined(arguments["device"]) as (world, place), ExitStack() as stack:
+        device = check_device(str(place))
+        progress: Progress = silent
+        if world.is_first:
+            progress = stack.enter_context(Bars())
+        else:  # the first warns for all
+            logging.getLogger("warprefine").setLevel(logging.ERROR)
+
+        def begin() -> RunContext:
+            context = _begin(
+                arguments, str(place), progress, stack, training=training, single_frames=single_frames
+            )
+            return replace(context, progress=silent)  # nobody else can show it
+
+        context = replace(world.of_first(begin), world=world, device=device, progress=progress)
+        with log_to(arguments["out"]):
+            yield Networks(context)
+
+
+def _begin(
+    arguments: dict[str, Any],
+    device: str,
+    progress: Progress,
+    stack: ExitStack,
+    *,
+    training: bool,
+    single_frames: bool,
+) -> RunContext:
+    """Start a run whose folder stays locked until `stack` ends."""
     data = arguments["data"]
     if export_format := arguments.get("export_format"):
         data = imported_folder(arguments["out"])
         given = import_options.settings_of(arguments)
-        print_notes(import_once(export_format, arguments["data"], data, settings=given, progress=bars))
+        print_notes(import_once(export_format, arguments["data"], data, settings=given, progress=progress))
     dataset = open_dataset(
         data,
         reader=arguments["reader"],
@@ -46,35 +82,34 @@ def run_of(
     check_apart(arguments["out"], *roots)
     if arguments["cache"] is not None:
         check_cache(arguments["cache"], arguments["out"], *roots)
-    with locked(arguments["out"]):
-        try:
-            context = start(
-                dataset,
-                arguments["out"],
-                horizon=arguments["horizon"],
-                also_train=further,
-                recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
-                device=arguments["device"],
-                seed=arguments["seed"],
-                training=training,
-                single_frames=single_frames,
-                cache=arguments["cache"],
-                retrain=arguments.get("retrain", False),
-                base=arguments.get("base"),
-                reuse=arguments.get("reuse", True),
-                until=arguments.get("until"),
-                unreached=arguments.get("unreached", "skip"),
-                boundaries=arguments.get("boundaries", True),
-                progress=bars,
-            )
-        except WarpRefineError:
-            print_notes(dataset.notes)  # they may say why
-            raise
-        if context.unreached == "skip":
-            planned = [coverage(video, context.horizon) for video in context.dataset.videos]
-            print_out_of_reach(planned, horizon=context.horizon)
-        with log_to(arguments["out"]):
-            yield Networks(context)
+    stack.enter_context(locked(arguments["out"]))
+    try:
+        context = start(
+            dataset,
+            arguments["out"],
+            horizon=arguments["horizon"],
+            also_train=further,
+            recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
+            device=device,
+            seed=arguments["seed"],
+            training=training,
+            single_frames=single_frames,
+            cache=arguments["cache"],
+            retrain=arguments.get("retrain", False),
+            base=arguments.get("base"),
+            reuse=arguments.get("reuse", True),
+            until=arguments.get("until"),
+            unreached=arguments.get("unreached", "skip"),
+            boundaries=arguments.get("boundaries", True),
+            progress=progress,
+        )
+    except WarpRefineError:
+        print_notes(dataset.notes)  # they may say why
+        raise
+    if context.unreached == "skip":
+        planned = [coverage(video, context.horizon) for video in context.dataset.videos]
+        print_out_of_reach(planned, horizon=context.horizon)
+    return context
 
 
 def show(finished: FinishedRun) -> None:

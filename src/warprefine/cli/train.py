@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from warprefine.cli import options
-from warprefine.cli.console import Bars, console
+from warprefine.cli.console import console
 from warprefine.cli.run import end, run_of
 from warprefine.io.checkpoints import read_card
 from warprefine.jobs.start import announce
@@ -51,25 +51,30 @@ def train(
     the paper use it in the same run; `--motion` takes its checkpoint in other runs. The segmenter can be
     trained on single pictures, of any classes; other trainings begin from it with `weights` in their recipe.
 
+    With several GPUs, start it by torchrun: they share the preparation of samples and each batch, and the
+    result is that of one.
+
     Examples: `warprefine train segmenter data/mine --out runs/mine`
 
     `warprefine train two-sided-refiner data/mine --out runs/mine`
+
+    `torchrun --nproc-per-node 8 -m warprefine train segmenter data/city --device cuda --out runs/city`
     """
     arguments = locals()
     alone = part is Part.SEGMENTER
-    with (
-        Bars() as bars,
-        run_of(arguments, bars, training=part is not Part.MOTION, single_frames=alone) as networks,
-    ):
+    with run_of(arguments, training=part is not Part.MOTION, single_frames=alone) as networks:
         train_part: dict[Part, Callable[[], object]] = {
             Part.SEGMENTER: networks.segmenter,
             Part.REFINER: lambda: networks.refiner("stepwise"),
             Part.TWO_SIDED_REFINER: lambda: networks.refiner("two-sided"),
             Part.MOTION: networks.trained_motion,
         }
-        announce(networks.context)
+        context = networks.context
+        if context.world.is_first:
+            announce(context)
         train_part[part]()
-    context = networks.context
+    if not context.world.is_first:
+        return
     path = context.run.checkpoint_path(part)
     console.print(f"weights: {path}")
     if error := read_card(path).facts.get("photometric"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -52,6 +52,11 @@ class Video:
             raise ValueError(f"video {self.name!r} needs either frame_paths or a container")
         object.__setattr__(self, "labels", MappingProxyType(dict(sorted(self.labels.items()))))
         object.__setattr__(self, "truth", MappingProxyType(dict(sorted(self.truth.items()))))
+
+    def __reduce__(self) -> tuple[Callable[[], Video], tuple[()]]:
+        """Pickle the fields, with ordinary mappings in place of those that cannot be altered."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return partial(Video, **{**values, "labels": dict(self.labels), "truth": dict(self.truth)}), ()
 
     def __len__(self) -> int:
         return len(self.stems)

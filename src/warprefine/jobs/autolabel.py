@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,8 @@ def label_in_stages(
 ) -> FinishedRun:
     """Label in stages, each of which ends in labels, scores and a report of all videos.
 
+    Where several processes share the run, all of them train, the first labels, and all get the result.
+
     Args:
         networks: The networks of the run.
         methods: Names in `METHODS`.
@@ -182,9 +185,11 @@ def label_in_stages(
     watch = Forecasting(networks.context.progress, staged=until is not None)
     networks = Networks(replace(networks.context, progress=watch))
     context = networks.context
-    announce(context)
+    first = context.world.of_first
+    if context.world.is_first:
+        announce(context)
     if not has_truth(context.dataset, context.horizon):
-        forget_truth(context.run, context.dataset)
+        first(partial(forget_truth, context.run, context.dataset))
         methods = [name for name in methods if "truth" not in METHODS[name].needs] or methods
     methods = check_methods(methods)
     passes = plan_passes(networks, methods, until=until)
@@ -194,15 +199,15 @@ def label_in_stages(
     try:
         for one in passes:
             watch.begin(one.stage)
-            before = _fingerprints(context, methods)
+            before = first(partial(_fingerprints, context, methods))
             with until_deadline(deadline):
                 failures |= _label(one)
-            finished = finish(networks, one.methods, failures)
+            finished = first(partial(finish, networks, one.methods, failures))
             if until is not None and PLUS in one.methods:
-                record_finished(context.run, one.stage)
+                first(partial(record_finished, context.run, one.stage))
     except TimeIsUp:
-        if finished is None or _fingerprints(context, methods) != before:
-            finished = finish_stopped(networks, methods, failures)
+        if finished is None or first(partial(_fingerprints, context, methods)) != before:
+            finished = first(partial(finish_stopped, networks, methods, failures))
         log.warning(
             "the time limit is over: %s; run the same command again, it goes on from there",
             labels_so_far(context.run, context.dataset),
@@ -227,7 +232,7 @@ def _label(one: StagePass) -> dict[str, str]:
             train_in_rounds(context)
         stage = one.stage if PLUS in methods else GOOD
         job = replace(calibrated(networks, make_job(networks, methods)), stage=stage)
-        failures |= propagate(job, context.run, progress=context.progress)
+        failures |= context.world.of_first(partial(propagate, job, context.run, progress=context.progress))
     return failures
 
 

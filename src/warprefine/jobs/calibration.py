@@ -12,6 +12,7 @@ from warprefine.core.video import Dataset
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_frames
 from warprefine.io.images import read_labels
 from warprefine.jobs.calibration_file import Calibration, read_calibrations, write_calibrations
+from warprefine.jobs.context import RunContext
 from warprefine.jobs.held_out_networks import HeldOutNetworks, can_hold_out
 from warprefine.jobs.labellers import LABELLERS
 from warprefine.jobs.networks import Networks
@@ -56,7 +57,7 @@ def calibrated(networks: Networks, job: Job) -> Job:
         steady = [m for m in labeller.methods if _needs_no_refiner(networks, m) or steps]
         for methods in grouped(steady):
             found |= _calibrate(networks, methods, planned, known)
-    if any(known.get(method) is not one for method, one in found.items()):
+    if any(known.get(method) is not one for method, one in found.items()) and context.world.is_first:
         write_calibrations(context.run, {**known, **found})
     return _with_tables(job, found)
 
@@ -153,7 +154,7 @@ def _calibrate(
     known: dict[str, Calibration],
 ) -> dict[str, Calibration]:
     """Return the calibration of methods of one kind: the known ones where nothing has changed."""
-    dataset, progress = networks.context.dataset, networks.context.progress
+    dataset, world = networks.context.dataset, networks.context.world
     readable = [one for one in planned if _is_readable(one)]
     usable = list(rehearsed(networks, methods, readable))
     if not usable:
@@ -166,17 +167,25 @@ def _calibrate(
     if all(method in known and known[method].depends == depends[method] for method in methods):
         return {method: known[method] for method in methods}
     empty = {m: Calibration.empty(len(dataset.classes), depends=depends[m]) for m in methods}
+    return world.of_first(lambda: _measured(networks.context, usable, empty))
+
+
+def _measured(
+    context: RunContext, usable: Sequence[tuple[Rehearsal, Labeller]], empty: Mapping[str, Calibration]
+) -> dict[str, Calibration]:
+    """Return calibrations with what rehearsals show, fitted."""
+    dataset, found = context.dataset, {**empty}
     for done, (one, labeller) in enumerate(usable, start=1):
         truth = read_labels(one.video.labels[one.key_frame], dataset.classes)
-        for pseudo in rehearse(labeller, one, dataset, networks.context.cache):
+        for pseudo in rehearse(labeller, one, dataset, context.cache):
             check_time()
             size = len(dataset.classes)
             hits = count_hits(pseudo.labels, pseudo.confidence, truth, class_count=size)
             matrix = confusion.count(pseudo.labels, truth, class_count=size)
             method = pseudo.provenance.method
-            empty[method] = empty[method].with_rehearsal(one, hits, matrix)
-        progress("calibrating confidence", done, len(usable), f"{one.video.name} {one.key_frame}")
-    return {method: one.fitted() for method, one in empty.items()}
+            found[method] = found[method].with_rehearsal(one, hits, matrix)
+        context.progress("calibrating confidence", done, len(usable), f"{one.video.name} {one.key_frame}")
+    return {method: one.fitted() for method, one in found.items()}
 
 
 def _is_readable(one: Rehearsal) -> bool:

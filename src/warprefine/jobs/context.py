@@ -19,6 +19,7 @@ from warprefine.propagation.unreached import Unreached
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.training.base_store import BaseStore
+from warprefine.training.engine.distributed import ALONE, World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,8 @@ class RunContext:
         unreached: What becomes of frames that no key frame reaches.
         boundaries: Whether boundaries are scored.
         stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
+        world: The processes that share trainings. Each has a context of its own, and all ask for the same
+            trainings in the same order.
     """
 
     dataset: Dataset
@@ -82,6 +85,7 @@ class RunContext:
     unreached: Unreached = "skip"
     boundaries: bool = True
     stale: str = ""
+    world: World = ALONE
 
     @property
     def cache(self) -> ArrayCache:

@@ -120,10 +120,13 @@ class Networks:
                 models_of=self.held_out_models,
                 longest_cycle=context.recipe.refiner.longest_cycle,
                 progress=context.progress,
+                world=context.world,
             )
             best = max(scores, key=lambda tau: scores[tau])
             percent = {f"{tau:g}": round(100 * miou, 3) for tau, miou in scores.items()}
-            write_text(chosen, json.dumps({"tau": best, "miou": percent}, indent=2) + "\n")
+            if context.world.is_first:
+                write_text(chosen, json.dumps({"tau": best, "miou": percent}, indent=2) + "\n")
+            context.world.wait()
         with own_json(chosen, remedy="delete it, it is computed again"):
             return float(json.loads(chosen.read_text(encoding="utf-8"))["tau"])
 
@@ -162,6 +165,7 @@ class Networks:
                 device=context.device,
                 seed=context.seed,
                 progress=context.progress,
+                world=context.world,
             )
         return path
 
@@ -184,6 +188,7 @@ class Networks:
             seed=context.seed,
             progress=context.progress,
             bases=context.bases,
+            world=context.world,
         )
 
     def _further_frames(self) -> list[LabelledFrame]:
@@ -210,6 +215,7 @@ class Networks:
             return _given(given, context.device)
         classes, path = context.dataset.classes, context.run.checkpoint_path(kind.part)
         if not is_trained(path):
+            context.world.slots(recipe.optimisation.batch)  # a batch that cannot be shared is told at once
             channels = self.segmenter()[0].feature_channels if recipe.features else 0
             pools, facts = samples()
             refiner = kind.build(
@@ -226,6 +232,7 @@ class Networks:
                 facts=facts,
                 seed=context.seed,
                 progress=context.progress,
+                world=context.world,
             )
         loaded, fingerprint = kind.load(path, classes, context.device, mirrored=recipe.mirrored)
         return with_precision(loaded, context.precision), fingerprint

@@ -45,7 +45,7 @@ class RefinerSamples:
             for models_of in self._models_of(recipe.segmenters)
         ]
         for cycles in pools:
-            cycles.prepare(tau, progress=context.progress)
+            cycles.prepare(tau, progress=context.progress, world=context.world)
         return pools
 
     def two_sided(self, models: Models) -> Shares:
@@ -63,13 +63,13 @@ class RefinerSamples:
             for models_of in self._models_of(plus.refiner.segmenters)
         ]
         for pool in key_frames:
-            pool.prepare(progress=context.progress)
+            pool.prepare(progress=context.progress, world=context.world)
         shares: list[tuple[KeyFramePool | StillPool, float]] = [
             (pool, (1 - share) / len(key_frames)) for pool in key_frames
         ]
         if stills:
             still_pool = StillPool(stills, settings, self._models_of_still)
-            still_pool.prepare(progress=context.progress)
+            still_pool.prepare(progress=context.progress, world=context.world)
             shares.append((still_pool, share))
         return [(pool, of_pool) for pool, of_pool in shares if of_pool > 0]
 

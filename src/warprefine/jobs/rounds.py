@@ -29,6 +29,7 @@ from warprefine.propagation.run import Job, propagate
 from warprefine.propagation.two_sided.label import TwoSidedLabeller
 from warprefine.propagation.units import stepwise_units
 from warprefine.training.data.samples import LabelledFrame, Samples
+from warprefine.training.engine.distributed import shard
 from warprefine.training.segmenter import confusion_over
 from warprefine.training.teachers import LABELLER, Teachers, fold_name
 
@@ -40,7 +41,8 @@ def train_in_rounds(context: RunContext) -> None:
 
     The results of earlier rounds lie in rounds/NUMBER beside the weights, each a run folder of its own.
     If pseudo-labels do not help, the last round takes over the weights of the one before it. A segmenter
-    that the user supplies is not trained, so there is one round.
+    that the user supplies is not trained, so there is one round. Where several processes share the run, all
+    of them train, and the first labels.
     """
     run, rounds = context.run, context.recipe.plus.rounds
     if rounds.count == 1:
@@ -67,7 +69,7 @@ def train_in_rounds(context: RunContext) -> None:
     teachers = networks.teachers
     labeller = two_sided_labeller(networks, (PLUS,))
     pseudo_labels = _confident_labels(earlier, labeller, earlier.run, earlier.dataset)
-    drafts = RunFolder(earlier.run.root / "adapted", cache=run.cache)
+    drafts = _folder(earlier, earlier.run.root / "adapted")
     before, after = _try_out(networks, drafts)
     helps = after > before
     log.info(
@@ -76,19 +78,21 @@ def train_in_rounds(context: RunContext) -> None:
         100 * after,
         "used" if helps else "not used",
     )
-    write_text(
-        earlier.run.root / "verdict.json",
-        json.dumps({"miou_before": before, "miou_after": after, "used": helps}, indent=2) + "\n",
-    )
+    if context.world.is_first:
+        write_text(
+            earlier.run.root / "verdict.json",
+            json.dumps({"miou_before": before, "miou_after": after, "used": helps}, indent=2) + "\n",
+        )
     chosen = drafts if helps else earlier.run
     if helps:
         _learn(
             networks, drafts, LABELLER, teachers.key_frames, pseudo_labels, start=teachers.train_labeller()
         )
     weights = sorted((chosen.root / "checkpoints").glob("*.safetensors"))
-    # The labelling segmenter comes last: its presence means that all are there.
-    for path in sorted(weights, key=lambda path: path.stem == LABELLER):
-        copy_file(path, run.weights_root / "checkpoints" / path.name)
+    with context.world.parting():
+        # The labelling segmenter comes last: its presence means that all are there.
+        for path in sorted(weights, key=lambda path: path.stem == LABELLER) if context.world.is_first else ():
+            copy_file(path, run.weights_root / "checkpoints" / path.name)
 
 
 def first_round(root: Path, rounds: int) -> Path:
@@ -103,7 +107,12 @@ def _round_before(root: Path, rounds: int) -> Path:
 def _earlier(context: RunContext, folder: Path) -> RunContext:
     """Return the context of the round before, in a folder of its own."""
     fewer = context.recipe.changed(("plus", "rounds", "count"), context.recipe.plus.rounds.count - 1)
-    return replace(context, run=RunFolder(folder, cache=context.run.cache), recipe=fewer)
+    return replace(context, run=_folder(context, folder), recipe=fewer)
+
+
+def _folder(context: RunContext, folder: Path) -> RunFolder:
+    """Return a run folder of its own beside a run's; the first process makes it."""
+    return context.world.of_first(lambda: RunFolder(folder, cache=context.run.cache))
 
 
 def _try_out(networks: Networks, drafts: RunFolder) -> tuple[float, float]:
@@ -124,13 +133,14 @@ def _try_out(networks: Networks, drafts: RunFolder) -> tuple[float, float]:
             recipe=context.recipe.plus,
             refiner_fingerprint="votes",
         )
-        labelled = RunFolder(drafts.root / name, cache=drafts.cache)
+        labelled = _folder(context, drafts.root / name)
         pseudo_labels = _confident_labels(context, voting, labelled, _only(context.dataset, shown))
         _learn(networks, drafts, name, shown, pseudo_labels, start=teachers.train_held_out(fold))
         after = networks.load_segmenter(drafts.checkpoint_path(name))
         samples = Samples(hidden)
         for when, (segmenter, _) in (("before", before), ("after", after)):
-            confusion[when] += confusion_over(segmenter, samples, range(len(samples)))
+            own = shard(range(len(samples)), context.world)
+            confusion[when] += context.world.sum(confusion_over(segmenter, samples, own))
     miou_before, miou_after = (float(np.nan_to_num(mean_iou(counts))) for counts in confusion.values())
     return miou_before, miou_after
 
@@ -167,7 +177,13 @@ def _only(dataset: Dataset, shown: Sequence[LabelledFrame]) -> Dataset:
 def _confident_labels(
     context: RunContext, labeller: TwoSidedLabeller, run: RunFolder, dataset: Dataset
 ) -> list[LabelledFrame]:
-    """Label frames, and return them with VOID where the confidence is too low."""
+    """Label frames, on the first process, and return them with VOID where the confidence is too low."""
+    return context.world.of_first(lambda: _label_confidently(context, labeller, run, dataset))
+
+
+def _label_confidently(
+    context: RunContext, labeller: TwoSidedLabeller, run: RunFolder, dataset: Dataset
+) -> list[LabelledFrame]:
     horizon, confident = context.horizon, context.recipe.plus.rounds.confident
     propagate(Job(dataset=dataset, horizon=horizon, labellers=(labeller,)), run)
     members = []

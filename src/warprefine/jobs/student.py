@@ -153,13 +153,13 @@ def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScor
         )
     dataset = finished.dataset
     also_train = [open_dataset(**origin) for origin in finished.run.job()["also_train"]]
-    if job.world.is_first:
-        job.claim(_content_of_labels(job, finished, also_train))
     _check_classes(dataset, [further for further in (job.test, job.coarse) if further is not None])
     progress = progress if job.world.is_first else silent
-    if job.world.is_first and job.method == JOINT_METHOD:
-        _pseudo_labels(job, finished, progress)  # propagates images
-    job.world.wait()
+    with job.world.parting():
+        if job.world.is_first:
+            job.claim(_content_of_labels(job, finished, also_train))
+            if job.method == JOINT_METHOD:
+                _pseudo_labels(job, finished, progress)  # propagates images, which may take hours
     with Curves(job.out, task=job.weights.stem) as curves:
         plan = StudentPlan(
             path=job.weights,
@@ -206,6 +206,7 @@ def _sources(
         class_count=len(finished.dataset.classes),
         cache=job.out / "centroids",
         progress=progress,
+        world=job.world,
     )
 
 

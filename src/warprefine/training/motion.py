@@ -23,6 +23,7 @@ from warprefine.ops.warp import lands_inside
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.training.data.motion_samples import BatchMaker, Excerpts, Footage, hold_out
 from warprefine.training.engine.checkpoint import train_to_checkpoint
+from warprefine.training.engine.distributed import ALONE, World, shard
 
 log = logging.getLogger(__name__)
 PART = "motion"
@@ -41,14 +42,22 @@ def train_motion(
     device: torch.device,
     seed: int = 0,
     progress: Progress = silent,
+    world: World = ALONE,
 ) -> None:
     """Train an SDC-Net on all videos of a data set and write it to `path`.
 
-    A killed training continues. The card records the photometric error of held-out frames before training,
-    that is along the flow that the network starts from, and after it.
+    A killed training continues. With several processes each computes its part of every batch and of every
+    measurement, and the first writes the file. The card records the photometric error of held-out frames
+    before training, that is along the flow that the network starts from, and after it.
 
     Args:
+        dataset: The videos.
         motion: Estimates the flow that the network starts from; its flow is kept in `cache`.
+        recipe: The network and its training.
+        device: Where it is trained.
+        seed: Seed of weights and batches.
+        progress: Called after every step.
+        world: The ranks that share the work.
 
     Raises:
         DatasetError: The videos are too short to train on some frames and measure on others.
@@ -63,11 +72,14 @@ def train_motion(
     measured = Excerpts([*held_out, *returns], motion=motion, cache=cache)
     torch.manual_seed(seed)
     network = SDCNet(**network_settings(recipe))
+    batches = BatchMaker(forwards, backwards, recipe, seed=seed, world=world)
     # From here on the loop's other thread alone prepares batches and estimates flow: that of the
     # validation is in the cache by then.
-    before = photometric_error_of(None, measured)
+    before = photometric_error_of(None, measured, world=world)
     some = range(0, len(trained), -(-len(trained) // MOST_MEASURED))
-    network.estimate_normalisation(flow for i in some for excerpts in orders for flow in excerpts[i].flows)
+    with world.parting():
+        if world.is_first:  # the others get all buffers from it when the training begins
+            network.estimate_normalisation(flow for i in some for one in orders for flow in one[i].flows)
     network.to(device)
 
     def card(history: dict[str, Any]) -> Card:
@@ -95,13 +107,14 @@ def train_motion(
         path,
         network,
         recipe.optimisation,
-        batch_at=BatchMaker(forwards, backwards, recipe, seed=seed),
+        batch_at=batches,
         loss_of=lambda batch: loss_of(network, batch, recipe),
         card=card,
         seed=seed,
-        validate=lambda _: -photometric_error_of(network, measured),
+        validate=lambda _: -photometric_error_of(network, measured, world=world),
         progress=progress,
         task="training motion",
+        world=world,
     )
 
 
@@ -130,23 +143,27 @@ def photometric_error(rebuilt_b: Float[Tensor, "b 3 h w"], frame_b: Float[Tensor
     return (rebuilt_b - frame_b).abs().mean() / 255
 
 
-def photometric_error_of(network: SDCNet | None, excerpts: Excerpts) -> float:
+def photometric_error_of(network: SDCNet | None, excerpts: Excerpts, *, world: World = ALONE) -> float:
     """Return the mean photometric error of whole frames, reconstructed by a network or along the given flow.
 
     Args:
         network: None measures the flow that networks start from.
+        excerpts: What is measured.
+        world: The ranks that share the excerpts; all get the same mean.
     """
     device = network.flow_mean.device if network is not None else torch.device("cpu")
-    errors = []
-    for index in range(len(excerpts)):
-        frames, flows = excerpts[index].frames.to(device).float(), excerpts[index].flows.to(device)
-        with torch.inference_mode():
-            if network is None:
-                rebuilt = resample2d(frames[:, -2], flows[:, -1])
-            else:
-                found = predict_any_size(network, frames, flows)
-                rebuilt = network.rebuild(frames, found.flow_ba, found.kernels)
-            errors.append(float(photometric_error(rebuilt, frames[:, -1])))
+    own = []
+    with world.parting():
+        for index in shard(range(len(excerpts)), world):
+            frames, flows = excerpts[index].frames.to(device).float(), excerpts[index].flows.to(device)
+            with torch.inference_mode():
+                if network is None:
+                    rebuilt = resample2d(frames[:, -2], flows[:, -1])
+                else:
+                    found = predict_any_size(network, frames, flows)
+                    rebuilt = network.rebuild(frames, found.flow_ba, found.kernels)
+                own.append(float(photometric_error(rebuilt, frames[:, -1])))
+    errors = world.merged(own)
     return sum(errors) / len(errors)
 
 

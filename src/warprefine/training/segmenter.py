@@ -35,7 +35,7 @@ from warprefine.training.data.features import FeatureBatchMaker, FeatureStore
 from warprefine.training.data.samples import Samples, members_by_class
 from warprefine.training.data.student_samples import StudentBatches, sources_of
 from warprefine.training.engine.checkpoint import train_to_checkpoint
-from warprefine.training.engine.distributed import ALONE, World
+from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.losses import BESIDE, COUNTS, LOSSES, balanced_weights
 from warprefine.training.losses.counted import Counted, counted
 
@@ -50,22 +50,32 @@ class BatchMaker:
 
     Args:
         pools: Sets of samples with the share of the batch that each provides.
+        recipe: The augmentation.
+        batch: Crops per batch, over all ranks.
+        seed: Seed of the crops.
+        world: The ranks that share the batch; each returns its slots of it.
     """
 
     def __init__(
-        self, pools: Sequence[tuple[Samples, float]], recipe: SegmenterRecipe, *, batch: int, seed: int
+        self,
+        pools: Sequence[tuple[Samples, float]],
+        recipe: SegmenterRecipe,
+        *,
+        batch: int,
+        seed: int,
+        world: World = ALONE,
     ) -> None:
         self._pools = [pool for pool, share in pools if len(pool) and share > 0]
         shares = np.array([share for pool, share in pools if len(pool) and share > 0])
         self._shares = shares / shares.sum()
-        counts = [pool.count_classes() for pool in self._pools]
+        counts = [pool.count_classes(world) for pool in self._pools]
         self._by_class = [members_by_class(of_pool) for of_pool in counts]
-        self.pixels = np.sum([of_sample for of_pool in counts for of_sample in of_pool], axis=0)
-        self._augmentation, self._batch, self._seed = recipe.augmentation, batch, seed
+        self.pixels = np.concatenate(counts).sum(axis=0)
+        self._augmentation, self._slots, self._seed = recipe.augmentation, world.slots(batch), seed
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
-        rngs = [np.random.default_rng((self._seed, step, slot)) for slot in range(self._batch)]
+        rngs = [np.random.default_rng((self._seed, step, slot)) for slot in self._slots]
         return Batch.of([self._crop(rng) for rng in rngs])
 
     def _crop(self, rng: np.random.Generator) -> tuple[Picture, Picture]:
@@ -223,8 +233,11 @@ def train_segmenter(
     seed: int = 0,
     progress: Progress = silent,
     task: str = "training the segmenter",
+    world: World = ALONE,
 ) -> None:
     """Train `segmenter` in place and write it to `path`; a killed training continues.
+
+    With several processes each computes its part of every batch, and the first writes the file.
 
     Args:
         path: The checkpoint.
@@ -240,17 +253,23 @@ def train_segmenter(
         seed: Seed of the batches.
         progress: Called after every step.
         task: Name of the training in `progress`.
+        world: The ranks that share the work.
     """
     batch_at: Callable[[int], LabelledBatch]
     if features is not None:
         of_features = FeatureBatchMaker(
-            pools, features, batch=optimisation.batch, seed=seed, progress=progress
+            pools, features, batch=optimisation.batch, seed=seed, progress=progress, world=world
         )
         batch_at, pixels = of_features, of_features.pixels
     elif recipe.epochs and centroids is not None:
         class_count = len(class_names)
         sources = sources_of(
-            pools, tile=recipe.tile, class_count=class_count, cache=centroids, progress=progress
+            pools,
+            tile=recipe.tile,
+            class_count=class_count,
+            cache=centroids,
+            progress=progress,
+            world=world,
         )
         batch_at = StudentBatches(
             sources,
@@ -258,10 +277,11 @@ def train_segmenter(
             epoch_length=recipe.epoch_length(sum(len(samples) for samples, _ in pools)),
             batch=optimisation.batch,
             seed=seed,
+            slots=world.slots(optimisation.batch),
         )
-        pixels = np.sum([n for samples, _ in pools for n in samples.count_classes()], axis=0)
+        pixels = np.sum([samples.count_classes(world).sum(axis=0) for samples, _ in pools], axis=0)
     else:
-        drawn = BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed)
+        drawn = BatchMaker(pools, recipe, batch=optimisation.batch, seed=seed, world=world)
         batch_at, pixels = drawn, drawn.pixels
     together, loss_of, card = loss_and_card(
         segmenter,
@@ -270,6 +290,7 @@ def train_segmenter(
         optimisation=optimisation,
         class_names=class_names,
         seed=seed,
+        world=world,
     )
     train_to_checkpoint(
         path,
@@ -280,9 +301,10 @@ def train_segmenter(
         loss_of=loss_of,
         card=card,
         seed=seed,
-        validate=(lambda _: score(segmenter, held_out)) if len(held_out) else None,
+        validate=(lambda _: score(segmenter, held_out, world=world)) if len(held_out) else None,
         progress=progress,
         task=task,
+        world=world,
     )
 
 
@@ -336,9 +358,10 @@ def segmentation_loss(
     return total
 
 
-def score(segmenter: Segmenter, samples: Samples) -> float:
-    """Return the mIoU (0 to 1) of a segmenter over samples, from one confusion matrix."""
-    return float(mean_iou(confusion_over(segmenter, samples, range(len(samples)))))
+def score(segmenter: Segmenter, samples: Samples, *, world: World = ALONE) -> float:
+    """Return the mIoU (0 to 1) of a segmenter over samples, from one confusion matrix of all ranks."""
+    own = shard(range(len(samples)), world)
+    return float(mean_iou(world.sum(confusion_over(segmenter, samples, own))))
 
 
 def confusion_over(segmenter: Segmenter, samples: Samples, numbers: Iterable[int]) -> Confusion:

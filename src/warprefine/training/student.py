@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from warprefine.core.progress import Progress, silent
@@ -62,7 +61,7 @@ def train_student(plan: StudentPlan, *, progress: Progress = silent, task: str =
     together, loss_of, card = loss_and_card(
         segmenter,
         recipe,
-        pixels=np.sum(manual.count_classes(), axis=0),
+        pixels=manual.count_classes(plan.world).sum(axis=0),
         optimisation=optimisation,
         class_names=plan.class_names,
         seed=plan.seed,

@@ -28,6 +28,7 @@ from warprefine.training.base_store import BaseStore, key_of_base
 from warprefine.training.data.features import FeatureStore
 from warprefine.training.data.samples import LabelledFrame, Samples, check_learnable
 from warprefine.training.engine.checkpoint import is_trained
+from warprefine.training.engine.distributed import ALONE, World
 from warprefine.training.segmenter import build_segmenter, hold_out, train_segmenter
 
 LABELLER, BASE = "segmenter", "segmenter-base"
@@ -48,6 +49,7 @@ class Teachers:
         seed: Seed of weights and batches.
         progress: Called after every step.
         bases: Where segmenters that were trained on the same further data before are found.
+        world: The ranks that share each training; all of them ask for the same trainings in the same order.
     """
 
     run: RunFolder
@@ -59,6 +61,7 @@ class Teachers:
     seed: int
     progress: Progress = silent
     bases: BaseStore = field(default_factory=BaseStore)
+    world: World = ALONE
     _stores: list[FeatureStore] = field(default_factory=list, init=False, repr=False)
 
     def fold_of(self, video: Video, frame: int) -> int:
@@ -153,17 +156,22 @@ class Teachers:
 
     def _train_base(self, path: Path) -> None:
         """Train the base segmenter on further data, or take one that was trained on the same before."""
-        key = key_of_base(
+        key = self.world.of_first(self._key_of_base)
+        if self.world.of_first(
+            lambda: path.with_suffix(".state").exists() or not self.bases.fetch(key, path)
+        ):
+            self._train(path, [(Samples(self.further), 1.0)], self._main_training(self.further))
+            if self.world.is_first:
+                self.bases.keep(key, path)
+
+    def _key_of_base(self) -> str:
+        return key_of_base(
             self.further,
             self.recipe,
             class_names=self.class_names,
             seed=self.seed,
             device=self.device.type,
         )
-        begun = path.with_suffix(".state").exists()
-        if begun or not self.bases.fetch(key, path):
-            self._train(path, [(Samples(self.further), 1.0)], self._main_training(self.further))
-            self.bases.keep(key, path)
 
     def _train(
         self,
@@ -194,6 +202,7 @@ class Teachers:
             seed=self.seed,
             progress=self.progress,
             task=f"training {path.stem}",
+            world=self.world,
         )
         return path
 

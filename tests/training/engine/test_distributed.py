@@ -62,7 +62,7 @@ def test_without_torchrun_a_process_is_alone() -> None:
 def test_a_device_that_does_not_exist_is_told() -> None:
     """A slip in the name of a device is no matter for a traceback."""
     with (
-        pytest.raises(DeviceError, match="device 'quantum' does not exist; expected cpu or cuda"),
+        pytest.raises(DeviceError, match="device 'quantum' cannot be used here; expected cpu, or cuda"),
         joined("quantum"),
     ):
         pass
@@ -169,6 +169,18 @@ def test_ranks_exchange_numbers(two_ranks: Ranks) -> None:
     for rank in two_ranks:
         numbers = rank["mean_and_agreement"]
         assert numbers == {"mean": 0.5, "infinite": float("inf"), "agrees": True, "disagrees": False}
+
+
+def test_others_wait_for_the_first_as_long_as_it_works(two_ranks: Ranks) -> None:
+    """What the first has found after a while is known to all, and none has run out of patience."""
+    for rank in two_ranks:
+        assert rank["first_at_work"] == {"found": "worked", "of all": [0.0, 1.0, 2.0, 3.0, 4.0]}
+
+
+def test_a_time_limit_that_is_over_on_one_rank_stops_all(two_ranks: Ranks) -> None:
+    """Nobody waits for a rank that has gone home."""
+    for rank in two_ranks:
+        assert rank["time_is_up_on_one"] == {"raised": 2}
 
 
 def test_all_begin_with_the_weights_of_the_first(two_ranks: Ranks) -> None:

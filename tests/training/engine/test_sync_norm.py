@@ -37,6 +37,13 @@ def test_parts_of_a_batch_are_normalised_as_the_whole(two_ranks: list[dict[str, 
             torch.testing.assert_close(part["state"][name], value)
 
 
+def test_one_picture_per_rank_is_normalised(two_ranks: list[dict[str, Any]]) -> None:
+    """A rank with a single value per channel, which alone has no variance, uses that of all ranks."""
+    for rank in two_ranks:
+        found = rank["norm_of_one_pixel"]
+        torch.testing.assert_close(found["own"], found["whole"], rtol=1e-4, atol=1e-5)
+
+
 def test_names_and_parameters_stay() -> None:
     """The optimiser and checkpoints notice nothing, and the settings are those of the norm replaced."""
     made = network()

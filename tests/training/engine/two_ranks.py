@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed import distributed_c10d
 
-from warprefine.core.errors import CheckpointError, FrameError, TrainingError, TrainingStopped
+from warprefine.core.errors import CheckpointError, FrameError, TimeIsUp, TrainingError, TrainingStopped
 from warprefine.core.tensors import VOID
 from warprefine.io.checkpoints import Card
 from warprefine.recipe.optimisation import Optimisation
@@ -26,6 +28,7 @@ from warprefine.training.data.batch import Batch
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import (
     ALONE,
+    PATIENCE,
     World,
     average_gradients,
     broadcast_weights,
@@ -256,6 +259,37 @@ def mean_and_agreement(world: World, folder: Path) -> dict[str, Any]:
     }
 
 
+def first_at_work(world: World, folder: Path) -> dict[str, Any]:
+    """Let the first rank, then the second, work for longer than sums wait for."""
+    distributed_c10d._set_pg_timeout(timedelta(milliseconds=300))
+    found = world.of_first(lambda: time.sleep(1) or Path("worked"))
+    with world.parting():
+        if not world.is_first:
+            time.sleep(1)
+    distributed_c10d._set_pg_timeout(PATIENCE)
+    return {"found": str(found), "of all": world.merged([float(i) for i in shard(range(5), world)])}
+
+
+def time_is_up_on_one(world: World, folder: Path) -> dict[str, Any]:
+    """Let the time limit be over on the first rank alone, in work of its own and in work for all."""
+
+    def stop() -> None:
+        raise TimeIsUp("the time limit is over")
+
+    raised = 0
+    with suppress(TimeIsUp):
+        raised += 1
+        world.of_first(stop)
+        raised -= 1
+    with suppress(TimeIsUp):
+        raised += 1
+        with world.parting():
+            if world.is_first:
+                stop()
+        raised -= 1
+    return {"raised": raised}
+
+
 def gradients_of_some(world: World, folder: Path) -> dict[str, Any]:
     made = nn.ParameterList([torch.ones(2), torch.ones(3), torch.ones(1)])
     (made[0].sum() * (1 + world.rank)).backward()
@@ -282,6 +316,15 @@ def norms_alone_and_together(world: World, folder: Path) -> dict[str, Any]:
     return results
 
 
+def norm_of_one_pixel(world: World, folder: Path) -> dict[str, Any]:
+    """Pass a single value per channel through a norm on each rank, as the pooled branch of DeepLab does."""
+    pooled = samples(0)[:2].mean((2, 3), keepdim=True)
+    norm = nn.Sequential(nn.BatchNorm2d(3))
+    whole = norm(pooled)
+    synchronise_norms(norm, world)
+    return {"own": norm(pooled[[world.rank]]).detach(), "whole": whole.detach()[[world.rank]]}
+
+
 NORMS: dict[str, dict[str, Any]] = {
     "usual": {},
     "cumulative": {"momentum": None},
@@ -300,8 +343,11 @@ SCENARIOS = (
     a_checkpoint_of_two_ranks,
     counting_five_items,
     mean_and_agreement,
+    first_at_work,
+    time_is_up_on_one,
     gradients_of_some,
     norms_alone_and_together,
+    norm_of_one_pixel,
 )
 
 

@@ -28,7 +28,7 @@ from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.refinement.mirrored import mirrored_two_sided
 from warprefine.training.losses import balanced_weights
 from warprefine.training.refiners import kind
-from warprefine.training.refiners.samples import Sample, SamplePool, augment, stacked
+from warprefine.training.refiners.samples import Sample, SamplePool, augment, largest_of, stacked
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER, _class_weights
 
 NAMES = ("road", "tree", "car")
@@ -352,7 +352,7 @@ def test_batches_of_a_step_weigh_as_their_pixels_do(tmp_path: Path, monkeypatch:
     with torch.no_grad():
         parts = [float(given["loss_of"](batch)) for batch in given["together"]([first, second])]
         alone = [float(given["loss_of"](batch)) for batch in (first, second)]
-        whole = float(given["loss_of"](stacked([first, second])))
+        whole = float(given["loss_of"](stacked([first, second], largest_of([first, second]))))
 
     assert sum(parts) / 2 == pytest.approx(whole, rel=1e-5)
     assert sum(alone) / 2 != pytest.approx(whole, rel=1e-3)

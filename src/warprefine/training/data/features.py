@@ -29,6 +29,7 @@ from warprefine.recipe.recipe import FeatureSettings
 from warprefine.training.data.augment import augment
 from warprefine.training.data.batch import FeatureBatch, Picture
 from warprefine.training.data.samples import MEMORY, LabelledFrame, Samples, evenly
+from warprefine.training.engine.distributed import ALONE, World, shard
 
 GRID = 32
 """Windows begin and end at multiples of this, in pixels: the coarsest stride of a trunk's features."""
@@ -125,15 +126,16 @@ class FeatureStore:
             seed,
         )
 
-    def prepare(self, pools: Sequence[FeatureCrops], *, progress: Progress = silent) -> None:
-        """Compute all crops of pools that are not on disk yet."""
-        total, done = sum(map(len, pools)), 0
-        for pool in pools:
-            for number in range(len(pool)):
+    def prepare(
+        self, pools: Sequence[FeatureCrops], *, progress: Progress = silent, world: World = ALONE
+    ) -> None:
+        """Compute all crops of pools that are not on disk yet; each rank computes its share."""
+        own = shard([(pool, number) for pool in pools for number in range(len(pool))], world)
+        with world.parting():
+            for done, (pool, number) in enumerate(own, start=1):
                 check_time()
                 _ = pool[number]
-                done += 1
-                progress(_TASK, done, total)
+                progress(_TASK, done, len(own))
 
     def crop(self, samples: Samples, index: int, content: str, variant: int) -> FeatureCrop:
         """Return a crop of a labelled frame, from memory, from disk or computed.
@@ -184,9 +186,10 @@ class FeatureBatchMaker:
     Args:
         pools: Sets of labelled frames with the share of the batch that each provides.
         store: Computes and keeps their features.
-        batch: Windows per batch.
+        batch: Windows per batch, over all ranks.
         seed: Seed of the windows.
         progress: Called as features are computed.
+        world: The ranks that share the batch; each returns its slots of it.
     """
 
     def __init__(
@@ -197,20 +200,21 @@ class FeatureBatchMaker:
         batch: int,
         seed: int,
         progress: Progress = silent,
+        world: World = ALONE,
     ) -> None:
+        self._window, self._slots, self._seed = store.window, world.slots(batch), seed
         used = [(pool, share) for pool, share in pools if len(pool) and share > 0]
         shares = np.array([share for _, share in used])
         self._shares = shares / shares.sum()
-        self.pixels: Int64[np.ndarray, " 256"] = np.sum(
-            [of_sample for pool, _ in used for of_sample in pool.count_classes()], axis=0
-        )
+        self.pixels: Int64[np.ndarray, " 256"] = np.concatenate(
+            [pool.count_classes(world) for pool, _ in used]
+        ).sum(axis=0)
         self._crops = [FeatureCrops(pool, store, most=store.settings.crops) for pool, _ in used]
-        store.prepare(self._crops, progress=progress)
-        self._window, self._batch, self._seed = store.window, batch, seed
+        store.prepare(self._crops, progress=progress, world=world)
 
     def __call__(self, step: int) -> FeatureBatch:
         """Return the batch of a step."""
-        rngs = [np.random.default_rng((self._seed, step, slot)) for slot in range(self._batch)]
+        rngs = [np.random.default_rng((self._seed, step, slot)) for slot in self._slots]
         return FeatureBatch.of([self._drawn(rng) for rng in rngs])
 
     def _drawn(self, rng: np.random.Generator) -> tuple[tuple[Tensor, ...], Tensor]:

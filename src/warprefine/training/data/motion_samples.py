@@ -20,6 +20,7 @@ from warprefine.motion.sdcnet_motion import mirror_flows, mirror_frames
 from warprefine.propagation.evidence import Models, open_evidence
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.training.data.samples import MEMORY
+from warprefine.training.engine.distributed import ALONE, World
 
 MOST_HELD_OUT = 40
 """Limit of held-out excerpts; more would slow down every validation and hardly change its result."""
@@ -130,16 +131,28 @@ class BatchMaker:
     Args:
         forwards: The excerpts to train on.
         backwards: The same excerpts, each in reverse order of time.
+        recipe: Batch size, crops and augmentation.
+        seed: Seed of all draws.
+        world: The ranks that share the batch; each returns its slots of it.
     """
 
-    def __init__(self, forwards: Excerpts, backwards: Excerpts, recipe: MotionRecipe, *, seed: int) -> None:
+    def __init__(
+        self,
+        forwards: Excerpts,
+        backwards: Excerpts,
+        recipe: MotionRecipe,
+        *,
+        seed: int,
+        world: World = ALONE,
+    ) -> None:
         self._forwards, self._backwards = forwards, backwards
         self._recipe, self._seed = recipe, seed
+        self._slots = world.slots(recipe.optimisation.batch)
 
     def __call__(self, step: int) -> Footage:
         """Return the batch of a step."""
         crops = []
-        for slot in range(self._recipe.optimisation.batch):
+        for slot in self._slots:
             rng = np.random.default_rng((self._seed, step, slot))
             excerpts = self._backwards if rng.random() < self._recipe.reverse else self._forwards
             crops.append(augment(excerpts[int(rng.integers(len(excerpts)))], self._recipe, rng))

@@ -21,6 +21,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_frame, read_labels
 from warprefine.propagation.units import nearest_key_frame
+from warprefine.training.engine.distributed import ALONE, World, shard
 
 MEMORY = 2 << 30
 """Limit of a cache of decoded samples, in bytes; beyond it, the least recently used are decoded again."""
@@ -102,9 +103,13 @@ class Samples:
         labels = read_labels(member.label_path, member.classes, size=size_of(frame))
         return np.ascontiguousarray(frame[0].permute(1, 2, 0).numpy()), labels[0].numpy()
 
-    def count_classes(self) -> list[NDArray[np.int64]]:
-        """Count the pixels of each label in every sample, 256 counts per sample."""
-        return [np.bincount(self[index][1].ravel(), minlength=256) for index in range(len(self))]
+    def count_classes(self, world: World = ALONE) -> Int64[np.ndarray, "n 256"]:
+        """Count the pixels of each label in every sample; each rank reads its share of them."""
+        counts = np.zeros((len(self), VOID + 1), np.int64)
+        with world.parting():
+            for index in shard(range(len(self)), world):
+                counts[index] = np.bincount(self[index][1].ravel(), minlength=VOID + 1)
+        return world.sum(counts)
 
 
 def count_pixels(paths: Iterable[Path], classes: ClassSet) -> Int64[Tensor, " 256"]:
@@ -144,7 +149,7 @@ def check_learnable(members: Iterable[LabelledFrame], class_names: Sequence[str]
     )
 
 
-def members_by_class(counts: Sequence[NDArray[np.int64]]) -> dict[int, list[int]]:
+def members_by_class(counts: Iterable[NDArray[np.int64]]) -> dict[int, list[int]]:
     """Return, for each class that occurs, the indices of the samples that contain it.
 
     Example:

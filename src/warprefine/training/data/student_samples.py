@@ -27,8 +27,9 @@ from warprefine.recipe.network import Augmentation
 from warprefine.recipe.student import StudentRecipe
 from warprefine.training.data.augment import augment
 from warprefine.training.data.batch import Batch, Picture
-from warprefine.training.data.samples import Samples, covered_share
+from warprefine.training.data.samples import LabelledFrame, Samples, covered_share
 from warprefine.training.data.sampling import Centroid, Draw, class_centroids, draw_epoch
+from warprefine.training.engine.distributed import ALONE, World, shard
 
 _LEAST_PER_CLASS = 10
 """Draws of each class in a block at least, however short an epoch is."""
@@ -47,31 +48,50 @@ class Source:
 
 
 def find_centroids(
-    samples: Samples, *, tile: int, class_count: int, cache: Path, progress: Progress = silent
+    samples: Samples,
+    *,
+    tile: int,
+    class_count: int,
+    cache: Path,
+    progress: Progress = silent,
+    world: World = ALONE,
 ) -> list[list[Draw]]:
     """Return, for each class, one draw per centroid in the samples.
 
     Args:
+        samples: Labelled frames.
         tile: Side of the tiles in pixels; 0 takes half the shorter side of each label map.
+        class_count: Number of classes.
         cache: A folder; the centroids of a label map are cached there by its content, so that they are
             computed once and are never stale.
+        progress: Called as label maps are done.
+        world: The ranks that share the label maps; all get the centroids of all.
     """
+    own: dict[int, list[Centroid]] = {}
+    numbers = shard(range(len(samples)), world)
+    with world.parting():
+        for done, number in enumerate(numbers, start=1):
+            own[number] = _centroids_of(samples.members[number], tile, class_count, cache)
+            progress("finding classes", done, len(numbers))
     by_class: list[list[Draw]] = [[] for _ in range(class_count)]
     for number, member in enumerate(samples.members):
-        content = fingerprint_of(fingerprint_of_file(member.label_path, LabelError), member.classes.coding)
-        path = cache / f"{content}_{class_count}_{tile}.json"
-        if path.exists():
-            with own_json(path, remedy="delete it, it is computed again"):
-                found = [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
-        else:
-            labels = read_labels(member.label_path, member.classes)[0].numpy()
-            side = tile or max(min(labels.shape) // 2, 1)
-            found = class_centroids(labels, tile=side, class_count=class_count)
-            write_text(path, json.dumps(found))
+        found = own[number] if number in own else _centroids_of(member, tile, class_count, cache)
         for centroid in found:
             by_class[centroid.label].append(Draw(number, centroid))
-        progress("finding classes", number + 1, len(samples))
     return by_class
+
+
+def _centroids_of(member: LabelledFrame, tile: int, class_count: int, cache: Path) -> list[Centroid]:
+    content = fingerprint_of(fingerprint_of_file(member.label_path, LabelError), member.classes.coding)
+    path = cache / f"{content}_{class_count}_{tile}.json"
+    if path.exists():
+        with own_json(path, remedy="delete it, it is computed again"):
+            return [Centroid(*values) for values in json.loads(path.read_text(encoding="utf-8"))]
+    labels = read_labels(member.label_path, member.classes)[0].numpy()
+    side = tile or max(min(labels.shape) // 2, 1)
+    found = class_centroids(labels, tile=side, class_count=class_count)
+    write_text(path, json.dumps(found))
+    return found
 
 
 def mixed(
@@ -83,6 +103,7 @@ def mixed(
     class_count: int,
     cache: Path,
     progress: Progress = silent,
+    world: World = ALONE,
 ) -> list[Source]:
     """Return the sources of a student's samples with their shares: manual, pseudo-labelled, coarse.
 
@@ -90,12 +111,14 @@ def mixed(
         manual: Frames labelled by hand.
         pseudo_labelled: Pseudo-labelled frames; empty if the student learns from manual labels only.
         coarse: Coarsely labelled frames, or empty.
-        cache: As for `find_centroids`.
+        cache: As for `find_centroids`, and so are `progress` and `world`.
     """
     covered = covered_share(manual.members, pseudo_labelled.members)
     shares = recipe.shares(covered=covered, coarse=len(coarse) > 0)
     pools = list(zip((manual, pseudo_labelled, coarse), shares, strict=True))
-    return sources_of(pools, tile=recipe.tile, class_count=class_count, cache=cache, progress=progress)
+    return sources_of(
+        pools, tile=recipe.tile, class_count=class_count, cache=cache, progress=progress, world=world
+    )
 
 
 def sources_of(
@@ -105,6 +128,7 @@ def sources_of(
     class_count: int,
     cache: Path,
     progress: Progress = silent,
+    world: World = ALONE,
 ) -> list[Source]:
     """Return sources of samples with their shares, and the centroids of their classes.
 
@@ -114,12 +138,18 @@ def sources_of(
         class_count: The classes that centroids are found of.
         cache: As for `find_centroids`.
         progress: Called as label maps are read.
+        world: The ranks that share the label maps.
     """
     return [
         Source(
             samples=samples,
             by_class=find_centroids(
-                samples, tile=tile, class_count=class_count, cache=cache, progress=progress
+                samples,
+                tile=tile,
+                class_count=class_count,
+                cache=cache,
+                progress=progress,
+                world=world,
             ),
             share=share,
         )

@@ -9,31 +9,40 @@ thread only.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
-from warprefine.core.errors import DeviceError, RecipeError
+from warprefine.core.errors import DeviceError, RecipeError, TimeIsUp
 
 ItemT = TypeVar("ItemT")
 PATIENCE = timedelta(minutes=10)
-"""Timeout for other ranks; must exceed the longest work that a single rank does on its own."""
+"""Timeout of sums over ranks; `World.wait` and what is built on it have none."""
+_WITHOUT_LIMIT = timedelta(days=365)
+_GLANCE = 0.01
+"""Seconds between two looks at whether the other ranks have come; signals are handled between them."""
 _TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Rank of this process and number of ranks; a single process is rank 0 of 1."""
+    """Rank of this process and number of ranks; a single process is rank 0 of 1.
+
+    Attributes:
+        group: Connects the same ranks, without a timeout; None for a single process.
+    """
 
     rank: int = 0
     size: int = 1
+    group: distributed.ProcessGroup | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_first(self) -> bool:
@@ -59,19 +68,13 @@ class World:
 
     def sum(self, counts: Int64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
         """Return the exact sum of integer counts over all ranks, such as of confusion matrices."""
-        if self.size == 1:
-            return counts
-        total = torch.from_numpy(counts.copy())
-        distributed.all_reduce(total)
-        return total.numpy()
+        return counts if self.size == 1 else sum_over_ranks(torch.from_numpy(counts.copy())).numpy()
 
     def mean(self, value: float) -> float:
         """Return the mean over all ranks; it is not finite if the value of any rank is not finite."""
         if self.size == 1:
             return value
-        total = torch.tensor(value, dtype=torch.float64)
-        distributed.all_reduce(total)
-        return float(total) / self.size
+        return float(sum_over_ranks(torch.tensor(value, dtype=torch.float64))) / self.size
 
     def agrees(self, value: float) -> bool:
         """Return whether all ranks hold the same value, to the last bit."""
@@ -79,12 +82,69 @@ class World:
             return True
         bits = np.float64(value).view(np.int64)
         extremes = torch.tensor([bits, ~bits])  # the largest of ~bits belongs to the smallest of bits
-        distributed.all_reduce(extremes, distributed.ReduceOp.MAX)
+        with _others_needed():
+            distributed.all_reduce(extremes, distributed.ReduceOp.MAX)
         return extremes.tolist() == [bits, ~bits]
 
     def wait(self) -> None:
-        """Block until all ranks have called this (a barrier)."""
-        self.mean(0.0)
+        """Block until all ranks have called this (a barrier), however long that takes."""
+        self._any(flag=False)
+
+    def merged(self, own: Sequence[float]) -> list[float]:
+        """Return the values of all items, in their order, from those that each rank has of its `shard`."""
+        if self.size == 1:
+            return list(own)
+        shares: list[Sequence[float]] = [()] * self.size
+        self.wait()
+        with _others_needed():
+            distributed.all_gather_object(shares, own, group=self.group)
+        return [shares[place % self.size][place // self.size] for place in range(sum(map(len, shares)))]
+
+    def of_first(self, compute: Callable[[], ItemT]) -> ItemT:
+        """Let the first rank compute a value, and return it, pickled and read again, on the others.
+
+        They wait, however long that takes. Within `compute` no function that communicates may be called.
+
+        Raises:
+            TimeIsUp: The time limit was over in `compute`; all ranks raise.
+        """
+        if self.size == 1:
+            return compute()
+        found: ItemT | None = None
+        with self.parting():
+            if self.is_first:
+                found = compute()
+        sent = [found]
+        with _others_needed():
+            distributed.broadcast_object_list(sent, src=0, group=self.group)
+        return cast(ItemT, found if self.is_first else sent[0])
+
+    @contextmanager
+    def parting(self) -> Iterator[None]:
+        """Let each rank do work of its own in a block, without communication; at its end all wait for all.
+
+        Raises:
+            TimeIsUp: The time limit was over on some rank; all raise, once each has left the block.
+        """
+        stopped: TimeIsUp | None = None
+        try:
+            yield
+        except TimeIsUp as error:
+            stopped = error
+        if self._any(flag=stopped is not None):
+            raise stopped or TimeIsUp("the time limit is over on another process")
+
+    def _any(self, *, flag: bool) -> bool:
+        """Return whether any rank calls this with True; wait for all, however long that takes."""
+        if self.size == 1:
+            return flag
+        count = torch.tensor(int(flag))
+        with _others_needed():
+            work = distributed.all_reduce(count, group=self.group, async_op=True)
+            while not work.is_completed():
+                time.sleep(_GLANCE)
+            work.wait()
+        return bool(count)
 
 
 ALONE = World()
@@ -97,24 +157,26 @@ def joined(
 ) -> Iterator[tuple[World, torch.device]]:
     """Join torchrun's process group within a block; yield `ALONE` in a process started without torchrun.
 
-    When a rank fails, torchrun stops the others at once. Under another launcher they raise an error after
-    waiting for `patience`.
+    When a rank fails, torchrun stops the others at once; whichever waits for it meanwhile raises.
 
     Args:
         device: "cuda" stands for the GPU that torchrun assigns to this rank.
-        patience: Timeout for other ranks; must exceed the longest work that a single rank does on its own.
+        patience: Timeout of joining and of sums over ranks; that of `World.wait` and what is built on it is
+            unlimited.
 
     Yields:
         The world, and the device of this rank.
 
     Raises:
-        DeviceError: The device does not exist, the processes cannot reach each other, or there are fewer
-            GPUs than processes.
+        DeviceError: The device does not exist, the processes cannot reach each other, there are fewer GPUs
+            than processes, or another process has ended too early.
     """
     try:
         own_device = torch.device(device)
     except RuntimeError as error:
-        raise DeviceError(f"device {str(device)[:40]!r} does not exist; expected cpu or cuda") from error
+        raise DeviceError(
+            f"device {str(device)[:40]!r} cannot be used here; expected cpu, or cuda where there is a GPU"
+        ) from error
     place = _place(os.environ)
     if place is None:
         yield ALONE, own_device
@@ -134,7 +196,8 @@ def joined(
             f"{os.environ['MASTER_PORT']} within {patience}; expected all of them to be started by torchrun "
             "with the same address; start them again"
         ) from error
-    yield world, own_device
+    group = distributed.new_group(backend="gloo", timeout=_WITHOUT_LIMIT)
+    yield replace(world, group=group), own_device
     # Not after an error: it would wait for ranks that wait for this one. The exit of the process frees all.
     distributed.destroy_process_group()
 
@@ -151,13 +214,25 @@ def shard(items: Sequence[ItemT], world: World) -> Sequence[ItemT]:
     return items[world.rank :: world.size]
 
 
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """Replace a contiguous tensor by its sum over all ranks, in place, and return it.
+
+    Raises:
+        DeviceError: Another process has ended, or has not come within the timeout.
+    """
+    with _others_needed():
+        distributed.all_reduce(values)
+    return values
+
+
 def broadcast_weights(network: nn.Module, world: World) -> None:
     """Copy the weights and buffers of the first rank's network to the networks of all ranks."""
     if world.size == 1:
         return
     for value in network.state_dict().values():
         broadcast = value.detach().contiguous()
-        distributed.broadcast(broadcast, src=0)
+        with _others_needed():
+            distributed.broadcast(broadcast, src=0)
         value.copy_(broadcast)
 
 
@@ -173,12 +248,27 @@ def average_gradients(network: nn.Module, world: World) -> None:
     trained = [p for p in network.parameters() if p.requires_grad]
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
     used = gradients[0].new_tensor([p.grad is not None for p in trained])
-    reduced = torch.cat([used, *(gradient.reshape(-1) for gradient in gradients)])
-    distributed.all_reduce(reduced)
+    reduced = sum_over_ranks(torch.cat([used, *(gradient.reshape(-1) for gradient in gradients)]))
     users, *sums = reduced.split([len(trained), *(p.numel() for p in trained)])
     for parameter, gradient, total, count in zip(trained, gradients, sums, users.tolist(), strict=True):
         gradient.copy_(total.view(gradient.shape)).div_(world.size)
         parameter.grad = gradient if count else None
+
+
+@contextmanager
+def _others_needed() -> Iterator[None]:
+    """Raise a `DeviceError` where the processes that a block communicates with have gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        # Gloo's errors have no type of their own.
+        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise DeviceError(
+            "another process of this training has ended or does not answer; expected all of them to work on "
+            "until the end; its own message, if it had one, says why; start the same command again, it "
+            "continues from its last saved state"
+        ) from error
 
 
 def _place(environment: Mapping[str, str]) -> tuple[World, int] | None:

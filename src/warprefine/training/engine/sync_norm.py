@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from warprefine.core.errors import TrainingError
-from warprefine.training.engine.distributed import World
+from warprefine.training.engine.distributed import World, sum_over_ranks
 
 
 def synchronise_norms(network: nn.Module, world: World) -> nn.Module:
@@ -114,6 +114,4 @@ def _sum_over_ranks(values: Tensor) -> Tensor:
 
 
 def _summed(values: Tensor) -> Tensor:
-    total = values.detach().clone(memory_format=torch.contiguous_format)
-    distributed.all_reduce(total)
-    return total
+    return sum_over_ranks(values.detach().clone(memory_format=torch.contiguous_format))

@@ -20,6 +20,7 @@ from warprefine.io.array_cache import ArrayCache
 from warprefine.propagation.evidence import Evidence, Models, content_of, open_evidence
 from warprefine.propagation.stepwise.cycle import Cycle, cycles_of, run_cycles
 from warprefine.training.data.samples import MEMORY, count_pixels
+from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.refiners.samples import Sample
 
 ModelsOf: TypeAlias = Callable[[Video, int], Models]
@@ -45,19 +46,23 @@ class Cycles:
     def __len__(self) -> int:
         return len(self.members)
 
-    def prepare(self, tau: float, *, progress: Progress = silent) -> None:
-        """Run every cycle that is not on disk yet, those of a key frame together."""
+    def prepare(self, tau: float, *, progress: Progress = silent, world: World = ALONE) -> None:
+        """Run every cycle that is not on disk yet, those of a key frame together; ranks share key frames."""
         self._tau = tau
-        done = 0
-        for _, of_key_frame in groupby(self.members, key=lambda cycle: (cycle.video, cycle.key_frame)):
-            cycles = list(of_key_frame)
-            due = [cycle for cycle in cycles if self._cache.get(self._key(cycle)) is None]
-            if due:
-                check_time()
-                self._run(due)
-            for cycle in cycles:
-                done += 1
-                progress("cycling", done, len(self), f"{cycle.video} {cycle.key_frame}{cycle.reach:+d}")
+        by_key_frame = [list(one) for _, one in groupby(self.members, lambda c: (c.video, c.key_frame))]
+        for cycles in by_key_frame:  # all ranks get the networks first: it may train them
+            self._models_of(self._videos[cycles[0].video], cycles[0].key_frame)
+        own = shard(by_key_frame, world)
+        total, done = sum(map(len, own)), 0
+        with world.parting():
+            for cycles in own:
+                due = [cycle for cycle in cycles if self._cache.get(self._key(cycle)) is None]
+                if due:
+                    check_time()
+                    self._run(due)
+                for cycle in cycles:
+                    done += 1
+                    progress("cycling", done, total, f"{cycle.video} {cycle.key_frame}{cycle.reach:+d}")
 
     def class_pixels(self) -> Int64[Tensor, " 256"]:
         """Return the number of pixels of each label in the key frames."""

@@ -19,6 +19,7 @@ from warprefine.propagation.two_sided.carry import LabelCarrier
 from warprefine.recipe.plus import FARTHEST
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.data.samples import LabelledFrame, count_pixels, evenly
+from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.refiners.cycles import ModelsOf
 from warprefine.training.refiners.sample_store import SampleSettings, SampleStore
 from warprefine.training.refiners.samples import Sample
@@ -39,7 +40,7 @@ class KeyFramePool:
     """
 
     def __init__(self, dataset: Dataset, settings: SampleSettings, models_of: ModelsOf) -> None:
-        self._dataset, self._settings = dataset, settings
+        self._dataset, self._settings, self._models_of = dataset, settings, models_of
         self._videos = {video.name: video for video in dataset.videos}
         longest = settings.training.longest_cycle
         places = sorted({(c.video, c.key_frame) for v in dataset.videos for c in cycles_of(v, longest)})
@@ -50,19 +51,29 @@ class KeyFramePool:
     def __len__(self) -> int:
         return len(self._places)
 
-    def prepare(self, *, progress: Progress = silent) -> None:
-        """Compute all sides and targets that are not on disk yet."""
-        for number, (name, key) in enumerate(self._places):
-            with self._carrier(name) as carrier:
-                self._open_carrier = carrier  # trajectories to one key frame share their parts
-                for sign in (1, -1):
-                    for compute in (*self._by_cycle(name, key, sign), *self._by_key_frame(name, key, sign)):
-                        check_time()
-                        compute()
-                    carrier.keep(())  # those into the other direction share none
-            self._open_carrier = None
-            self._store.target(self._labelled(number))
-            progress("cycling in both directions", number + 1, len(self), f"{name} {key}")
+    def prepare(self, *, progress: Progress = silent, world: World = ALONE) -> None:
+        """Compute all sides and targets that are not on disk yet; each rank computes its share."""
+        for name, key in self._places:
+            self._models_of(self._videos[name], key)  # on all ranks: it may train networks
+        own = shard(range(len(self)), world)
+        with world.parting():
+            for done, number in enumerate(own, start=1):
+                self._prepare(number)
+                name, key = self._places[number]
+                progress("cycling in both directions", done, len(own), f"{name} {key}")
+
+    def _prepare(self, number: int) -> None:
+        """Compute the sides and the target of a key frame."""
+        name, key = self._places[number]
+        with self._carrier(name) as carrier:
+            self._open_carrier = carrier  # trajectories to one key frame share their parts
+            for sign in (1, -1):
+                for compute in (*self._by_cycle(name, key, sign), *self._by_key_frame(name, key, sign)):
+                    check_time()
+                    compute()
+                carrier.keep(())  # those into the other direction share none
+        self._open_carrier = None
+        self._store.target(self._labelled(number))
 
     def draw(self, rng: np.random.Generator) -> Sample[TwoSidedInput]:
         """Return a sample: a key frame with one or two sides, and its labels as the target."""

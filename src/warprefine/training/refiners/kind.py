@@ -27,7 +27,7 @@ from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import InputT, ScoresCandidates, TwoSidedRefiner
 from warprefine.training.engine.checkpoint import train_to_checkpoint
-from warprefine.training.engine.distributed import ALONE
+from warprefine.training.engine.distributed import ALONE, World
 from warprefine.training.losses import COUNTS, LOSSES, balanced_weights
 from warprefine.training.losses.candidates import candidate_cross_entropy
 from warprefine.training.losses.counted import counted
@@ -69,10 +69,12 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
         spec = look_up(self.specs, recipe.network, what=self.part.replace("-refiner", " refiner"))
         return kernels_for_training(spec.from_recipe(recipe, class_count, feature_channels))
 
-    def batches(self, pools: PoolsT, recipe: RecipeT, *, seed: int) -> BatchMaker[InputT]:
-        """Return the function that draws the batch of a step."""
+    def batches(
+        self, pools: PoolsT, recipe: RecipeT, *, seed: int, world: World = ALONE
+    ) -> BatchMaker[InputT]:
+        """Return the function that draws the batch of a step, or this rank's slots of it."""
         return BatchMaker[InputT](
-            partial(self.draw, pools), recipe, seed=seed, change=partial(self.change, recipe)
+            partial(self.draw, pools), recipe, seed=seed, change=partial(self.change, recipe), world=world
         )
 
     def train(
@@ -87,8 +89,11 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
         facts: dict[str, Any],
         seed: int = 0,
         progress: Progress = silent,
+        world: World = ALONE,
     ) -> None:
         """Train `refiner` in place and write it to `path`; a killed training continues.
+
+        With several processes each computes its part of every batch, and the first writes the file.
 
         Args:
             path: The checkpoint.
@@ -100,6 +105,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
             facts: Recorded in the card besides the recipe: what the samples were computed with.
             seed: Seed of the batches.
             progress: Called after every step.
+            world: The ranks that share the work.
 
         Raises:
             RecipeError: No loss has the recipe's name.
@@ -108,7 +114,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
         weights = self.class_weights(pools, recipe, len(class_names)).to(device)
 
         def together(batches: Sequence[Sample[InputT]]) -> list[Sample[InputT]]:
-            step = counted([COUNTS[recipe.loss](target_of(batch), weights) for batch in batches], ALONE)
+            step = counted([COUNTS[recipe.loss](target_of(batch), weights) for batch in batches], world)
             return [replace(batch, step=step) for batch in batches]
 
         def loss_of(batch: Sample[InputT]) -> Tensor:
@@ -137,13 +143,14 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
             path,
             module_of(refiner),
             recipe.optimisation,
-            batch_at=self.batches(pools, recipe, seed=seed),
+            batch_at=self.batches(pools, recipe, seed=seed, world=world),
             together=together,
             loss_of=loss_of,
             card=card,
             seed=seed,
             progress=progress,
             task=f"training the {self.part}",
+            world=world,
         )
 
     def load(

@@ -17,6 +17,7 @@ from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedTraining
 from warprefine.refinement.interface import InputT, TwoSidedInput
 from warprefine.training.data.crops import Window, extended, jitter
+from warprefine.training.engine.distributed import ALONE, World
 from warprefine.training.losses.counted import Counted
 
 
@@ -55,6 +56,7 @@ class BatchMaker(Generic[InputT]):
         recipe: Batch size, crops and jitter.
         seed: Seed of all draws.
         change: Changes each sample once it is cropped; all it draws comes from the generator.
+        world: The ranks that share the batch; each returns its slots of it.
     """
 
     def __init__(
@@ -64,29 +66,42 @@ class BatchMaker(Generic[InputT]):
         *,
         seed: int,
         change: Callable[[Sample[InputT], np.random.Generator], Sample[InputT]] = unchanged,
+        world: World = ALONE,
     ) -> None:
         self._draw: Callable[[np.random.Generator], Sample[InputT]] = draw
         self._change: Callable[[Sample[InputT], np.random.Generator], Sample[InputT]] = change
         self._recipe, self._seed = recipe, seed
+        self._slots = world.slots(recipe.optimisation.batch)
 
     def __call__(self, step: int) -> Sample[InputT]:
         """Return the batch of a step."""
-        samples = []
-        for slot in range(self._recipe.optimisation.batch):
-            rng = np.random.default_rng((self._seed, step, slot))
-            samples.append(self._change(augment(self._draw(rng), self._recipe, rng), rng))
-        return stacked(samples)
+        samples: list[Sample[InputT]] = [self._sample(step, slot) for slot in self._slots]
+        size = largest_of(samples)
+        if size != self._recipe.crop:  # another rank may have larger ones, and all ranks need one size
+            others = set(range(self._recipe.optimisation.batch)) - set(self._slots)
+            of_others: list[Sample[InputT]] = [self._sample(step, slot) for slot in sorted(others)]
+            size = largest_of([*samples, *of_others])
+        return stacked(samples, size)
+
+    def _sample(self, step: int, slot: int) -> Sample[InputT]:
+        rng = np.random.default_rng((self._seed, step, slot))
+        return self._change(augment(self._draw(rng), self._recipe, rng), rng)
 
 
-def stacked(samples: Sequence[Sample[InputT]]) -> Sample[InputT]:
-    """Concatenate samples into a batch, in order, each extended to the largest height and width of all.
+def largest_of(samples: Sequence[Sample[InputT]]) -> tuple[int, int]:
+    """Return the largest height and the largest width of samples."""
+    heights, widths = zip(*(size_of(sample.target) for sample in samples), strict=True)
+    return max(heights), max(widths)
+
+
+def stacked(samples: Sequence[Sample[InputT]], size: tuple[int, int]) -> Sample[InputT]:
+    """Concatenate samples into a batch, in order, each extended to `size` (h, w).
 
     Frames smaller than the crop, as of videos of different sizes, give smaller samples. They are reflected,
     target and all: every pixel keeps a label that is right. VOID beyond their edges would be learned,
     because refiners predict VOID like a class.
     """
-    heights, widths = zip(*(size_of(sample.target) for sample in samples), strict=True)
-    parts = [_extended(sample, (max(heights), max(widths))) for sample in samples]
+    parts = [_extended(sample, size) for sample in samples]
     inputs = parts[0].inputs.stacked([part.inputs for part in parts])
     return Sample(inputs=inputs, target=torch.cat([part.target for part in parts]))
 

@@ -17,6 +17,7 @@ from warprefine.propagation.evidence import content_of
 from warprefine.propagation.two_sided.carry import LabelCarrier
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.data.samples import LabelledFrame, count_pixels
+from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.refiners.cycles import ModelsOf
 from warprefine.training.refiners.sample_store import SampleSettings, SampleStore
 from warprefine.training.refiners.samples import Sample
@@ -41,21 +42,25 @@ class StillPool:
     def __init__(
         self, stills: Sequence[LabelledFrame], settings: SampleSettings, models_of: ModelsOf
     ) -> None:
-        self._stills, self._settings = list(stills), settings
+        self._stills, self._settings, self._models_of = list(stills), settings, models_of
         self._clips = settings.training.synthetic
         self._store = SampleStore(settings, models_of)
 
     def __len__(self) -> int:
         return len(self._stills)
 
-    def prepare(self, *, progress: Progress = silent) -> None:
-        """Compute all sides and targets that are not on disk yet."""
-        for number, still in enumerate(self._stills):
-            for variant in range(self._clips.variants):
-                check_time()
-                self._side(number, variant)
-            self._store.target(still)
-            progress("moving single images", number + 1, len(self), still.video.name)
+    def prepare(self, *, progress: Progress = silent, world: World = ALONE) -> None:
+        """Compute all sides and targets that are not on disk yet; each rank computes its share."""
+        for still in self._stills:
+            self._models_of(still.video, still.frame)  # on all ranks: it may train networks
+        own = shard(range(len(self)), world)
+        with world.parting():
+            for done, number in enumerate(own, start=1):
+                for variant in range(self._clips.variants):
+                    check_time()
+                    self._side(number, variant)
+                self._store.target(self._stills[number])
+                progress("moving single images", done, len(own), self._stills[number].video.name)
 
     def draw(self, rng: np.random.Generator) -> Sample[TwoSidedInput]:
         """Return an image with one or two sides."""

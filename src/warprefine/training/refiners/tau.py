@@ -15,6 +15,7 @@ from warprefine.metrics.confusion import count, mean_iou
 from warprefine.propagation.evidence import open_evidence
 from warprefine.propagation.stepwise.cycle import carry, cycles_of, key_to_key, there_and_back
 from warprefine.recipe.plus import FARTHEST
+from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.refiners.cycles import ModelsOf
 
 TRIALS = 16
@@ -54,17 +55,24 @@ def evaluate_taus(
     models_of: ModelsOf,
     longest_cycle: int,
     progress: Progress = silent,
+    world: World = ALONE,
 ) -> dict[float, float]:
-    """Return, for each candidate, the mIoU (0 to 1) of warp-inpainted labels at key frames."""
+    """Return, for each candidate, the mIoU (0 to 1) of warp-inpainted labels at key frames.
+
+    Each rank labels its share of them, and all get the same scores.
+    """
     classes = dataset.classes
     confusion = {tau: np.zeros((len(classes) + 1, len(classes) + 1), np.int64) for tau in candidates}
-    walks = trial_walks(dataset, longest_cycle)
-    for done, (video, stops) in enumerate(walks, 1):
-        check_time()
-        with open_evidence(video, classes, models_of(video, stops[-1]), cache) as evidence:
-            carried = carry(evidence, stops, evidence.key_labels(stops[0]), taus=candidates)
-            truth = evidence.key_labels(stops[-1])
-        for tau, returned in zip(candidates, carried, strict=True):
-            confusion[tau] += count(returned.labelling.labels, truth, class_count=len(classes))
-        progress("choosing tau", done, len(walks))
-    return {tau: mean_iou(matrix) for tau, matrix in confusion.items()}
+    # All ranks get all networks first: it may train them.
+    walks = [(*walk, models_of(walk[0], walk[1][-1])) for walk in trial_walks(dataset, longest_cycle)]
+    own = shard(walks, world)
+    with world.parting():
+        for done, (video, stops, models) in enumerate(own, 1):
+            check_time()
+            with open_evidence(video, classes, models, cache) as evidence:
+                carried = carry(evidence, stops, evidence.key_labels(stops[0]), taus=candidates)
+                truth = evidence.key_labels(stops[-1])
+            for tau, returned in zip(candidates, carried, strict=True):
+                confusion[tau] += count(returned.labelling.labels, truth, class_count=len(classes))
+            progress("choosing tau", done, len(own))
+    return {tau: mean_iou(world.sum(matrix)) for tau, matrix in confusion.items()}
