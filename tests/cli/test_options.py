@@ -18,9 +18,10 @@ import typer
 
 from warprefine.cli import options
 from warprefine.cli import run as cli_run
-from warprefine.cli.options import available_cores, chosen_methods, open_further, use_threads
+from warprefine.cli.options import chosen_methods, open_further
 from warprefine.core.errors import DatasetError, RecipeError, RunFolderError
 from warprefine.core.memory import keep_freed_memory
+from warprefine.core.threads import available_cores, use_threads
 from warprefine.propagation.methods import METHODS
 
 
@@ -53,7 +54,7 @@ def test_threads_are_those_that_were_asked_for(caplog: pytest.LogCaptureFixture)
 FORKED = """
 import os
 import torch
-from warprefine.cli.options import use_threads
+from warprefine.core.threads import use_threads
 if os.fork():
     raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
 use_threads(1)

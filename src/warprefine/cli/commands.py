@@ -22,6 +22,7 @@ from warprefine.cli.console import Bars, Commands, console, print_notes, print_s
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
 from warprefine.cli.run import run_of, show
+from warprefine.core.threads import use_threads
 from warprefine.datasets import READERS, open_dataset
 from warprefine.datasets.summary import summarise
 from warprefine.interchange import IMPORTERS, format_name
@@ -65,7 +66,7 @@ def demo(
 
     Example: `warprefine demo --out runs/demo`
     """
-    options.use_threads(threads)
+    use_threads(threads)
     with Bars() as bars, log_to(out):
         finished = run_demo(out, device=device, seed=seed, progress=bars)
     show(finished)

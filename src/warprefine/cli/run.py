@@ -13,6 +13,7 @@ from warprefine.cli.console import Bars, console, print_coverage, print_error, p
 from warprefine.cli.log import log_to
 from warprefine.core.errors import WarpRefineError
 from warprefine.core.stages import GOOD, described
+from warprefine.core.threads import use_threads
 from warprefine.datasets import open_dataset
 from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
@@ -27,7 +28,7 @@ from warprefine.propagation.coverage import coverage
 @contextmanager
 def run_of(arguments: dict[str, Any], bars: Bars, *, training: bool) -> Iterator[Networks]:
     """Open the data sets and claim the run folder of a command's options; write its log."""
-    options.use_threads(arguments["threads"])
+    use_threads(arguments["threads"])
     data = arguments["data"]
     if export_format := arguments.get("export_format"):
         data = imported_folder(arguments["out"])
