@@ -19,6 +19,7 @@ from warprefine.cli import review as reviews
 from warprefine.cli import student as students
 from warprefine.cli import train as trainings
 from warprefine.cli.console import Bars, Commands, console, print_notes, print_summary
+from warprefine.cli.engines import engine_of
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
 from warprefine.cli.run import run_of, show
@@ -161,6 +162,9 @@ def autolabel(
     until: options.Until = "good",
     unreached: options.UnreachedFrames = "skip",
     time_limit: options.TimeLimit = None,
+    engine: options.EngineName = "here",
+    address: options.Address = None,
+    workers: options.Workers = None,
     export_format: import_options.FormatName = None,
     frames: import_options.Frames = None,
     video: import_options.VideoName = None,
@@ -185,14 +189,21 @@ def autolabel(
 
     Example: `warprefine autolabel data/mine --out runs/mine --until best --time-limit 1h`
 
+    Example: `warprefine autolabel data/mine --out runs/mine --engine ray --address auto --threads 4`
+
     Example: `warprefine autolabel task.zip --format cvat-images --frames pictures --out runs/mine`
     """
     arguments = locals()
     deadline = None if time_limit is None else time.monotonic() + time_limit
     methods = options.chosen_methods(method or DEFAULT_METHODS)
     arguments["until"] = until if PLUS in methods else None
-    with Bars() as bars, run_of(arguments, bars, training="segmenter" in needs_of(methods)) as networks:
-        finished = label_in_stages(networks, methods, until=until, deadline=deadline)
+    training = "segmenter" in needs_of(methods)
+    with (
+        Bars() as bars,
+        engine_of(arguments) as chosen,
+        run_of(arguments, bars, training=training) as networks,
+    ):
+        finished = label_in_stages(networks.on(chosen), methods, until=until, deadline=deadline)
     show(finished)
 
 

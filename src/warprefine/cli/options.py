@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -94,6 +94,30 @@ TimeLimit = Annotated[
         metavar="TIME",
         help="Stop after this time (90s, 5m, 1h); what is labelled by then stays, and the same command goes "
         "on from there.",
+    ),
+]
+EngineName = Annotated[
+    Literal["here", "ray"],
+    typer.Option(
+        "--engine",
+        help="Where networks are trained and frames labelled: in this process (here), or by the workers of a "
+        "Ray cluster; the labels are the same.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|HOST:PORT|local",
+        help="Ray cluster: auto is the one that this machine belongs to, local a new one of this machine "
+        "alone; if not given, $RAY_ADDRESS, else local.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Workers on the Ray cluster, each with --threads CPUs (and a GPU with --device cuda); if not "
+        "given, as many as it has room for.",
     ),
 ]
 Method = Annotated[

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from warprefine.core.engine import HERE, Engine
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.video import Dataset
@@ -61,6 +62,7 @@ class RunContext:
         bases: Where base segmenters of earlier runs are found.
         precision: What networks compute in; None: what is native to their device.
         unreached: What becomes of frames that no key frame reaches.
+        engine: Where networks are trained and units labelled.
         stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
     """
 
@@ -79,6 +81,7 @@ class RunContext:
     bases: BaseStore = field(default_factory=BaseStore.of_user)
     precision: torch.dtype | None = None
     unreached: Unreached = "skip"
+    engine: Engine = HERE
     stale: str = ""
 
     @property
