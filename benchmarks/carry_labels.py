@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from warprefine import open_dataset
-from warprefine.cli.options import use_threads
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Frames, LabelMaps
+from warprefine.core.threads import use_threads
 from warprefine.core.video import Dataset
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_labels

@@ -26,9 +26,9 @@ import torch
 from torch.nn import functional
 
 from warprefine import open_dataset
-from warprefine.cli.options import use_threads
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import VOID, Flow, Frames, LabelMaps, Masks
+from warprefine.core.threads import use_threads
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import FrameSource, open_frames
 from warprefine.io.images import read_labels

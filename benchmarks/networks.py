@@ -27,8 +27,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from warprefine.cli.options import use_threads
 from warprefine.core.protocols import RefinerInput, Segmentation, channels_last
+from warprefine.core.threads import use_threads
 from warprefine.motion import MOTIONS
 from warprefine.motion.flownet2 import FlowNet2, FlowNet2Flow
 from warprefine.motion.raft import RAFT, RAFTFlow

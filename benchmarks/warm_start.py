@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from warprefine import load_recipe, open_dataset
-from warprefine.cli.options import use_threads
 from warprefine.core.protocols import Segmenter
+from warprefine.core.threads import use_threads
 from warprefine.recipe.recipe import Recipe, SegmenterRecipe
 from warprefine.training.data.samples import Samples, labelled_frames
 from warprefine.training.segmenter import build_segmenter, hold_out, score, train_segmenter

@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,36 @@ def test_files_that_the_documents_link_to_exist(document):
 def test_commands_name_no_folder_that_a_reader_lacks(document):
     """Data that are not part of the repository have a place in it that anybody can fill."""
     assert [call for call in calls(code(document.read_text(encoding="utf-8"))) if "../" in call] == []
+
+
+def test_the_job_for_kubernetes_is_one() -> None:
+    """The file is valid YAML, its command has the options it names, and all machines see the same data."""
+    job = yaml.safe_load((ROOT / "docs/cluster/rayjob.yaml").read_text(encoding="utf-8"))
+    cluster = job["spec"]["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    pods = [group["template"]["spec"] for group in groups]
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    assert strays(job["spec"]["entrypoint"]) == []
+    assert "--engine ray" in job["spec"]["entrypoint"]
+    assert f"ray=={cluster['rayVersion']}" in pins
+    assert [pod["volumes"] for pod in pods] == [pods[0]["volumes"]] * len(pods)
+    assert {pod["containers"][0]["volumeMounts"][0]["mountPath"] for pod in pods} == {"/data"}
+
+
+def test_the_job_for_slurm_is_one() -> None:
+    """The shell reads the script, which asks for nodes, and its command has the options it names."""
+    script = ROOT / "docs/cluster/autolabel.sbatch"
+    text = script.read_text(encoding="utf-8")
+    (call,) = calls(text)
+
+    subprocess.run(["bash", "-n", script], check=True)
+    assert re.findall(r"^#SBATCH --(nodes|cpus-per-task|time)=", text, re.MULTILINE) == [
+        *("nodes", "cpus-per-task", "time")
+    ]
+    assert strays(call) == []
+    assert "--engine ray" in call
 
 
 def test_nobody_is_told_to_install_what_no_index_has():

@@ -1,64 +1,69 @@
-"""Tests of core/threads.py: results come in order, from a few threads that run a little ahead."""
+"""Tests of core/threads.py: every library computes with the threads that were asked for."""
 
 from __future__ import annotations
 
-import threading
-import time
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 
+import cv2
+import numba
 import pytest
 import torch
 
-from warprefine.core import threads
-from warprefine.core.threads import map_in_order, thread_count
+from warprefine.core.threads import available_cores, use_threads
 
 
-@pytest.mark.parametrize("count", [1, 2, 5])
-def test_results_come_in_the_order_of_the_items(count: int) -> None:
-    """Also where the first items take longest."""
-
-    def slow_first(item: int) -> int:
-        time.sleep(0.01 if item < 2 else 0)
-        return item * item
-
-    assert list(map_in_order(slow_first, range(12), threads=count)) == [k * k for k in range(12)]
+@pytest.fixture
+def _threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads(), numba.get_num_threads(), cv2.getNumThreads()
+    yield
+    torch.set_num_threads(before[0])
+    numba.set_num_threads(before[1])
+    cv2.setNumThreads(before[2])
 
 
-def test_items_are_worked_on_at_the_same_time() -> None:
-    """Two that wait for each other both end."""
-    both = threading.Barrier(2, timeout=10)
+@pytest.mark.usefixtures("_threads_as_before")
+def test_threads_are_those_that_were_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Every library that computes gets the same number; more than there are cores is no error, and noted."""
+    use_threads(1)
+    assert (torch.get_num_threads(), numba.get_num_threads()) == (1, 1)
+    assert caplog.messages == []
 
-    assert len(list(map_in_order(lambda _: both.wait(), range(4), threads=2))) == 4
-
-
-def test_nobody_runs_far_ahead() -> None:
-    """Of a long video a few frames are in memory, however slowly they are taken."""
-    begun: list[int] = []
-
-    def note(item: int) -> int:
-        begun.append(item)
-        return item
-
-    results = map_in_order(note, range(100), threads=2)
-    next(results)
-    time.sleep(0.05)
-
-    assert len(begun) <= 5
-    results.close()  # type: ignore[attr-defined]
-    assert len(begun) <= 5, "what was not begun is dropped"
+    use_threads(100_000)
+    cores = available_cores()
+    assert torch.get_num_threads() == cores
+    assert 1 <= numba.get_num_threads() <= cores
+    assert cv2.getNumThreads() == 1
+    assert caplog.messages == [
+        f"--threads 100000: this process may use {cores} cores; computing with {cores}"
+    ]
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_an_error_comes_in_the_place_of_its_item(count: int) -> None:
-    """What was computed before it is handed out first."""
-    results = map_in_order(lambda item: 6 // item, [3, 2, 0, 1], threads=count)
+FORKED = """
+import os
+import torch
+from warprefine.core.threads import use_threads
+if os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+use_threads(1)
+assert torch.get_num_threads() == 1, torch.get_num_threads()
+"""
 
-    assert [next(results), next(results)] == [2, 3]
-    with pytest.raises(ZeroDivisionError):
-        next(results)
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_threads_are_those_that_were_asked_for_in_a_forked_process() -> None:
+    """No library's start gives another one all cores again."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True)
 
 
-def test_there_are_as_many_threads_as_torch_has_up_to_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--threads` decides, and memory."""
-    for asked, expected in ((1, 1), (3, 3), (200, threads.MOST_THREADS)):
-        monkeypatch.setattr(torch, "get_num_threads", lambda asked=asked: asked)
-        assert thread_count() == expected
+@pytest.mark.usefixtures("_threads_as_before")
+def test_no_number_of_threads_leaves_it_to_the_machine() -> None:
+    """Zero keeps what torch found."""
+    found = min(2, available_cores())
+    torch.set_num_threads(found)
+
+    use_threads(0)
+
+    assert torch.get_num_threads() == found

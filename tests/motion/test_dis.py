@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import cv2
 import numpy as np
 import pytest
@@ -210,3 +212,14 @@ def test_flow_does_not_depend_on_the_threads_of_the_callers_program() -> None:
         cv2.setNumThreads(threads)
 
     assert torch.equal(*flows)
+
+
+def test_a_copy_in_another_process_estimates_the_same_flow(rng: np.random.Generator) -> None:
+    """Motion travels to the workers of a cluster, though OpenCV's own objects cannot."""
+    frames = [torch.from_numpy(rng.integers(0, 256, (1, 3, 48, 64), dtype=np.uint8)) for _ in range(2)]
+    motion = DISFlow("sharp")
+
+    copy = pickle.loads(pickle.dumps(motion))
+
+    assert copy.name == "dis-sharp"
+    assert torch.equal(copy(*frames), motion(*frames))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -426,3 +427,61 @@ def test_the_manifest_has_the_provenance_of_each_frame(drive: Any, run: RunFolde
         ORACLE: {1: ((0,), 1)},
         PLUS: {1: ((0, 5), 1), 2: ((0, 5), 2), 3: ((5, 0), 2), 4: ((5, 0), 1)},
     }
+
+
+class Elsewhere:
+    """An engine that works on all units at the same time, begins the last one twice, and yields in turn."""
+
+    is_here = False
+
+    def stream(self, work: Any, items: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield the units with what became of them, mixed."""
+        units = [*items]
+        yield units[-1], next(work(units[-1]))
+        open_units = deque((unit, work(unit)) for unit in reversed(units))
+        while open_units:
+            unit, results = open_units.popleft()
+            result = next(results, None)
+            yield unit, result
+            if result is not None:
+                open_units.append((unit, results))
+
+
+def test_labels_do_not_depend_on_where_units_are_labelled(film: Any, tmp_path: Path) -> None:
+    """In any order, at the same time, and some of them twice, units get the same labels and records."""
+    drive = film()
+    videos = [drive.video([1], truth=[2]), film(name="other").video([2])]
+    whole = job(drive, *videos)
+    here, elsewhere = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "elsewhere")
+    counts: list[int] = []
+
+    propagate(whole, here)
+    propagate(
+        whole,
+        elsewhere,
+        engine=Elsewhere(),
+        progress=lambda task, done, total, note="": counts.append(total - done),
+    )
+
+    assert files(elsewhere) == files(here)
+    for method in whole.methods:
+        for name in ("drive", "other"):
+            assert elsewhere.manifest.records(name, method) == here.manifest.records(name, method)
+            assert elsewhere.expectations.errors(name, method) == here.expectations.errors(name, method)
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] == 0
+    assert not (elsewhere.root / "arriving").exists()
+
+
+def test_a_damaged_video_costs_no_other_one_elsewhere(film: Any, tmp_path: Path) -> None:
+    """A video whose frames cannot be read is reported once; all others are finished."""
+    drive = film()
+    videos = [drive.video([1], truth=[2]), film(name="other").video([2])]
+    run = RunFolder(tmp_path / "run")
+    videos[0].frame_paths[3].write_bytes(b"no picture")
+
+    failures = propagate(job(drive, *videos, methods=("motion-only",)), run, engine=Elsewhere())
+
+    assert [*failures] == ["drive"]
+    assert "000003.png" in failures["drive"]
+    assert [*run.manifest.fingerprints("other", "motion-only")] == [0, 1, 2, 3, 4]

@@ -19,9 +19,11 @@ from warprefine.cli import review as reviews
 from warprefine.cli import student as students
 from warprefine.cli import train as trainings
 from warprefine.cli.console import Bars, Commands, console, print_notes, print_summary
+from warprefine.cli.engines import engine_of
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
 from warprefine.cli.run import run_of, show
+from warprefine.core.threads import use_threads
 from warprefine.datasets import READERS, open_dataset
 from warprefine.datasets.summary import summarise
 from warprefine.interchange import IMPORTERS, format_name
@@ -65,7 +67,7 @@ def demo(
 
     Example: `warprefine demo --out runs/demo`
     """
-    options.use_threads(threads)
+    use_threads(threads)
     with Bars() as bars, log_to(out):
         finished = run_demo(out, device=device, seed=seed, progress=bars)
     show(finished)
@@ -161,6 +163,9 @@ def autolabel(
     unreached: options.UnreachedFrames = "skip",
     boundaries: options.Boundaries = True,
     time_limit: options.TimeLimit = None,
+    engine: options.EngineName = "here",
+    address: options.Address = None,
+    workers: options.Workers = None,
     export_format: import_options.FormatName = None,
     frames: import_options.Frames = None,
     video: import_options.VideoName = None,
@@ -185,6 +190,8 @@ def autolabel(
 
     Example: `warprefine autolabel data/mine --out runs/mine --until best --time-limit 1h`
 
+    Example: `warprefine autolabel data/mine --out runs/mine --engine ray --address auto --threads 4`
+
     Example: `warprefine autolabel task.zip --format cvat-images --frames pictures --out runs/mine`
 
     With several GPUs, start it by torchrun: they share the trainings, and the first labels.
@@ -195,8 +202,9 @@ def autolabel(
     deadline = None if time_limit is None else time.monotonic() + time_limit
     methods = options.chosen_methods(method or DEFAULT_METHODS)
     arguments["until"] = until if PLUS in methods else None
-    with run_of(arguments, training="segmenter" in needs_of(methods)) as networks:
-        finished = label_in_stages(networks, methods, until=until, deadline=deadline)
+    training = "segmenter" in needs_of(methods)
+    with engine_of(arguments) as chosen, run_of(arguments, training=training) as networks:
+        finished = label_in_stages(networks.on(chosen), methods, until=until, deadline=deadline)
     if networks.context.world.is_first:
         show(finished)
 

@@ -16,6 +16,7 @@ from warprefine.cli.console import Bars, console
 from warprefine.cli.log import log_to
 from warprefine.core.errors import RecipeError
 from warprefine.core.names import look_up
+from warprefine.core.threads import use_threads
 from warprefine.io.claims import check_apart
 from warprefine.io.locks import locked
 from warprefine.jobs.experiments import EXPERIMENTS
@@ -101,7 +102,7 @@ def experiment(
     `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda --out runs/table1
     --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
     """
-    options.use_threads(threads)
+    use_threads(threads)
     chosen = look_up(EXPERIMENTS, name, what="experiment")
     settings = load_experiment_recipe(name, recipe)
     if seeds:

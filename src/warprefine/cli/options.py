@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import cv2
-import numba
-import torch
 import typer
 
 from warprefine.core.errors import DatasetError
@@ -24,7 +18,6 @@ from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.propagation.unreached import Unreached
 from warprefine.recipe.recipe import Recipe, load_recipe, shipped_recipes
 
-log = logging.getLogger(__name__)
 ALL = "all"
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -109,6 +102,30 @@ TimeLimit = Annotated[
         "on from there.",
     ),
 ]
+EngineName = Annotated[
+    Literal["here", "ray"],
+    typer.Option(
+        "--engine",
+        help="Where networks are trained and frames labelled: in this process (here), or by the workers of a "
+        "Ray cluster; the labels are the same.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|HOST:PORT|local",
+        help="Ray cluster: auto is the one that this machine belongs to, local a new one of this machine "
+        "alone; if not given, $RAY_ADDRESS, else local.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Workers on the Ray cluster, each with --threads CPUs (and a GPU with --device cuda); if not "
+        "given, as many as it has room for.",
+    ),
+]
 Method = Annotated[
     list[str],
     typer.Option(help=f"Method to run; repeatable. One of: {', '.join(METHODS)}, or {ALL} for every one."),
@@ -163,34 +180,6 @@ Retrain = Annotated[
         "--retrain", help="Train the networks anew if frames or label maps changed since they were trained."
     ),
 ]
-
-
-def use_threads(threads: int) -> None:
-    """Set the number of CPU threads of numba, torch and OpenCV.
-
-    There are at most as many as cores: with more, oneDNN's AVX512 kernels write beyond their memory.
-    """
-    cores = available_cores()
-    if threads > cores:
-        log.warning("--threads %d: this process may use %d cores; computing with %d", threads, cores, cores)
-    count = min(threads or torch.get_num_threads(), cores)
-    # First numba: in a forked process its start resets OpenMP, which torch computes with, to all cores.
-    numba.set_num_threads(min(count, _most_numba_threads()))
-    torch.set_num_threads(count)
-    cv2.setNumThreads(1)
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@cache
-def _most_numba_threads() -> int:
-    """Return numba's threads, read before any are set: it starts them once and cannot have more later."""
-    return numba.get_num_threads()
 
 
 def chosen_methods(names: Sequence[str]) -> tuple[str, ...]:

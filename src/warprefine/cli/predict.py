@@ -11,6 +11,7 @@ from warprefine.cli import options
 from warprefine.cli.console import Bars, console, print_error
 from warprefine.cli.log import log_to
 from warprefine.core.errors import shorten
+from warprefine.core.threads import use_threads
 from warprefine.datasets.class_file import read_classes
 from warprefine.jobs.predict import label_clip, start_prediction
 
@@ -47,7 +48,7 @@ def predict(
     Example: `warprefine predict runs/student/student-seed0.safetensors clip.mp4 --out runs/clip
     --classes data/mine/classes.toml`
     """
-    options.use_threads(threads)
+    use_threads(threads)
     job = start_prediction(
         model, video, out, classes=read_classes(classes) if classes else None, device=device
     )

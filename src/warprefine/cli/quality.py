@@ -10,6 +10,7 @@ import typer
 
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console, print_notes
+from warprefine.core.threads import use_threads
 from warprefine.datasets.label_notes import review_labels
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.hold_out import evaluate_hold_out
@@ -49,7 +50,7 @@ def evaluate(
 
     Example: `warprefine evaluate runs/mine --hold-out`
     """
-    options.use_threads(threads)
+    use_threads(threads)
     finished = FinishedRun.open(run)
     if hold_out:
         with Bars() as bars:

@@ -16,6 +16,7 @@ from warprefine.cli.log import log_to
 from warprefine.core.errors import WarpRefineError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.stages import GOOD, described
+from warprefine.core.threads import use_threads
 from warprefine.datasets import open_dataset
 from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
@@ -36,7 +37,7 @@ def run_of(arguments: dict[str, Any], *, training: bool, single_frames: bool = F
 
     Processes that torchrun has started share the run: the first does this, and shows progress.
     """
-    options.use_threads(arguments["threads"])
+    use_threads(arguments["threads"])
     with joined(arguments["device"]) as (world, place), ExitStack() as stack:
         device = check_device(str(place))
         progress: Progress = silent

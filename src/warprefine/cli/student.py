@@ -11,6 +11,7 @@ import typer
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console
 from warprefine.cli.log import log_to
+from warprefine.core.threads import use_threads
 from warprefine.io.locks import locked
 from warprefine.jobs.preflight import check_device, check_seed
 from warprefine.jobs.student import StudentJob, train_on_run, usual_method
@@ -61,7 +62,7 @@ def student(
     `torchrun --nproc-per-node 8 -m warprefine student runs/city --recipe city.toml --device cuda
     --test cityscapes:val:data/cityscapes --out runs/student`
     """
-    options.use_threads(threads)
+    use_threads(threads)
     for number in (seed, seed + seeds - 1):
         check_seed(number)
     settings = load_student_recipe(recipe) if recipe else StudentRecipe()

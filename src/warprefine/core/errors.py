@@ -45,6 +45,10 @@ class RunFolderError(WarpRefineError):
     """A run folder that cannot be written, or that belongs to another job."""
 
 
+class ClusterError(WarpRefineError):
+    """A cluster that cannot be reached, is too small, or whose workers die again and again."""
+
+
 class ConflictError(WarpRefineError):
     """A change of something that somebody else has changed meanwhile.
 

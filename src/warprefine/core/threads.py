@@ -1,49 +1,41 @@
-"""Compute in threads, as decoders and compiled loops let each other run, and keep the order."""
+"""Set the number of threads that all libraries compute with."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+import logging
+import os
+from functools import cache
 
+import cv2
+import numba
 import torch
 
-ItemT = TypeVar("ItemT")
-ResultT = TypeVar("ResultT")
-
-MOST_THREADS = 8
-"""Each holds frames in memory, and beyond a few they wait for what only one can run at a time."""
+log = logging.getLogger(__name__)
 
 
-def thread_count() -> int:
-    """Return how many threads to read and count frames in: those that torch computes with, up to a few."""
-    return min(torch.get_num_threads(), MOST_THREADS)
+def use_threads(threads: int) -> None:
+    """Set the number of CPU threads of numba, torch and OpenCV; 0 leaves it as torch has it.
 
-
-def map_in_order(
-    function: Callable[[ItemT], ResultT], items: Iterable[ItemT], *, threads: int
-) -> Iterator[ResultT]:
-    """Yield what a function returns for each item, in order; at most two items per thread are ahead.
-
-    An error is raised in the place of its item. Where the results are not taken to the end, items that are
-    not begun are dropped.
-
-    Example:
-        >>> list(map_in_order(len, ["a", "abc", "ab"], threads=2))
-        [1, 3, 2]
+    There are at most as many as cores: with more, oneDNN's AVX512 kernels write beyond their memory.
     """
-    if threads == 1:
-        yield from map(function, items)
-        return
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
-    ahead: deque[Future[ResultT]] = deque()
-    try:
-        for item in items:
-            ahead.append(pool.submit(function, item))
-            if len(ahead) == 2 * threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    cores = available_cores()
+    if threads > cores:
+        log.warning("--threads %d: this process may use %d cores; computing with %d", threads, cores, cores)
+    count = min(threads or torch.get_num_threads(), cores)
+    # First numba: in a forked process its start resets OpenMP, which torch computes with, to all cores.
+    numba.set_num_threads(min(count, _most_numba_threads()))
+    torch.set_num_threads(count)
+    cv2.setNumThreads(1)
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _most_numba_threads() -> int:
+    """Return numba's threads, read before any are set: it starts them once and cannot have more later."""
+    return numba.get_num_threads()

@@ -14,8 +14,8 @@ import torch
 
 from warprefine.core.classes import ClassSet, Color
 from warprefine.core.errors import WarpRefineError, shorten
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.tensors import VOID
-from warprefine.core.threads import map_in_order, thread_count
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import frame_size
 from warprefine.io.images import read_frame, read_ids, read_labels

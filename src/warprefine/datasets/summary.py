@@ -11,8 +11,8 @@ from pathlib import Path
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, LabelError, WarpRefineError, shorten
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.progress import Progress, silent
-from warprefine.core.threads import map_in_order, thread_count
 from warprefine.core.video import Dataset, Video
 from warprefine.datasets.edge_fit import find_misfit, misfit_notes
 from warprefine.datasets.file_names import readable

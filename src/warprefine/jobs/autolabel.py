@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from warprefine.core.engine import HERE, Engine
 from warprefine.core.errors import TimeIsUp, WarpRefineError
 from warprefine.core.forecast import Forecast, Forecasting
 from warprefine.core.progress import Progress, silent
@@ -34,6 +35,7 @@ from warprefine.jobs.results import finish, finish_stopped, forget_truth
 from warprefine.jobs.rounds import train_in_rounds
 from warprefine.jobs.stages import StagePass, check_stage_name, labels_so_far, plan_passes, record_finished
 from warprefine.jobs.start import announce, start
+from warprefine.jobs.together import train_together
 from warprefine.metrics.label_quality import has_truth
 from warprefine.propagation.coverage import Horizon
 from warprefine.propagation.methods import DEFAULT_METHODS, METHODS, PLUS, check_methods, needs_of
@@ -67,6 +69,7 @@ def autolabel(
     unreached: Unreached = "skip",
     boundaries: bool = True,
     time_limit: float | None = None,
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> FinishedRun:
     """Label every frame of `dataset` within `horizon` of a key frame, into the run folder `out`.
@@ -102,6 +105,8 @@ def autolabel(
         boundaries: Score boundaries too where there is truth.
         time_limit: Seconds after which work stops at the next point where nothing is lost; the same call
             goes on from there. None: no limit.
+        engine: Where networks are trained and frames labelled, such as `cluster.ray.ray_engine` returns; the
+            labels do not depend on it.
         progress: Called as work proceeds.
 
     Raises:
@@ -147,7 +152,7 @@ def autolabel(
             boundaries=boundaries,
             progress=progress,
         )
-        return label_in_stages(Networks(context), methods, until=until, deadline=deadline)
+        return label_in_stages(Networks(context).on(engine), methods, until=until, deadline=deadline)
 
 
 def with_networks(recipe: Recipe, names: Mapping[str, str]) -> Recipe:
@@ -230,9 +235,11 @@ def _label(one: StagePass) -> dict[str, str]:
         context = networks.context
         if "rounds" in needs_of(methods):
             train_in_rounds(context)
+        train_together(networks, methods)
         stage = one.stage if PLUS in methods else GOOD
         job = replace(calibrated(networks, make_job(networks, methods)), stage=stage)
-        failures |= context.world.of_first(partial(propagate, job, context.run, progress=context.progress))
+        label_all = partial(propagate, job, context.run, engine=context.engine, progress=context.progress)
+        failures |= context.world.of_first(label_all)
     return failures
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from warprefine.core.engine import HERE, Engine
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.video import Dataset
@@ -63,6 +64,7 @@ class RunContext:
         precision: What networks compute in; None: what is native to their device.
         unreached: What becomes of frames that no key frame reaches.
         boundaries: Whether boundaries are scored.
+        engine: Where networks are trained and units labelled.
         stale: What changed in the data since the networks were trained, and the remedy; empty if nothing did.
         world: The processes that share trainings. Each has a context of its own, and all ask for the same
             trainings in the same order.
@@ -84,6 +86,7 @@ class RunContext:
     precision: torch.dtype | None = None
     unreached: Unreached = "skip"
     boundaries: bool = True
+    engine: Engine = HERE
     stale: str = ""
     world: World = ALONE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, overload
@@ -11,6 +12,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 import torch
 from torch import nn
 
+from warprefine.core.engine import Engine
 from warprefine.core.precision import with_precision
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Video
@@ -51,6 +53,10 @@ class Networks:
         self.context = context
         self._loaded: dict[Path, tuple[Segmenter, str]] = {}
         self._motions: dict[Kind, MotionEstimator] = {}
+
+    def on(self, engine: Engine) -> Networks:
+        """Return the networks of the same run, trained and used by an engine."""
+        return Networks(replace(self.context, engine=engine))
 
     def motion(self, kind: Kind) -> MotionEstimator:
         """Return the motion estimator that labels are propagated with.

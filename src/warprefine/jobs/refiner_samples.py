@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from warprefine.core.video import Video
 from warprefine.jobs.context import RunContext
 from warprefine.propagation.evidence import Models
+from warprefine.propagation.stepwise.cycle import cycles_of
 from warprefine.training.data.samples import LabelledFrame, Samples, evenly, labelled_frames
 from warprefine.training.refiners.cycles import Cycles, ModelsOf
-from warprefine.training.refiners.key_frame_pool import KeyFramePool
+from warprefine.training.refiners.key_frame_pool import KeyFramePool, places_of
+from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.sample_store import SampleSettings
 from warprefine.training.refiners.still_pool import StillPool
-from warprefine.training.refiners.two_sided import Shares
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER, Shares
 from warprefine.training.segmenter import hold_out
 
 Which: TypeAlias = Literal["unseen", "seen", "both"]
@@ -72,6 +74,26 @@ class RefinerSamples:
             still_pool.prepare(progress=context.progress, world=context.world)
             shares.append((still_pool, share))
         return [(pool, of_pool) for pool, of_pool in shares if of_pool > 0]
+
+    def held_out_places(self, refiners: Collection[str]) -> list[tuple[Video, int]]:
+        """Return the key frames whose samples are computed with held-out segmenters; nothing is computed.
+
+        Args:
+            refiners: The parts that are trained on the samples, by name.
+        """
+        context, plus = self.context, self.context.recipe.plus.refiner
+        found: list[tuple[Video, int]] = []
+        if REFINER.part in refiners and context.recipe.refiner.segmenters != "seen":
+            longest = context.recipe.refiner.longest_cycle
+            for video in context.dataset.videos:
+                found += [(video, cycle.key_frame) for cycle in cycles_of(video, longest)]
+        if TWO_SIDED_REFINER.part in refiners:
+            if plus.segmenters != "seen":
+                found += places_of(context.dataset, plus)
+            if plus.synthetic.share:
+                own = {video.name for video in context.dataset.videos}
+                found += [(one.video, one.frame) for one in self.stills() if one.video.name in own]
+        return found
 
     def stills(self) -> Sequence[LabelledFrame]:
         """Return single images that some segmenter was not trained on: key frames, held-out further data."""

@@ -23,6 +23,7 @@ from warprefine.io.run import RunFolder
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.labellers import two_sided_labeller
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.together import train_together
 from warprefine.metrics.confusion import mean_iou
 from warprefine.propagation.methods import PLUS
 from warprefine.propagation.run import Job, propagate
@@ -66,6 +67,7 @@ def train_in_rounds(context: RunContext) -> None:
     earlier = _earlier(context, folder)
     train_in_rounds(earlier)
     networks = Networks(earlier)
+    train_together(networks, (PLUS,))
     teachers = networks.teachers
     labeller = two_sided_labeller(networks, (PLUS,))
     pseudo_labels = _confident_labels(earlier, labeller, earlier.run, earlier.dataset)
@@ -185,7 +187,7 @@ def _label_confidently(
     context: RunContext, labeller: TwoSidedLabeller, run: RunFolder, dataset: Dataset
 ) -> list[LabelledFrame]:
     horizon, confident = context.horizon, context.recipe.plus.rounds.confident
-    propagate(Job(dataset=dataset, horizon=horizon, labellers=(labeller,)), run)
+    propagate(Job(dataset=dataset, horizon=horizon, labellers=(labeller,)), run, engine=context.engine)
     members = []
     for video in dataset.videos:
         for frame in (frame for unit in stepwise_units(video, horizon) for frame in unit.frames):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from warprefine.core.classes import ClassSet
 from warprefine.core.continuity import Continuity
 from warprefine.core.errors import FrameError, FrameSizeError, WarpRefineError
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.tensors import Frames
-from warprefine.core.threads import map_in_order, thread_count
 from warprefine.core.video import Video
 from warprefine.datasets.summary import check_video
 from warprefine.io.foreign import is_of_the_system

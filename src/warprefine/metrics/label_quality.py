@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError
-from warprefine.core.threads import map_in_order, thread_count
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.video import Dataset, Video
 from warprefine.io.run import RunFolder
 from warprefine.metrics.confusion import Confusion

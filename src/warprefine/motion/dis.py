@@ -78,6 +78,11 @@ class DISFlow:
         self.name = f"dis-{preset}"
         self._flow = _PRESETS[preset]()
         self._enlarged = _sharp(patch=8, stride=4) if preset == "sharp" else None
+        self._preset = preset
+
+    def __reduce__(self) -> tuple[type[DISFlow], tuple[Preset]]:
+        """Let a copy in another process be built anew: OpenCV's objects cannot be copied."""
+        return type(self), (self._preset,)
 
     def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
         """Return `flow_ba`, (b, 2, h, w) in pixels.

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.engine import HERE, Engine
 from warprefine.core.errors import FrameError, LabelError
 from warprefine.core.memory import keep_freed_memory
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator
-from warprefine.core.pseudolabel import Provenance, PseudoLabel
-from warprefine.core.stages import Stage, is_later, later
+from warprefine.core.pseudolabel import Provenance
+from warprefine.core.stages import Stage
 from warprefine.core.time_limit import check_time
 from warprefine.core.video import Dataset, Video
-from warprefine.io.array_cache import ArrayCache
 from warprefine.io.atomic import copy_file
-from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_labels
+from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_labels
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
 from warprefine.io.run import RunFolder
-from warprefine.ops.calibration import confidence_sums
-from warprefine.propagation.evidence import content_of, open_evidence
+from warprefine.propagation.evidence import content_of
 from warprefine.propagation.labeller import Labeller
+from warprefine.propagation.unit_work import (
+    DueUnit,
+    FailedUnit,
+    FrameOfUnit,
+    UnitWork,
+    data_of,
+    due_unit,
+    files_of,
+    label_due_unit,
+    record,
+)
 from warprefine.propagation.units import Unit, stepwise_units
 
 log = logging.getLogger(__name__)
@@ -55,8 +66,16 @@ class Job:
         return tuple(method for labeller in self.labellers for method in labeller.methods)
 
 
-def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[str, str]:
+def propagate(
+    job: Job, run: RunFolder, *, engine: Engine = HERE, progress: Progress = silent
+) -> dict[str, str]:
     """Label every frame within the horizon; frames that are done already are left alone.
+
+    Args:
+        job: What is labelled.
+        run: The run folder.
+        engine: Where units are labelled; the labels do not depend on it.
+        progress: Called as frames are finished.
 
     Returns:
         Video name -> what is wrong with it, for the videos that could not be finished.
@@ -65,59 +84,120 @@ def propagate(job: Job, run: RunFolder, *, progress: Progress = silent) -> dict[
         TimeIsUp: The time limit is over; frames that are labelled by then are recorded.
     """
     keep_freed_memory()
-    failures: dict[str, str] = {}
-    planned = {video.name: _plan(job, video) for video in job.dataset.videos}
-    count = _Count(sum(len(unit.frames) for of_video in planned.values() for _, unit in of_video), progress)
-    for video in job.dataset.videos:
+    state = _Propagation(job, run, progress)
+    work = UnitWork(dataset=job.dataset, labellers=job.labellers, run=run)
+    with closing(engine.stream(work, state.due_units())) as results:
+        for item, result in results:
+            state.take(item, result)
+    run.arriving.remove()
+    return state.failures
+
+
+class _Propagation:
+    """Which units of a job are due, and what becomes of them.
+
+    Attributes:
+        failures: The videos that could not be finished, by name, and why.
+    """
+
+    def __init__(self, job: Job, run: RunFolder, progress: Progress) -> None:
+        self.failures: dict[str, str] = {}
+        self._job, self._run = job, run
+        self._videos = {video.name: video for video in job.dataset.videos}
+        self._planned = {video.name: _plan(job, video) for video in job.dataset.videos}
+        self._left = {name: len(units) for name, units in self._planned.items()}
+        self._count = _Count(
+            sum(len(unit.frames) for units in self._planned.values() for _, unit in units), progress
+        )
+
+    def due_units(self) -> Iterator[tuple[int, DueUnit]]:
+        """Yield the due units with the positions of their labellers, video by video; finish all others."""
+        job = self._job
+        for video in job.dataset.videos:
+            if not self._planned[video.name]:
+                self._finish(video)
+            for position, unit in self._planned[video.name]:
+                if video.name in self.failures:
+                    break
+                due = None
+                with self._noting_failure(video.name):
+                    labeller = job.labellers[position]
+                    due = due_unit(job.dataset, self._run, labeller, (video, unit), stage=job.stage)
+                if due is None:
+                    self._end(position, unit)
+                else:
+                    yield position, due
+
+    def take(self, item: tuple[int, DueUnit], result: FrameOfUnit | FailedUnit | None) -> None:
+        """Record a frame of a unit, or that the unit cannot be labelled, or that it is done (None).
+
+        Raises:
+            TimeIsUp: The time limit is over.
+        """
+        position, due = item
+        if result is None:
+            self._end(position, due.unit)
+        elif isinstance(result, FailedUnit):
+            self._fail(due.unit.video, result.message)
+        else:
+            record(self._run, due, result)
+            if result.files:
+                check_time()
+            self._count.of_unit(position, due.unit, min(result.done, len(due.unit.frames) - 1))
+
+    def _end(self, position: int, unit: Unit) -> None:
+        """Count a unit that is done; finish its video with the last one."""
+        if unit.video in self.failures:
+            return
+        self._count.of_unit(position, unit, len(unit.frames))
+        self._left[unit.video] -= 1
+        if not self._left[unit.video]:
+            self._finish(self._videos[unit.video])
+
+    def _finish(self, video: Video) -> None:
+        """Do what is left for a video whose units are all done."""
+        with self._noting_failure(video.name):
+            copy_key_frames(self._job, self._run, video)
+            for labeller in self._job.labellers:
+                remove_others(self._run, video, labeller, self._job.horizon)
+
+    @contextmanager
+    def _noting_failure(self, video: str) -> Iterator[None]:
         try:
-            for labeller, unit in planned[video.name]:
-                for one in label_unit(job, run, labeller, (video, unit)):
-                    count.of_unit(unit, min(one.done, len(unit.frames) - 1))
-                count.of_unit(unit, len(unit.frames))
-            copy_key_frames(job, run, video)
-            for labeller in job.labellers:
-                remove_others(run, video, labeller, job.horizon)
+            yield
         except (FrameError, LabelError) as error:
             if is_of_the_system(error):  # as a full disk, no video's fault
                 raise
-            log.error("%s", error)
-            failures[video.name] = str(error)
-    run.arriving.remove()
-    return failures
+            self._fail(video, str(error))
+
+    def _fail(self, video: str, message: str) -> None:
+        if video not in self.failures:
+            log.error("%s", message)
+            self.failures[video] = message
 
 
 class _Count:
-    """Reports how many frames of all units are done."""
+    """Reports how many frames of all units are done; units may be worked on at the same time."""
 
     def __init__(self, total: int, progress: Progress) -> None:
-        self._total, self._progress, self._before, self._done = total, progress, 0, 0
+        self._total, self._progress = total, progress
+        self._done: dict[tuple[int, str, int], int] = {}
 
-    def of_unit(self, unit: Unit, done: int) -> None:
-        """Report that so many frames of the unit in hand are done; all of them end it."""
-        if self._before + done > self._done:
-            self._done = self._before + done
-            self._progress("propagating", self._done, self._total, unit.video)
-        if done == len(unit.frames):
-            self._before += done
-
-
-def _plan(job: Job, video: Video) -> list[tuple[Labeller, Unit]]:
-    return [(labeller, unit) for labeller in job.labellers for unit in labeller.units(video, job.horizon)]
+    def of_unit(self, position: int, unit: Unit, done: int) -> None:
+        """Report that so many frames of a unit are done by the labeller at a position."""
+        key = (position, unit.video, unit.frames[0])
+        if done > self._done.get(key, 0):
+            self._done[key] = done
+            self._progress("propagating", sum(self._done.values()), self._total, unit.video)
 
 
-@dataclass(frozen=True, kw_only=True)
-class FrameOfUnit:
-    """A frame of a unit that a method has labelled.
-
-    Attributes:
-        frame: The number of the frame.
-        method: The method.
-        done: How many frames of the unit are finished, or are not to be labelled now.
-    """
-
-    frame: int
-    method: str
-    done: int
+def _plan(job: Job, video: Video) -> list[tuple[int, Unit]]:
+    """Return the units of a video, each with the position of its labeller."""
+    return [
+        (position, unit)
+        for position, labeller in enumerate(job.labellers)
+        for unit in labeller.units(video, job.horizon)
+    ]
 
 
 def label_unit(
@@ -142,33 +222,14 @@ def label_unit(
     Raises:
         TimeIsUp: The time limit is over; frames that are labelled by then are recorded.
     """
-    video, unit = planned
-    classes, passed = job.dataset.classes, (*unit.frames, *unit.key_frames)
-    content = content_of(video, classes, labeller.models.motion, passed)
-    stems = [video.stems[frame] for frame in unit.frames]
-    data = _data_of(content, video, unit)
-    marks = {
-        method: _Mark(
-            fingerprint=fingerprint_of(labeller.fingerprint(video, unit, method), content, stems),
-            data=data,
-            stage=job.stage,
-        )
-        for method in labeller.methods
-    }
-    left = frozenset() if wanted is None else frozenset(unit.frames).difference(wanted)
-    done = {method: left | _done(run, unit, method, mark) for method, mark in marks.items()}
-    due = [method for method in labeller.methods if len(done[method]) < len(unit.frames)]
-    if due:
-        unit = replace(unit, done=frozenset.intersection(*(done[method] for method in due)))
-        yielded = len(unit.done) * len(due)
-        with open_evidence(video, classes, labeller.models, ArrayCache(run.cache)) as evidence:
-            for pseudo in labeller.label(evidence, unit, due):
-                method = pseudo.provenance.method
-                yielded += 1
-                if pseudo.frame not in done[method]:
-                    _put(run, video, classes, pseudo, marks[method])
-                    check_time()
-                yield FrameOfUnit(frame=pseudo.frame, method=method, done=yielded // len(due))
+    due = due_unit(job.dataset, run, labeller, planned, stage=job.stage, wanted=wanted)
+    if due is None:
+        return
+    for labelled in label_due_unit(job.dataset, run, labeller, planned[0], due):
+        record(run, due, labelled)
+        if labelled.files:
+            check_time()
+        yield labelled
 
 
 def is_complete(
@@ -191,7 +252,7 @@ def is_complete(
     for unit in units:
         records = run.manifest.records(video.name, method, unit.frames)
         content = content_of(video, dataset.classes, motion, (*unit.frames, *unit.key_frames))
-        data = _data_of(content, video, unit)
+        data = data_of(content, video, unit)
         of_unit = [records.get(frame) for frame in unit.frames]
         if not all(record is not None and record.is_whole and record.data == data for record in of_unit):
             return False
@@ -201,66 +262,9 @@ def is_complete(
     )
 
 
-def _data_of(content: str, video: Video, unit: Unit) -> str:
-    """Return a hash of the data of a unit; `content` is that of its frames."""
-    stems = [video.stems[frame] for frame in unit.frames]
-    labels = [fingerprint_of_file(video.labels[key], LabelError) for key in unit.key_frames]
-    return fingerprint_of(content, unit.frames, stems, labels)
-
-
 def _mark_of_key_frame(video: Video, classes: ClassSet, frame: int) -> str:
     """Return a hash of all that the copy of a key frame's labels depends on."""
     return fingerprint_of(fingerprint_of_labels(video.labels[frame]), classes.coding, video.stems[frame])
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Mark:
-    """What the labels of a unit by a method are recognised by: all they depend on, the data alone, stage."""
-
-    fingerprint: str
-    data: str
-    stage: Stage
-
-
-def _done(run: RunFolder, unit: Unit, method: str, mark: _Mark) -> frozenset[int]:
-    """Return the frames of a unit that are to stay: of this stage, or of a later one and the same data."""
-    found = run.manifest.records(unit.video, method, unit.frames)
-    records = {frame: record for frame, record in found.items() if record.is_whole}
-    own = {frame for frame, record in records.items() if record.fingerprint == mark.fingerprint}
-    for frame in own:
-        stage = later(mark.stage, records[frame].stage)
-        if (stage, mark.data) != (records[frame].stage, records[frame].data):
-            run.manifest.confirm(unit.video, frame, method, stage=stage, data=mark.data)
-    of_later = {
-        frame
-        for frame, record in records.items()
-        if is_later(record.stage, mark.stage) and record.data == mark.data
-    }
-    return frozenset(own | of_later)
-
-
-def _put(run: RunFolder, video: Video, classes: ClassSet, pseudo: PseudoLabel, mark: _Mark) -> None:
-    """Write the labels and the confidence of a frame, calibrated and raw, all at once."""
-    method = pseudo.provenance.method
-    files = _files(run, video, method, pseudo.frame)
-    labels, confidence = (run.arriving.path_of(path) for path in files)
-    write_labels(labels, pseudo.labels, classes)
-    write_gray(confidence, pseudo.confidence)
-    if pseudo.raw_confidence is not None:
-        raw = run.raw_confidence_path(method, video.name, video.stems[pseudo.frame])
-        write_gray(run.arriving.path_of(raw), pseudo.raw_confidence)
-        files = (*files, raw)
-    # Before the labels are recorded: a killed process computes both again.
-    sums = confidence_sums(pseudo.labels, pseudo.confidence, class_count=len(classes))
-    run.expectations.put(video.name, method, pseudo.frame, sums)
-    provenance = replace(pseudo.provenance, stage=mark.stage)
-    run.manifest.put(video.name, pseudo.frame, provenance, mark.fingerprint, files=files, data=mark.data)
-
-
-def _files(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path, ...]:
-    """Return the paths of the labels and the confidence of a frame."""
-    stem = video.stems[frame]
-    return run.labels_path(method, video.name, stem), run.confidence_path(method, video.name, stem)
 
 
 def remove_others(run: RunFolder, video: Video, labeller: Labeller, horizon: int) -> None:
@@ -284,7 +288,7 @@ def copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
         for frame, source in video.labels.items():
             fingerprint = _mark_of_key_frame(video, classes, frame)
             if not run.manifest.is_done(video.name, [frame], method, fingerprint):
-                files = _files(run, video, method, frame)
+                files = files_of(run, video, method, frame)
                 target, confidence = (run.arriving.path_of(path) for path in files)
                 labels = read_labels(source, classes)
                 write_gray(confidence, torch.ones(labels.shape))

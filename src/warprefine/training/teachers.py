@@ -90,6 +90,21 @@ class Teachers:
             return self.train_labeller()
         return self._train_on(fold_name(fold), others)
 
+    def has_own(self, fold: int) -> bool:
+        """Return whether `train_held_out` trains a segmenter for this fold alone, unless it is there."""
+        is_base = self.recipe.held_out == "base" and (
+            self.further or is_trained(self.run.checkpoint_path(BASE))
+        )
+        return self.recipe.folds > 1 and not is_base and bool(self.outside_fold(fold))
+
+    def train_base(self) -> Path:
+        """Train the base segmenter, on further data alone; return its checkpoint."""
+        path = self.run.checkpoint_path(BASE)
+        if not is_trained(path):
+            self._check_learnable()
+            self._train_base(path)
+        return path
+
     def is_held_out(self, fold: int) -> bool:
         """Return whether the segmenter that `train_held_out` returns is trained, and not on the fold.
 
@@ -139,7 +154,7 @@ class Teachers:
         path = self.run.checkpoint_path(name)
         if is_trained(path):
             return path
-        check_learnable([*self.key_frames, *self.further], self.class_names)  # a fold may show less
+        self._check_learnable()
         base = self.run.checkpoint_path(BASE)
         if not is_trained(base):
             if not self.further:
@@ -150,6 +165,9 @@ class Teachers:
         share = self.recipe.key_frame_share if self.further else 1.0
         pools = [(Samples(key_frames), share), (Samples(self.further), 1 - share)]
         return self._train(path, pools if self.further else pools[:1], self.recipe.adaptation, start=base)
+
+    def _check_learnable(self) -> None:
+        check_learnable([*self.key_frames, *self.further], self.class_names)  # a fold may show less
 
     def _main_training(self, pictures: Sequence[LabelledFrame]) -> Optimisation:
         return self.recipe.main_training(len(pictures))

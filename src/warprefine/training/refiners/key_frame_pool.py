@@ -12,11 +12,12 @@ from torch import Tensor
 
 from warprefine.core.progress import Progress, silent
 from warprefine.core.time_limit import check_time
-from warprefine.core.video import Dataset
+from warprefine.core.video import Dataset, Video
 from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.stepwise.cycle import cycles_of
 from warprefine.propagation.two_sided.carry import LabelCarrier
 from warprefine.recipe.plus import FARTHEST
+from warprefine.recipe.two_sided_refiner import TwoSidedTraining
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.data.samples import LabelledFrame, count_pixels, evenly
 from warprefine.training.engine.distributed import ALONE, World, shard
@@ -25,6 +26,19 @@ from warprefine.training.refiners.sample_store import SampleSettings, SampleStor
 from warprefine.training.refiners.samples import Sample
 
 _Compute = Callable[[], Side]
+
+
+def places_of(dataset: Dataset, training: TwoSidedTraining) -> list[tuple[Video, int]]:
+    """Return the key frames that are targets: those that a cycle passes through, at most so many.
+
+    Args:
+        dataset: The videos with key frames.
+        training: How many there are at most, and the longest cycle.
+    """
+    videos = {video.name: video for video in dataset.videos}
+    cycles = [c for video in dataset.videos for c in cycles_of(video, training.longest_cycle)]
+    places = sorted({(cycle.video, cycle.key_frame) for cycle in cycles})
+    return [(videos[name], key) for name, key in evenly(places, training.key_frames)]
 
 
 class KeyFramePool:
@@ -42,9 +56,7 @@ class KeyFramePool:
     def __init__(self, dataset: Dataset, settings: SampleSettings, models_of: ModelsOf) -> None:
         self._dataset, self._settings, self._models_of = dataset, settings, models_of
         self._videos = {video.name: video for video in dataset.videos}
-        longest = settings.training.longest_cycle
-        places = sorted({(c.video, c.key_frame) for v in dataset.videos for c in cycles_of(v, longest)})
-        self._places = evenly(places, settings.training.key_frames)
+        self._places = [(video.name, key) for video, key in places_of(dataset, settings.training)]
         self._open_carrier: LabelCarrier | None = None
         self._store = SampleStore(settings, models_of)
 

@@ -1,0 +1,1 @@
+"""The work of a job on a cluster of machines."""

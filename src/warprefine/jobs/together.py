@@ -1,0 +1,125 @@
+"""Train the networks of a run at the same time, where an engine has several workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from queue import SimpleQueue
+from typing import TypeAlias
+
+import torch
+
+from warprefine.core.engine import HERE
+from warprefine.core.progress import Progress, silent
+from warprefine.core.threads import use_threads
+from warprefine.core.time_limit import check_time
+from warprefine.jobs.context import RunContext
+from warprefine.jobs.networks import Networks
+from warprefine.propagation.methods import needs_of
+from warprefine.training.engine.checkpoint import is_trained
+from warprefine.training.refiners.refiner import REFINER
+from warprefine.training.refiners.tau import trial_walks
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
+from warprefine.training.teachers import BASE, LABELLER, fold_name
+
+Report: TypeAlias = tuple[str, int, int, str]
+"""The arguments of a call of `Progress`."""
+
+
+def train_together(networks: Networks, methods: Sequence[str]) -> None:
+    """Train the networks that methods need, as many at the same time as the engine of the run has workers.
+
+    They are those that would be trained one after the other when they are first asked for, and have the same
+    weights. Nothing is done where the engine is here.
+
+    Args:
+        networks: The networks of the run.
+        methods: Names in `METHODS`.
+
+    Raises:
+        TimeIsUp: The time limit is over; trainings go on from their last saved states.
+        WarpRefineError: A training raised it.
+    """
+    context = networks.context
+    if context.engine.is_here:
+        return
+    training = Training(context=replace(context, progress=silent, engine=HERE))
+    for wave in _waves(networks, methods):
+        with closing(context.engine.stream(training, wave)) as reports:
+            for _, report in reports:
+                if report is not None:
+                    context.progress(*report)
+                    check_time()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Trains a network of a run by the name of its checkpoint, in whichever process it is called.
+
+    Attributes:
+        context: The run.
+    """
+
+    context: RunContext
+
+    def __call__(self, name: str) -> Iterator[Report]:
+        """Yield the progress of the training."""
+        return _reports_of(partial(self._train, name, torch.get_num_threads()))
+
+    def _train(self, name: str, threads: int, progress: Progress) -> None:
+        use_threads(threads)  # a new thread has torch's usual number
+        networks = Networks(replace(self.context, progress=progress))
+        teachers = networks.teachers
+        trainings: dict[str, Callable[[], object]] = {
+            BASE: teachers.train_base,
+            LABELLER: teachers.train_labeller,
+            REFINER.part: lambda: networks.refiner("stepwise"),
+            TWO_SIDED_REFINER.part: lambda: networks.refiner("two-sided"),
+        }
+        for fold in range(teachers.recipe.folds):
+            trainings[fold_name(fold)] = partial(teachers.train_held_out, fold)
+        trainings[name]()
+
+
+def _waves(networks: Networks, methods: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the checkpoints to be trained at the same time; those of a wave start from those before it."""
+    context, needs, teachers = networks.context, needs_of(methods), networks.teachers
+    run, parts, recipe = context.run, context.parts, context.recipe
+    refiners = []
+    if "refiner" in needs and parts.refiner is None and not is_trained(run.checkpoint_path(REFINER.part)):
+        refiners.append(REFINER.part)
+    two_sided = run.checkpoint_path(TWO_SIDED_REFINER.part)
+    refined = "two-sided-refiner" in needs and recipe.plus.refiner.enabled
+    if refined and parts.two_sided_refiner is None and not is_trained(two_sided):
+        refiners.append(TWO_SIDED_REFINER.part)
+    if "segmenter" in needs and parts.segmenter is None:
+        places = networks.samples.held_out_places(refiners)
+        if "tau" in needs and not networks.tau_is_known:
+            longest = recipe.refiner.longest_cycle
+            places += [(video, stops[-1]) for video, stops in trial_walks(context.dataset, longest)]
+        folds = sorted({teachers.fold_of(video, frame) for video, frame in places})
+        names = [LABELLER, *(fold_name(fold) for fold in folds if teachers.has_own(fold))]
+        due = [name for name in names if not is_trained(run.checkpoint_path(name))]
+        if due and teachers.further and not is_trained(run.checkpoint_path(BASE)):
+            yield [BASE]
+        if due:
+            yield due
+    if refiners:
+        yield refiners
+
+
+def _reports_of(work: Callable[[Progress], object]) -> Iterator[Report]:
+    """Yield what work reports while it runs in a thread of its own; raise what it raises."""
+    arriving: SimpleQueue[Report | None] = SimpleQueue()
+
+    def report(task: str, done: int, total: int, note: str = "") -> None:
+        arriving.put((task, done, total, note))
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ended = pool.submit(work, report)
+        ended.add_done_callback(lambda _: arriving.put(None))
+        yield from iter(arriving.get, None)
+        ended.result()
