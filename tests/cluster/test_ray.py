@@ -132,6 +132,28 @@ def test_items_are_taken_when_a_worker_is_free(engine: RayEngine, tmp_path: Path
     assert taken == [0, 1]
 
 
+def test_nothing_waits_for_workers_without_room(engine: RayEngine, tmp_path: Path) -> None:
+    """Of more workers than the machines have room for, those that there are do all the work."""
+    words = ["ab", "cd", "ef", "gh", "ij", "kl"]
+
+    arrived = by_word(RayEngine(workers=5).stream(Letters(tmp_path, deaths=0), words))
+
+    assert arrived == {word: [*word, None] for word in words}
+
+
+class Homesick(Letters):
+    """Work that cannot be had in another process."""
+
+    def __reduce__(self) -> Any:
+        return os.stat, ("/no/such/place",)
+
+
+def test_workers_that_cannot_start_end_the_job(engine: RayEngine, tmp_path: Path) -> None:
+    """The message has the reason of the last one, and says where to look."""
+    with pytest.raises(ClusterError, match=r"4 workers could not start.*/no/such/place.*same installation"):
+        by_word(engine.stream(Homesick(tmp_path, deaths=0), [f"{number}" for number in range(9)]))
+
+
 def test_a_worker_that_fits_no_machine_is_refused(engine: RayEngine, monkeypatch: Any) -> None:
     """Nobody waits for a machine that the cluster does not have."""
     monkeypatch.setattr("torch.get_num_threads", lambda: 64)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Generic, cast
 
 import torch
@@ -21,6 +23,8 @@ IN_HAND = 2
 """Items that an actor has: one that it works on, and the next, so that it never waits."""
 MOST_DEATHS = 3
 """How often an actor may die at the same item before the job ends."""
+_LONGEST_REASON = 200
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 LOCAL = "local"
 """The address that stands for a new cluster of this machine alone."""
 
@@ -59,7 +63,7 @@ def ray_engine(
         ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ClusterError(
-            f"cannot connect to a Ray cluster at {place}: {' '.join(str(error).split())[:200]}; start one "
+            f"cannot connect to a Ray cluster at {place}: {_told(error)}; start one "
             "with `ray start --head`, or use --address local"
         ) from error
     try:
@@ -143,6 +147,9 @@ class _Actor:
         use_threads(threads)
         self._work = work
 
+    def start(self) -> None:
+        """Return once the actor is there."""
+
     def results(self, item: Any) -> Iterator[Any]:
         """Yield the results of an item."""
         for result in self._work(item):  # noqa: UP028 - Ray sends values, which not all iterators take
@@ -159,9 +166,13 @@ class _Task(Generic[ItemT]):
 
 @dataclass(eq=False)
 class _Member(Generic[ItemT]):
-    """An actor, and the tasks that it has in hand, in order, by where their results arrive."""
+    """An actor, and the tasks that it has in hand, in order, by where their results arrive.
+
+    Until it has started it has none: there may never be room for it.
+    """
 
     actor: Any
+    starting: Any
     in_hand: dict[Any, _Task[ItemT]] = field(default_factory=dict)
 
 
@@ -176,7 +187,8 @@ class _Crew(Generic[ItemT, ResultT]):
     def __init__(self, hire: Callable[[], Any], most: int) -> None:
         self._hire, self._most = hire, most
         self._members: list[_Member[ItemT]] = []
-        self._again: deque[_Task[ItemT]] = deque()
+        self._waiting: deque[_Task[ItemT]] = deque()
+        self._failed_starts = 0
 
     def results(self, items: Iterator[ItemT]) -> Generator[tuple[ItemT, ResultT | None], None, None]:
         """Yield the results of all items, and None after those of each."""
@@ -185,10 +197,14 @@ class _Crew(Generic[ItemT, ResultT]):
         while True:
             self._hand_out(items)
             at_work = {arriving: one for one in self._members for arriving in one.in_hand}
-            if not at_work:
+            starting = {one.starting: one for one in self._members if one.starting is not None}
+            if not at_work and not self._waiting:
                 return
-            ready, _ = ray.wait([*at_work], num_returns=1)
+            ready, _ = ray.wait([*at_work, *starting], num_returns=1)
             for arriving in ready:
+                if arriving in starting:
+                    self._welcome(starting[arriving])
+                    continue
                 member = at_work[arriving]
                 task = member.in_hand.get(arriving)
                 if task is None:  # its actor has just been found dead
@@ -212,24 +228,55 @@ class _Crew(Generic[ItemT, ResultT]):
         self._members.clear()
 
     def _hand_out(self, items: Iterator[ItemT]) -> None:
-        """Give each actor its next tasks: one each, then the second; start actors that are missing."""
+        """Give each actor a task, then a second one; start actors that are missing while there are tasks."""
+        there = [member for member in self._members if member.starting is None]
         for load in range(IN_HAND):
-            for place in range(self._most):
-                if place < len(self._members) and len(self._members[place].in_hand) > load:
-                    continue
-                task = self._next_task(items)
-                if task is None:
-                    return
-                if place >= len(self._members):
-                    self._members.append(_Member(self._hire()))
-                member = self._members[place]
-                arriving = member.actor.results.options(num_returns="streaming").remote(task.item)
-                member.in_hand[arriving] = task
+            for member in there:
+                if len(member.in_hand) <= load:
+                    if not self._has_waiting(items):
+                        return
+                    task = self._waiting.popleft()
+                    arriving = member.actor.results.options(num_returns="streaming").remote(task.item)
+                    member.in_hand[arriving] = task
+        while len(self._members) < self._most and self._has_waiting(items, beside=self._starting):
+            actor = self._hire()
+            self._members.append(_Member(actor, starting=actor.start.remote()))
 
-    def _next_task(self, items: Iterator[ItemT]) -> _Task[ItemT] | None:
-        if self._again:
-            return self._again.popleft()
-        return next((_Task(item) for item in items), None)
+    @property
+    def _starting(self) -> int:
+        return sum(member.starting is not None for member in self._members)
+
+    def _has_waiting(self, items: Iterator[ItemT], *, beside: int = 0) -> bool:
+        """Return whether a task is waiting beside so many others; take an item if need be."""
+        if len(self._waiting) <= beside:
+            self._waiting.extend(_Task(item) for item in islice(items, 1))
+        return len(self._waiting) > beside
+
+    def _welcome(self, member: _Member[ItemT]) -> None:
+        """Note that an actor has started, or dismiss it if it could not.
+
+        Raises:
+            ClusterError: Actors cannot start.
+        """
+        import ray
+
+        try:
+            ray.get(member.starting)
+            member.starting = None
+        except ray.exceptions.RayError as error:
+            self._dismiss(member)
+            self._failed_starts += 1
+            if self._failed_starts > MOST_DEATHS:
+                raise ClusterError(
+                    f"{self._failed_starts} workers could not start, the last one with: {_told(error)}; see "
+                    "that all machines have the same installation as this one"
+                ) from error
+
+    def _dismiss(self, member: _Member[ItemT]) -> None:
+        import ray
+
+        self._members.remove(member)
+        ray.kill(member.actor)
 
     def _replace(self, member: _Member[ItemT], error: Exception) -> None:
         """Put back what a dead actor had in hand; the first task is the one that it was working on.
@@ -237,21 +284,24 @@ class _Crew(Generic[ItemT, ResultT]):
         Raises:
             ClusterError: Actors died at this task too often.
         """
-        import ray
-
         tasks = [*member.in_hand.values()]
         member.in_hand.clear()
-        self._members.remove(member)
-        ray.kill(member.actor)
+        self._dismiss(member)
         tasks[0].deaths += 1
-        told = " ".join(str(error).split())[:200]
         if tasks[0].deaths > MOST_DEATHS:
             raise ClusterError(
                 f"{tasks[0].deaths} workers have died at the same part of the work, the last one with: "
-                f"{told}; see to their memory, then run the same command again, it goes on from there"
+                f"{_told(error)}; see to their memory, then run the same command again, it goes on from there"
             )
-        log.warning("a worker has died, what it had in hand is begun again: %s", told)
-        self._again.extendleft(reversed(tasks))
+        log.warning("a worker has died, what it had in hand is begun again: %s", _told(error))
+        self._waiting.extendleft(reversed(tasks))
+
+
+def _told(error: Exception) -> str:
+    """Return the first and the last line of what Ray reports, in one line, without colours."""
+    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    ends = lines if len(lines) < 2 else [lines[0], lines[-1]]
+    return " ... ".join(line[:_LONGEST_REASON] for line in ends)
 
 
 def _next_of(arriving: Any) -> Any:
