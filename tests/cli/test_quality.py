@@ -18,7 +18,7 @@ def test_suggest_prints_lines_or_json(warprefine: Any, tiny_data: Path, tmp_path
     assert len(found) == 2
     assert {"video", "frame", "reason", "gain"} <= set(found[0])
     for one in found:
-        assert f"{one['video']} {one['stem']}: expected: " in lines.stdout
+        assert f"{one['video']} frame {one['frame']} ({one['stem']}): expected: " in lines.stdout
 
 
 def test_evaluate_holds_out_key_frames(warprefine: Any, tiny_data: Path, tmp_path: Path) -> None:

@@ -6,15 +6,22 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from warprefine import FinishedRun
+from warprefine import FinishedRun, autolabel
 from warprefine.core.errors import RunFolderError
+from warprefine.core.tensors import size_of
+from warprefine.io.images import read_frame, read_labels
 from warprefine.jobs import networks
 from warprefine.jobs.hold_out import evaluate_hold_out
 from warprefine.jobs.hold_out_file import labels_of, read_estimates
+from warprefine.jobs.reopened import reopened
 from warprefine.jobs.results import report_again
+from warprefine.metrics import confusion
+from warprefine.metrics.hold_out import format_estimates
+from warprefine.ops.resize import to_size
 from warprefine.propagation.methods import PLUS
 
 
@@ -47,6 +54,46 @@ def test_each_key_frame_is_held_out_and_truth_is_not_read(finished: FinishedRun)
     for video in blind.dataset.videos:
         object.__setattr__(video, "truth", {})
     assert evaluate_hold_out(blind)["motion-only"] == found["motion-only"]
+
+
+def test_frames_of_the_segmenter_alone_have_an_estimate_of_their_own(
+    calibrated_run: Path, tmp_path: Path
+) -> None:
+    """Key frames that a segmenter labels alone, which has not seen them, tell of frames out of reach."""
+    out = shutil.copytree(calibrated_run, tmp_path / "run")
+    job = FinishedRun.open(out)
+    before = json.loads((out / "expected.json").read_text())[PLUS]
+    autolabel(job.dataset, out, horizon=1, methods=job.methods, recipe=job.recipe, unreached="semantic")
+
+    finished = FinishedRun.open(out)
+    found = evaluate_hold_out(finished)
+    report_again(finished)
+
+    assert finished.coverage[0].by_segmenter == (2, 6, 10)
+    assert not finished.run.raw_confidence_path(PLUS, "street-000", "000002").exists()  # it is not calibrated
+    assert json.loads((out / "expected.json").read_text())[PLUS]["accuracy"] == before["accuracy"]
+    assert found["motion-only"].unreached is None
+    alone = found[PLUS].unreached
+    assert alone is not None
+    assert (alone.kind, alone.key_frames) == ("alone", 4)
+    assert alone.measured_by_distance == {0: pytest.approx(measured_by_hand(finished))}
+    assert f"by the segmenter alone: mIoU {alone.miou} %" in format_estimates(found)
+    assert ">out of reach</th>" in finished.run.report_path.read_text(encoding="utf-8")
+
+
+def measured_by_hand(finished: FinishedRun) -> float:
+    """Return the mIoU, in percent, of the key frames as the segmenters label them that have not seen them."""
+    dataset = finished.dataset
+    made = networks.Networks(reopened(finished, finished.run, device="cpu"))
+    total = np.zeros((len(dataset.classes) + 1,) * 2, np.int64)
+    for video in dataset.videos:
+        for frame in video.key_frames:
+            segmenter, _ = made.held_out(made.teachers.fold_of(video, frame))
+            picture = read_frame(video.frame_paths[frame])
+            labels = to_size(segmenter(picture).logits, size_of(picture)).argmax(dim=1).to(torch.uint8)
+            truth = read_labels(video.labels[frame], dataset.classes)
+            total += confusion.count(labels, truth, class_count=len(dataset.classes))
+    return 100 * float(confusion.mean_iou(total))
 
 
 def test_networks_compute_in_the_precision_of_the_run(

@@ -66,6 +66,15 @@ def test_a_side_without_a_key_frame_is_named(labelled: Path, job: Job) -> None:
         labels_of_source(job, job.dataset.videos[0], 0, of="before", cache=labelled / "run" / "cache")
 
 
+def test_a_run_with_calibrated_confidence_has_sources_too(calibrated_run: Path) -> None:
+    """What is added to a labeller changes nothing of the labels of one source."""
+    job = Relabeller(calibrated_run).jobs()[0]
+
+    labels = labels_of_source(job, job.dataset.videos[0], 2, of="segmenter", cache=calibrated_run / "cache")
+
+    assert labels.shape == (1, 48, 64)
+
+
 def test_runs_of_other_methods_have_no_sources(labelled: Path) -> None:
     """Without warp-refine-plus there are no labels of one side."""
     finished = FinishedRun.open(labelled / "run")

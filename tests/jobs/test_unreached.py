@@ -14,8 +14,11 @@ from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import Frames
 from warprefine.datasets.street import STREET_CLASSES
 from warprefine.jobs.autolabel import autolabel
+from warprefine.jobs.context import GivenParts
+from warprefine.jobs.corrections import save_correction
 from warprefine.jobs.export_labels import ExportSettings, export_labels
 from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.relabel import Relabeller
 from warprefine.propagation.unreached import check_unreached
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.stages import NO_CHANGES
@@ -80,6 +83,22 @@ def test_frames_behind_a_cut_are_labelled_by_the_segmenter_if_asked(data: Path, 
     assert opened.evaluate()["warp-refine-plus"].miou == added.scores["warp-refine-plus"].miou
     assert exported.frames == {"drive": LENGTH}
     assert labelled(label(data, tmp_path / "run", "skip"), METHODS[-1]) == reached
+
+
+def test_a_correction_keeps_the_labels_of_frames_out_of_reach(data: Path, tmp_path: Path) -> None:
+    """Labelling the gaps beside a corrected frame again removes no labels of the segmenter alone."""
+    run = label(data, tmp_path / "run", "semantic")
+    video, classes = run.dataset.videos[0], run.dataset.classes
+    labels = torch.full((1, 96, 160), 3, dtype=torch.uint8)
+    save_correction(video, 2, labels, classes=classes, root=tmp_path / "run")
+
+    list(Relabeller(tmp_path / "run", parts=GivenParts(segmenter=cast(Any, Brightness()))).run())
+
+    opened = FinishedRun.open(tmp_path / "run")
+    assert opened.dataset.videos[0].corrected == (2,)
+    of_segmenter = dict.fromkeys(range(CUT, LENGTH), ())
+    found = labelled(opened, "warp-refine-plus")
+    assert {frame: found.get(frame) for frame in of_segmenter} == of_segmenter
 
 
 def test_another_word_is_refused() -> None:

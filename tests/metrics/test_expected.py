@@ -27,11 +27,11 @@ def long_video(frames: int) -> Video:
     return Video(name="long", stems=stems, container=Path("long.mp4"), labels={0: Path("0.png")})
 
 
-def labelled(run: RunFolder, frame: int, *, sums: np.ndarray | None) -> None:
+def labelled(run: RunFolder, frame: int, *, sums: np.ndarray | None, keys: tuple[int, ...] = (0,)) -> None:
     """Record labels of a frame, with or without the sums of their confidence."""
     if sums is not None:
         run.expectations.put("long", "motion-only", frame, sums)
-    origin = {frame: Provenance(method="motion-only", key_frames=(0,), distance=frame)}
+    origin = {frame: Provenance(method="motion-only", key_frames=keys, distance=frame)}
     run.manifest.mark_done("long", origin, "motion-only", "f", files={frame: ()})
 
 
@@ -125,13 +125,14 @@ def test_errors_of_ten_thousand_frames_take_less_than_a_second(tmp_path: Path) -
 
 
 def test_sums_are_added_up_by_distance(tmp_path: Path) -> None:
-    """Frames beyond the horizon do not count."""
-    run, video = RunFolder(tmp_path), long_video(4)
-    for frame in (1, 2, 3):
+    """Frames beyond the horizon do not count, nor those that the segmenter alone has labelled."""
+    run, video = RunFolder(tmp_path), long_video(6)
+    for frame in (1, 2, 4):
         labelled(run, frame, sums=np.array([[frame, 255], [0, 0], [0, 0]]))
+    labelled(run, 3, sums=np.array([[3, 255], [0, 0], [0, 0]]), keys=())
     dataset = Dataset(root=tmp_path, classes=CLASSES, videos=(video,))
 
-    assert confidence_by_distance(run, dataset, "motion-only", horizon=2)[:, 0, 0].tolist() == [1, 2]
+    assert confidence_by_distance(run, dataset, "motion-only", horizon=3)[:, 0, 0].tolist() == [1, 2, 0]
 
 
 def test_a_folder_without_the_table_has_no_expectations(tmp_path: Path) -> None:

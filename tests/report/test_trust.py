@@ -52,6 +52,18 @@ def test_the_section_has_all_that_is_known() -> None:
     assert "weaker" not in html
 
 
+def test_frames_out_of_reach_have_a_column_where_they_have_an_estimate() -> None:
+    """A method that labels none of them has a dash there; reports of earlier versions had no such entry."""
+    of_segmenter = {**ESTIMATE, "unreached": {**ESTIMATE, "miou": [61.0, 52.0, 70.0]}}
+
+    html = section(Believed(estimates={"a": {**ESTIMATE, "unreached": None}, "b": of_segmenter}))
+
+    assert ">out of reach</th>" in html
+    assert "61.0 (52.0–70.0)" in html
+    assert "by the segmenter alone" in html
+    assert "out of reach" not in section(Believed(estimates={"a": ESTIMATE}))
+
+
 def test_cycles_alone_are_marked_as_weaker() -> None:
     """The reader is told which way they are wrong."""
     html = section(Believed(estimates={"motion-only": {**ESTIMATE, "kind": "cycle"}}))

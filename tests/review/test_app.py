@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import sqlite3
 import struct
 import sys
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,7 @@ def test_columns_have_a_value_for_each_frame(client: Any, run: Path) -> None:
     columns = client.get("/api/videos/0/frames").json()
 
     assert {name: len(values) for name, values in columns.items()} == dict.fromkeys(columns, 7)
+    assert columns["stem"] == [f"{k:06d}" for k in range(7)]
     assert columns["key"] == [0, 0, 0, 1, 0, 0, 0]
     assert columns["labelled"] == [1] * 7
     assert columns["decision"] == [""] * 7
@@ -199,6 +203,34 @@ def test_changes_are_told_of(client: Any, png: Callable[..., bytes]) -> None:
     assert answer["serial"] > before
     assert not answer["reset"]
     assert client.get("/api/changes", params={"since": 5}).json()["reset"]
+    assert client.get("/api/changes", params={"since": 2 * answer["serial"]}).json()["reset"]
+
+
+def test_a_page_of_another_run_is_refused(client: Any, run: Path, png: Callable[..., bytes]) -> None:
+    """What a page shows is in its requests; none of another run is answered, nor a change taken."""
+    own = client.get("/api/run").json()["identity"]
+    headers = {"If-Match": '"0"'}
+
+    refused = client.put(f"{FRAME}/labels?run=other", content=png(2), headers=headers)
+
+    assert refused.status_code == 410
+    assert "the page shows another run than this server" in refused.json()["error"]
+    assert client.get(f"{FRAME}/image?run=other").status_code == 410
+    assert client.get("/api/videos/0/frames").json()["key"][5] == 0
+    assert client.put(f"{FRAME}/labels?run={own}", content=png(2), headers=headers).status_code == 200
+
+
+def test_a_run_is_another_one_when_its_numbers_stand_for_other_frames(run: Path) -> None:
+    """Opened again it is the same run; in another place, or with other frames, it is not."""
+    first = ReviewedRun(run)
+    same = ReviewedRun(run)
+    moved = ReviewedRun(shutil.copytree(run, run.with_name("moved")))
+    video = first.finished.dataset.videos[0]
+    shorter = replace(video, stems=video.stems[:-1], frame_paths=video.frame_paths[:-1])
+    same.finished = replace(same.finished, dataset=replace(same.finished.dataset, videos=(shorter,)))
+
+    assert first.identity == ReviewedRun(run).identity
+    assert len({first.identity, same.identity, moved.identity}) == 3
 
 
 # bodies that nobody draws
@@ -312,6 +344,23 @@ def test_a_killed_save_is_ended_when_the_run_is_opened(run: Path, png: Callable[
     again = ReviewedRun(run)
 
     assert again.columns(0, "motion-only")["version"] == [0, 0, 0, 0, 0, 1, 0]
+
+
+def test_a_save_that_a_full_disk_left_unfinished_is_finished_by_the_next_change(
+    client: Any, run: Path, png: Callable[..., bytes]
+) -> None:
+    """Where the label map is in place but its version is not, no other change is based on the old version."""
+    put(client, png(2))
+    digest = hashlib.sha256((run / "corrections/street-000/000005.png").read_bytes()).hexdigest()
+    with closing(sqlite3.connect(run / "review" / "review.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM frame")
+        connection.execute("INSERT INTO saving VALUES ('street-000', 5, 1, ?)", (digest,))
+
+    answer = client.post(f"{FRAME}/decision", json={"decision": "accepted", "version": 0})
+
+    assert (answer.status_code, answer.json()["version"]) == (409, 1)
+    assert client.get(f"{FRAME}/labels").headers["ETag"] == '"1"'
+    assert put(client, png(4), version=1).json()["version"] == 2
 
 
 # many frames

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,6 +108,25 @@ def test_what_was_due_when_the_server_was_killed_is_done_by_the_next(
         time.sleep(0.2)
     assert due_redos(run) == ()
     assert again.json("GET", "/api/videos/0/frames")["key"][5] == 2
+
+
+def test_ctrl_c_ends_the_server_while_a_page_is_open(run: Path, start: Callable[[Path], Server]) -> None:
+    """The request of a page that waits for changes is answered, and nothing looks like an error."""
+    server = start(run)
+    serial = server.json("GET", "/api/changes?since=0")["serial"]
+    answers: list[tuple[int, bytes]] = []
+    waiting = threading.Thread(
+        target=lambda: answers.append(server.ask("GET", f"/api/changes?since={serial}"))
+    )
+    waiting.start()
+    time.sleep(1)
+
+    server.process.send_signal(signal.SIGINT)
+    waiting.join()
+    printed, _ = server.process.communicate(timeout=MEND_SECONDS)
+
+    assert [status for status, _ in answers] == [200]
+    assert (server.process.returncode, printed) == (0, "")
 
 
 def test_a_run_is_reviewed_once_at_a_time(run: Path, start: Callable[[Path], Server]) -> None:

@@ -83,4 +83,4 @@ def suggest(
         typer.echo(json.dumps([one.to_json() for one in found], indent=2))
         return
     for one in found:
-        console.print(f"{one.video} {one.stem}: {one.reason}")
+        console.print(f"{one.video} frame {one.frame} ({one.stem}): {one.reason}")

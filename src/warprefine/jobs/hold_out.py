@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from warprefine.core.errors import RunFolderError, shorten
 from warprefine.core.progress import Progress, silent
+from warprefine.core.pseudolabel import PseudoLabel
 from warprefine.core.time_limit import check_time
+from warprefine.core.video import Video
 from warprefine.datasets import open_dataset
 from warprefine.io.atomic import write_text
 from warprefine.io.images import read_labels
@@ -15,17 +18,19 @@ from warprefine.io.locks import locked
 from warprefine.io.run import RunFolder
 from warprefine.jobs.calibration import grouped, plan_rehearsals, rehearsed
 from warprefine.jobs.finished import FinishedRun
+from warprefine.jobs.held_out_networks import can_hold_out
 from warprefine.jobs.hold_out_file import ESTIMATES, labels_of
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.reopened import reopened
 from warprefine.jobs.stages import networks_of
 from warprefine.metrics import confusion
 from warprefine.metrics.hold_out import HeldOutFrame, HoldOutEstimate, estimate
-from warprefine.metrics.reliability import raw_confidence_counts
+from warprefine.metrics.reliability import raw_confidence_counts, raw_confidence_counts_alone
 from warprefine.ops.calibration import count_hits
-from warprefine.propagation.labeller import Labeller
+from warprefine.propagation.evidence import open_evidence
 from warprefine.propagation.methods import METHODS, PLUS, LabellerKind
-from warprefine.propagation.rehearsal import Rehearsal, rehearse
+from warprefine.propagation.rehearsal import rehearse
+from warprefine.propagation.unreached import label_alone
 
 _ALL = 1_000_000
 HELD_OUT = (
@@ -49,9 +54,10 @@ def evaluate_hold_out(
     """Estimate the quality of a run's labels by holding out each key frame in turn; truth is not read.
 
     Each key frame is labelled from its neighbours by networks that have not learned from it; where a
-    video has no other key frame, its labels are sent through cycles. The estimates are written to
-    hold_out.json, and shown in the report. Refiners that are held out are trained when they are first
-    needed: as long as those of the run, for each fold.
+    video has no other key frame, its labels are sent through cycles. If the segmenter alone has labelled
+    frames that no key frame reaches, key frames that it labels alone give an estimate of these. The
+    estimates are written to hold_out.json, and shown in the report. Refiners that are held out are trained
+    when they are first needed: as long as those of the run, for each fold.
 
     Args:
         finished: The run, opened from its folder, which has to be writable.
@@ -79,13 +85,17 @@ def evaluate_hold_out(
             counts = raw_confidence_counts(finished.run, finished.dataset, method, horizon=finished.horizon)
             seed = networks.context.seed
             found[method] = estimate(frames, counts, finished.dataset.classes, seed=seed)
+            alone = raw_confidence_counts_alone(finished.run, finished.dataset, method)
+            if alone.any() and (of_segmenter := _alone(finished, networks, method)):
+                unreached = estimate(of_segmenter, alone, finished.dataset.classes, seed=seed)
+                found[method] = replace(found[method], unreached=unreached)
         _write(finished, found)
     return found
 
 
 def _hold_out(finished: FinishedRun, networks: Networks) -> dict[str, list[HeldOutFrame]]:
     """Label each key frame as if it were none; return what is right and wrong, by method."""
-    context, stages = networks.context, finished.stages
+    context = networks.context
     reach = context.recipe.plus.choose.reach
     planned = plan_rehearsals(context.dataset, horizon=context.horizon, reach=reach, most=_ALL)
     kinds: dict[LabellerKind, list[str]] = {}
@@ -93,12 +103,37 @@ def _hold_out(finished: FinishedRun, networks: Networks) -> dict[str, list[HeldO
         kinds.setdefault(METHODS[method].labeller, []).append(method)
     held_out: dict[str, list[HeldOutFrame]] = {}
     for methods in (group for of_kind in kinds.values() for group in grouped(of_kind)):
-        used = networks_of(networks, [*stages][-1]) if PLUS in methods and stages else networks
+        used = _networks_of(finished, networks, methods)
         for number, (one, labeller) in enumerate(rehearsed(used, methods, planned), start=1):
-            _add(held_out, networks, one, labeller)
+            for pseudo in rehearse(labeller, one, context.dataset, context.cache):
+                check_time()
+                frame = _compared(networks, one.video, pseudo, kind=one.kind, distance=one.distance)
+                held_out.setdefault(pseudo.provenance.method, []).append(frame)
             note = f"{one.video.name} {one.key_frame}"
             context.progress("holding out key frames", number, len(planned), note)
     return held_out
+
+
+def _alone(finished: FinishedRun, networks: Networks, method: str) -> list[HeldOutFrame]:
+    """Label each key frame by the segmenter alone that has not learned from it; return right and wrong."""
+    context, used = networks.context, _networks_of(finished, networks, [method])
+    threshold = context.recipe.propagation.semantic_threshold
+    found = []
+    for one in used.teachers.key_frames:
+        video = one.video
+        if can_hold_out(used, used.teachers.fold_of(video, one.frame), frozenset({"segmenter"})):
+            models = used.held_out_models(video, one.frame)
+            with open_evidence(video, context.dataset.classes, models, context.cache) as evidence:
+                for pseudo in label_alone(evidence, one.frame, [method], threshold=threshold):
+                    check_time()
+                    found.append(_compared(networks, video, pseudo, kind="alone", distance=0))
+    return found
+
+
+def _networks_of(finished: FinishedRun, networks: Networks, methods: Sequence[str]) -> Networks:
+    """Return the networks of the last stage that methods have labels of."""
+    stages = finished.stages
+    return networks_of(networks, [*stages][-1]) if PLUS in methods and stages else networks
 
 
 def _write(finished: FinishedRun, found: Mapping[str, HoldOutEstimate]) -> None:
@@ -111,25 +146,20 @@ def _write(finished: FinishedRun, found: Mapping[str, HoldOutEstimate]) -> None:
     write_text(finished.run.root / ESTIMATES, json.dumps(content, indent=1) + "\n")
 
 
-def _add(
-    held_out: dict[str, list[HeldOutFrame]], networks: Networks, one: Rehearsal, labeller: Labeller
-) -> None:
-    """Label a key frame as if it were none, and add what is right and wrong, for each method."""
-    dataset, cache = networks.context.dataset, networks.context.cache
-    truth = read_labels(one.video.labels[one.key_frame], dataset.classes)
-    for pseudo in rehearse(labeller, one, dataset, cache):
-        check_time()
-        n = len(dataset.classes)
-        held_out.setdefault(pseudo.provenance.method, []).append(
-            HeldOutFrame(
-                video=one.video.name,
-                frame=one.key_frame,
-                kind=one.kind,
-                distance=one.distance,
-                hits=count_hits(pseudo.labels, pseudo.confidence, truth, class_count=n),
-                confusion=confusion.count(pseudo.labels, truth, class_count=n),
-            )
-        )
+def _compared(
+    networks: Networks, video: Video, pseudo: PseudoLabel, *, kind: str, distance: int
+) -> HeldOutFrame:
+    """Return what is right and wrong of the labels that a key frame was given as if it were none."""
+    classes = networks.context.dataset.classes
+    truth, n = read_labels(video.labels[pseudo.frame], classes), len(classes)
+    return HeldOutFrame(
+        video=video.name,
+        frame=pseudo.frame,
+        kind=kind,
+        distance=distance,
+        hits=count_hits(pseudo.labels, pseudo.confidence, truth, class_count=n),
+        confusion=confusion.count(pseudo.labels, truth, class_count=n),
+    )
 
 
 def _networks(finished: FinishedRun, *, device: str, progress: Progress) -> Networks:

@@ -24,6 +24,8 @@ def reopened(
 ) -> RunContext:
     """Return the context that a finished run was made in: its data, recipe, seed and precision.
 
+    Frames out of reach are labelled by the segmenter alone if it has such labels.
+
     Args:
         finished: The run.
         run: Its folder, with the cache that is to be used.
@@ -47,4 +49,5 @@ def reopened(
         also_train=tuple(also_train),
         parts=parts or GivenParts(),
         precision=precision_of_run(run, where),
+        unreached="semantic" if any(one.by_segmenter for one in finished.coverage) else "skip",
     )

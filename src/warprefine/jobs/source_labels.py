@@ -10,11 +10,14 @@ from warprefine.core.errors import RunFolderError
 from warprefine.core.tensors import LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache
+from warprefine.propagation.calibrated import CalibratedLabeller
 from warprefine.propagation.evidence import Evidence, open_evidence
+from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.run import Job
 from warprefine.propagation.stepwise.step import segment
 from warprefine.propagation.two_sided.carry import LabelCarrier
 from warprefine.propagation.two_sided.label import TwoSidedLabeller
+from warprefine.propagation.unreached import WithUnreached
 
 Source: TypeAlias = Literal["before", "after", "segmenter"]
 
@@ -37,7 +40,8 @@ def labels_of_source(job: Job, video: Video, frame: int, *, of: Source, cache: P
         >>> (job, *_) = Relabeller(Path("RUN")).jobs()  # doctest: +SKIP
         >>> labels = labels_of_source(job, video, 25, of="before", cache=Path("RUN/cache"))  # doctest: +SKIP
     """
-    labeller = next((one for one in job.labellers if isinstance(one, TwoSidedLabeller)), None)
+    inner = (_unwrapped(one) for one in job.labellers)
+    labeller = next((one for one in inner if isinstance(one, TwoSidedLabeller)), None)
     if labeller is None:
         raise RunFolderError(
             "labels of one source alone come with warp-refine-plus, which this run does not have; label "
@@ -49,6 +53,13 @@ def labels_of_source(job: Job, video: Video, frame: int, *, of: Source, cache: P
         if of == "segmenter":
             return segment(evidence.segmentation(frame), size_of(evidence.frame(frame))).labels
         return _carried(evidence, labeller, frame, of)
+
+
+def _unwrapped(labeller: Labeller) -> Labeller:
+    """Return the labeller that carries labels, whatever is added to it."""
+    while isinstance(labeller, CalibratedLabeller | WithUnreached):
+        labeller = labeller.labeller
+    return labeller
 
 
 def _carried(evidence: Evidence, labeller: TwoSidedLabeller, frame: int, of: Source) -> LabelMaps:

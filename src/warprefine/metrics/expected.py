@@ -87,13 +87,17 @@ def expected_scores(
 def confidence_by_distance(
     run: RunFolder, dataset: Dataset, method: str, *, horizon: int
 ) -> Int64[np.ndarray, "k n 2"]:
-    """Add up the sums of confidence of all labelled frames, by distance to the key frame."""
+    """Add up the sums of confidence of all labelled frames, by distance to the key frame.
+
+    Frames that the segmenter alone has labelled are not among them: no key frame reaches them.
+    """
     sums = np.zeros((horizon, len(dataset.classes) + 1, 2), np.int64)
     for video in dataset.videos:
         provenances = run.manifest.provenances(video.name, method)
         for frame, of_frame in run.expectations.sums(video.name, method).items():
-            if 0 < provenances[frame].distance <= horizon:
-                sums[provenances[frame].distance - 1] += of_frame
+            origin = provenances[frame]
+            if origin.key_frames and 0 < origin.distance <= horizon:
+                sums[origin.distance - 1] += of_frame
     return sums
 
 

@@ -32,8 +32,10 @@ class HeldOutFrame:
     Attributes:
         video: The name of its video.
         frame: Its number.
-        kind: "hold-out": from other key frames; "cycle": by its own labels, which shows fewer errors.
-        distance: Frames to the nearest key frame that it was labelled from, or to where cycles turn.
+        kind: "hold-out": from other key frames; "cycle": by its own labels, which shows fewer errors;
+            "alone": by the segmenter alone.
+        distance: Frames to the nearest key frame that it was labelled from, or to where cycles turn; 0 if it
+            was labelled by the segmenter alone.
         hits: Its pixels by label, level of raw confidence, and wrong or right.
         confusion: Its pixels by truth and label.
     """
@@ -76,6 +78,8 @@ class HoldOutEstimate:
         accuracy: The estimated share of right pixels.
         raw: How far the method's own confidence can be believed on these key frames.
         calibrated: The same of confidence that was calibrated on the other key frames; None with one alone.
+        unreached: The estimate of the frames that no key frame reaches, all together, if the segmenter alone
+            has labelled them: from key frames that it labels alone without having learned from them.
     """
 
     kind: str
@@ -88,6 +92,7 @@ class HoldOutEstimate:
     accuracy: Range
     raw: CalibrationScores
     calibrated: CalibrationScores | None
+    unreached: HoldOutEstimate | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the estimate as it is written."""
@@ -104,6 +109,7 @@ class HoldOutEstimate:
                 "raw": self.raw.to_json(),
                 "calibrated": None if self.calibrated is None else self.calibrated.to_json(),
             },
+            "unreached": None if self.unreached is None else self.unreached.to_json(),
         }
 
 
@@ -176,6 +182,11 @@ def format_estimates(estimates: Mapping[str, HoldOutEstimate]) -> str:
             + ", ".join(f"k={k} {format_percent(v)}" for k, v in one.measured_by_distance.items()),
             "  by class: " + ", ".join(f"{name} {of_class}" for name, of_class in one.iou_by_class.items()),
         ]
+        if one.unreached is not None:
+            alone = one.unreached
+            lines.append(
+                f"  out of reach, by the segmenter alone: mIoU {alone.miou} %, {alone.key_frames} key frames"
+            )
     return "\n".join(lines)
 
 

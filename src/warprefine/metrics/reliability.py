@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int64
 
 from warprefine.core.tensors import size_of
-from warprefine.core.video import Dataset
+from warprefine.core.video import Dataset, Video
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.metrics.calibration import CalibrationScores, score_confidence
@@ -75,9 +75,34 @@ def raw_confidence_counts(
 
     Any calibration can then be applied to the whole run at once.
     """
+    return _counts(run, dataset, method, labelled_frames(dataset, horizon), farthest=horizon)
+
+
+def raw_confidence_counts_alone(
+    run: RunFolder, dataset: Dataset, method: str
+) -> Int64[np.ndarray, "1 n 256"]:
+    """Count the same of all frames together that the segmenter alone has labelled."""
+    frames = (
+        (video, frame, 1)
+        for video in dataset.videos
+        for frame, origin in run.manifest.provenances(video.name, method).items()
+        if not origin.key_frames
+    )
+    return _counts(run, dataset, method, frames, farthest=1)
+
+
+def _counts(
+    run: RunFolder,
+    dataset: Dataset,
+    method: str,
+    frames: Iterable[tuple[Video, int, int]],
+    *,
+    farthest: int,
+) -> Int64[np.ndarray, "k n 256"]:
+    """Count the pixels of frames, each given with its distance."""
     n = len(dataset.classes) + 1
-    counts = np.zeros((horizon, n, LEVELS), np.int64)
-    for video, frame, distance in labelled_frames(dataset, horizon):
+    counts = np.zeros((farthest, n, LEVELS), np.int64)
+    for video, frame, distance in frames:
         stem = video.stems[frame]
         written = run.confidence_path(method, video.name, stem)
         if written.exists():

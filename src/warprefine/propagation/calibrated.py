@@ -43,15 +43,19 @@ class CalibratedLabeller:
     def fingerprint(self, video: Video, unit: Unit, method: str) -> str:
         """Return a hash of all that labels depend on, and of the calibration."""
         of_labels = self.labeller.fingerprint(video, unit, method)
-        table = self.tables.get(method)
+        table = self._table(unit, method)
         return of_labels if table is None else fingerprint_of(of_labels, table.tolist())
 
     def label(self, evidence: Evidence, unit: Unit, methods: Sequence[str]) -> Iterator[PseudoLabel]:
         """Yield the pseudo-labels of the labeller, with calibrated confidence beside the raw one."""
         for pseudo in self.labeller.label(evidence, unit, methods):
-            table = self.tables.get(pseudo.provenance.method)
+            table = self._table(unit, pseudo.provenance.method)
             if table is None:
                 yield pseudo
             else:
                 sure = calibrate(pseudo.labels, pseudo.confidence, table)
                 yield replace(pseudo, confidence=sure, raw_confidence=pseudo.confidence)
+
+    def _table(self, unit: Unit, method: str) -> CalibrationTable | None:
+        """Return the calibration of a unit's labels; it is of labels that come from key frames."""
+        return self.tables.get(method) if unit.key_frames else None

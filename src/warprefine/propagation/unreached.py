@@ -96,17 +96,29 @@ class WithUnreached:
         if unit.key_frames:
             yield from self.labeller.label(evidence, unit, methods)
             return
-        keys = evidence.video.key_frames
         for frame in unit.frames:
-            if frame in unit.done:
-                continue
-            labelling = segment(evidence.segmentation(frame), size_of(evidence.frame(frame)))
-            for method in methods:
-                chosen = abstain(labelling, self.threshold) if method == SEMANTIC_ONLY else labelling
-                distance = min(abs(frame - key) for key in keys)
-                yield PseudoLabel(
-                    frame=frame,
-                    labels=chosen.labels,
-                    confidence=chosen.confidence.clamp(0, 1),
-                    provenance=Provenance(method=method, key_frames=(), distance=distance),
-                )
+            if frame not in unit.done:
+                yield from label_alone(evidence, frame, methods, threshold=self.threshold)
+
+
+def label_alone(
+    evidence: Evidence, frame: int, methods: Sequence[str], *, threshold: float
+) -> Iterator[PseudoLabel]:
+    """Yield the pseudo-labels of a frame by the segmenter alone, for each method.
+
+    Args:
+        evidence: Has the segmentation of the frame.
+        frame: The number of the frame.
+        methods: Methods that have a segmenter.
+        threshold: Probability up to which labels of semantic-only are VOID.
+    """
+    labelling = segment(evidence.segmentation(frame), size_of(evidence.frame(frame)))
+    distance = min(abs(frame - key) for key in evidence.video.key_frames)
+    for method in methods:
+        chosen = abstain(labelling, threshold) if method == SEMANTIC_ONLY else labelling
+        yield PseudoLabel(
+            frame=frame,
+            labels=chosen.labels,
+            confidence=chosen.confidence.clamp(0, 1),
+            provenance=Provenance(method=method, key_frames=(), distance=distance),
+        )

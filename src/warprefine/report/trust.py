@@ -51,14 +51,16 @@ def _estimates(estimates: Mapping[str, Mapping[str, Any]]) -> str:
         return ""
     horizon = max(len(one["miou_by_distance"]) for one in estimates.values())
     shown = spread(horizon, most=_DISTANCES)
-    head = ["method", "from", *(f"k = {k}" for k in shown), "mean"]
+    alone = {method: one["unreached"] for method, one in estimates.items() if one.get("unreached")}
+    head = ["method", "from", *(f"k = {k}" for k in shown), "mean", *(["out of reach"] if alone else [])]
     rows = []
     for method, one in estimates.items():
         kind = f"{one['key_frames']} key frames, " + (
             "held out" if one["kind"] == "hold-out" else "cycles alone"
         )
         cells = [_with_range(one["miou_by_distance"][k - 1]) for k in shown]
-        rows.append([method, kind, *cells, _with_range(one["miou"])])
+        unreached = [_with_range(alone[method]["miou"]) if method in alone else "–"] if alone else []
+        rows.append([method, kind, *cells, _with_range(one["miou"]), *unreached])
     weaker = any(one["kind"] != "hold-out" for one in estimates.values())
     note = (
         " Cycles alone are the weaker estimate, and too high: what motion does wrong on the way out, it "
@@ -66,6 +68,8 @@ def _estimates(estimates: Mapping[str, Mapping[str, Any]]) -> str:
         if weaker
         else ""
     )
+    if alone:
+        note += " For frames out of reach, key frames were labelled by the segmenter alone, as these are."
     return f"""<h3>Estimate from key frames that were held out</h3>
 <p>mIoU in percent by distance, with the range of nine tenths of draws of key frames. Each key frame was
 labelled from its neighbours by networks that have not learned from it, and confidence was calibrated on the

@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from fastapi import FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi import Path as Place
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
@@ -65,6 +65,9 @@ class _Refused(Exception):  # noqa: N818 - no error of ours: a request that is a
 def make_app(run: Path, *, token: str, cache: Path | None = None, redo: bool = True) -> FastAPI:
     """Return the application that reviews a run; one at a time may be open on a run.
 
+    Pages wait for changes. Whoever serves the application sets `app.state.is_stopping` to a function that
+    returns whether the server is to stop, so that it does not wait for them.
+
     Args:
         run: The run folder.
         token: What requests must bear, see `Guard`.
@@ -88,7 +91,23 @@ def make_app(run: Path, *, token: str, cache: Path | None = None, redo: bool = T
         await run_in_threadpool(process.close)
         await run_in_threadpool(reviewed.close)
 
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=living, redirect_slashes=False)
+    async def of_this_run(run: Annotated[str, Query(max_length=100)] = "") -> None:
+        if run and run != reviewed.identity:
+            raise _Refused(
+                410,
+                "the page shows another run than this server, or its classes, videos or frames have changed; "
+                "open the address that `warprefine review` printed",
+            )
+
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=living,
+        redirect_slashes=False,
+        dependencies=[Depends(of_this_run)],
+    )
+    app.state.is_stopping = lambda: False
     app.add_middleware(Guard, token=token)
     _answer_errors(app)
     _show(app, reviewed)
@@ -177,10 +196,13 @@ def _poll(app: FastAPI, reviewed: ReviewedRun, process: RedoProcess) -> None:
 
     @app.get("/api/changes")
     async def changes(request: Request, since: Annotated[int, Query(ge=0, le=2**62)] = 0) -> dict[str, Any]:
-        until, before = time.monotonic() + POLL_SECONDS, process.progress
-        reset = since < reviewed.first_serial and since > 0
+        until, before = time.monotonic() + POLL_SECONDS, (process.progress, process.problem)
+        # A number that this server has not given is of another one, which may have had a clock ahead.
+        reset = since > 0 and not reviewed.first_serial <= since <= reviewed.serial
         while not reset and since >= reviewed.serial and time.monotonic() < until:
-            if process.progress != before or await request.is_disconnected():
+            if (process.progress, process.problem) != before or request.app.state.is_stopping():
+                break
+            if await request.is_disconnected():
                 break
             await asyncio.sleep(_STEP_SECONDS)
         serial = reviewed.serial  # before the changes are read: what comes in between is told of twice

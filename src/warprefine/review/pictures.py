@@ -15,6 +15,8 @@ from warprefine.io.frames import FrameSource, open_frames
 from warprefine.review.encoding import as_jpeg
 
 THUMBNAIL_WIDTH = 160
+_THUMBNAIL_HEIGHT = 4 * THUMBNAIL_WIDTH
+"""Only frames that are very tall are less than `THUMBNAIL_WIDTH` wide: a JPEG has at most 65,535 rows."""
 _THUMBNAIL_BYTES = 1 << 25
 """Thumbnails in memory: 32 MiB are about 8,000 of them."""
 _OPEN_VIDEOS = 2
@@ -47,9 +49,9 @@ class Pictures:
 
         def make() -> bytes:
             picture = Image.fromarray(self._pixels(video, frame))
-            height = max(1, round(picture.height * THUMBNAIL_WIDTH / picture.width))
-            small = picture.resize((THUMBNAIL_WIDTH, height), Image.Resampling.BILINEAR, reducing_gap=2)
-            return as_jpeg(small, quality=80)
+            scale = min(THUMBNAIL_WIDTH / picture.width, _THUMBNAIL_HEIGHT / picture.height)
+            size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
+            return as_jpeg(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2), quality=80)
 
         with self._reading:
             return self._thumbnails.get((video.name, frame), make)

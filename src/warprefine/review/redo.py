@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -50,29 +50,33 @@ class RedoProcess:
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C ends the server, which ends this process
             )
-            assert self._process.stdout is not None
-            threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
+            threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 
     def close(self) -> None:
         """End the process."""
         with self._lock:
-            if self._process is None or self._process.stdin is None:
+            process, self._process = self._process, None
+            if process is None or process.stdin is None:
                 return
             with suppress(OSError):
-                self._process.stdin.close()
+                process.stdin.close()
             try:
-                self._process.wait(timeout=5)
+                process.wait(timeout=5)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+                process.kill()
+                process.wait()
 
-    def _read(self, lines: IO[bytes]) -> None:
-        with lines:
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
             for line in lines:
                 if line.startswith(b"{"):  # a library may print, too
                     self._take(json.loads(line))
         self.progress = None
+        if (code := process.wait()) and process is self._process:  # nobody has closed it: memory may be short
+            self._take(
+                {"error": f"labelling again has ended with {code}; the next correction begins it anew"}
+            )
 
     def _take(self, message: dict[str, Any]) -> None:
         if "error" in message:

@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from warprefine.core.errors import KeyFrameError, LabelError, RunFolderError
 from warprefine.core.names import look_up
 from warprefine.core.tensors import LabelMaps
 from warprefine.core.video import Video
+from warprefine.io.fingerprints import fingerprint_of
 from warprefine.io.frames import frame_size
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.pictures import read_gray_png
@@ -94,6 +96,16 @@ class ReviewedRun:
             self._sizes[position] = frame_size(video, first)
         return self._sizes[position]
 
+    @cached_property
+    def identity(self) -> str:
+        """What the numbers of classes, videos and frames stand for in this run, as a hash.
+
+        A page that is open while another run is served at the same port would save into the wrong frames.
+        """
+        classes, videos = self.finished.dataset.classes, self.finished.dataset.videos
+        of_videos = [(video.name, [*video.stems], self.size(k)) for k, video in enumerate(videos)]
+        return fingerprint_of(str(self.root.resolve()), classes.names, of_videos)
+
     def check_method(self, method: str | None) -> str:
         """Return a method of the run by its name, the one whose labels are to be used for None.
 
@@ -116,13 +128,14 @@ class ReviewedRun:
                     "frames": len(video),
                     "height": h,
                     "width": w,
-                    "key_frames": [*video.key_frames],
+                    "key_frames": [*video.of_data.key_frames],
                     "cuts": [*video.continuity.cuts],
                     "damaged": sorted(video.damaged),
                 }
             )
         return {
             "run": self.root.resolve().name,
+            "identity": self.identity,
             "classes": [
                 {"name": name, "color": [*color]}
                 for name, color in zip(classes.names, classes.colors, strict=True)
@@ -153,6 +166,7 @@ class ReviewedRun:
             "key": [2 if k in corrected else int(k in keys) for k in frames],
             "decision": [states[k].decision if k in states else "" for k in frames],
             "version": [states[k].version if k in states else 0 for k in frames],
+            "stem": [*video.stems],
         }
 
     # pictures
@@ -223,7 +237,9 @@ class ReviewedRun:
             ConflictError: It was changed meanwhile.
         """
         video = self.frame(position, frame)
-        new = self.decisions.decide(video.name, frame, decision, version=version)
+        with self._writing:
+            self.decisions.recover(self._digest)
+            new = self.decisions.decide(video.name, frame, decision, version=version)
         self._changes.add(position, [frame])
         return new
 
@@ -248,6 +264,7 @@ class ReviewedRun:
         elif frame not in video.corrected:
             raise LabelError(f"frame {frame} of {video.name} has no correction that could be taken back")
         with self._writing:
+            self.decisions.recover(self._digest)  # what a full disk kept from being ended
             new = self.decisions.save(
                 video.name,
                 frame,

@@ -61,7 +61,9 @@ def serve(
             timeout_keep_alive=30,
             ws="none",
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        app.state.is_stopping = lambda: server.should_exit
+        server.run(sockets=[listener])
 
 
 def _listening(port: int) -> socket.socket:

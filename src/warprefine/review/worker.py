@@ -14,13 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from warprefine.core.errors import WarpRefineError
-from warprefine.jobs.corrections import due_redos
 from warprefine.jobs.relabel import Relabeller
 
 _NICENESS = 5
 """The server answers first where cores are few."""
 _RETRY_SECONDS = 3.0
-"""Between attempts while another process is writing the run."""
+"""Between attempts after an error, such as that another process is writing the run."""
 
 
 def main(root: Path, cache: Path | None = None) -> None:
@@ -35,13 +34,15 @@ def main(root: Path, cache: Path | None = None) -> None:
     except WarpRefineError as error:
         _tell({"error": str(error)})
     while True:
+        pause = None
         try:
             for one in relabeller.run():
                 _tell(asdict(one))
             _tell({"idle": True})
         except WarpRefineError as error:
             _tell({"error": " ".join(str(error).split())})
-        woken.wait(_RETRY_SECONDS if due_redos(root) else None)
+            pause = _RETRY_SECONDS
+        woken.wait(pause)
         woken.clear()
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,29 +138,39 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@contextmanager
+def serving(run: Path, *, port: int = 0, redo: bool = False) -> Iterator[Server]:
+    """Serve a run in a thread, at a free port unless one is named."""
+    uvicorn = pytest.importorskip("uvicorn", reason="not installed: extra [review]")
+    review_app = pytest.importorskip("warprefine.review.app", reason="not installed: extra [review]")
+    if port == 0:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+    app = review_app.make_app(run, token=TOKEN, redo=redo)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+    running = uvicorn.Server(config)
+    app.state.is_stopping = lambda: running.should_exit
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    while not running.started and thread.is_alive():
+        time.sleep(0.02)
+    try:
+        yield Server(f"http://127.0.0.1:{port}")
+    finally:
+        running.should_exit = True
+        thread.join()
+
+
 @pytest.fixture
 def server(finished_run: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server of a copy of the run, so that no test sees what another one has saved.
 
     Nothing is labelled again beside corrections, unless the fixture's parameter is True.
     """
-    uvicorn = pytest.importorskip("uvicorn", reason="not installed: extra [review]")
-    review_app = pytest.importorskip("warprefine.review.app", reason="not installed: extra [review]")
     run = shutil.copytree(finished_run, tmp_path / "run")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    app = review_app.make_app(run, token=TOKEN, redo=getattr(request, "param", False))
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    while not running.started and thread.is_alive():
-        time.sleep(0.02)
-    started = Server(f"http://127.0.0.1:{port}")
-    started.wait_for_errors()
-    yield started
-    running.should_exit = True
-    thread.join()
+    with serving(run, redo=getattr(request, "param", False)) as started:
+        started.wait_for_errors()
+        yield started
 
 
 @pytest.fixture(scope="package")
@@ -180,6 +191,13 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture
 def open_page(chromium: Any, server: Server) -> Iterator[Callable[..., ReviewPage]]:
     """Open the page in a window of its own; in the end, check that it had no error and asked nobody else."""
+    with pages_of(chromium, server) as opened:
+        yield opened
+
+
+@contextmanager
+def pages_of(chromium: Any, server: Server) -> Iterator[Callable[..., ReviewPage]]:
+    """Yield a function that opens the page of a server, and check its pages in the end."""
     problems: list[str] = []
     contexts = []
 

@@ -11,10 +11,16 @@ export class ApiError extends Error {
   }
 }
 
+// What the numbers in addresses stand for. A server of another run, at the same port, refuses them; and the
+// browser takes no picture of another run for one of this.
+let identity = null;
+const ofRun = (path) => (identity === null ? "" : `${path.includes("?") ? "&" : "?"}run=${identity}`);
+const addressOf = (path) => `/api/${path}${ofRun(path)}`;
+
 async function request(path, options = {}) {
   let response;
   try {
-    response = await fetch(`/api/${path}`, { credentials: "same-origin", ...options });
+    response = await fetch(addressOf(path), { credentials: "same-origin", ...options });
   } catch (problem) {
     if (problem.name === "AbortError") throw problem;
     throw new ApiError("the server does not answer", { status: 0 });
@@ -37,12 +43,18 @@ async function gray(path) {
   return { ...map, version: tag ? Number(tag[1]) : null };
 }
 
-export const run = () => json("run");
+/** Return what the run is; all later requests are about this one. */
+export async function run() {
+  const about = await json("run");
+  identity = about.identity;
+  return about;
+}
+
 export const frames = (video, method) => json(`videos/${video}/frames${ofMethod(method)}`);
 export const labels = (video, frame, method) => gray(at(video, frame, "labels") + ofMethod(method));
 export const confidence = (video, frame, method) => gray(at(video, frame, "confidence") + ofMethod(method));
 export const source = (video, frame, of) => gray(at(video, frame, "source") + `?of=${of}`);
-export const thumbnailAddress = (video, frame) => `/api/${at(video, frame, "thumbnail")}`;
+export const thumbnailAddress = (video, frame) => addressOf(at(video, frame, "thumbnail"));
 export const changes = (since) => json(`changes?since=${since}`);
 
 /** Return the picture of a frame, decoded away from the main thread. */

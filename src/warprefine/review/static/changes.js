@@ -21,7 +21,7 @@ export class Changes {
       try {
         const { serial, changes, redo, problem, reset } = await api.changes(since);
         if (this.#away > 0) this.#back();
-        if (reset) await this.navigation.loadColumns(); // the server was started anew, and cannot tell what changed
+        if (reset) await this.#startAnew();
         since = serial;
         this.#apply(changes);
         this.progress.textContent = redo ? `Labelling again: ${redo.done} of ${redo.of} frames` : "";
@@ -31,6 +31,13 @@ export class Changes {
         await this.#wait(problem);
       }
     }
+  }
+
+  // The server was started anew, and cannot tell what has changed.
+  async #startAnew() {
+    this.frames.forgetLabels();
+    await this.navigation.loadColumns();
+    await this.screen.showFrame({ again: true });
   }
 
   #back() {

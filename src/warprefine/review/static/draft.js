@@ -10,6 +10,8 @@ const CLEAN_DRAFTS = 8; // drafts without unsaved strokes that are kept for thei
 export class Draft {
   history = new History();
   dirty = false;
+  /** Whether a request about these labels is under way: whatever arrives meanwhile, the draft stays. */
+  held = false;
   /** The version that somebody else saved since this draft began, or null. */
   theirs = null;
   #before = null;
@@ -27,6 +29,11 @@ export class Draft {
 
   get drawing() {
     return this.#before !== null;
+  }
+
+  /** Whether it can be given up: nothing in it is missing on the server. */
+  get idle() {
+    return !this.dirty && !this.drawing && !this.held;
   }
 
   /** Begin a step; all that changes until `end` is undone together. */
@@ -122,7 +129,7 @@ export class Drafts {
   }
 
   #trim() {
-    const clean = [...this.#drafts].filter(([, draft]) => !draft.dirty && !draft.drawing);
+    const clean = [...this.#drafts].filter(([, draft]) => draft.idle);
     for (const [key] of clean.slice(0, -CLEAN_DRAFTS)) this.#drafts.delete(key);
     this.boundHistory();
   }

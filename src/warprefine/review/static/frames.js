@@ -11,13 +11,22 @@ const sizeOf = (value) => (value.values ? value.values.length : 4 * value.width 
 export class Frames {
   #entries = new Map(); // from the one that was not used for longest to the latest
   #bytes = 0;
+  #lastSource = Promise.resolve();
 
   image = (video, frame) => this.#get(`${video}/${frame}/image`, () => api.image(video, frame));
   labels = (video, frame, method) =>
     this.#get(`${video}/${frame}/labels/${method}`, () => api.labels(video, frame, method));
   confidence = (video, frame, method) =>
     this.#get(`${video}/${frame}/confidence/${method}`, () => api.confidence(video, frame, method));
-  source = (video, frame, of) => this.#get(`${video}/${frame}/source/${of}`, () => api.source(video, frame, of));
+  /** Labels of one source, which the server computes in seconds: one by one, those still `wanted()` by then. */
+  source(video, frame, of, { wanted }) {
+    return this.#get(`${video}/${frame}/source/${of}`, () => {
+      const load = () => (wanted() ? api.source(video, frame, of) : Promise.reject(new Error("no longer wanted")));
+      const loading = this.#lastSource.then(load);
+      this.#lastSource = loading.catch(() => {});
+      return loading;
+    });
+  }
 
   /** Fetch the frames around one, those in the direction of travel first, while `wanted` is true. */
   async fetchAhead(video, frame, { method, count, direction, labelled, wanted }) {
@@ -35,6 +44,11 @@ export class Frames {
     for (const key of [...this.#entries.keys()]) {
       if (key.startsWith(`${video}/${frame}/`) && !key.endsWith("/image")) this.#drop(key);
     }
+  }
+
+  /** Forget all but pictures: any labels may have changed. */
+  forgetLabels() {
+    for (const key of [...this.#entries.keys()]) if (!key.endsWith("/image")) this.#drop(key);
   }
 
   #get(key, load) {

@@ -17,7 +17,7 @@ export class Navigation {
 
   /** Show a frame; numbers beyond the ends are those of the ends. */
   goTo(frame) {
-    if (!Number.isInteger(frame)) return;
+    if (!Number.isInteger(frame) || this.#count === 0) return; // none while a video is being opened
     this.tools.finish(); // a stroke belongs to the frame that it was begun on
     this.tools.cancel();
     this.state.set({ frame: Math.min(this.#count - 1, Math.max(0, frame)) });
@@ -29,6 +29,7 @@ export class Navigation {
 
   /** Open a video at a frame; by default the first one. */
   async openVideo(video, frame = 0) {
+    this.tools.finish();
     this.tools.cancel();
     this.state.set({ video, frame, columns: null });
     await this.loadColumns();

@@ -19,6 +19,10 @@ function clip({ width, height }, rect) {
   return inside.x0 < inside.x1 && inside.y0 < inside.y1 ? inside : null;
 }
 
+/** Return a map of one value. */
+export const filled = ({ width, height }, value) =>
+  ({ values: new Uint8Array(width * height).fill(value), width, height });
+
 export const whole = ({ width, height }) => ({ x0: 0, y0: 0, x1: width, y1: height });
 
 /** Return the values inside a rectangle, row by row. */

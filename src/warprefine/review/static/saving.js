@@ -2,7 +2,8 @@
 // saved by now, nothing is overwritten and no stroke is lost: the person decides.
 
 import * as api from "./api.js";
-import { same } from "./raster.js";
+import { VOID } from "./colors.js";
+import { filled, same } from "./raster.js";
 
 export class Saving {
   /** Frames that a request is under way for: "video/frame". */
@@ -26,8 +27,7 @@ export class Saving {
     }
     return this.#once(shown, async ({ video, frame }) => {
       const values = draft.map.values.slice(); // as they are now; strokes may follow while this is under way
-      const send = (version) => api.saveLabels(video, frame, { ...draft.map, values, version });
-      const answer = await this.#unlessChanged(send, draft, { video, frame });
+      const answer = await this.#unlessChanged(values, draft, { video, frame });
       if (!answer) return false;
       draft.settle(values, answer.version);
       this.#note(video, frame, { version: answer.version, key: 2, decision: "", labelled: 1, error: null });
@@ -37,15 +37,17 @@ export class Saving {
     });
   }
 
-  // Send a change on the draft's version. If only the version is another one, but not the labels, send again.
-  async #unlessChanged(send, draft, { video, frame }) {
+  // Send labels on the draft's version. If only the version is another one, but not the labels, send again.
+  async #unlessChanged(values, draft, { video, frame }) {
+    const send = (version) => api.saveLabels(video, frame, { ...draft.map, values, version });
     try {
       return await send(draft.version);
     } catch (problem) {
       if (problem.status !== 409) throw problem;
       const theirs = await api.labels(video, frame, this.state.now.method);
       const version = theirs.version ?? problem.version;
-      if (same(theirs.values, draft.saved.values)) {
+      // Mine are there already where an answer was lost on its way.
+      if (same(theirs.values, draft.saved.values) || same(theirs.values, values)) {
         draft.rebase(version);
         return send(version);
       }
@@ -82,7 +84,7 @@ export class Saving {
   /** Accept or reject the frame on screen, after saving its strokes; the same decision again takes it back. */
   async decide(decision) {
     const { shown, draft } = this.screen;
-    if (!shown || (draft?.dirty && !(await this.save()))) return;
+    if (!this.#isOpen || (draft?.dirty && !(await this.save()))) return;
     await this.#once(shown, async ({ video, frame }) => {
       const { columns } = this.state.now;
       const next = columns.decision[frame] === decision ? "" : decision;
@@ -98,17 +100,40 @@ export class Saving {
   async takeBack() {
     const { shown } = this.screen;
     const { columns, method, run } = this.state.now;
-    if (!shown || columns.key[shown.frame] !== 2) return void this.say("This frame has no saved correction.");
+    if (!this.#isOpen || columns.key[shown.frame] !== 2) return void this.say("This frame has no saved correction.");
     await this.#once(shown, async ({ video, frame }) => {
       const draft = this.drafts.open(video, frame, shown.labels);
-      const { version } = await api.takeBack(video, frame, columns.version[frame]);
-      this.frames.forget(video, frame);
-      this.#note(video, frame, { version, key: run.videos[video].key_frames.includes(frame) ? 1 : 0, decision: "" });
-      const labels = await api.labels(video, frame, method);
-      draft.replace({ ...labels, version });
+      draft.held = true;
+      let labels;
+      try {
+        const { version } = await api.takeBack(video, frame, draft.version);
+        this.frames.forget(video, frame);
+        this.#note(video, frame, { version, key: run.videos[video].key_frames.includes(frame) ? 1 : 0, decision: "" });
+        labels = await this.#labelsLeft(video, frame, method);
+        draft.replace({ ...(labels ?? filled(run.videos[video], VOID)), version });
+      } finally {
+        draft.held = false;
+      }
       this.#replaceShown(video, frame, draft.saved);
+      if (!labels) this.#note(video, frame, { labelled: 0 });
       this.say(`The correction of frame ${frame} is taken back. Undo brings its labels back.`);
     });
+  }
+
+  // Return the labels without the correction, null where there are none: no key frame reaches the frame.
+  async #labelsLeft(video, frame, method) {
+    try {
+      return await api.labels(video, frame, method);
+    } catch (problem) {
+      if (problem.status === 404) return null;
+      throw problem;
+    }
+  }
+
+  // Whether what is known of the frames is of the video on screen; it is not while another one is being opened.
+  get #isOpen() {
+    const { columns, video } = this.state.now;
+    return columns !== null && this.screen.shown?.video === video;
   }
 
   shownIs(video, frame) {

@@ -2,7 +2,7 @@
 
 import { Layer } from "./canvas/layer.js";
 import { classTable, confidenceTable, VOID } from "./colors.js";
-import { same, whole } from "./raster.js";
+import { filled, same, whole } from "./raster.js";
 
 const SOURCES = {
   before: "from the key frame before",
@@ -65,8 +65,10 @@ export class Screen {
   #place(video, frame, picture, labels) {
     const draft = this.drafts.get(video, frame);
     // A draft without strokes gives way to other labels: those of another method, or new ones.
-    const idle = draft && !draft.dirty && !draft.drawing;
-    if (idle && labels && !same(draft.saved.values, labels.values)) this.drafts.close(video, frame);
+    if (draft?.idle && labels) {
+      if (!same(draft.saved.values, labels.values)) this.drafts.close(video, frame);
+      else if (labels.version > draft.version) draft.rebase(labels.version);
+    }
     this.shown = { video, frame, labels };
     this.source = null;
     this.#otherMap = null;
@@ -91,8 +93,7 @@ export class Screen {
       labels.version ??= columns.version[frame];
       return labels;
     }
-    const { width, height } = run.videos[video];
-    return { values: new Uint8Array(width * height).fill(VOID), width, height, version: columns.version[frame] };
+    return { ...filled(run.videos[video], VOID), version: columns.version[frame] };
   }
 
   /** Paint the labels anew, or a rectangle of them that was drawn on. */
@@ -124,7 +125,7 @@ export class Screen {
   async #fetchHeat(turn) {
     const { video, frame, method, columns } = this.state.now;
     if (!columns.labelled[frame]) return;
-    const map = await this.#try(this.frames.confidence(video, frame, method));
+    const map = await this.#try(this.frames.confidence(video, frame, method), turn);
     if (!map || turn !== this.#turn) return;
     this.#heat.map = map;
     this.#heat.paint(map, confidenceTable);
@@ -132,7 +133,7 @@ export class Screen {
 
   async #fetchBeside(turn) {
     const { beside } = this.state.now;
-    const map = beside === "frame" ? null : await this.#try(this.labelsOf(beside));
+    const map = beside === "frame" ? null : await this.#try(this.labelsOf(beside), turn);
     if (turn !== this.#turn || beside !== this.state.now.beside) return;
     this.#otherMap = map;
     const kind = beside.replace("method:", "");
@@ -144,7 +145,7 @@ export class Screen {
     const { tool, take } = this.state.now;
     if (tool !== "take" || !this.shown) return;
     this.source = null;
-    const map = await this.#try(this.labelsOf(take));
+    const map = await this.#try(this.labelsOf(take), turn);
     if (turn === this.#turn && take === this.state.now.take) this.source = map;
   }
 
@@ -153,14 +154,16 @@ export class Screen {
     const { video, frame, labels } = this.shown;
     if (name === "saved") return labels;
     if (name.startsWith("method:")) return this.frames.labels(video, frame, name.slice("method:".length));
-    return this.frames.source(video, frame, name);
+    const wanted = () => this.state.now.video === video && this.state.now.frame === frame;
+    return this.frames.source(video, frame, name, { wanted });
   }
 
-  async #try(promise) {
+  // What goes wrong with a frame that was left meanwhile is of no interest.
+  async #try(promise, turn) {
     try {
       return await promise;
     } catch (problem) {
-      this.complain(problem.message);
+      if (turn === this.#turn) this.complain(problem.message);
       return null;
     }
   }

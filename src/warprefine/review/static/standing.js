@@ -2,6 +2,9 @@
 
 import { percent } from "./colors.js";
 
+// The name of a frame's file says more than its number only where it is another one.
+const named = (stem, frame) => !/^\d+$/.test(stem) || Number(stem) !== frame;
+
 const KEYS = ["", "key frame", "corrected"];
 
 /** Return the facts of a frame, the most important first. */
@@ -16,5 +19,6 @@ export function standing({ columns, cuts, damaged, unsaved }, frame) {
     !columns.labelled[frame] && "no labels",
     !columns.key[frame] && error !== null && `${percent(error)} expected errors`,
     cuts.has(frame) && "first frame after a cut",
+    named(columns.stem[frame], frame) && `named ${columns.stem[frame]}`,
   ].filter(Boolean);
 }
