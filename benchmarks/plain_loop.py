@@ -32,12 +32,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from warprefine import Recipe, open_dataset
-from warprefine.cli.options import use_threads
 from warprefine.core.classes import ClassSet
 from warprefine.core.memory import keep_freed_memory
 from warprefine.core.precision import computing
 from warprefine.core.protocols import MotionEstimator, Refiner, RefinerInput, Segmenter, ready
 from warprefine.core.tensors import VOID
+from warprefine.core.threads import use_threads
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.images import read_frame, read_labels, write_labels
