@@ -107,7 +107,7 @@ class Optimisation(Settings):
             length: Samples of an epoch.
 
         Example:
-            >>> paper = Optimisation(batch=8).for_epochs(175, 3 * 2975)
+            >>> paper = Optimisation(batch=8).for_epochs(175.0, 3 * 2975)
             >>> paper.steps, paper.steps_per_drop
             (195235, 1116)
         """
