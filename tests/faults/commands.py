@@ -44,10 +44,12 @@ class Command:
     Attributes:
         after: The command whose outputs it finds; "" if it finds inputs alone.
         words: Its arguments.
+        is_visited: It serves a page until it is stopped: it is visited, and stopped.
     """
 
     after: str
     words: Sequence[str]
+    is_visited: bool = False
 
 
 COMMANDS = {
@@ -70,6 +72,12 @@ COMMANDS = {
     "autolabel": Command("train-two-sided-refiner", ("autolabel", *_RUN, "--method=all")),
     "report": Command("autolabel", ("autolabel", *_RUN, "--method=all")),
     "evaluate": Command("autolabel", ("evaluate", "@/run")),
+    "hold-out": Command("autolabel", ("evaluate", "@/run", "--hold-out", "--threads=1")),
+    "suggest": Command("autolabel", ("suggest", "@/run")),
+    "review": Command("autolabel", ("review", "@/run", "--no-browser"), is_visited=True),
+    "corrections": Command("review", ("corrections", "@/run")),
+    "copy-corrections": Command("review", ("corrections", "@/run", "--copy-to=@/data")),
+    "label-from-corrections": Command("review", ("autolabel", *_RUN, "--method=all")),
     "propagate": Command(
         "train-two-sided-refiner",
         (

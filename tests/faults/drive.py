@@ -20,7 +20,7 @@ import shutil
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,11 +30,14 @@ from numba.core.registry import cpu_target
 from PIL import Image
 
 from tests.faults.commands import COMMANDS, KINDS, Fault
+from tests.faults.visitor import Visitor
 from tests.jobs import killing
 from warprefine.cli.commands import app
 from warprefine.jobs import demo
 from warprefine.recipe.recipe import load_recipe
 from warprefine.report import figures, sections
+from warprefine.review import serve  # noqa: F401 - it is imported once here
+from warprefine.review.redo import RedoProcess
 
 PRIVATE = {"cache", "log.txt", "tensorboard"}
 """Parts of run folders whose bytes need not be the same in two runs."""
@@ -123,6 +126,8 @@ class Bench:
             file = os.open(self.output, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
             os.dup2(file, 1)
             os.dup2(file, 2)
+            if COMMANDS[name].is_visited:
+                killing.main = _visited(killing.main, self.output)
             self.shim.faults_arm()
 
         code, _ = killing.call([word.replace("@", str(self.work)) for word in COMMANDS[name].words], prepare)
@@ -178,6 +183,12 @@ def _hashes(root: Path) -> Iterator[tuple[str, str]]:
             with closing(sqlite3.connect(path)) as connection:
                 rows = connection.execute("SELECT * FROM pseudo_label ORDER BY 1, 2, 3").fetchall()
             yield str(name), str(rows)
+        elif path.name == "review.sqlite":
+            with closing(sqlite3.connect(path)) as connection:
+                rows = connection.execute("SELECT video, frame, version, decision FROM frame").fetchall()
+            yield str(name), str(sorted(rows))
+        elif path.parent.name == "redo":  # named by time; one that is recorded twice is no harm
+            yield f"{name.parent}/{path.read_text()}", ""
         elif path.name == "trained_on.json":  # has times of files
             yield str(name), re.sub(r"\[\s*\d+,\s*\d+,", "[", path.read_text())
         elif path.name == ".warprefine-lock":  # whether it still names its last holder
@@ -186,8 +197,26 @@ def _hashes(root: Path) -> Iterator[tuple[str, str]]:
             yield str(name), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _visited(main: Callable[[], None], output: Path) -> Callable[[], None]:
+    """Return a command whose page is visited; what the visitor was refused is its error."""
+
+    def visited() -> None:
+        visitor = Visitor(output)
+        visitor.start()
+        try:
+            main()
+        except SystemExit as end:
+            if end.code or not visitor.problem:
+                raise
+        if visitor.problem:
+            sys.stderr.write(f"error: {visitor.problem}\n")
+            raise SystemExit(2)
+
+    return visited
+
+
 def _make_quick() -> None:
-    """Do once what each child would do again; leave out charts, and shrink the demo."""
+    """Do once what each child would do again; leave out charts and labelling again, and shrink the demo."""
     killing.main = typer.main.get_command(app)
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
@@ -196,6 +225,7 @@ def _make_quick() -> None:
     sections._chart = lambda draw, alt: ""
     figures.plot_horizon = lambda scores, kind: b""
     figures.plot_hard_classes = lambda scores, classes, kind: b""
+    RedoProcess.wake = lambda process: None
     demo.VIDEOS, demo.LENGTH, demo.KEY_FRAME, demo.HORIZON = 2, 3, 1, 1
     demo.HEIGHT, demo.WIDTH = 48, 64
     demo.SMALL = load_recipe(Path(__file__).parents[1] / "tiny.toml")

@@ -8,6 +8,7 @@ from pathlib import Path
 from warprefine.core.errors import DatasetError, LabelError, shorten
 from warprefine.core.video import Video
 from warprefine.datasets import open_dataset
+from warprefine.io.atomic import lock_of
 from warprefine.io.images import read_labels, write_labels
 from warprefine.io.locks import locked_file
 from warprefine.jobs.finished import FinishedRun
@@ -49,6 +50,7 @@ def copy_corrections(run: Path, data: Path, *, overwrite: bool = False) -> list[
         labels = read_labels(source, own)
         if target.exists():
             if read_labels(target, classes).equal(labels):
+                _tidy(target)
                 continue
             others.append(target)
         due.append((labels, target))
@@ -61,6 +63,13 @@ def copy_corrections(run: Path, data: Path, *, overwrite: bool = False) -> list[
         with locked_file(target):
             write_labels(target, labels, classes)
     return [target for _, target in due]
+
+
+def _tidy(target: Path) -> None:
+    """Delete the lock of a label map that a killed process has written; where there is none, write nothing."""
+    if lock_of(target).exists():
+        with locked_file(target):
+            pass
 
 
 def _pairs(finished: FinishedRun, data: Path) -> Iterator[tuple[Path, Path]]:

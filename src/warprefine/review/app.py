@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import mimetypes
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ from warprefine.core.errors import (
     RunFolderError,
     WarpRefineError,
 )
+from warprefine.io.foreign import reason
 from warprefine.jobs.source_labels import Source
 from warprefine.review.decisions import as_decision
 from warprefine.review.guard import Guard
@@ -109,7 +111,7 @@ def make_app(run: Path, *, token: str, cache: Path | None = None, redo: bool = T
     )
     app.state.is_stopping = lambda: False
     app.add_middleware(Guard, token=token)
-    _answer_errors(app)
+    _answer_errors(app, run)
     _show(app, reviewed)
     _change(app, reviewed, process if redo else None)
     _poll(app, reviewed, process)
@@ -268,8 +270,8 @@ async def _body(request: Request, *, most: int) -> bytes:
     return bytes(content)
 
 
-def _answer_errors(app: FastAPI) -> None:
-    """Answer errors as JSON of one line."""
+def _answer_errors(app: FastAPI, root: Path) -> None:
+    """Answer errors as JSON of one line, those of the disk of the run folder too."""
 
     def answer(status: int, message: str, **more: Any) -> JSONResponse:
         line = " ".join(message.split()).encode("utf-8", "replace").decode()
@@ -280,6 +282,13 @@ def _answer_errors(app: FastAPI) -> None:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
         more = {"version": error.version} if isinstance(error, ConflictError) else {}
         return answer(status, str(error), **more)
+
+    @app.exception_handler(OSError)
+    @app.exception_handler(sqlite3.OperationalError)
+    def of_the_system(_: Request, error: Exception) -> JSONResponse:
+        place = getattr(error, "filename", None) or root
+        line = f"the operating system refused: {reason(error)} ({place}); see to that and try again"
+        return answer(500, line)
 
     @app.exception_handler(_Refused)
     def refused(_: Request, error: Exception) -> JSONResponse:
