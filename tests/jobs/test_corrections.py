@@ -13,6 +13,7 @@ import torch
 from warprefine import FinishedRun, autolabel, load_recipe, open_dataset
 from warprefine.core.errors import DatasetError, KeyFrameError, LabelError, RunFolderError
 from warprefine.core.tensors import VOID, LabelMaps
+from warprefine.io.atomic import lock_of
 from warprefine.io.images import read_labels
 from warprefine.jobs.copy_corrections import copy_corrections
 from warprefine.jobs.corrections import due_redos, put_correction, save_correction
@@ -204,6 +205,19 @@ def test_corrections_are_copied_into_the_data_on_request(run: Path, labelled: Pa
     assert dataset.videos[0].key_frames == (KEY, FRAME)
     assert read_labels(written[0], dataset.classes).equal(labels)
     assert copy_corrections(run, data) == []
+
+
+def test_copying_again_clears_up_after_a_killed_copy(run: Path, labelled: Path, tmp_path: Path) -> None:
+    """The lock that is left beside a label map which is in place already goes, and nothing is written."""
+    data = shutil.copytree(labelled / "data", tmp_path / "data")
+    correct(run)
+    (target,) = copy_corrections(run, data)
+    lock_of(target).touch()
+
+    again = copy_corrections(run, data)
+
+    assert again == []
+    assert [path.name for path in target.parent.iterdir() if path.name.startswith(".")] == []
 
 
 def test_label_maps_of_the_data_are_not_overwritten_unasked(

@@ -66,7 +66,7 @@ def copy_corrections(run: Path, data: Path, *, overwrite: bool = False) -> list[
 
 
 def _tidy(target: Path) -> None:
-    """Delete the lock of a label map that a killed process has written; where there is none, write nothing."""
+    """Delete the lock that a killed process has left beside a label map, if there is one."""
     if lock_of(target).exists():
         with locked_file(target):
             pass

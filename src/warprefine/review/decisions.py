@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -170,19 +170,18 @@ class Decisions:
     def _connect(self) -> Iterator[sqlite3.Connection]:
         """Open the file for one transaction, which no other writer can interrupt."""
         with writing_errors(self._path):
-            connection = sqlite3.connect(self._path, timeout=20, isolation_level=None)
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                if connection.in_transaction:
-                    connection.execute("COMMIT")
+                opened = sqlite3.connect(self._path, timeout=20, isolation_level=None)
+                with closing(opened) as connection:  # which may fail as well
+                    connection.execute("BEGIN IMMEDIATE")
+                    yield connection
+                    if connection.in_transaction:
+                        connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise RunFolderError(
                     f"cannot use {self._path}: {reason(error)}; if it is damaged, move it away: decisions "
                     "are lost with it, corrections are not"
                 ) from error
-            finally:
-                connection.close()
 
 
 def _state(connection: sqlite3.Connection, video: str, frame: int) -> FrameState:
