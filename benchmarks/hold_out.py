@@ -2,7 +2,7 @@
 
 For each choice of key frames: label the clip, estimate the mIoU from the key frames alone, and print it
 beside the true mIoU by distance. Then the expected calibration error (ECE) of the confidence on frames with
-truth that took no part in anything: as it is, and calibrated if the recipe calibrates.
+truth that took no part in anything: as it is, and calibrated.
 
 Without a folder of data, a procedural street is rendered: two drives of 101 frames.
 
@@ -60,7 +60,7 @@ def compare(options: argparse.Namespace, data: Path, key_frames: str, out: Path)
     """Label, estimate, and read what was written."""
     words: list[object] = ["autolabel", data, "--reader", options.reader, "--keyframes", key_frames]
     words += ["--horizon", options.horizon, "--out", out, "--seed", options.seed, "--method", options.method]
-    words += ["--threads", options.threads]
+    words += ["--threads", options.threads, "--calibrate"]
     words += ["--split", options.split] if options.split else []
     words += ["--recipe", options.recipe] if options.recipe else []
     words += [word for source in options.also_train for word in ("--also-train", source)]

@@ -103,3 +103,14 @@ def test_what_is_no_time_is_refused(word: str) -> None:
     """The message has the forms that are read."""
     with pytest.raises(typer.BadParameter, match="is no time; give a number of seconds, or one"):
         options._seconds(word)
+
+
+def test_calibrating_keeps_what_a_recipe_says(tmp_path: Path) -> None:
+    """--calibrate fills in key frames and steps; those of a recipe stay."""
+    assert options.read_recipe(None, None).propagation.calibration_key_frames == 0
+    filled = options.read_recipe(None, None, calibrate=True).propagation
+    assert (filled.calibration_key_frames, filled.calibration_steps) == (8, 800)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[propagation]\ncalibration_key_frames = 3\ncalibration_steps = 40\n")
+    given = options.read_recipe(recipe, None, calibrate=True).propagation
+    assert (given.calibration_key_frames, given.calibration_steps) == (3, 40)

@@ -38,18 +38,23 @@ def test_former_values_are_values_of_the_recipe() -> None:
     assert [key for key in keys_of(recipe) if key in FORMER_VALUES] == [
         "segmenter.epoch_factor",
         "segmenter.epochs",
+        "segmenter.optimisation.recompute",
         "segmenter.steps_per_picture",
         "segmenter.tile",
         "segmenter.further",
+        "segmenter.adaptation.recompute",
         "segmenter.held_out",
         "refiner.epoch_factor",
         "refiner.epochs",
+        "refiner.optimisation.recompute",
         "motion.ignore_outside",
+        "motion.optimisation.recompute",
         "propagation.calibration_key_frames",
         "propagation.calibration_steps",
         "propagation.stop_at_cuts",
         "propagation.cut_sensitivity",
         "plus.refiner.left_out",
+        "plus.refiner.optimisation.recompute",
     ]
 
 

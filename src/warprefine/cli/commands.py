@@ -162,6 +162,7 @@ def autolabel(
     until: options.Until = "good",
     unreached: options.UnreachedFrames = "skip",
     boundaries: options.Boundaries = True,
+    calibrate: options.Calibrate = False,
     time_limit: options.TimeLimit = None,
     engine: options.EngineName = "here",
     address: options.Address = None,

@@ -93,6 +93,14 @@ Boundaries = Annotated[
         "--boundaries/--no-boundaries", help="Score the boundaries of classes too where there is truth."
     ),
 ]
+Calibrate = Annotated[
+    bool,
+    typer.Option(
+        "--calibrate",
+        help="Fit confidence to how often labels of key frames are right that are held out; takes a refiner "
+        "more for each fold.",
+    ),
+]
 TimeLimit = Annotated[
     Any,
     typer.Option(
@@ -191,9 +199,11 @@ def chosen_methods(names: Sequence[str]) -> tuple[str, ...]:
     return check_methods([method for name in names for method in (METHODS if name == ALL else [name])])
 
 
-def read_recipe(path: Path | None, motion: str | None) -> Recipe:
-    """Return the recipe that --recipe names, with the motion that --motion names."""
+def read_recipe(path: Path | None, motion: str | None, *, calibrate: bool = False) -> Recipe:
+    """Return the recipe that --recipe names, with the motion that --motion names; --calibrate adds to it."""
     recipe = load_recipe(path) if path else Recipe()
+    if calibrate:
+        recipe = recipe.calibrating()
     return recipe if motion is None else recipe.changed(("propagation", "motion"), motion)
 
 

@@ -84,13 +84,14 @@ def _begin(
     if arguments["cache"] is not None:
         check_cache(arguments["cache"], arguments["out"], *roots)
     stack.enter_context(locked(arguments["out"]))
+    calibrate = arguments.get("calibrate", False)
     try:
         context = start(
             dataset,
             arguments["out"],
             horizon=arguments["horizon"],
             also_train=further,
-            recipe=options.read_recipe(arguments["recipe"], arguments["motion"]),
+            recipe=options.read_recipe(arguments["recipe"], arguments["motion"], calibrate=calibrate),
             device=device,
             seed=arguments["seed"],
             training=training,

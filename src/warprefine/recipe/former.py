@@ -10,17 +10,22 @@ from warprefine.recipe.optimisation import MOST_STEPS
 
 FORMER_VALUES: dict[str, Any] = {
     "motion.ignore_outside": True,
+    "motion.optimisation.recompute": False,
     "plus.refiner.left_out": 0.0,
+    "plus.refiner.optimisation.recompute": False,
     "propagation.calibration_key_frames": 0,
     "propagation.calibration_steps": 0,
     "propagation.cut_sensitivity": 1.0,
     "propagation.stop_at_cuts": False,
     "refiner.epoch_factor": 3.0,
     "refiner.epochs": 0.0,
+    "refiner.optimisation.recompute": False,
+    "segmenter.adaptation.recompute": False,
     "segmenter.epoch_factor": 3.0,
     "segmenter.epochs": 0.0,
     "segmenter.further": True,
     "segmenter.held_out": "folds",
+    "segmenter.optimisation.recompute": False,
     "segmenter.steps_per_picture": MOST_STEPS,
     "segmenter.tile": 0,
 }

@@ -94,6 +94,8 @@ class Optimisation(Settings):
     """Loss weights fall as class frequency to minus this power; 0 weighs all pixels alike."""
     mixed_precision: bool = True
     """Compute in bfloat16 where it is safe; in float16, with a scaled loss, on GPUs that lack it."""
+    recompute: bool = False
+    """Compute activations of large networks again in the backward pass: a third more time, less memory."""
     checkpoint_every: int = Field(100, ge=1)
     """Steps between saved states, from which a killed training continues."""
     validate_every: int = Field(250, ge=1)

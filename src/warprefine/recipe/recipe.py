@@ -19,6 +19,9 @@ from warprefine.recipe.two_sided_refiner import REFINER_WIDTHS
 BEST_MOTION, DEFAULT_MOTION = "best", "dis-medium"
 """`best` stands for the motion that was trained in the run, else for the default (docs/networks.md)."""
 
+CALIBRATION_KEY_FRAMES = 8
+"""As many show how sure a method is; each is labelled again."""
+
 CropMargin = Annotated[int, Field(ge=0, le=1024)]
 Tau = Annotated[float, Field(gt=0, le=1000)]
 
@@ -189,6 +192,21 @@ class Recipe(Settings):
             return self
         settings: StageSettings = getattr(self.stages, stage)
         return overridden(self.changed(("stages",), NO_CHANGES), settings.changes)
+
+    def calibrating(self) -> Recipe:
+        """Return the recipe with confidence calibrated by all methods, where it does not say how.
+
+        Refiners that are held out for it are trained for as long as those that label.
+
+        Example:
+            >>> Recipe().calibrating().propagation.calibration_steps
+            800
+        """
+        own = self.propagation
+        steps = max(self.plus.refiner.optimisation.steps, self.refiner.optimisation.steps)
+        return self.changed(
+            ("propagation", "calibration_key_frames"), own.calibration_key_frames or CALIBRATION_KEY_FRAMES
+        ).changed(("propagation", "calibration_steps"), own.calibration_steps or steps)
 
     def has_stage(self, stage: Stage) -> bool:
         """Return whether there is a stage; there is always one called good."""

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from warprefine.core.errors import CheckpointError, RecipeError
 from warprefine.core.protocols import Segmentation
+from warprefine.core.recompute import Recomputed
 from warprefine.core.tensors import size_of
 from warprefine.io.published import load_renamed
 from warprefine.segmentation.hrnet import convolution
@@ -50,7 +51,7 @@ def stretched(
     return functional.interpolate(values, size=size, mode="bilinear", align_corners=align_corners)
 
 
-class ASPP(nn.Module):
+class ASPP(Recomputed):
     """ASPP with five branches at stride 8 (DeepLabV3, Chen et al. 2017, arXiv 1706.05587, figure 5).
 
     Atrous spatial pyramid pooling: image pooling, a 1 x 1 convolution, and 3 x 3 convolutions with

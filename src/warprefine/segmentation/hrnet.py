@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from warprefine.core.recompute import Recomputed
 from warprefine.core.tensors import size_of
 from warprefine.io.published import load_renamed
 from warprefine.segmentation.compact import ResidualBlock
@@ -75,7 +76,7 @@ def resized(values: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> Float[Te
     return functional.interpolate(values, size=size, mode="bilinear", align_corners=False)
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Recomputed):
     """Residual bottleneck block: 1 x 1, 3 x 3, 1 x 1 and a shortcut (He et al., CVPR 2016)."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
@@ -98,7 +99,7 @@ class Bottleneck(nn.Module):
         return functional.relu(self.norm3(self.conv3(y)) + self.shortcut(x))
 
 
-class ExchangeUnit(nn.Module):
+class ExchangeUnit(Recomputed):
     """Exchange unit: residual blocks on each branch, then the sum of all branches on every grid.
 
     Args:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from warprefine.core.recompute import Recomputed
 from warprefine.core.tensors import Logits
 from warprefine.segmentation.hrnet import convolution
 
@@ -79,7 +80,7 @@ class ObjectAttention(nn.Module):
         return torch.as_tensor(self.widen(context))
 
 
-class OCRHead(nn.Module):
+class OCRHead(Recomputed):
     """OCR head: score the classes from a trunk's features and their object context.
 
     Args:

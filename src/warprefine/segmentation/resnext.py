@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from warprefine.core.recompute import Recomputed
 from warprefine.io.published import load_renamed
 from warprefine.segmentation.hrnet import convolution
 
@@ -79,7 +80,7 @@ class SqueezeExcitation(nn.Module):
         return x * weights
 
 
-class DilatedBottleneck(nn.Module):
+class DilatedBottleneck(Recomputed):
     """Dilated bottleneck block with grouped filters (He et al., CVPR 2016; Xie et al., CVPR 2017).
 
     Args:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
+from functools import partial
 from pathlib import Path
 
 from warprefine.core.errors import DatasetError, KeyFrameError
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.progress import Progress, silent
 from warprefine.datasets.class_file import write_classes
 from warprefine.datasets.street.classes import STREET_CLASSES
@@ -49,11 +52,23 @@ def write_street(
             f"expected a start from 0 to {length - 1} and a step of at least 1"
         )
     write_classes(root / "classes.toml", STREET_CLASSES)
+    render = partial(_write_frame, root, key_frames=range(start, length, step))
+    frames = (
+        (number, scene, t) for number, scene in _scenes(videos, seed, h, w, length) for t in range(length)
+    )
+    for done, _ in enumerate(map_in_order(render, frames, threads=thread_count()), start=1):
+        progress("Rendering streets", done, videos * length)
+
+
+def _scenes(videos: int, seed: int, h: int, w: int, length: int) -> Iterator[tuple[int, StreetScene]]:
     for number in range(videos):
-        scene = StreetScene(seed=_MOST_VIDEOS * seed + number, h=h, w=w, length=length)
-        folder = root / "videos" / f"street-{number:03d}"
-        for t in range(length):
-            kind = "labels" if t in range(start, length, step) else "truth"
-            write_frame(folder / "frames" / f"{t:06d}.jpg", scene.frame(t))
-            write_labels(folder / kind / f"{t:06d}.png", scene.labels(t), STREET_CLASSES)
-            progress("Rendering streets", number * length + t + 1, videos * length)
+        yield number, StreetScene(seed=_MOST_VIDEOS * seed + number, h=h, w=w, length=length)
+
+
+def _write_frame(root: Path, frame: tuple[int, StreetScene, int], *, key_frames: Container[int]) -> None:
+    """Render frame t of a scene, and write its picture and its label map."""
+    number, scene, t = frame
+    folder = root / "videos" / f"street-{number:03d}"
+    kind = "labels" if t in key_frames else "truth"
+    write_frame(folder / "frames" / f"{t:06d}.jpg", scene.frame(t))
+    write_labels(folder / kind / f"{t:06d}.png", scene.labels(t), STREET_CLASSES)

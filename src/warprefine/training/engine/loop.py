@@ -23,6 +23,7 @@ from warprefine.core.errors import TimeIsUp, TrainingError, TrainingStopped
 from warprefine.core.memory import keep_freed_memory
 from warprefine.core.precision import in_precision, name_of, native_precision
 from warprefine.core.progress import Progress, silent
+from warprefine.core.recompute import recomputing
 from warprefine.core.time_limit import is_time_up
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import ALONE, World, average_gradients, broadcast_weights
@@ -116,7 +117,7 @@ def train(
     state.load()
     network.train()
     batches = _prefetched(batch_at, range(state.step, recipe.steps), recipe.accumulate)
-    with deferred_stop() as request:
+    with deferred_stop() as request, recomputing(network, enabled=recipe.recompute):
         for step, of_step in zip(range(state.step, recipe.steps), batches, strict=True):
             loss = update(step, together(of_step), loss_of)
             state.advance(loss, recipe)
