@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+
+ResultT = TypeVar("ResultT")
+
+_RECOMPUTES = ContextVar("_RECOMPUTES", default=False)
 
 
 class Recomputed(nn.Module):
@@ -42,15 +48,30 @@ class Recomputed(nn.Module):
         return nullcontext(), _statistics_kept(self)
 
 
+def recomputed(function: Callable[..., ResultT], *inputs: Any) -> ResultT:
+    """Return what a function makes of its inputs; within `recomputing`, these alone are kept of it.
+
+    Example:
+        >>> recomputed(torch.exp, torch.zeros(1))
+        tensor([1.])
+    """
+    if not (_RECOMPUTES.get() and torch.is_grad_enabled()):
+        return function(*inputs)
+    result: ResultT = checkpoint(function, *inputs, use_reentrant=False)
+    return result
+
+
 @contextmanager
 def recomputing(network: nn.Module, *, enabled: bool = True) -> Iterator[None]:
     """Recompute the activations of all parts of a network that are `Recomputed` and not in another one."""
     parts = _outermost(network) if enabled else []
     for part in parts:
         part.is_recomputed = True
+    before = _RECOMPUTES.set(enabled)
     try:
         yield
     finally:
+        _RECOMPUTES.reset(before)
         for part in parts:
             part.is_recomputed = False
 

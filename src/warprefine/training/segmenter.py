@@ -19,6 +19,7 @@ from warprefine.core.names import look_up
 from warprefine.core.precision import computing
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import FrozenTrunk, Pretrained, Segmentation, Segmenter, device_of, module_of
+from warprefine.core.recompute import recomputed
 from warprefine.core.tensors import Frames, LabelMaps, Logits, size_of
 from warprefine.io.checkpoints import Card, begin_from, differing_shapes, load_network, read_card
 from warprefine.io.fingerprints import fingerprint_of_file
@@ -36,7 +37,7 @@ from warprefine.training.data.samples import Samples, members_by_class
 from warprefine.training.data.student_samples import StudentBatches, sources_of
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World, shard
-from warprefine.training.losses import BESIDE, COUNTS, LOSSES, balanced_weights
+from warprefine.training.losses import BESIDE, COUNTS, LOSSES, Loss, balanced_weights
 from warprefine.training.losses.counted import Counted, counted
 
 PART = "segmenter"
@@ -343,18 +344,16 @@ def segmentation_loss(
     weights of Tao et al. (2020, arXiv 2005.10821); like theirs, they are only ever scored pixel by pixel.
     """
 
-    def full_size(scores: Logits) -> Tensor:
+    def at_full_size(loss: Loss, scores: Logits) -> Tensor:
         exact = scores if scores.dtype == torch.float64 else scores.float()
-        return to_size(exact, size_of(labels))
+        return loss(to_size(exact, size_of(labels)), labels, weights, step)
 
     loss, beside = look_up(LOSSES, recipe.loss, what="loss"), BESIDE[recipe.loss]
-    total = loss(full_size(output.logits), labels, weights, step)
+    total = recomputed(at_full_size, loss, output.logits)
     if output.first_guess is not None:
-        total = total + recipe.first_guess_weight * beside(
-            full_size(output.first_guess), labels, weights, step
-        )
+        total = total + recipe.first_guess_weight * recomputed(at_full_size, beside, output.first_guess)
     for scores in output.by_scale:
-        total = total + recipe.scale_weight * beside(full_size(scores), labels, weights, step)
+        total = total + recipe.scale_weight * recomputed(at_full_size, beside, scores)
     return total
 
 
