@@ -7,6 +7,7 @@ import importlib
 import re
 import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,39 @@ def test_the_job_for_slurm_is_one() -> None:
     ]
     assert strays(call) == []
     assert "--engine ray" in call
+
+
+def test_the_container_file_is_one() -> None:
+    """It has instructions that there are, copies files that there are, and installs the pinned versions."""
+    text = (ROOT / "docs/cluster/Containerfile").read_text(encoding="utf-8")
+    lines = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)).splitlines()
+    steps = [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines if line]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    copied = [Path(source) for name, rest in steps if name == "COPY" for source in rest.split()[:-1]]
+    (install,) = (rest for name, rest in steps if name == "RUN" and "pip install" in rest)
+
+    assert {name for name, _ in steps} <= {"ARG", "CMD", "COPY", "ENV", "FROM", "RUN", "USER", "WORKDIR"}
+    assert next(name for name, _ in steps if name != "ARG") == "FROM"
+    for name, rest in steps:
+        if name == "RUN":
+            subprocess.run(["bash", "-n", "-c", rest], check=True)
+    assert [path for path in copied if not (ROOT / path).exists()] == []
+    assert {Path(project["readme"]), *map(Path, project["license-files"])} <= {*copied}
+    assert "-c constraints.txt" in install
+    assert {*re.findall(r"'\.\[([\w,]+)\]'", install)[0].split(",")} <= {*project["optional-dependencies"]}
+    python = next(rest for name, rest in steps if name == "ARG" and rest.startswith("PYTHON="))
+    assert f"Programming Language :: Python :: {python.removeprefix('PYTHON=')}" in project["classifiers"]
+
+
+def test_images_of_containers_are_for_cpus_and_for_gpus() -> None:
+    """The two commands at the top of the file set only arguments that it has."""
+    text = (ROOT / "docs/cluster/Containerfile").read_text(encoding="utf-8")
+    builds = re.findall(r"^#   (podman build .+)$", text, re.MULTILINE)
+    chosen = [re.findall(r"--build-arg (\w+)=", build) for build in builds]
+
+    assert chosen == [[], ["TORCH_INDEX"]]
+    assert re.search(r"^ARG TORCH_INDEX=\S*/whl/cpu$", text, re.MULTILINE)
+    assert all("-f docs/cluster/Containerfile" in build and build.endswith(" .") for build in builds)
 
 
 def test_nobody_is_told_to_install_what_no_index_has():

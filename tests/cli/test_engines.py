@@ -8,11 +8,12 @@ import pytest
 import typer
 
 from warprefine.cli import engines
-from warprefine.cli.engines import engine_of
+from warprefine.cli.engines import engine_of, threads_of
+from warprefine.cluster.processes import ProcessEngine
 from warprefine.core.engine import HERE
 from warprefine.core.errors import DeviceError, WarpRefineError
 
-USUAL = {"engine": "here", "address": None, "workers": None, "device": "cpu", "threads": 1}
+USUAL: dict[str, Any] = {"engine": None, "address": None, "workers": None, "device": "cpu", "threads": 1}
 
 
 def test_work_is_done_here_unless_another_engine_is_named() -> None:
@@ -21,11 +22,40 @@ def test_work_is_done_here_unless_another_engine_is_named() -> None:
         assert engine is HERE
 
 
-@pytest.mark.parametrize("option", [{"address": "auto"}, {"workers": 2}], ids=str)
-def test_options_of_a_cluster_need_one(option: dict[str, Any]) -> None:
-    """Nobody who asks for a cluster gets a run without one."""
-    with pytest.raises(typer.BadParameter, match="--address and --workers need --engine ray"):
-        engine_of(USUAL | option).__enter__()
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"address": "auto"}, "--address needs --engine ray"),
+        ({"address": "auto", "workers": 2}, "--address needs --engine ray"),
+        ({"engine": "here", "workers": 2}, "leave --engine out for processes"),
+        ({"engine": "processes"}, "--engine processes needs --workers"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: dict[str, Any], message: str) -> None:
+    """Nobody who asks for a cluster or for processes gets a run without them."""
+    with pytest.raises(typer.BadParameter, match=message):
+        engine_of(USUAL | options).__enter__()
+
+
+def test_workers_alone_are_processes_that_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gets an equal share, at least one; what --threads says holds for each."""
+    monkeypatch.setattr(engines, "available_cores", lambda: 8)
+    arguments = USUAL | {"workers": 3, "threads": 0}
+
+    assert threads_of(arguments) == 2
+    assert threads_of(arguments | {"workers": 20}) == 1
+    assert threads_of(arguments | {"threads": 5}) == 5
+    assert threads_of(arguments | {"engine": "ray"}) == threads_of(USUAL | {"threads": 0}) == 0
+    with engine_of(USUAL | {"workers": 2}) as engine:
+        assert isinstance(engine, ProcessEngine)
+
+
+def test_ranks_of_torchrun_have_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would start its own, for the same trainings."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    with pytest.raises(typer.BadParameter, match="torchrun has started several"):
+        engine_of(USUAL | {"workers": 2}).__enter__()
 
 
 def test_a_missing_ray_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

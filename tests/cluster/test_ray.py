@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from tests.cluster import words
+from tests.cluster.words import Homesick, Letters, by_word
 from warprefine import autolabel, load_recipe, open_dataset
 from warprefine.cluster.ray import RayEngine, ray_engine
 from warprefine.core.errors import ClusterError, LabelError
@@ -42,10 +44,12 @@ def engine() -> Iterator[RayEngine]:
         logging_level=logging.ERROR,
         object_store_memory=100 * 2**20,
     )
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    for module in (sys.modules[__name__], words):
+        ray.cloudpickle.register_pickle_by_value(module)
     with ray_engine() as connected:
         yield connected
-    ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    for module in (sys.modules[__name__], words):
+        ray.cloudpickle.unregister_pickle_by_value(module)
     ray.shutdown()
     os.environ.clear()
     os.environ.update(before)
@@ -64,32 +68,6 @@ def differing(one: Path, other: Path) -> list[str]:
     """Return the files that two runs do not have in common, byte for byte."""
     ours, theirs = hashes(one), hashes(other)
     return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-
-
-class Letters:
-    """Yields the letters of a word; at "?" it kills its own process, as often as that is a word's last."""
-
-    def __init__(self, folder: Path, deaths: int) -> None:
-        self.folder, self.deaths = folder, deaths
-
-    def __call__(self, word: str) -> Iterator[str]:
-        for letter in word:
-            if letter == "?":
-                died = len([*self.folder.glob("died-*")])
-                if died < self.deaths:
-                    (self.folder / f"died-{died}").touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
-            if letter == "!":
-                raise LabelError(f"{word} is no word")
-            yield letter
-
-
-def by_word(results: Any) -> dict[str, list[str | None]]:
-    """Return what arrived of each word, in order."""
-    found: dict[str, list[str | None]] = {}
-    for word, letter in results:
-        found.setdefault(word, []).append(letter)
-    return found
 
 
 def test_a_worker_that_dies_costs_what_it_had_in_hand(engine: RayEngine, tmp_path: Path) -> None:
@@ -117,7 +95,7 @@ def test_a_mistake_arrives_as_it_would_here(engine: RayEngine, tmp_path: Path) -
 
 
 def test_items_are_taken_when_a_worker_is_free(engine: RayEngine, tmp_path: Path) -> None:
-    """While the first results arrive no worker has more than two items, however many there are."""
+    """While the first results arrive a worker has two items at most, and one waits for each worker."""
     taken = []
 
     def words() -> Iterator[str]:
@@ -129,7 +107,7 @@ def test_items_are_taken_when_a_worker_is_free(engine: RayEngine, tmp_path: Path
     next(results)
     results.close()
 
-    assert taken == [0, 1]
+    assert taken == [0, 1, 2]
 
 
 def test_nothing_waits_for_workers_without_room(engine: RayEngine, tmp_path: Path) -> None:
@@ -139,13 +117,6 @@ def test_nothing_waits_for_workers_without_room(engine: RayEngine, tmp_path: Pat
     arrived = by_word(RayEngine(workers=5).stream(Letters(tmp_path, deaths=0), words))
 
     assert arrived == {word: [*word, None] for word in words}
-
-
-class Homesick(Letters):
-    """Work that cannot be had in another process."""
-
-    def __reduce__(self) -> Any:
-        return os.stat, ("/no/such/place",)
 
 
 def test_workers_that_cannot_start_end_the_job(engine: RayEngine, tmp_path: Path) -> None:

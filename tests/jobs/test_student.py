@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from warprefine import autolabel, load_recipe, open_dataset
+from warprefine.cluster.processes import ProcessEngine
 from warprefine.core.errors import LabelError, RunFolderError
 from warprefine.datasets.class_file import read_classes, write_classes
 from warprefine.jobs.student import StudentJob, train_on_run, usual_method
+from warprefine.jobs.students import train_students_on_runs
 from warprefine.metrics.network_scores import NetworkScores
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.optimisation import Optimisation
@@ -59,6 +61,35 @@ def test_a_student_is_trained_tested_and_written_down(job: StudentJob) -> None:
     assert scores == NetworkScores.read(job.out / "student-seed0.json")
     for name in ("student-seed0.safetensors", "metrics.jsonl", "recipe.toml", "student.json"):
         assert (job.out / name).exists()
+
+
+@pytest.mark.parametrize("method", ["oracle", "motion-only", None])
+def test_students_of_several_seeds_do_not_depend_on_the_engine(
+    job: StudentJob, tmp_path: Path, method: str | None
+) -> None:
+    """Trained in turn or by other processes, weights and scores are the same, and so are the curves."""
+    jobs = [replace(job, method=method, seed=seed, out=tmp_path / "here") for seed in (0, 1)]
+
+    here = train_students_on_runs(jobs)
+    elsewhere = train_students_on_runs(
+        [replace(one, out=tmp_path / "elsewhere") for one in jobs], engine=ProcessEngine(workers=2)
+    )
+
+    assert here == elsewhere
+    assert len(here) == 2
+    weights, curves = (
+        [
+            {path.name: read(path) for path in (tmp_path / name).glob(pattern)}
+            for name in ("here", "elsewhere")
+        ]
+        for pattern, read in (
+            ("*.safetensors", Path.read_bytes),
+            ("metrics.jsonl", lambda path: sorted(path.read_text().splitlines())),
+        )
+    )
+    assert weights[0] == weights[1]
+    assert curves[0] == curves[1]
+    assert len(weights[0]) == 2
 
 
 def test_a_student_learns_from_the_labels_that_are_meant_to_be_used(run: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from warprefine.propagation.methods import PLUS
 
 
 class Backwards:
-    """An engine of this process that begins with the last item; it notes what it works on."""
+    """An engine of this process that begins with the last item; it notes the names of what it works on."""
 
     is_here = False
 
@@ -31,7 +31,7 @@ class Backwards:
     ) -> Generator[tuple[ItemT, ResultT | None], None, None]:
         """Yield each item with each of its results, and with None once it is done."""
         wave = [*items]
-        self.waves.append(wave)
+        self.waves.append([name for _, name in wave])  # type: ignore[misc]
         for item in reversed(wave):
             for result in work(item):
                 yield item, result

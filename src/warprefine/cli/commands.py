@@ -19,7 +19,7 @@ from warprefine.cli import review as reviews
 from warprefine.cli import student as students
 from warprefine.cli import train as trainings
 from warprefine.cli.console import Bars, Commands, console, print_notes, print_summary
-from warprefine.cli.engines import engine_of
+from warprefine.cli.engines import engine_of, threads_of
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
 from warprefine.cli.run import run_of, show
@@ -164,7 +164,7 @@ def autolabel(
     boundaries: options.Boundaries = True,
     calibrate: options.Calibrate = False,
     time_limit: options.TimeLimit = None,
-    engine: options.EngineName = "here",
+    engine: options.EngineName = None,
     address: options.Address = None,
     workers: options.Workers = None,
     export_format: import_options.FormatName = None,
@@ -191,6 +191,8 @@ def autolabel(
 
     Example: `warprefine autolabel data/mine --out runs/mine --until best --time-limit 1h`
 
+    Example: `warprefine autolabel data/mine --out runs/mine --workers 4`
+
     Example: `warprefine autolabel data/mine --out runs/mine --engine ray --address auto --threads 4`
 
     Example: `warprefine autolabel task.zip --format cvat-images --frames pictures --out runs/mine`
@@ -203,6 +205,7 @@ def autolabel(
     deadline = None if time_limit is None else time.monotonic() + time_limit
     methods = options.chosen_methods(method or DEFAULT_METHODS)
     arguments["until"] = until if PLUS in methods else None
+    arguments["threads"] = threads_of(arguments)
     training = "segmenter" in needs_of(methods)
     with engine_of(arguments) as chosen, run_of(arguments, training=training) as networks:
         finished = label_in_stages(networks.on(chosen), methods, until=until, deadline=deadline)
@@ -232,6 +235,9 @@ def propagate(
     seed: options.Seed = 0,
     threads: options.Threads = 0,
     cache: options.Cache = None,
+    engine: options.EngineName = None,
+    address: options.Address = None,
+    workers: options.Workers = None,
 ) -> None:
     """Label every frame within the horizon with existing weights; nothing is trained.
 
@@ -244,11 +250,12 @@ def propagate(
     --refiner runs/mine/checkpoints/refiner.safetensors`
     """
     arguments = locals()
+    arguments["threads"] = threads_of(arguments)
     methods = options.chosen_methods(method)
-    with run_of(arguments, training=False) as networks:
+    with engine_of(arguments) as chosen, run_of(arguments, training=False) as networks:
         given = {"segmenter": segmenter, "refiner": refiner, "two-sided-refiner": two_sided_refiner}
         networks.context.world.of_first(lambda: use_checkpoints(networks, given, methods))
-        finished = label(networks, methods)
+        finished = label(networks.on(chosen), methods)
     if networks.context.world.is_first:
         show(finished)
 

@@ -13,6 +13,7 @@ import typer
 
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console
+from warprefine.cli.engines import engine_of, threads_of
 from warprefine.cli.log import log_to
 from warprefine.core.errors import RecipeError
 from warprefine.core.names import look_up
@@ -61,6 +62,9 @@ def experiment(
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
+    engine: options.EngineName = None,
+    address: options.Address = None,
+    workers: options.Workers = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print trainings, steps, frames, disk and hours, and do nothing.")
     ] = False,
@@ -93,7 +97,8 @@ def experiment(
     """Run an experiment of the paper and write its tables, charts and pictures.
 
     The same command again continues where it stopped; `--seeds` may be raised later. With `--plan` it prints
-    what is left to do instead.
+    what is left to do instead. With `--workers` or `--engine ray` students and refiners of all arms and seeds
+    are trained at the same time.
 
     Examples: `warprefine experiment quality --out runs/street`
 
@@ -102,7 +107,9 @@ def experiment(
     `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda --out runs/table1
     --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
     """
-    use_threads(threads)
+    arguments = locals()
+    arguments["threads"] = threads_of(arguments)
+    use_threads(arguments["threads"])
     chosen = look_up(EXPERIMENTS, name, what="experiment")
     settings = load_experiment_recipe(name, recipe)
     if seeds:
@@ -123,9 +130,16 @@ def experiment(
             as_json=as_json,
         )
         return
-    with Bars() as bars, locked(out):
+    with engine_of(arguments) as workshop, Bars() as bars, locked(out):
         context = ExperimentContext(
-            experiment=name, out=out, root=data, recipe=settings, device=device, seed=seed, progress=bars
+            experiment=name,
+            out=out,
+            root=data,
+            recipe=settings,
+            device=device,
+            seed=seed,
+            progress=bars,
+            engine=workshop,
         )
         context.claim()
         with log_to(out):

@@ -111,11 +111,12 @@ TimeLimit = Annotated[
     ),
 ]
 EngineName = Annotated[
-    Literal["here", "ray"],
+    Literal["here", "processes", "ray"] | None,
     typer.Option(
         "--engine",
-        help="Where networks are trained and frames labelled: in this process (here), or by the workers of a "
-        "Ray cluster; the labels are the same.",
+        help="Where networks are trained and frames labelled: in this process (here), by several processes "
+        "of this machine, or by the workers of a Ray cluster; the results are the same. If not given, "
+        "processes with --workers, else here.",
     ),
 ]
 Address = Annotated[
@@ -130,8 +131,9 @@ Workers = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Workers on the Ray cluster, each with --threads CPUs (and a GPU with --device cuda); if not "
-        "given, as many as it has room for.",
+        help="Processes that train networks and label frames at the same time, each with --threads threads "
+        "(if not given, the cores divided by them). With --engine ray workers on the cluster, each with "
+        "--threads CPUs, and a GPU with --device cuda; if not given, as many as it has room for.",
     ),
 ]
 Method = Annotated[

@@ -10,11 +10,13 @@ import typer
 
 from warprefine.cli import options
 from warprefine.cli.console import Bars, console
+from warprefine.cli.engines import engine_of, threads_of
 from warprefine.cli.log import log_to
 from warprefine.core.threads import use_threads
 from warprefine.io.locks import locked
 from warprefine.jobs.preflight import check_device, check_seed
-from warprefine.jobs.student import StudentJob, train_on_run, usual_method
+from warprefine.jobs.student import StudentJob, usual_method
+from warprefine.jobs.students import train_students_on_runs
 from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.recipe.student import StudentRecipe, load_student_recipe, shipped_student_recipes
 from warprefine.report.result_table import ResultTable, Spread, to_text
@@ -51,18 +53,24 @@ def student(
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
+    engine: options.EngineName = None,
+    address: options.Address = None,
+    workers: options.Workers = None,
 ) -> None:
     """Train a single-frame network on hand-made labels and pseudo-labels, and test it.
 
     The same command again continues where it stopped. With several GPUs, start it by torchrun: they share
-    each batch, and the result is that of one.
+    each batch, and the result is that of one. With `--workers` or `--engine ray` the students of several
+    `--seeds` are trained at the same time.
 
     Examples: `warprefine student runs/clip --test camvid:test:data/camvid --out runs/student`
 
     `torchrun --nproc-per-node 8 -m warprefine student runs/city --recipe city.toml --device cuda
     --test cityscapes:val:data/cityscapes --out runs/student`
     """
-    use_threads(threads)
+    arguments = locals()
+    arguments["threads"] = threads_of(arguments)
+    use_threads(arguments["threads"])
     for number in (seed, seed + seeds - 1):
         check_seed(number)
     settings = load_student_recipe(recipe) if recipe else StudentRecipe()
@@ -71,14 +79,18 @@ def student(
     name = method or usual_method(run)
     chosen = None if name == NOTHING else check_methods([name])[0]
     tested, further = (options.open_further([source])[0] if source else None for source in (test, coarse))
-    with joined(device) as (world, place), Bars() as bars, ExitStack() as stack:
+    with (
+        engine_of(arguments) as workshop,
+        joined(device) as (world, place),
+        Bars() as bars,
+        ExitStack() as stack,
+    ):
         if world.is_first:
             stack.enter_context(locked(out))
         stack.enter_context(log_to(out))
         own_device = check_device(str(place))
-        found = []
-        for number in range(seed, seed + seeds):
-            job = StudentJob(
+        jobs = [
+            StudentJob(
                 run=run,
                 out=out,
                 method=chosen,
@@ -89,9 +101,9 @@ def student(
                 seed=number,
                 world=world,
             )
-            scores = train_on_run(job, progress=bars)
-            if scores is not None:
-                found.append(scores)
+            for number in range(seed, seed + seeds)
+        ]
+        found = train_students_on_runs(jobs, engine=workshop, progress=bars)
         if world.is_first and found:
             table = ResultTable(
                 title=f"Test of the student ({name}), %",
@@ -107,4 +119,4 @@ def student(
             )
             console.print(to_text(table))
         if world.is_first:
-            console.print(f"weights: {job.weights}")
+            console.print(f"weights: {jobs[-1].weights}")

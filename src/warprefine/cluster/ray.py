@@ -5,24 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Generic, cast
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from warprefine.cluster.crew import Crew, Event, Task
 from warprefine.core.engine import ItemT, ResultT
 from warprefine.core.errors import ClusterError, WarpRefineError
 from warprefine.core.threads import available_cores, use_threads
 
-log = logging.getLogger(__name__)
-IN_HAND = 2
-"""Items that an actor has: one that it works on, and the next, so that it never waits."""
-MOST_DEATHS = 3
-"""How often an actor may die at the same item before the job ends."""
 _LONGEST_REASON = 200
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 LOCAL = "local"
@@ -106,11 +100,8 @@ class RayEngine:
         most = self._workers or self._room(threads)
         make = ray.remote(_Actor).options(num_cpus=threads, num_gpus=self._gpus)
         copy = ray.put(work)
-        crew = _Crew[ItemT, ResultT](lambda: make.remote(copy, threads), most)
-        try:
-            yield from crew.results(iter(items))
-        finally:
-            crew.dismiss()
+        office = _RayOffice(lambda: make.remote(copy, threads))
+        yield from Crew[ItemT, ResultT](office, most).results(iter(items))
 
     def _room(self, threads: int) -> int:
         """Return how many actors the machines of the cluster have room for."""
@@ -156,145 +147,82 @@ class _Actor:
             yield result
 
 
-@dataclass(eq=False)
-class _Task(Generic[ItemT]):
-    """An item, and how often an actor has died at it."""
-
-    item: ItemT
-    deaths: int = 0
-
-
-@dataclass(eq=False)
-class _Member(Generic[ItemT]):
-    """An actor, and the tasks that it has in hand, in order, by where their results arrive.
-
-    Until it has started it has none: there may never be room for it.
-    """
-
-    actor: Any
-    starting: Any
-    in_hand: dict[Any, _Task[ItemT]] = field(default_factory=dict)
-
-
-class _Crew(Generic[ItemT, ResultT]):
-    """The actors of a piece of work.
+class _RayWorker:
+    """An actor, and where the results of its tasks arrive.
 
     Args:
-        hire: Starts an actor.
-        most: How many there are at most.
+        actor: The actor, which may not have started yet.
     """
 
-    def __init__(self, hire: Callable[[], Any], most: int) -> None:
-        self._hire, self._most = hire, most
-        self._members: list[_Member[ItemT]] = []
-        self._waiting: deque[_Task[ItemT]] = deque()
-        self._failed_starts = 0
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+        self.starting: Any = actor.start.remote()
+        self.arriving: dict[Any, Task[Any]] = {}
 
-    def results(self, items: Iterator[ItemT]) -> Generator[tuple[ItemT, ResultT | None], None, None]:
-        """Yield the results of all items, and None after those of each."""
-        import ray
-
-        while True:
-            self._hand_out(items)
-            at_work = {arriving: one for one in self._members for arriving in one.in_hand}
-            starting = {one.starting: one for one in self._members if one.starting is not None}
-            if not at_work and not self._waiting:
-                return
-            ready, _ = ray.wait([*at_work, *starting], num_returns=1)
-            for arriving in ready:
-                if arriving in starting:
-                    self._welcome(starting[arriving])
-                    continue
-                member = at_work[arriving]
-                task = member.in_hand.get(arriving)
-                if task is None:  # its actor has just been found dead
-                    continue
-                try:
-                    result = _next_of(arriving)
-                except StopIteration:
-                    del member.in_hand[arriving]
-                    yield task.item, None
-                except ray.exceptions.RayError as error:
-                    self._replace(member, error)
-                else:
-                    yield task.item, cast(ResultT, result)
+    def give(self, task: Task[Any]) -> None:
+        """Add a task to those that it has in hand."""
+        arriving = self._actor.results.options(num_returns="streaming").remote(task.item)
+        self.arriving[arriving] = task
 
     def dismiss(self) -> None:
-        """End all actors, whatever they are doing."""
+        """End it, whatever it is doing."""
         import ray
 
-        for member in self._members:
-            ray.kill(member.actor)
-        self._members.clear()
+        ray.kill(self._actor)
+        self.arriving.clear()
 
-    def _hand_out(self, items: Iterator[ItemT]) -> None:
-        """Give each actor a task, then a second one; start actors that are missing while there are tasks."""
-        there = [member for member in self._members if member.starting is None]
-        for load in range(IN_HAND):
-            for member in there:
-                if len(member.in_hand) <= load:
-                    if not self._has_waiting(items):
-                        return
-                    task = self._waiting.popleft()
-                    arriving = member.actor.results.options(num_returns="streaming").remote(task.item)
-                    member.in_hand[arriving] = task
-        while len(self._members) < self._most and self._has_waiting(items, beside=self._starting):
-            actor = self._hire()
-            self._members.append(_Member(actor, starting=actor.start.remote()))
 
-    @property
-    def _starting(self) -> int:
-        return sum(member.starting is not None for member in self._members)
+@dataclass(frozen=True)
+class _RayOffice:
+    """Starts actors, and waits for them.
 
-    def _has_waiting(self, items: Iterator[ItemT], *, beside: int = 0) -> bool:
-        """Return whether a task is waiting beside so many others; take an item if need be."""
-        if len(self._waiting) <= beside:
-            self._waiting.extend(_Task(item) for item in islice(items, 1))
-        return len(self._waiting) > beside
+    Attributes:
+        start: Starts an actor.
+    """
 
-    def _welcome(self, member: _Member[ItemT]) -> None:
-        """Note that an actor has started, or dismiss it if it could not.
+    start: Callable[[], Any]
 
-        Raises:
-            ClusterError: Actors cannot start.
-        """
+    def hire(self) -> _RayWorker:
+        """Start an actor."""
+        return _RayWorker(self.start())
+
+    def wait(self, workers: Sequence[_RayWorker]) -> Iterator[Event]:
+        """Wait until something becomes known of actors, and yield it."""
+        import ray
+
+        at_work = {arriving: worker for worker in workers for arriving in worker.arriving}
+        starting = {worker.starting: worker for worker in workers if worker.starting is not None}
+        ready, _ = ray.wait([*at_work, *starting], num_returns=1)
+        for place in ready:
+            if place in starting:
+                yield self._started(starting[place])
+            elif place in at_work[place].arriving:  # else its actor has just been found dead
+                yield self._arrived(at_work[place], place)
+
+    def _started(self, worker: _RayWorker) -> Event:
+        """Return whether an actor has started, or could not."""
         import ray
 
         try:
-            ray.get(member.starting)
-            member.starting = None
+            ray.get(worker.starting)
         except ray.exceptions.RayError as error:
-            self._dismiss(member)
-            self._failed_starts += 1
-            if self._failed_starts > MOST_DEATHS:
-                raise ClusterError(
-                    f"{self._failed_starts} workers could not start, the last one with: {_told(error)}; see "
-                    "that all machines have the same installation as this one"
-                ) from error
+            return Event(worker=worker, kind="died", value=_told(error))
+        worker.starting = None
+        return Event(worker=worker, kind="started")
 
-    def _dismiss(self, member: _Member[ItemT]) -> None:
+    def _arrived(self, worker: _RayWorker, place: Any) -> Event:
+        """Return what has arrived from an actor at a place."""
         import ray
 
-        self._members.remove(member)
-        ray.kill(member.actor)
-
-    def _replace(self, member: _Member[ItemT], error: Exception) -> None:
-        """Put back what a dead actor had in hand; the first task is the one that it was working on.
-
-        Raises:
-            ClusterError: Actors died at this task too often.
-        """
-        tasks = [*member.in_hand.values()]
-        member.in_hand.clear()
-        self._dismiss(member)
-        tasks[0].deaths += 1
-        if tasks[0].deaths > MOST_DEATHS:
-            raise ClusterError(
-                f"{tasks[0].deaths} workers have died at the same part of the work, the last one with: "
-                f"{_told(error)}; see to their memory, then run the same command again, it goes on from there"
-            )
-        log.warning("a worker has died, what it had in hand is begun again: %s", _told(error))
-        self._waiting.extendleft(reversed(tasks))
+        task = worker.arriving[place]
+        try:
+            result = _next_of(place)
+        except StopIteration:
+            del worker.arriving[place]
+            return Event(worker=worker, kind="done", task=task)
+        except ray.exceptions.RayError as error:
+            return Event(worker=worker, kind="died", value=_told(error))
+        return Event(worker=worker, kind="result", task=task, value=result)
 
 
 def _told(error: Exception) -> str:

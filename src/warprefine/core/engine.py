@@ -33,7 +33,7 @@ class Engine(Protocol):
     ) -> Generator[tuple[ItemT, ResultT | None], None, None]:
         """Yield each item with each of its results as they come, and with None once it is done.
 
-        Items come in any order, and are taken from `items` only when there is somebody to work on them. An
+        Items come in any order, and no more are taken from `items` than there is somebody to work on soon. An
         item may be begun again, so that some of its results come twice; they are the same then. Whoever
         closes the generator ends the work.
 

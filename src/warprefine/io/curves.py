@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from warprefine.io.atomic import make_folder, write_text, writing_errors
 
@@ -25,7 +25,8 @@ class Curves:
     FOLDER/tensorboard/TASK/    the same as TensorBoard events, where that package is installed
 
     No file is touched before the first value. Values that an earlier, killed training of this task wrote
-    for the step of the first value and for later steps are removed.
+    for the step of the first value and for later steps are removed. Curves of several tasks may be written to
+    one folder in turns by one process.
 
     Args:
         folder: The folder of the run.
@@ -36,7 +37,7 @@ class Curves:
         self._path = folder / "metrics.jsonl"
         self._events_folder = folder / "tensorboard" / task
         self._task = task
-        self._lines: TextIO | None = None
+        self._begun = False
         self._events: SummaryWriter | None = None
         self._hook = threading.excepthook
 
@@ -47,15 +48,12 @@ class Curves:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the files; written values stay, also after an error."""
-        with suppress(OSError):  # each line was written out; an error that ended the training counts
-            if self._lines is not None:
-                self._lines.close()
         if self._events is not None:
-            with suppress(OSError):
+            with suppress(OSError):  # each line was written out; an error that ended the training counts
                 self._events.close()
         if threading.excepthook == self._tell:
             threading.excepthook = self._hook
-        self._lines = self._events = None
+        self._begun, self._events = False, None
 
     def __call__(self, name: str, step: int, value: float) -> None:
         """Write the value of `name` after `step` steps.
@@ -63,24 +61,23 @@ class Curves:
         Raises:
             RunFolderError: A file cannot be written.
         """
-        if self._lines is None:
+        if not self._begun:
             self._open(step)
-        assert self._lines is not None
         name = f"{self._task}/{name}"
-        with writing_errors(self._path):
-            self._lines.write(json.dumps({"step": step, "name": name, "value": value}) + "\n")
-            self._lines.flush()
+        # Not kept open: what another training of the folder repeats is removed by replacing the file.
+        with writing_errors(self._path), self._path.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"step": step, "name": name, "value": value}) + "\n")
         if self._events is not None:
             with writing_errors(self._events_folder):
                 self._events.add_scalar(name, value, step)
 
     def _open(self, first: int) -> None:
-        """Open the files for appending; values of this task from step `first` on are removed."""
+        """Open the events; values of this task from step `first` on are removed."""
         make_folder(self._path.parent)
         with writing_errors(self._path):
             if self._path.exists():
                 write_text(self._path, _before(first, self._task, self._path.read_text(encoding="utf-8")))
-            self._lines = self._path.open("a", encoding="utf-8")
+        self._begun = True
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:

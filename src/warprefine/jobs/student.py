@@ -27,8 +27,9 @@ from warprefine.metrics.scores import leading
 from warprefine.recipe.settings_file import settings_to_toml
 from warprefine.recipe.student import StudentRecipe
 from warprefine.training.data.samples import LabelledFrame, Samples, labelled_frames
-from warprefine.training.data.student_samples import Source, mixed
+from warprefine.training.data.student_samples import mixed
 from warprefine.training.engine.distributed import ALONE, World
+from warprefine.training.engine.loop import Watch
 from warprefine.training.student import StudentPlan, load_student, student_confusion, train_student
 
 
@@ -142,6 +143,27 @@ def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScor
             is the run.
         LabelError: Test or coarse data have other classes than the run.
     """
+    progress = progress if job.world.is_first else silent
+    frames = frames_of(job, progress=progress)
+    with Curves(job.out, task=job.weights.stem) as curves:
+        return train_on_frames(job, frames, watch=curves, progress=progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramesOfStudent:
+    """The labelled frames that a student is trained on, and the names of their classes."""
+
+    class_names: tuple[str, ...]
+    manual: Sequence[LabelledFrame]
+    pseudo_labelled: Sequence[LabelledFrame]
+    coarse: Sequence[LabelledFrame]
+
+
+def frames_of(job: StudentJob, *, progress: Progress = silent) -> FramesOfStudent:
+    """Check and claim the folder of a student, and return the frames that it is trained on.
+
+    Errors are those of `train_on_run`.
+    """
     check_seed(job.seed)
     finished = FinishedRun.open(job.run, labelled=job.method is not None)
     read = (finished.dataset, *(data for data in (job.test, job.coarse) if data is not None))
@@ -154,29 +176,51 @@ def train_on_run(job: StudentJob, *, progress: Progress = silent) -> NetworkScor
     dataset = finished.dataset
     also_train = [open_dataset(**origin) for origin in finished.run.job()["also_train"]]
     _check_classes(dataset, [further for further in (job.test, job.coarse) if further is not None])
-    progress = progress if job.world.is_first else silent
     with job.world.parting():
         if job.world.is_first:
             job.claim(_content_of_labels(job, finished, also_train))
             if job.method == JOINT_METHOD:
                 _pseudo_labels(job, finished, progress)  # propagates images, which may take hours
-    with Curves(job.out, task=job.weights.stem) as curves:
-        plan = StudentPlan(
-            path=job.weights,
-            class_names=dataset.classes.names,
-            sources=_sources(job, finished, also_train, progress),
-            recipe=job.recipe,
-            device=job.device,
-            seed=job.seed,
+    return FramesOfStudent(
+        class_names=dataset.classes.names,
+        manual=[member for one in (dataset, *also_train) for member in labelled_frames(one)],
+        pseudo_labelled=_pseudo_labels(job, finished, progress),
+        coarse=labelled_frames(job.coarse) if job.coarse is not None else [],
+    )
+
+
+def train_on_frames(
+    job: StudentJob, frames: FramesOfStudent, *, watch: Watch, progress: Progress = silent
+) -> NetworkScores | None:
+    """Train a student on the frames that `frames_of` returned; the rest is that of `train_on_run`.
+
+    Args:
+        watch: Receives the curves of the training.
+    """
+    plan = StudentPlan(
+        path=job.weights,
+        class_names=frames.class_names,
+        sources=mixed(
+            job.recipe,
+            manual=Samples(frames.manual),
+            pseudo_labelled=Samples(frames.pseudo_labelled),
+            coarse=Samples(frames.coarse),
+            class_count=len(frames.class_names),
+            cache=job.out / "centroids",
+            progress=progress,
             world=job.world,
-            watch=curves,
-        )
-        train_student(plan, progress=progress, task=f"training {job.weights.stem}")
+        ),
+        recipe=job.recipe,
+        device=job.device,
+        seed=job.seed,
+        world=job.world,
+        watch=watch,
+    )
+    train_student(plan, progress=progress, task=f"training {job.weights.stem}")
     if job.test is None:
         return None
     student, test = load_student(job.weights, job.device), Samples(labelled_frames(job.test))
-    matrix = student_confusion(student, test, world=job.world)
-    scores = NetworkScores.of(matrix, dataset.classes.names)
+    scores = NetworkScores.of(student_confusion(student, test, world=job.world), frames.class_names)
     if job.world.is_first:
         scores.write(job.weights.with_suffix(".json"))
     return scores
@@ -189,24 +233,6 @@ def _pseudo_labels(job: StudentJob, finished: FinishedRun, progress: Progress) -
     offsets = job.recipe.joint_offsets if job.method == JOINT_METHOD else job.recipe.offsets
     return finished.pseudo_labels(
         job.method, offsets=offsets, out=job.out, device=job.device, progress=progress
-    )
-
-
-def _sources(
-    job: StudentJob, finished: FinishedRun, also_train: Sequence[Dataset], progress: Progress
-) -> list[Source]:
-    """Return the student's training data, hand-labelled data first."""
-    manual = [member for dataset in (finished.dataset, *also_train) for member in labelled_frames(dataset)]
-    coarse = labelled_frames(job.coarse) if job.coarse is not None else []
-    return mixed(
-        job.recipe,
-        manual=Samples(manual),
-        pseudo_labelled=Samples(_pseudo_labels(job, finished, progress)),
-        coarse=Samples(coarse),
-        class_count=len(finished.dataset.classes),
-        cache=job.out / "centroids",
-        progress=progress,
-        world=job.world,
     )
 
 

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from queue import SimpleQueue
-from typing import TypeAlias
+from itertools import zip_longest
 
 import torch
 
 from warprefine.core.engine import HERE
-from warprefine.core.progress import Progress, silent
+from warprefine.core.progress import silent
+from warprefine.core.streaming import streamed
 from warprefine.core.threads import use_threads
 from warprefine.core.time_limit import check_time
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.training_reports import CurveValue, Report, Telling
 from warprefine.propagation.methods import needs_of
 from warprefine.training.engine.checkpoint import is_trained
 from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.tau import trial_walks
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.teachers import BASE, LABELLER, fold_name
-
-Report: TypeAlias = tuple[str, int, int, str]
-"""The arguments of a call of `Progress`."""
 
 
 def train_together(networks: Networks, methods: Sequence[str]) -> None:
@@ -43,35 +40,43 @@ def train_together(networks: Networks, methods: Sequence[str]) -> None:
         TimeIsUp: The time limit is over; trainings go on from their last saved states.
         WarpRefineError: A training raised it.
     """
-    context = networks.context
-    if context.engine.is_here:
+    train_runs_together([networks], methods)
+
+
+def train_runs_together(runs: Sequence[Networks], methods: Sequence[str]) -> None:
+    """Do for several runs that share an engine what `train_together` does for one."""
+    if not runs or runs[0].context.engine.is_here:
         return
-    training = Training(context=replace(context, progress=silent, engine=HERE))
-    for wave in _waves(networks, methods):
-        with closing(context.engine.stream(training, wave)) as reports:
+    first = runs[0].context
+    contexts = tuple(replace(one.context, progress=silent, engine=HERE) for one in runs)
+    for waves in zip_longest(*(_waves(one, methods) for one in runs), fillvalue=()):
+        due = [(position, name) for position, wave in enumerate(waves) for name in wave]
+        with closing(first.engine.stream(Training(contexts=contexts), due)) as reports:
             for _, report in reports:
-                if report is not None:
-                    context.progress(*report)
+                if isinstance(report, tuple):
+                    first.progress(*report)
                     check_time()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Trains a network of a run by the name of its checkpoint, in whichever process it is called.
+    """Trains a network of a run, in whichever process it is called.
 
     Attributes:
-        context: The run.
+        contexts: The runs.
     """
 
-    context: RunContext
+    contexts: tuple[RunContext, ...]
 
-    def __call__(self, name: str) -> Iterator[Report]:
-        """Yield the progress of the training."""
-        return _reports_of(partial(self._train, name, torch.get_num_threads()))
+    def __call__(self, item: tuple[int, str]) -> Iterator[Report | CurveValue]:
+        """Yield the progress of a training: that of a checkpoint of the run at a position."""
+        return streamed(partial(self._train, *item, torch.get_num_threads()))
 
-    def _train(self, name: str, threads: int, progress: Progress) -> None:
+    def _train(
+        self, position: int, name: str, threads: int, tell: Callable[[Report | CurveValue], None]
+    ) -> None:
         use_threads(threads)  # a new thread has torch's usual number
-        networks = Networks(replace(self.context, progress=progress))
+        networks = Networks(replace(self.contexts[position], progress=Telling(tell=tell)))
         teachers = networks.teachers
         trainings: dict[str, Callable[[], object]] = {
             BASE: teachers.train_base,
@@ -109,17 +114,3 @@ def _waves(networks: Networks, methods: Sequence[str]) -> Iterator[list[str]]:
             yield due
     if refiners:
         yield refiners
-
-
-def _reports_of(work: Callable[[Progress], object]) -> Iterator[Report]:
-    """Yield what work reports while it runs in a thread of its own; raise what it raises."""
-    arriving: SimpleQueue[Report | None] = SimpleQueue()
-
-    def report(task: str, done: int, total: int, note: str = "") -> None:
-        arriving.put((task, done, total, note))
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ended = pool.submit(work, report)
-        ended.add_done_callback(lambda _: arriving.put(None))
-        yield from iter(arriving.get, None)
-        ended.result()

@@ -18,12 +18,16 @@ from warprefine.segmentation.mirrored import Mirrored
 
 def mirrored_refiner(refiner: Refiner) -> Refiner:
     """Average a refiner's class probabilities over its input and the mirror image of that."""
-    return Mirrored[RefinerInput, Logits](refiner, flip=lambda inputs, _: mirror(inputs), average=_average)
+    return Mirrored[RefinerInput, Logits](refiner, flip=_flip, average=_average)
 
 
 def mirrored_two_sided(refiner: TwoSidedRefiner) -> TwoSidedRefiner:
     """Average a two-sided refiner's class probabilities over its input and the mirror image of that."""
-    return Mirrored[TwoSidedInput, Logits](refiner, flip=lambda inputs, _: mirror(inputs), average=_average)
+    return Mirrored[TwoSidedInput, Logits](refiner, flip=_flip, average=_average)
+
+
+def _flip(inputs: InputT, _: Logits) -> InputT:
+    return mirror(inputs)
 
 
 def mirror(inputs: InputT) -> InputT:

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from warprefine.io.atomic import copy_file
+from warprefine.jobs.autolabel import label
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.experiments.ablation_variants import DEFAULT, Variant, variant_names, variants_of
 from warprefine.jobs.experiments.context import ExperimentContext
@@ -24,6 +25,7 @@ from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.results import measure
 from warprefine.jobs.rounds import first_round, train_in_rounds
+from warprefine.jobs.together import train_runs_together
 from warprefine.jobs.usable_data import without
 from warprefine.metrics.scores import MethodScores, split
 from warprefine.propagation.methods import PAPER_METHODS, PLUS
@@ -60,6 +62,7 @@ def ablation(context: ExperimentContext) -> Findings:
     context.check_truth(finished)
     bench = _Bench(context=context, first=networks, every=_variants(context, variant_names(), networks.tau()))
     variants = _variants(context, names, networks.tau())
+    bench.train_together(variants)
     found = bench.paper(finished) | {one.name: bench.measured(one) for one in variants}
     tables = {
         "miou-by-distance": _by_distance(context, found),
@@ -90,16 +93,37 @@ class _Bench:
     first: Networks
     every: Sequence[Variant]
 
+    def train_together(self, variants: Sequence[Variant]) -> None:
+        """Train the refiners at the same time, each once, where the engine has several workers.
+
+        Those of self-training in rounds are trained in turn, as their segmenters come first.
+        """
+        if self.context.engine.is_here:
+            return
+        own: list[Variant] = []
+        for variant in variants:
+            known = any(variant.trained == other.trained for other in own)
+            if variant.trained and not known and variant.plus.rounds.count == 1:
+                own.append(variant)
+        begun = [self._start(variant, seed) for variant in own for seed in self.context.seeds]
+        train_runs_together([Networks(run) for run in begun], (PLUS,))
+        runs = [self._again(seed) for seed in self.context.seeds[1:]]
+        train_runs_together([Networks(run) for run in runs], (WARP_REFINE,))
+
     def paper(self, finished: FinishedRun) -> dict[str, Measured]:
         """Return the scores of the paper's methods; warp-refine is trained for each seed."""
         found = {method: Measured(scores=[finished.scores[method]]) for method in PAPER_METHODS}
         scores = [finished.scores[WARP_REFINE]]
         for seed in self.context.seeds[1:]:
-            name, recipe = f"variants/{WARP_REFINE}-{seed}", self.context.recipe.labels
-            again = self.context.label_again((WARP_REFINE,), name=name, recipe=recipe, seed=seed)
+            again = label(Networks(self._again(seed)), (WARP_REFINE,))
             scores.append(again.scores[WARP_REFINE])
         cost = replace(self._cost(WARP_REFINE, self.first, WARP_REFINE), ratio=1.0)  # but for noise
         return found | {WARP_REFINE: Measured(scores=scores, cost=cost)}
+
+    def _again(self, seed: int) -> RunContext:
+        """Start the run of the paper's refiner with a further seed."""
+        name = f"variants/{WARP_REFINE}-{seed}"
+        return self.context.start_again(name=name, recipe=self.context.recipe.labels, seed=seed)
 
     def measured(self, variant: Variant) -> Measured:
         """Label with a variant, for each seed if a refiner is trained, and measure its cost."""
@@ -145,7 +169,7 @@ def _score(networks: Networks) -> MethodScores:
     context = networks.context
     train_in_rounds(context)
     job = make_job(networks, (PLUS,))
-    failures = propagate(job, context.run, progress=context.progress)
+    failures = propagate(job, context.run, engine=context.engine, progress=context.progress)
     dataset = without(job.dataset, {**context.left_out, **failures})
     reach = context.recipe.plus.choose.reach
     return measure(context.run, dataset, methods=(PLUS,), horizon=job.horizon, reach=reach)[PLUS]

@@ -9,6 +9,7 @@ from warprefine.core.errors import DatasetError
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
+from warprefine.jobs.experiments.students_together import Arm, train_students
 from warprefine.jobs.experiments.utility import compared
 from warprefine.jobs.experiments.work import Work
 from warprefine.jobs.pseudo_labels import JOINT_METHOD
@@ -26,6 +27,7 @@ def architectures(context: ExperimentContext) -> Findings:
     methods = compared(context)
     _, finished = context.label(methods)
     students = Students(context, finished)
+    train_students(Arm(students=students, variants=_of_networks(context, methods), seeds=context.seeds))
     measured: dict[str, dict[str, Spread]] = {}
     for network in context.recipe.networks:
         variants = _of_network(context, network, methods)
@@ -51,8 +53,13 @@ def architectures(context: ExperimentContext) -> Findings:
 def work_of_architectures(context: ExperimentContext) -> tuple[Work, ...]:
     """Return what `architectures` labels and trains."""
     methods = compared(context)
+    return (Work.of(context, methods, _of_networks(context, methods)),)
+
+
+def _of_networks(context: ExperimentContext, methods: Sequence[str]) -> list[StudentVariant]:
+    """Return the students of all networks."""
     tables = [_of_network(context, network, methods) for network in context.recipe.networks]
-    return (Work.of(context, methods, [variant for table in tables for variant in table.values()]),)
+    return [variant for table in tables for variant in table.values()]
 
 
 def _of_network(
@@ -73,10 +80,10 @@ def relaxation(context: ExperimentContext) -> Findings:
     with weights of another data set are there if the recipe names them.
     """
     _, finished = context.label((JOINT_METHOD,))
-    students = Students(context, finished)
+    students, relaxed = Students(context, finished), _relaxed(context)
+    train_students(Arm(students=students, variants=_all(relaxed), seeds=context.seeds))
     rows: dict[str, list[Cell]] = {
-        name: [students.spread(variant) for variant in variants]
-        for name, variants in _relaxed(context).items()
+        name: [students.spread(variant) for variant in variants] for name, variants in relaxed.items()
     }
     return _by_setting(
         "relaxation", rows, _settings(context), title="mIoU (%) of students with relaxed labels"
@@ -85,8 +92,12 @@ def relaxation(context: ExperimentContext) -> Findings:
 
 def work_of_relaxation(context: ExperimentContext) -> tuple[Work, ...]:
     """Return what `relaxation` labels and trains."""
-    variants = [variant for row in _relaxed(context).values() for variant in row]
-    return (Work.of(context, (JOINT_METHOD,), variants),)
+    return (Work.of(context, (JOINT_METHOD,), _all(_relaxed(context))),)
+
+
+def _all(rows: Mapping[str, Sequence[StudentVariant]]) -> list[StudentVariant]:
+    """Return the students of all rows of a table."""
+    return [variant for row in rows.values() for variant in row]
 
 
 def _relaxed(context: ExperimentContext) -> dict[str, list[StudentVariant]]:
@@ -120,6 +131,7 @@ def coarse(context: ExperimentContext) -> Findings:
     variants = _supervised(context)
     _, finished = context.label((WARP_REFINE,))
     students = Students(context, finished)
+    train_students(Arm(students=students, variants=_all(variants), seeds=context.seeds))
     rows: dict[str, list[Cell]] = {
         name: [students.spread(variant) for variant in row] for name, row in variants.items()
     }
@@ -130,8 +142,7 @@ def coarse(context: ExperimentContext) -> Findings:
 
 def work_of_coarse(context: ExperimentContext) -> tuple[Work, ...]:
     """Return what `coarse` labels and trains."""
-    variants = [variant for row in _supervised(context).values() for variant in row]
-    return (Work.of(context, (WARP_REFINE,), variants),)
+    return (Work.of(context, (WARP_REFINE,), _all(_supervised(context))),)
 
 
 def _supervised(context: ExperimentContext) -> dict[str, list[StudentVariant]]:

@@ -14,6 +14,7 @@ from warprefine.io.frames import open_frames
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import Students, StudentVariant
+from warprefine.jobs.experiments.students_together import Arm, train_students
 from warprefine.jobs.experiments.work import Work
 from warprefine.metrics.benchmark import score_with_instances
 from warprefine.metrics.instance_iou import Scores
@@ -83,9 +84,18 @@ def _fold(context: ExperimentContext, fold: int) -> ExperimentContext:
     return replace(context, recipe=recipe, out=context.out / f"fold{fold}")
 
 
+def _arm(context: ExperimentContext) -> Arm:
+    """Label, and return the student that is trained."""
+    _, finished = context.label((METHOD,))
+    students = Students(context, finished)
+    return Arm(students=students, variants=(_final(context),), seeds=(context.seed,))
+
+
 def over_folds(context: ExperimentContext) -> Findings:
     """Run the benchmark for each fold, in a folder of its own below OUT, and tabulate the scores."""
     folds = range(context.recipe.data.folds)
+    if not context.engine.is_here:
+        train_students(*(_arm(_fold(context, fold)) for fold in folds))
     found = {f"fold {fold}": benchmark(_fold(context, fold)) for fold in folds}
     totals = {name: findings.tables["totals"] for name, findings in found.items()}
     columns = next(iter(totals.values())).columns[1:]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from warprefine.core.engine import HERE, Engine
 from warprefine.core.errors import DatasetError, RecipeError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
@@ -47,6 +48,8 @@ class ExperimentContext:
     OUT/labels/                            the run folder with the labels and networks
     OUT/students/                          weights and scores of each student
     OUT/tables/, OUT/figures/              results
+
+    The engine trains networks and labels frames; it does not change the results.
     """
 
     experiment: str
@@ -56,6 +59,7 @@ class ExperimentContext:
     device: str = "cpu"
     seed: int = 0
     progress: Progress = silent
+    engine: Engine = HERE
 
     def claim(self) -> None:
         """Record what the folder is for; a second call checks that it is still the same.
@@ -176,7 +180,7 @@ class ExperimentContext:
             )
 
     def _start(self, out: Path, recipe: Recipe, *, seed: int, cache: Path | None = None) -> RunContext:
-        return start(
+        begun = start(
             self.data,
             out,
             horizon=self.recipe.data.horizon,
@@ -187,6 +191,7 @@ class ExperimentContext:
             cache=cache,
             progress=self.progress,
         )
+        return replace(begun, engine=self.engine)
 
     def _open(self, split: str, *, key_frames: str = "") -> Dataset:
         data = self.recipe.data

@@ -13,6 +13,7 @@ from warprefine.jobs.experiments.findings import Findings, spread_of
 from warprefine.jobs.experiments.work import Labelling, Work
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.together import train_runs_together
 from warprefine.propagation.evidence import open_evidence
 from warprefine.propagation.stepwise.cycle import cycles_of, run_cycle
 from warprefine.report import paint
@@ -33,6 +34,7 @@ def cycle_length(context: ExperimentContext) -> Findings:
     """
     networks, finished = context.label((FIRST_METHOD,))
     context.check_truth(finished)
+    _train_together(context)
     rows: list[tuple[Cell, ...]] = []
     points = []
     for longest in sorted(context.recipe.longest_cycles):
@@ -104,6 +106,21 @@ def draw_cycles(networks: Networks, tau: float, lengths: Sequence[int]) -> Image
         rows=[f"l = {abs(cycle.reach)}" for cycle in cycles],
         classes=dataset.classes,
     )
+
+
+def _train_together(context: ExperimentContext) -> None:
+    """Train the refiners of all runs at the same time, where the engine has several workers."""
+    if context.engine.is_here:
+        return
+    runs = [
+        (_run_with(context, longest, seed), seed)
+        for longest in context.recipe.longest_cycles
+        for seed in context.seeds
+    ]
+    begun = [
+        Networks(context.start_again(name=run.folder, recipe=run.recipe, seed=seed)) for run, seed in runs
+    ]
+    train_runs_together(begun, (METHOD,))
 
 
 def _labels_with(context: ExperimentContext, longest: int, seed: int) -> FinishedRun:

@@ -6,6 +6,7 @@ from warprefine.core.errors import RecipeError
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
+from warprefine.jobs.experiments.students_together import Arm, train_students
 from warprefine.jobs.experiments.work import Work
 from warprefine.report.experiment_plots import plot_lines
 from warprefine.report.result_table import Cell, ResultTable
@@ -25,6 +26,7 @@ def horizon(context: ExperimentContext) -> Findings:
         )
     _, finished = context.label(recipe.range_methods)
     students = Students(context, finished)
+    train_students(Arm(students=students, variants=_students(context), seeds=context.seeds))
     baseline = students.spread(_baseline(context))
     lines = {
         method: [
@@ -56,9 +58,14 @@ def horizon(context: ExperimentContext) -> Findings:
 
 def work_of_horizon(context: ExperimentContext) -> tuple[Work, ...]:
     """Return what `horizon` labels and trains."""
+    return (Work.of(context, context.recipe.range_methods, _students(context)),)
+
+
+def _students(context: ExperimentContext) -> list[StudentVariant]:
+    """Return the student without pseudo-labels, and those of each method and distance."""
     methods, ranges = context.recipe.range_methods, sorted(context.recipe.ranges)
     students = [_up_to(context, method, farthest) for method in methods for farthest in ranges]
-    return (Work.of(context, methods, [_baseline(context), *students]),)
+    return [_baseline(context), *students]
 
 
 def _baseline(context: ExperimentContext) -> StudentVariant:

@@ -15,6 +15,7 @@ from warprefine.io.run import RunFolder
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
+from warprefine.jobs.experiments.students_together import Arm, train_students
 from warprefine.jobs.experiments.work import Work
 from warprefine.jobs.finished import FinishedRun
 from warprefine.metrics import confusion
@@ -164,6 +165,7 @@ def _draw_clip(
 def _draw_students(context: ExperimentContext, finished: FinishedRun) -> Image.Image:
     """Draw test frames on which students with and without warp-refine labels differ most, as figure C."""
     students = Students(context, finished)
+    train_students(Arm(students=students, variants=_variants(context), seeds=(context.seed,)))
     networks = [
         load_student(students.weights(one, context.seed), context.torch_device) for one in _variants(context)
     ]

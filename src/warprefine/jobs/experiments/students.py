@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from warprefine.core.video import Dataset
@@ -16,9 +18,11 @@ from warprefine.recipe.student import StudentRecipe
 from warprefine.report.result_table import Spread
 from warprefine.training.data.samples import LabelledFrame, Samples, labelled_frames
 from warprefine.training.data.student_samples import Source, mixed
+from warprefine.training.engine.loop import Watch
 from warprefine.training.student import StudentPlan, load_student, student_confusion, train_student
 
 BASELINE = "baseline"
+MANUAL, COARSE, TEST = "manual", "coarse", "test"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +51,21 @@ class Students:
 
     Args:
         labels: The run with the pseudo-labels; None where no variant uses any.
+        members: Labelled frames that are found already, by what they are for.
+        watch: Receives the curves of all students; None writes them beside the weights.
     """
 
-    def __init__(self, context: ExperimentContext, labels: FinishedRun | None = None) -> None:
-        self._context, self._labels = context, labels
+    def __init__(
+        self,
+        context: ExperimentContext,
+        labels: FinishedRun | None = None,
+        *,
+        members: Mapping[object, Sequence[LabelledFrame]] | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        self.context, self._labels, self._watch = context, labels, watch
+        self._members = dict(members or {})
         self._samples: dict[object, Samples] = {}
-        self._folder = context.out / "students"
 
     def spread(self, variant: StudentVariant) -> Spread:
         """Return the mIoU of a variant over all seeds of the experiment, in percent."""
@@ -60,76 +73,99 @@ class Students:
 
     def scores(self, variant: StudentVariant) -> list[NetworkScores]:
         """Return the scores of a variant, a student for each seed."""
-        return [self.score(variant, seed) for seed in self._context.seeds]
+        return [self.score(variant, seed) for seed in self.context.seeds]
 
     def score(self, variant: StudentVariant, seed: int) -> NetworkScores:
         """Return the scores of one student, from its file or after training and testing it."""
-        path = self._folder / f"{variant.name}-seed{seed}.json"
+        path = self.score_path(variant, seed)
         if not path.exists():
-            student = load_student(self.weights(variant, seed), self._context.torch_device)
-            test = self._kept("test", lambda: labelled_frames(self._context.test))
-            scores = NetworkScores.of(student_confusion(student, test), self._context.data.classes.names)
-            scores.write(path)
+            student = load_student(self.weights(variant, seed), self.context.torch_device)
+            matrix = student_confusion(student, self._kept(TEST, self._test))
+            NetworkScores.of(matrix, self.context.data.classes.names).write(path)
         return NetworkScores.read(path)
 
     def weights(self, variant: StudentVariant, seed: int) -> Path:
         """Return the checkpoint of a student, trained if it is missing."""
-        path = self._folder / f"{variant.name}-seed{seed}.safetensors"
+        path = self.weights_path(variant, seed)
         if not path.exists():
-            with Curves(self._folder, task=path.stem) as curves:
+            with ExitStack() as stack:
                 plan = StudentPlan(
                     path=path,
-                    class_names=self._context.data.classes.names,
+                    class_names=self.context.data.classes.names,
                     sources=self._sources(variant),
                     recipe=variant.recipe,
-                    device=self._context.torch_device,
+                    device=self.context.torch_device,
                     seed=seed,
-                    watch=curves,
+                    watch=self._watch or stack.enter_context(Curves(path.parent, task=path.stem)),
                 )
-                train_student(plan, progress=self._context.progress, task=f"training {path.stem}")
+                train_student(plan, progress=self.context.progress, task=f"training {path.stem}")
         return path
+
+    def weights_path(self, variant: StudentVariant, seed: int) -> Path:
+        """Return where the checkpoint of a student lies."""
+        return self.context.out / "students" / f"{variant.name}-seed{seed}.safetensors"
+
+    def score_path(self, variant: StudentVariant, seed: int) -> Path:
+        """Return where the scores of a student lie."""
+        return self.weights_path(variant, seed).with_suffix(".json")
+
+    def members_for(self, variants: Iterable[StudentVariant]) -> dict[object, Sequence[LabelledFrame]]:
+        """Return all labelled frames that variants are trained and tested on, by what they are for."""
+        finds: dict[object, Callable[[], Sequence[LabelledFrame]]] = {MANUAL: self._manual}
+        if self.context.recipe.data.test:
+            finds[TEST] = self._test
+        for variant in variants:
+            finds |= self._finds(variant)
+        self._members |= {key: find() for key, find in finds.items() if key not in self._members}
+        return {key: self._members[key] for key in finds}
+
+    def _finds(self, variant: StudentVariant) -> dict[object, Callable[[], Sequence[LabelledFrame]]]:
+        """Return what finds the frames that a student learns from beside those labelled by hand."""
+        finds: dict[object, Callable[[], Sequence[LabelledFrame]]] = {}
+        if variant.method is not None:
+            finds[variant.method, variant.distances] = partial(self._pseudo_labels, variant)
+        if variant.coarse and self.context.coarse is not None:
+            finds[COARSE] = partial(labelled_frames, self.context.coarse)
+        return finds
 
     def _sources(self, variant: StudentVariant) -> list[Source]:
         """Return a student's training data, those labelled by hand first."""
-        manual, pseudo_labelled, coarse = self._kept("manual", self._manual), Samples([]), Samples([])
-        if variant.method is not None:
-            pseudo_labelled = self._kept(
-                (variant.method, variant.distances), lambda: self._pseudo_labels(variant)
-            )
-        further = self._context.coarse
-        if variant.coarse and further is not None:
-            coarse = self._kept("coarse", lambda: labelled_frames(further))
+        manual = self._kept(MANUAL, self._manual)
+        further = {key: self._kept(key, find) for key, find in self._finds(variant).items()}
         return mixed(
             variant.recipe,
             manual=manual,
-            pseudo_labelled=pseudo_labelled,
-            coarse=coarse,
-            class_count=len(self._context.data.classes),
-            cache=self._context.out / "centroids",
-            progress=self._context.progress,
+            pseudo_labelled=further.get((variant.method, variant.distances), Samples([])),
+            coarse=further.get(COARSE, Samples([])),
+            class_count=len(self.context.data.classes),
+            cache=self.context.out / "centroids",
+            progress=self.context.progress,
         )
 
-    def _manual(self) -> list[LabelledFrame]:
+    def _manual(self) -> Sequence[LabelledFrame]:
         # Videos that could not be labelled are left out here too.
-        sound = self._context.data if self._labels is None else self._labels.dataset
-        datasets: list[Dataset] = [sound, *self._context.manual]
+        sound = self.context.data if self._labels is None else self._labels.dataset
+        datasets: list[Dataset] = [sound, *self.context.manual]
         return [member for dataset in datasets for member in labelled_frames(dataset)]
 
-    def _pseudo_labels(self, variant: StudentVariant) -> list[LabelledFrame]:
+    def _test(self) -> Sequence[LabelledFrame]:
+        return labelled_frames(self.context.test)
+
+    def _pseudo_labels(self, variant: StudentVariant) -> Sequence[LabelledFrame]:
         assert self._labels is not None, "frames are labelled before students are trained"
         assert variant.method is not None
         return self._labels.pseudo_labels(
             variant.method,
             offsets=variant.distances,
-            out=self._folder,
-            device=self._context.torch_device,
-            progress=self._context.progress,
+            out=self.context.out / "students",
+            device=self.context.torch_device,
+            progress=self.context.progress,
         )
 
-    def _kept(self, key: object, find: Callable[[], list[LabelledFrame]]) -> Samples:
+    def _kept(self, key: object, find: Callable[[], Sequence[LabelledFrame]]) -> Samples:
         """Return samples that students share, so that images are decoded once."""
         if key not in self._samples:
             # Each holds decoded images: of those with pseudo-labels, which are used in turn, only the last.
             self._samples = {k: kept for k, kept in self._samples.items() if isinstance(k, str)}
-            self._samples[key] = Samples(find())
+            self._samples[key] = Samples(self._members[key] if key in self._members else find())
         return self._samples[key]

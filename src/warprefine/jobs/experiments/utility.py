@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
+from warprefine.jobs.experiments.students_together import Arm, train_students
 from warprefine.jobs.experiments.work import Work
 from warprefine.propagation.methods import ORACLE
 from warprefine.report.experiment_plots import plot_bars
@@ -25,10 +26,9 @@ def utility(context: ExperimentContext) -> Findings:
     """Train students on the labels of every method, n seeds each, and test them."""
     methods = compared(context)
     _, finished = context.label(methods)
-    students = Students(context, finished)
-    measured = {
-        one.name: [scores.miou for scores in students.scores(one)] for one in _variants(context, methods)
-    }
+    students, variants = Students(context, finished), _variants(context, methods)
+    train_students(Arm(students=students, variants=variants, seeds=context.seeds))
+    measured = {one.name: [scores.miou for scores in students.scores(one)] for one in variants}
     spreads = {name: Spread.of(values) for name, values in measured.items()}
     title = f"Students on {context.recipe.data.reader}, mIoU (%)"
     return Findings(
