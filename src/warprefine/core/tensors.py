@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
+CPU = torch.device("cpu")
 VOID = 255
 """The label of a pixel that belongs to no class (the paper's "Ignore")."""
 

@@ -52,19 +52,19 @@ def flow_to_fixed_point(flow: Tensor) -> tuple[Tensor, int]:
 
 
 def rounded_flow(flow: Tensor) -> Tensor:
-    """Return a flow with the rounding of the cache.
+    """Return a flow with the rounding of the cache, on its device.
 
     Example:
         >>> rounded_flow(torch.tensor([0.5, 0.51]))
         tensor([0.5000, 0.5156])
     """
-    fixed, steps = flow_to_fixed_point(flow.cpu())
+    fixed, steps = flow_to_fixed_point(flow)
     return fixed.float() / steps
 
 
 def halves(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return named tensors in half precision, on the CPU."""
-    return {name: tensor.cpu().to(torch.float16).contiguous() for name, tensor in tensors.items()}
+    """Return named tensors in half precision, on their device."""
+    return {name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}
 
 
 class ArrayCache:
@@ -85,13 +85,13 @@ class ArrayCache:
         return None if found is None else found["flow"].float() / float(found["steps"])
 
     def put_flow(self, key: str, flow: Tensor) -> Tensor:
-        """Store a flow and return it as `get_flow` would."""
-        fixed, steps = flow_to_fixed_point(flow.cpu())
+        """Store a flow; return what `get_flow` would, on its device."""
+        fixed, steps = flow_to_fixed_point(flow)
         self.put(key, {"flow": fixed, "steps": torch.tensor(steps, dtype=torch.int16)})
         return fixed.float() / steps
 
     def put_halves(self, key: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Store named tensors in half precision and return them as `get` would."""
+        """Store named tensors in half precision; return what `get` would, on their device."""
         rounded = halves(tensors)
         self.put(key, rounded)
         return rounded
@@ -116,7 +116,7 @@ class ArrayCache:
 
 
 def packed(tensors: Mapping[str, Tensor], codec: Blosc = CODEC) -> bytes:
-    """Return named tensors, compressed without loss.
+    """Return named tensors, on any device, compressed without loss.
 
     Example:
         >>> unpacked(packed({"trust": torch.tensor([0.5, 1.0])}))
@@ -124,7 +124,7 @@ def packed(tensors: Mapping[str, Tensor], codec: Blosc = CODEC) -> bytes:
     """
     header, blobs = [], []
     for name, tensor in tensors.items():
-        array = np.ascontiguousarray(tensor.numpy())
+        array = np.ascontiguousarray(tensor.cpu().numpy())
         blob = bytes(codec.encode(array))
         header.append([name, array.dtype.str, list(tensor.shape), len(blob)])
         blobs.append(blob)

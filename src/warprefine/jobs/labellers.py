@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Video
@@ -51,7 +52,7 @@ def stepwise_labeller(networks: Networks, methods: tuple[str, ...]) -> StepwiseL
     refiner, fingerprint = networks.refiner("stepwise") if "refiner" in needs else (None, "")
     return StepwiseLabeller(
         methods=methods,
-        models=networks.models("stepwise", segmenter),
+        models=replace(networks.models("stepwise", segmenter), device=networks.context.device),
         settings=StepSettings(
             tau=tau,
             threshold=networks.context.recipe.propagation.semantic_threshold,
@@ -67,7 +68,7 @@ def two_sided_labeller(networks: Networks, methods: tuple[str, ...]) -> TwoSided
     refiner, fingerprint = networks.refiner("two-sided") if plus.refiner.enabled else (None, "")
     return TwoSidedLabeller(
         methods=methods,
-        models=networks.models("two-sided", networks.segmenter()),
+        models=replace(networks.models("two-sided", networks.segmenter()), device=networks.context.device),
         recipe=plus,
         refiner=refiner,
         refiner_fingerprint=fingerprint,

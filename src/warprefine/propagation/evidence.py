@@ -6,8 +6,9 @@ the last few frames, in memory, so that memory does not grow with the length of 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,9 +18,17 @@ import torch
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import LabelError
 from warprefine.core.lru_cache import LRUCache
+from warprefine.core.parallel import Ahead, thread_count
 from warprefine.core.precision import computing, name_of, precision_of
-from warprefine.core.protocols import MotionEstimator, Segmentation, Segmenter, ThreeFrameMotion, device_of
-from warprefine.core.tensors import Flow, Frames, LabelMaps, size_of
+from warprefine.core.protocols import (
+    MotionEstimator,
+    Segmentation,
+    Segmenter,
+    ThreadedMotion,
+    ThreeFrameMotion,
+    device_of,
+)
+from warprefine.core.tensors import CPU, Flow, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache, halves, rounded_flow
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_frames
@@ -30,6 +39,8 @@ KEY_LABELS_IN_MEMORY = 64
 """Label maps of key frames kept decoded: one byte a pixel."""
 KEPT_IN_MEMORY = 8
 """Frames, flows and segmentations kept decoded: a step needs two frames, and few are needed again."""
+KEPT_ON_DEVICE = 1 << 30
+"""Bytes of frames, of flows and of segmentations kept in the memory of a GPU, where most need them again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +51,7 @@ class Models:
         motion: Estimates flow.
         segmenter: Segments frames; None where only motion is used.
         segmenter_fingerprint: Identifies the segmenter's weights.
+        device: Where frames, flow and segmentations are put, and labels are computed from them.
         keep: What stays in the cache on disk: segmentations of many large frames fill terabytes, and can be
             computed again in the time of a forward pass.
     """
@@ -47,6 +59,7 @@ class Models:
     motion: MotionEstimator
     segmenter: Segmenter | None = None
     segmenter_fingerprint: str = ""
+    device: torch.device = CPU
     keep: Literal["all", "flow", "nothing"] = "all"
 
     @property
@@ -58,7 +71,7 @@ class Models:
 
 
 class Evidence:
-    """Frames, key-frame labels, flow and segmentations of one video.
+    """Frames, key-frame labels, flow and segmentations of one video, on the device of the models.
 
     Args:
         video: The video.
@@ -66,7 +79,7 @@ class Evidence:
         classes: The classes of its label maps.
         models: The networks.
         cache: Where flow and segmentations are kept on disk.
-        kept_in_memory: How many frames, flows and segmentations are kept decoded.
+        kept_in_memory: How many frames, flows and segmentations are kept decoded on the CPU.
     """
 
     def __init__(
@@ -81,10 +94,22 @@ class Evidence:
     ) -> None:
         self.video, self.classes = video, classes
         self._source, self._models, self._cache = frames, models, cache
-        self._frames = LRUCache[Frames](kept_in_memory)
+        self._pictures, self._reading = LRUCache[Frames](kept_in_memory), threading.Lock()
+        self._ahead: Ahead[tuple[int, int], Flow] | None = None
+        self._own = threading.local()
         self._labels = LRUCache[LabelMaps](KEY_LABELS_IN_MEMORY)
-        self._flows = LRUCache[Flow](kept_in_memory)
-        self._segmentations = LRUCache[Segmentation](kept_in_memory)
+        self._frames = LRUCache[Frames](KEPT_ON_DEVICE, lambda frame: frame.nbytes)
+        if models.device.type == "cpu":
+            self._flows = LRUCache[Flow](kept_in_memory)
+            self._segmentations = LRUCache[Segmentation](kept_in_memory)
+        else:
+            self._flows = LRUCache[Flow](KEPT_ON_DEVICE, lambda flow: flow.nbytes)
+            self._segmentations = LRUCache[Segmentation](KEPT_ON_DEVICE, lambda output: output.nbytes)
+
+    @property
+    def device(self) -> torch.device:
+        """Where frames, labels, flow and segmentations are."""
+        return self._models.device
 
     @property
     def folder(self) -> Path:
@@ -93,7 +118,9 @@ class Evidence:
 
     def frame(self, k: int) -> Frames:
         """Return frame k, (1, 3, h, w)."""
-        return self._frames.get(k, lambda: self._source[k])
+        if self.device.type == "cpu":
+            return self._picture(k)
+        return self._frames.get(k, lambda: self._picture(k).to(self.device))
 
     def key_labels(self, k: int) -> LabelMaps:
         """Return the label map of key frame k, (1, h, w).
@@ -102,15 +129,48 @@ class Evidence:
             LabelError: It is damaged, of another size than the frame, or has ids of no class.
         """
         path = self.video.labels[k]
-        return self._labels.get(k, lambda: read_labels(path, self.classes, size=size_of(self.frame(k))))
+
+        def read() -> LabelMaps:
+            return read_labels(path, self.classes, size=size_of(self.frame(k))).to(self.device)
+
+        return self._labels.get(k, read)
 
     def flow(self, b: int, a: int) -> Flow:
         """Return the flow that lives on frame b and points into frame a, (1, 2, h, w)."""
-        return self._flows.get((b, a), lambda: self._cached_flow(b, a))
+        return self._flows.get((b, a), lambda: self._found_flow(b, a).to(self.device))
+
+    def expect_flows(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Compute flows in threads before they are asked for, where the motion estimator can do that.
+
+        Args:
+            pairs: Frames b and a of each, in the order in which they will be asked for; each pair once.
+        """
+        threads = thread_count()
+        if threads > 1 and isinstance(self._models.motion, ThreadedMotion):
+            if self._ahead is None:
+                self._ahead = Ahead(lambda pair: self._cached_flow(*pair), threads=threads)
+            self._ahead.expect(pairs)
+
+    def close(self) -> None:
+        """End the threads in which flow is computed ahead."""
+        if self._ahead is not None:
+            self._ahead.close()
 
     def segmentation(self, k: int) -> Segmentation:
         """Return the segmenter's output for frame k."""
-        return self._segmentations.get(k, lambda: self._cached_segmentation(k))
+
+        def on_device() -> Segmentation:
+            return self._cached_segmentation(k).mapped(lambda values: values.to(self.device).float())
+
+        return self._segmentations.get(k, on_device)
+
+    def _picture(self, k: int) -> Frames:
+        """Return a frame on the CPU; threads take turns, as a video file is read by one at a time."""
+        with self._reading:
+            return self._pictures.get(k, lambda: self._source[k])
+
+    def _found_flow(self, b: int, a: int) -> Flow:
+        return self._cached_flow(b, a) if self._ahead is None else self._ahead.take((b, a))
 
     def _cached_flow(self, b: int, a: int) -> Flow:
         content = fingerprint_of_frames(self.video, self._frames_of_flow(b, a))
@@ -129,10 +189,18 @@ class Evidence:
 
     def _estimate_flow(self, b: int, a: int) -> Flow:
         motion = self._models.motion
+        if isinstance(motion, ThreadedMotion):
+            return self._motion_of_thread(motion)(self._picture(b), self._picture(a))
         frames = [self.frame(k) for k in self._frames_of_flow(b, a)]
         if isinstance(motion, ThreeFrameMotion) and len(frames) == 3:
             return motion.from_three(*frames)
         return motion(frames[0], frames[1])
+
+    def _motion_of_thread(self, motion: ThreadedMotion) -> MotionEstimator:
+        if not hasattr(self._own, "motion"):
+            self._own.motion = motion.for_thread()
+        own: MotionEstimator = self._own.motion
+        return own
 
     def _cached_segmentation(self, k: int) -> Segmentation:
         content = fingerprint_of_frames(self.video, [k])
@@ -147,7 +215,7 @@ class Evidence:
                 output = segmenter(self.frame(k).to(device))
             named = {"logits": output.logits, "features": output.features}
             found = self._cache.put_halves(key, named) if self._models.keep == "all" else halves(named)
-        return Segmentation(logits=found["logits"].float(), features=found["features"].float())
+        return Segmentation(logits=found["logits"], features=found["features"])
 
 
 def content_of(
@@ -195,4 +263,6 @@ def open_evidence(
         FrameError: The video cannot be opened.
     """
     with open_frames(video) as frames:
-        yield Evidence(video, frames, classes, models, cache, kept_in_memory=kept_in_memory)
+        evidence = Evidence(video, frames, classes, models, cache, kept_in_memory=kept_in_memory)
+        with closing(evidence):
+            yield evidence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class TwoSidedLabeller:
         those to key frames ahead lie in a temporary file in the folder of the cache.
         """
         span, carry = self.recipe.smooth.frames, self.recipe.carry
+        evidence.expect_flows(self.expected_flows(unit))
         steps = StepTrust(evidence, carry)
         carrier = LabelCarrier(
             evidence,
@@ -92,6 +94,22 @@ class TwoSidedLabeller:
         nearer, farther = sides_of(frame, key_frames, reach=self.recipe.choose.reach)
         return nearer, farther if self.recipe.choose.sides == 2 else ()
 
+    def expected_flows(self, unit: Unit) -> Iterator[tuple[int, int]]:
+        """Yield the flows that labels of a unit are carried along, in the order of their first use."""
+        both = self.recipe.carry.trust in ("agreement", "both") or self.recipe.carry.long_range
+        reached: dict[tuple[int, int], int] = {}
+        known: set[tuple[int, int]] = set()
+        for frame in (frame for frame in unit.frames if frame not in unit.done):
+            for origin in itertools.chain(*self._sides(frame, unit.key_frames)):
+                step = 1 if frame > origin else -1
+                begin = reached.get((origin, step), origin)
+                reached[origin, step] = frame if step == 1 else min(frame, begin)
+                for k in range(begin + step, frame + step, step):
+                    for pair in ((k, k - step), (k - step, k))[: 1 + both]:
+                        if pair not in known:
+                            known.add(pair)
+                            yield pair
+
     def _label_frame(self, evidence: Evidence, carrier: LabelCarrier, unit: Unit, frame: int) -> SoftLabels:
         nearer, farther = self._sides(frame, unit.key_frames)
         inputs = TwoSidedInput(
@@ -113,19 +131,20 @@ class TwoSidedLabeller:
 
 
 def refine_sides(inputs: TwoSidedInput, refiner: TwoSidedRefiner) -> SoftLabels:
-    """Return the labels that a two-sided refiner computes from both sides, as soft labels."""
+    """Return the labels that a two-sided refiner computes from both sides, on the device of the inputs."""
     device = device_of(refiner)
     with torch.inference_mode(), computing(refiner):
         if isinstance(refiner, ScoresCandidates):
-            return _as_soft_labels(refiner.scored(inputs.to(device)), void=refiner.class_count)
+            soft = _as_soft_labels(refiner.scored(inputs.to(device)), void=refiner.class_count)
+            return soft.mapped(lambda values: values.to(inputs.frame.device))
         logits = refiner(inputs.to(device))
-    probabilities = logits.float().softmax(dim=1).cpu()
+    probabilities = logits.float().softmax(dim=1).to(inputs.frame.device)
     return SoftLabels.of_probabilities(probabilities, most=LABELS_PER_PIXEL, void_is_last=True)
 
 
 def _as_soft_labels(scores: CandidateScores, *, void: int) -> SoftLabels:
-    shares = scores.log_probabilities().exp().masked_fill(scores.is_empty, 0).cpu()
-    labels = scores.labels.masked_fill(scores.labels == void, VOID).cpu()
+    shares = scores.log_probabilities().exp().masked_fill(scores.is_empty, 0)
+    labels = scores.labels.masked_fill(scores.labels == void, VOID)
     return mix_soft([SoftLabels(labels=labels, shares=shares)], most=LABELS_PER_PIXEL)
 
 
