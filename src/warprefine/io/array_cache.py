@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from warprefine.io.atomic import write_bytes
+from warprefine.io.cache_limit import SUFFIX, CacheLimit
 from warprefine.io.foreign import DECODER_ERRORS, reason
 
 log = logging.getLogger(__name__)
@@ -73,10 +74,12 @@ class ArrayCache:
     Args:
         root: The folder.
         beside: Another cache, which is only read, for what is not in `root`.
+        largest: Bytes that its files take at most: the oldest are deleted. None: no limit.
     """
 
-    def __init__(self, root: Path, *, beside: Path | None = None) -> None:
+    def __init__(self, root: Path, *, beside: Path | None = None, largest: int | None = None) -> None:
         self.root = root
+        self._limit = None if largest is None else CacheLimit(root, largest)
         self._beside = None if beside is None else ArrayCache(beside)
 
     def get_flow(self, key: str) -> Tensor | None:
@@ -98,7 +101,10 @@ class ArrayCache:
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Store named tensors without loss."""
-        write_bytes(self._path(key), packed(tensors), durable=False)  # the checksum tells a cut file
+        content = packed(tensors)
+        write_bytes(self._path(key), content, durable=False)  # the checksum tells a cut file
+        if self._limit is not None:
+            self._limit.added(len(content))
 
     def get(self, key: str) -> dict[str, Tensor] | None:
         """Return named tensors, or None if they are damaged or not in the cache."""
@@ -111,8 +117,11 @@ class ArrayCache:
             log.warning("%s is damaged; computing it again (%s)", path, reason(error))
             return None
 
+    def __contains__(self, key: str) -> bool:
+        return self._path(key).exists() or (self._beside is not None and key in self._beside)
+
     def _path(self, key: str) -> Path:
-        return self.root / f"{key}.bin"
+        return self.root / f"{key}{SUFFIX}"
 
 
 def packed(tensors: Mapping[str, Tensor], codec: Blosc = CODEC) -> bytes:

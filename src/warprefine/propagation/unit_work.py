@@ -18,7 +18,6 @@ from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
 from warprefine.core.stages import Stage, is_later, later
 from warprefine.core.video import Dataset, Video
-from warprefine.io.array_cache import ArrayCache
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import write_gray, write_labels
@@ -142,7 +141,7 @@ def label_due_unit(
         return pseudo, files, confidence_sums(pseudo.labels, pseudo.confidence, class_count=len(classes))
 
     yielded = len(due.unit.done) * len(due.done)
-    with open_evidence(video, dataset.classes, labeller.models, ArrayCache(run.cache)) as evidence:
+    with open_evidence(video, dataset.classes, labeller.models, run.arrays) as evidence:
         labelled = labeller.label(evidence, due.unit, [*due.done])
         with closing(map_in_order(written, labelled, threads=thread_count())) as results:
             for pseudo, files, sums in results:
