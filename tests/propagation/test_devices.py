@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from warprefine.refinement.compact import CompactRefiner
 from warprefine.refinement.two_sided import LightTwoSidedUNet
 from warprefine.segmentation.compact import CompactSegmenter
 
-Labelled = Callable[[Labeller], list[PseudoLabel]]
+Labelled = Callable[..., list[PseudoLabel]]
 
 
 def untrained(network: nn.Module) -> Any:
@@ -57,9 +59,9 @@ def labelled(tiny_data: Path, tmp_path: Path) -> Labelled:
     dataset = open_dataset(tiny_data)
     video = dataset.videos[0]
 
-    def of(labeller: Labeller) -> list[PseudoLabel]:
+    def of(labeller: Labeller, *, done: frozenset[int] = frozenset()) -> list[PseudoLabel]:
         with open_evidence(video, dataset.classes, labeller.models, ArrayCache(tmp_path)) as evidence:
-            units = labeller.units(video, 9)
+            units = [replace(unit, done=done) for unit in labeller.units(video, 9)]
             return [one for unit in units for one in labeller.label(evidence, unit, labeller.methods)]
 
     return of
@@ -108,6 +110,56 @@ def test_both_sides_give_the_same_labels_without_loops(
 
     assert_agree(found, expected)
     assert modules <= {"motion.dis", "io.array_cache"}, "nothing else comes back to the CPU"
+
+
+def counted(models: Models) -> list[int]:
+    """Return the list that the sizes of the segmenter's batches are added to."""
+    sizes: list[int] = []
+    assert isinstance(models.segmenter, nn.Module)
+    models.segmenter.register_forward_pre_hook(lambda _, frames: sizes.append(len(frames[0])))
+    return sizes
+
+
+@pytest.mark.parametrize("refiner", [LightTwoSidedUNet, CandidateUNet])
+def test_batches_give_the_same_labels(
+    labelled: Labelled, models: Models, tmp_path: Path, refiner: Callable[..., nn.Module]
+) -> None:
+    """Whether networks compute frames one by one or four at a time, labels are the same."""
+    assert models.segmenter is not None
+    network = untrained(refiner(models.segmenter.class_count, models.segmenter.feature_channels))
+    labeller = TwoSidedLabeller(models=models, recipe=PlusRecipe(), refiner=network)
+    expected = labelled(labeller)
+    shutil.rmtree(tmp_path)
+    sizes, scored = counted(models), []
+    network.register_forward_pre_hook(lambda _, inputs: scored.append(len(inputs[0].frame)))
+
+    with without_loops():
+        found = labelled(replace(labeller, models=replace(models, batch=4)))
+
+    assert_agree(found, expected)
+    assert sizes == [4, 4]  # six frames
+    assert set(scored) <= {4}
+
+
+def test_a_resumed_unit_has_the_labels_of_a_whole_one(
+    labelled: Labelled, models: Models, tmp_path: Path
+) -> None:
+    """Batches are filled up, so that what else is in them does not show in the last bits."""
+    assert models.segmenter is not None
+    counts = models.segmenter.class_count, models.segmenter.feature_channels
+    models = replace(models, batch=4)
+    labeller = TwoSidedLabeller(
+        models=models, recipe=PlusRecipe(), refiner=untrained(LightTwoSidedUNet(*counts))
+    )
+    whole = {one.frame: one for one in labelled(labeller)}
+    shutil.rmtree(tmp_path)
+
+    rest = labelled(labeller, done=frozenset({0, 1, 2}))
+
+    assert [one.frame for one in rest] == [4, 5, 6]
+    for one in rest:
+        assert torch.equal(one.labels, whole[one.frame].labels)
+        assert torch.equal(one.confidence, whole[one.frame].confidence)
 
 
 def test_steps_give_the_same_labels_without_loops(labelled: Labelled, models: Models) -> None:

@@ -7,13 +7,15 @@ the last few frames, in memory, so that memory does not grow with the length of 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import LabelError
@@ -28,7 +30,7 @@ from warprefine.core.protocols import (
     ThreeFrameMotion,
     device_of,
 )
-from warprefine.core.tensors import CPU, Flow, Frames, LabelMaps, size_of
+from warprefine.core.tensors import CPU, Flow, Frames, LabelMaps, member, size_of
 from warprefine.core.video import Video
 from warprefine.io.array_cache import ArrayCache, halves, rounded_flow
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_frames
@@ -42,6 +44,9 @@ KEPT_IN_MEMORY = 8
 KEPT_ON_DEVICE = 1 << 30
 """Bytes of frames, of flows and of segmentations kept in the memory of a GPU, where most need them again."""
 
+PIXELS_OF_BATCH = 1 << 22
+"""Eight frames of 1024 x 512 or two of 2048 x 1024: a network holds about a kilobyte for each pixel."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
@@ -52,6 +57,7 @@ class Models:
         segmenter: Segments frames; None where only motion is used.
         segmenter_fingerprint: Identifies the segmenter's weights.
         device: Where frames, flow and segmentations are put, and labels are computed from them.
+        batch: How many frames networks compute at a time, if they have `PIXELS_OF_BATCH` at most.
         keep: What stays in the cache on disk: segmentations of many large frames fill terabytes, and can be
             computed again in the time of a forward pass.
     """
@@ -60,6 +66,7 @@ class Models:
     segmenter: Segmenter | None = None
     segmenter_fingerprint: str = ""
     device: torch.device = CPU
+    batch: int = 1
     keep: Literal["all", "flow", "nothing"] = "all"
 
     @property
@@ -97,6 +104,7 @@ class Evidence:
         self._pictures, self._reading = LRUCache[Frames](kept_in_memory), threading.Lock()
         self._ahead: Ahead[tuple[int, int], Flow] | None = None
         self._own = threading.local()
+        self._to_segment: list[int] = []
         self._labels = LRUCache[LabelMaps](KEY_LABELS_IN_MEMORY)
         self._frames = LRUCache[Frames](KEPT_ON_DEVICE, lambda frame: frame.nbytes)
         if models.device.type == "cpu":
@@ -110,6 +118,13 @@ class Evidence:
     def device(self) -> torch.device:
         """Where frames, labels, flow and segmentations are."""
         return self._models.device
+
+    def batch_with(self, k: int) -> int:
+        """Return how many frames networks compute at a time; frame k tells how large they are."""
+        if self._models.batch == 1:
+            return 1
+        h, w = size_of(self.frame(k))
+        return max(1, min(self._models.batch, PIXELS_OF_BATCH // (h * w)))
 
     @property
     def folder(self) -> Path:
@@ -156,13 +171,13 @@ class Evidence:
         if self._ahead is not None:
             self._ahead.close()
 
+    def expect_segmentations(self, frames: Iterable[int]) -> None:
+        """Segment frames in batches: with a frame, those that come after it here, if they are not known."""
+        self._to_segment = list(frames)
+
     def segmentation(self, k: int) -> Segmentation:
         """Return the segmenter's output for frame k."""
-
-        def on_device() -> Segmentation:
-            return self._cached_segmentation(k).mapped(lambda values: values.to(self.device).float())
-
-        return self._segmentations.get(k, on_device)
+        return self._segmentations.get(k, lambda: self._found_segmentation(k))
 
     def _picture(self, k: int) -> Frames:
         """Return a frame on the CPU; threads take turns, as a video file is read by one at a time."""
@@ -202,20 +217,52 @@ class Evidence:
         own: MotionEstimator = self._own.motion
         return own
 
-    def _cached_segmentation(self, k: int) -> Segmentation:
+    def _found_segmentation(self, k: int) -> Segmentation:
+        found = self._cache.get(self._key_of_segmentation(k))
+        if found is not None:
+            return self._on_device(found)
+        output = self._segmented(self._with_expected(k))
+        for other in [*output][1:]:
+            self._segmentations.get(other, partial(self._on_device, output[other]))
+        return self._on_device(output[k])
+
+    def _key_of_segmentation(self, k: int) -> str:
         content = fingerprint_of_frames(self.video, [k])
-        key = f"segmentation/{self._models.segmenter_key}/{self.video.name}/{k:06d}_{content}"
-        found = self._cache.get(key)
-        if found is None:
-            segmenter = self._models.segmenter
-            if segmenter is None:
-                raise ValueError("a segmentation is needed, but there is no segmenter")
-            device = device_of(segmenter)
-            with torch.inference_mode(), computing(segmenter):
-                output = segmenter(self.frame(k).to(device))
-            named = {"logits": output.logits, "features": output.features}
-            found = self._cache.put_halves(key, named) if self._models.keep == "all" else halves(named)
-        return Segmentation(logits=found["logits"], features=found["features"])
+        return f"segmentation/{self._models.segmenter_key}/{self.video.name}/{k:06d}_{content}"
+
+    def _on_device(self, output: Mapping[str, Tensor]) -> Segmentation:
+        logits, features = (output[name].to(self.device).float() for name in ("logits", "features"))
+        return Segmentation(logits=logits, features=features)
+
+    def _with_expected(self, k: int) -> list[int]:
+        """Return a frame and those to be segmented with it."""
+        batch, expected = [k], self._to_segment
+        later = expected[expected.index(k) + 1 :] if k in expected else []
+        most = self.batch_with(k)
+        for frame in later:
+            if len(batch) == most:
+                break
+            if self._key_of_segmentation(frame) not in self._cache:
+                batch.append(frame)
+        return batch
+
+    def _segmented(self, frames: Sequence[int]) -> dict[int, dict[str, Tensor]]:
+        """Segment frames together, in the precision of the cache, and put them there."""
+        segmenter, keep = self._models.segmenter, self._models.keep == "all"
+        if segmenter is None:
+            raise ValueError("a segmentation is needed, but there is no segmenter")
+        # A batch is filled up: kernels, and with them the last bits, depend on its size.
+        filled = [*frames, *[frames[-1]] * (self.batch_with(frames[0]) - len(frames))]
+        together = torch.cat([self.frame(k) for k in filled]).to(device_of(segmenter))
+        with torch.inference_mode(), computing(segmenter):
+            output = segmenter(together)
+        found = {}
+        for number, k in enumerate(frames):
+            own = output.mapped(member(number))
+            named = {"logits": own.logits, "features": own.features}
+            key = self._key_of_segmentation(k)
+            found[k] = self._cache.put_halves(key, named) if keep else halves(named)
+        return found
 
 
 def content_of(

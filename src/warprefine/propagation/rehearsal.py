@@ -162,6 +162,12 @@ class _Sequence(Evidence):
     def expect_flows(self, pairs: Iterable[tuple[int, int]]) -> None:
         self._whole.expect_flows(dict.fromkeys((self._sequence[b], self._sequence[a]) for b, a in pairs))
 
+    def batch_with(self, k: int) -> int:
+        return 1  # the target alone is labelled
+
+    def expect_segmentations(self, frames: Iterable[int]) -> None:
+        self._whole.expect_segmentations(self._sequence[k] for k in frames)
+
     def segmentation(self, k: int) -> Segmentation:
         return self._whole.segmentation(self._sequence[k])
 

@@ -117,6 +117,8 @@ class StepwiseLabeller:
         labellings = dict.fromkeys(methods, start)
         segmented, moving = "segmenter" in needs_of(methods), {*methods} != {SEMANTIC_ONLY}
         previous = key_frame
+        if segmented:
+            evidence.expect_segmentations(unit.frames)
         if moving:
             evidence.expect_flows((b, a) for a, b in pairwise((key_frame, *unit.frames)))
         for frame in unit.frames:

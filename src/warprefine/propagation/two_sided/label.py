@@ -13,7 +13,7 @@ from warprefine.core.errors import LabelError
 from warprefine.core.precision import computing
 from warprefine.core.protocols import device_of
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
-from warprefine.core.tensors import VOID
+from warprefine.core.tensors import VOID, member
 from warprefine.core.video import Video
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.ops.smoothing import Neighbour, smooth
@@ -76,14 +76,10 @@ class TwoSidedLabeller:
         waiting = deque(frame for frame in unit.frames if frame not in unit.done)
         averaged = {k for frame in waiting for k in range(frame - span, frame + span + 1)}
         due = {*unit.frames}
-        for frame in _with_neighbours(unit, span, len(evidence.video)):
-            if frame not in averaged:
-                continue
-            if frame in due:
-                smoother.add(frame, self._label_frame(evidence, carrier, unit, frame))
-                carrier.keep(range(frame, unit.frames[-1] + 1))  # the next trajectory extends this one
-            else:
-                smoother.add(frame, SoftLabels.of_labels(evidence.key_labels(frame)))
+        frames = [k for k in _with_neighbours(unit, span, len(evidence.video)) if k in averaged]
+        evidence.expect_segmentations(frame for frame in frames if frame in due)
+        for frame, soft in self._label_frames(evidence, carrier, unit, frames):
+            smoother.add(frame, soft)
             while waiting and waiting[0] + span <= frame:
                 yield self._pseudo_label(smoother, unit, waiting.popleft())
         for frame in waiting:
@@ -110,14 +106,40 @@ class TwoSidedLabeller:
                             known.add(pair)
                             yield pair
 
-    def _label_frame(self, evidence: Evidence, carrier: LabelCarrier, unit: Unit, frame: int) -> SoftLabels:
+    def _label_frames(
+        self, evidence: Evidence, carrier: LabelCarrier, unit: Unit, frames: Sequence[int]
+    ) -> Iterator[tuple[int, SoftLabels]]:
+        """Yield the soft labels of frames, some of them key frames, in order."""
+        due, batch = {*unit.frames}, evidence.batch_with(unit.frames[0])
+        for first in range(0, len(frames), batch):
+            together = frames[first : first + batch]
+            inputs = {}
+            for frame in (frame for frame in together if frame in due):
+                inputs[frame] = self._inputs(evidence, carrier, unit, frame)
+                carrier.keep(range(frame, unit.frames[-1] + 1))  # the next trajectory extends this one
+            labelled = dict(zip(inputs, self._refined([*inputs.values()], batch), strict=True))
+            for frame in together:
+                soft = labelled.get(frame)
+                yield frame, SoftLabels.of_labels(evidence.key_labels(frame)) if soft is None else soft
+
+    def _inputs(self, evidence: Evidence, carrier: LabelCarrier, unit: Unit, frame: int) -> TwoSidedInput:
         nearer, farther = self._sides(frame, unit.key_frames)
-        inputs = TwoSidedInput(
+        return TwoSidedInput(
             frame=evidence.frame(frame),
             sides=(carrier.side(frame, nearer), carrier.side(frame, farther)),
             segmentation=evidence.segmentation(frame),
         )
-        return vote(inputs) if self.refiner is None else refine_sides(inputs, self.refiner)
+
+    def _refined(self, inputs: Sequence[TwoSidedInput], batch: int) -> list[SoftLabels]:
+        """Return the labels of up to `batch` frames."""
+        if self.refiner is None or batch == 1:
+            return [vote(one) if self.refiner is None else refine_sides(one, self.refiner) for one in inputs]
+        if not inputs:
+            return []
+        # A batch is filled up: kernels, and with them the last bits, depend on its size.
+        filled = [*inputs, *[inputs[-1]] * (batch - len(inputs))]
+        soft = refine_sides(TwoSidedInput.stacked(filled), self.refiner)
+        return [soft.mapped(member(place)) for place in range(len(inputs))]
 
     def _pseudo_label(self, smoother: _Smoother, unit: Unit, frame: int) -> PseudoLabel:
         labels, confidence = smoother.smoothed(frame).harden()
