@@ -114,3 +114,18 @@ def test_calibrating_keeps_what_a_recipe_says(tmp_path: Path) -> None:
     recipe.write_text("[propagation]\ncalibration_key_frames = 3\ncalibration_steps = 40\n")
     given = options.read_recipe(recipe, None, calibrate=True).propagation
     assert (given.calibration_key_frames, given.calibration_steps) == (3, 40)
+
+
+@pytest.mark.parametrize(
+    ("word", "size"), [("500MB", 500_000_000), ("1.5gb", 1_500_000_000), ("2TB", 2 * 10**12)]
+)
+def test_a_cache_size_has_a_unit(word: str, size: int) -> None:
+    """As disks are sold: 1 GB is 10^9 bytes."""
+    assert options._bytes(word) == size
+
+
+@pytest.mark.parametrize("word", ["20", "GB", "0MB", "-1GB", "1e3GB", "20 GiB", "nanGB"])
+def test_anything_else_is_no_cache_size(word: str) -> None:
+    """A number without a unit could mean anything."""
+    with pytest.raises(typer.BadParameter, match="is no size; give a number with its unit, such as 500MB"):
+        options._bytes(word)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from warprefine.core import parallel
-from warprefine.core.parallel import map_in_order, thread_count
+from warprefine.core.parallel import Ahead, map_in_order, thread_count
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -43,7 +44,7 @@ def test_nobody_runs_far_ahead() -> None:
     time.sleep(0.05)
 
     assert len(begun) <= 5
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(begun) <= 5, "what was not begun is dropped"
 
 
@@ -62,3 +63,73 @@ def test_there_are_as_many_threads_as_torch_has_up_to_a_few(monkeypatch: pytest.
     for asked, expected in ((1, 1), (3, 3), (200, parallel.MOST_THREADS)):
         monkeypatch.setattr(torch, "get_num_threads", lambda asked=asked: asked)
         assert thread_count() == expected
+
+
+def test_results_before_an_error_of_the_items_come_first() -> None:
+    """Where items are computed too and one of them fails, nothing that came before it is lost."""
+
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise KeyError("third")
+
+    results = map_in_order(lambda item: item, items(), threads=2)
+
+    assert [next(results), next(results)] == [1, 2]
+    with pytest.raises(KeyError, match="third"):
+        next(results)
+
+
+def test_a_result_is_handed_out_as_soon_as_it_is_there() -> None:
+    """It does not wait until all threads have something to do."""
+    begun: list[int] = []
+
+    def slowly() -> Iterator[int]:
+        for item in range(5):
+            begun.append(item)
+            yield item
+            time.sleep(0.05)
+
+    results = map_in_order(lambda item: item, slowly(), threads=4)
+
+    assert next(results) == 0
+    assert len(begun) < 5
+    results.close()
+
+
+def test_expected_values_are_computed_ahead_in_their_order() -> None:
+    """A few are there before they are asked for, and each is computed once."""
+    begun: list[int] = []
+    ahead = Ahead(lambda key: (begun.append(key), 10 * key)[1], threads=2)
+    ahead.expect(range(1, 9))
+    deadline = time.monotonic() + 10
+    while len(begun) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert sorted(begun) == [1, 2, 3, 4]
+    assert [ahead.take(key) for key in range(1, 9)] == [10 * key for key in range(1, 9)]
+    assert sorted(begun) == list(range(1, 9))
+    ahead.close()
+
+
+def test_what_was_not_expected_is_computed_when_it_is_asked_for() -> None:
+    """Also after it was taken, or when others are expected by now."""
+    ahead = Ahead(lambda key: 10 * key, threads=2)
+    ahead.expect([1, 2])
+    assert [ahead.take(1), ahead.take(1), ahead.take(7)] == [10, 10, 70]
+
+    ahead.expect([3])
+
+    assert [ahead.take(2), ahead.take(3)] == [20, 30]
+    ahead.close()
+
+
+def test_errors_of_values_that_nobody_takes_are_not_raised() -> None:
+    """A damaged frame ahead of those that are needed does no harm."""
+    ahead = Ahead(lambda key: 6 // key, threads=2)
+    ahead.expect([1, 0, 2])
+
+    assert [ahead.take(1), ahead.take(2)] == [6, 3]
+    with pytest.raises(ZeroDivisionError):
+        ahead.take(0)
+    ahead.close()

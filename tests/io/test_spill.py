@@ -30,7 +30,7 @@ def store_in(folder: Path, *, limit: int = 2 * SIZE, least: int = 1) -> Spilling
     return SpillingStore[Tensor](
         Spilling(
             folder=folder,
-            limit=limit,
+            limit_of=lambda _: limit,
             least=least,
             tensors_of=lambda tensor: {"values": tensor},
             value_of=lambda tensors: tensors["values"],

@@ -13,6 +13,8 @@ from warprefine.ops.candidates import Candidates, Voters, find_candidates
 from warprefine.ops.resize import to_size
 from warprefine.ops.soft_labels import SoftLabels
 
+pytestmark = pytest.mark.usefixtures("with_and_without_loops")
+
 CLASSES = 5
 SEMANTIC, VOIDS = 0.6, 0.5
 

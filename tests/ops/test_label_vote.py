@@ -18,6 +18,8 @@ from warprefine.datasets.street import StreetScene
 from warprefine.ops.label_vote import Outside, carry_labels, vote_labels, vote_labels_torch, warp_labels
 from warprefine.ops.warp import backward_warp, lands_inside
 
+pytestmark = pytest.mark.usefixtures("with_and_without_loops")
+
 LABELS = [0, 1, 2, 18, 254, VOID]
 # Both sides of every border and far beyond, corners between pixels, and no numbers at all.
 FLOW_VALUES = st.one_of(

@@ -16,6 +16,8 @@ from warprefine.core.tensors import VOID
 from warprefine.ops.smoothing import Neighbour, smooth, thin_structures
 from warprefine.ops.soft_labels import SoftLabels, warp_soft
 
+pytestmark = pytest.mark.usefixtures("with_and_without_loops")
+
 ROAD, CAR, POLE = 0, 1, 2
 H, W = 12, 16
 

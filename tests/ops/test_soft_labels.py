@@ -19,6 +19,8 @@ from warprefine.ops.label_vote import vote_labels
 from warprefine.ops.soft_labels import SoftLabels, mix_soft, mix_warped, warp_soft
 from warprefine.ops.warp import lands_inside
 
+pytestmark = pytest.mark.usefixtures("with_and_without_loops")
+
 CLASSES = 5
 # Both sides of every border and far beyond, corners between pixels, and no numbers at all.
 FLOW_VALUES = st.one_of(

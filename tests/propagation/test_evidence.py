@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from warprefine.core.errors import FrameError, LabelError
 from warprefine.io import images
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.frames import PictureFrames
 from warprefine.io.images import write_gray, write_labels
+from warprefine.motion.dis import DISFlow
 from warprefine.propagation import evidence as evidence_module
 from warprefine.propagation.evidence import KEY_LABELS_IN_MEMORY, Evidence, Models, open_evidence
 
@@ -218,3 +220,38 @@ def test_a_video_is_opened_and_closed_again(drive: Any, monkeypatch: pytest.Monk
         open_evidence(gone, drive.classes, models, cache),
     ):
         pytest.fail("there is no such file")
+
+
+def test_evidence_is_on_the_device_of_the_models(drive: Any) -> None:
+    """Frames, key labels, segmentations and flow are where labels are computed, whatever computed them."""
+    video, models = drive.video([0]), replace(drive.models(), motion=DISFlow("medium"))
+    here = drive.evidence(video, models)
+    segmentation = here.segmentation(1)  # from the cache: the network of this test cannot run elsewhere
+
+    there = drive.evidence(video, replace(models, device=torch.device("meta")))
+
+    assert there.frame(1).device.type == there.key_labels(0).device.type == "meta"
+    assert there.flow(1, 0).device.type == "meta"
+    assert there.segmentation(1).logits.device.type == "meta"
+    assert there.segmentation(1).logits.shape == segmentation.logits.shape
+    assert there.device.type == "meta"
+
+
+def test_what_a_device_keeps_is_bounded_by_its_bytes(drive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory there does not grow with the length of the video, and what is kept is not read again."""
+    read: list[int] = []
+    original = PictureFrames.__getitem__
+
+    def watched(self: PictureFrames, number: int) -> Tensor:
+        read.append(number)
+        return original(self, number)
+
+    monkeypatch.setattr(PictureFrames, "__getitem__", watched)
+    monkeypatch.setattr(evidence_module, "KEPT_ON_DEVICE", 3 * drive.frame(0).nbytes)
+    models = replace(drive.models(), device=torch.device("meta"))
+    evidence = drive.evidence(drive.video([0]), models, kept_in_memory=1)
+
+    for k in (0, 1, 2, 0, 1, 2, 3, 0):
+        evidence.frame(k)
+
+    assert read == [0, 1, 2, 3, 0]

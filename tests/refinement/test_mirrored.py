@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tests.refinement.inputs import CLASSES, FEATURES, blocks, inputs_at, random_side, side_of, tensors_of
 from warprefine.core.protocols import Refiner, RefinerInput, Segmentation
 from warprefine.core.tensors import VOID, Logits
+from warprefine.ops.compiled import without_loops
 from warprefine.ops.resize import to_size
 from warprefine.ops.soft_labels import SoftLabels
 from warprefine.refinement.compact import CompactRefiner
@@ -213,3 +214,21 @@ def test_both_sides_are_flipped_about_the_same_line_as_the_frame(width: int) -> 
         assert one.distance.tolist() == [3.0]
     assert torch.equal(flipped.frame[0, 0, 0].long(), expected)
     assert flipped.segmentation.features[0, 0, 0].tolist() == [12, 8, 4, 0]
+
+
+@pytest.mark.parametrize(("width", "batches"), [(48, [2]), (45, [1, 1])])
+def test_both_images_are_one_batch_where_they_are_of_one_size(
+    network: CompactRefiner, width: int, batches: list[int]
+) -> None:
+    """On devices other than the CPU; the average is the same."""
+    inputs, seen = something(32, width), []
+    network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0].frame)))
+
+    with torch.inference_mode():
+        apart = mirrored_refiner(network)(inputs)
+        assert seen == [1, 1]
+        with without_loops():
+            together = mirrored_refiner(network)(inputs)
+
+    assert seen[2:] == batches
+    torch.testing.assert_close(together.softmax(dim=1), apart.softmax(dim=1))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from warprefine.core.protocols import Segmentation, Segmenter
+from warprefine.ops.compiled import without_loops
 from warprefine.segmentation.compact import CompactSegmenter
 from warprefine.segmentation.mirrored import mirrored_segmenter
 
@@ -79,3 +80,22 @@ def test_cells_stay_in_place_in_frames_of_odd_width() -> None:
 
     assert output.logits.shape[-1] == 4
     assert (probabilities(output)[0, 0, 0] > 0.9).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(("size", "batches"), [((64, 96), [4]), ((64, 90), [2, 2])])
+def test_both_images_are_one_batch_where_they_are_of_one_size(
+    network: CompactSegmenter, size: tuple[int, int], batches: list[int]
+) -> None:
+    """On devices other than the CPU; the average is the same."""
+    frames, seen = torch.cat((noise(*size), noise(*size))), []
+    network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+
+    with torch.inference_mode():
+        apart = mirrored_segmenter(network)(frames)
+        assert seen == [2, 2]
+        with without_loops():
+            together = mirrored_segmenter(network)(frames)
+
+    assert seen[2:] == batches
+    torch.testing.assert_close(probabilities(together), probabilities(apart))
+    torch.testing.assert_close(together.features, apart.features)

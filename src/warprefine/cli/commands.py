@@ -156,6 +156,7 @@ def autolabel(
     seed: options.Seed = 0,
     threads: options.Threads = 0,
     cache: options.Cache = None,
+    cache_size: options.CacheSize = None,
     retrain: options.Retrain = False,
     base: options.Base = None,
     reuse: options.Reuse = True,
@@ -238,6 +239,7 @@ def propagate(
     engine: options.EngineName = None,
     address: options.Address = None,
     workers: options.Workers = None,
+    cache_size: options.CacheSize = None,
 ) -> None:
     """Label every frame within the horizon with existing weights; nothing is trained.
 

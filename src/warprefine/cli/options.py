@@ -20,6 +20,7 @@ from warprefine.recipe.recipe import Recipe, load_recipe, shipped_recipes
 
 ALL = "all"
 _UNITS = {"s": 1, "m": 60, "h": 3600}
+_BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _MOST_DIGITS = 9  # no video has more frames
 
@@ -43,6 +44,18 @@ def _seconds(word: object) -> float:
             f"{text[:20]!r} is no time; give a number of seconds, or one with its unit, such as 90s, 5m or 1h"
         )
     return float(number) * _UNITS[unit]
+
+
+def _bytes(word: object) -> int:
+    """Return the bytes that --cache-size names, such as 500MB or 20GB."""
+    text = str(word)
+    unit = text[-2:].upper()
+    number = text[:-2]
+    if unit not in _BYTES or not _NUMBER.fullmatch(number) or float(number) == 0:
+        raise typer.BadParameter(
+            f"{text[:20]!r} is no size; give a number with its unit, such as 500MB or 20GB"
+        )
+    return int(float(number) * _BYTES[unit])
 
 
 Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
@@ -182,6 +195,15 @@ Cache = Annotated[
         metavar="FOLDER",
         help="Folder for flow and all else that can be computed again, which runs share, also at the same "
         "time; if not given, RUN/cache.",
+    ),
+]
+CacheSize = Annotated[
+    Any,
+    typer.Option(
+        parser=_bytes,
+        metavar="SIZE",
+        help="What flow, segmentations and samples may take in the cache (500MB, 20GB): the oldest are "
+        "deleted, and computed again if need be; if not given, there is no limit.",
     ),
 ]
 Retrain = Annotated[

@@ -97,6 +97,7 @@ def _begin(
             training=training,
             single_frames=single_frames,
             cache=arguments["cache"],
+            cache_size=arguments.get("cache_size"),
             retrain=arguments.get("retrain", False),
             base=arguments.get("base"),
             reuse=arguments.get("reuse", True),

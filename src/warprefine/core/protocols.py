@@ -82,6 +82,18 @@ class ThreeFrameMotion(Protocol):
 
 
 @runtime_checkable
+class ThreadedMotion(Protocol):
+    """A motion estimator on the CPU whose flow is computed in several threads, a copy in each of them.
+
+    It computes in one thread and leaves Python's lock to others meanwhile.
+    """
+
+    def for_thread(self) -> MotionEstimator:
+        """Return a copy with the same flow for another thread."""
+        ...
+
+
+@runtime_checkable
 class Segmenter(Protocol):
     """A semantic segmentation network (the paper's g_psi); any network that returns logits fits.
 

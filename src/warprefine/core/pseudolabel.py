@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from warprefine.core.stages import Stage
 from warprefine.core.tensors import Confidence, LabelMaps
@@ -28,7 +28,7 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PseudoLabel:
-    """Label map and confidence that a propagation method computed for one frame (b = 1).
+    """Label map and confidence that a propagation method computed for one frame (b = 1), on any device.
 
     Attributes:
         frame: The frame's number.
@@ -43,3 +43,13 @@ class PseudoLabel:
     confidence: Confidence
     provenance: Provenance
     raw_confidence: Confidence | None = None
+
+    def cpu(self) -> PseudoLabel:
+        """Return the same on the CPU."""
+        raw = self.raw_confidence
+        return replace(
+            self,
+            labels=self.labels.cpu(),
+            confidence=self.confidence.cpu(),
+            raw_confidence=None if raw is None else raw.cpu(),
+        )

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-
 ResultT = TypeVar("ResultT")
 
 _RECOMPUTES = ContextVar("_RECOMPUTES", default=False)

@@ -9,11 +9,14 @@ what is at pixel p of b is found in a at p + flow_ba[p]. Inner letters meet:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
+import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
+CPU = torch.device("cpu")
 VOID = 255
 """The label of a pixel that belongs to no class (the paper's "Ignore")."""
 
@@ -25,11 +28,20 @@ Confidence: TypeAlias = Float32[Tensor, "b h w"]
 Logits: TypeAlias = Float[Tensor, "b c h w"]
 
 
+def member(place: int) -> Callable[[Tensor], Tensor]:
+    """Return a function that takes one member of a batch, as a batch of one.
+
+    Example:
+        >>> member(1)(torch.tensor([[7], [8], [9]]))
+        tensor([[8]])
+    """
+    return lambda values: values[place : place + 1]
+
+
 def size_of(values: Tensor) -> tuple[int, int]:
     """Return height and width, the last two dimensions of frames, label maps, flow or features.
 
     Example:
-        >>> import torch
         >>> size_of(torch.zeros(1, 3, 360, 480))
         (360, 480)
     """

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from warprefine.io.atomic import write_bytes
+from warprefine.io.cache_limit import SUFFIX, CacheLimit
 from warprefine.io.foreign import DECODER_ERRORS, reason
 
 log = logging.getLogger(__name__)
@@ -52,19 +53,19 @@ def flow_to_fixed_point(flow: Tensor) -> tuple[Tensor, int]:
 
 
 def rounded_flow(flow: Tensor) -> Tensor:
-    """Return a flow with the rounding of the cache.
+    """Return a flow with the rounding of the cache, on its device.
 
     Example:
         >>> rounded_flow(torch.tensor([0.5, 0.51]))
         tensor([0.5000, 0.5156])
     """
-    fixed, steps = flow_to_fixed_point(flow.cpu())
+    fixed, steps = flow_to_fixed_point(flow)
     return fixed.float() / steps
 
 
 def halves(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return named tensors in half precision, on the CPU."""
-    return {name: tensor.cpu().to(torch.float16).contiguous() for name, tensor in tensors.items()}
+    """Return named tensors in half precision, on their device."""
+    return {name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}
 
 
 class ArrayCache:
@@ -73,10 +74,12 @@ class ArrayCache:
     Args:
         root: The folder.
         beside: Another cache, which is only read, for what is not in `root`.
+        largest: Bytes that its files take at most: the oldest are deleted. None: no limit.
     """
 
-    def __init__(self, root: Path, *, beside: Path | None = None) -> None:
+    def __init__(self, root: Path, *, beside: Path | None = None, largest: int | None = None) -> None:
         self.root = root
+        self._limit = None if largest is None else CacheLimit(root, largest)
         self._beside = None if beside is None else ArrayCache(beside)
 
     def get_flow(self, key: str) -> Tensor | None:
@@ -85,20 +88,23 @@ class ArrayCache:
         return None if found is None else found["flow"].float() / float(found["steps"])
 
     def put_flow(self, key: str, flow: Tensor) -> Tensor:
-        """Store a flow and return it as `get_flow` would."""
-        fixed, steps = flow_to_fixed_point(flow.cpu())
+        """Store a flow; return what `get_flow` would, on its device."""
+        fixed, steps = flow_to_fixed_point(flow)
         self.put(key, {"flow": fixed, "steps": torch.tensor(steps, dtype=torch.int16)})
         return fixed.float() / steps
 
     def put_halves(self, key: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Store named tensors in half precision and return them as `get` would."""
+        """Store named tensors in half precision; return what `get` would, on their device."""
         rounded = halves(tensors)
         self.put(key, rounded)
         return rounded
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Store named tensors without loss."""
-        write_bytes(self._path(key), packed(tensors), durable=False)  # the checksum tells a cut file
+        content = packed(tensors)
+        write_bytes(self._path(key), content, durable=False)  # the checksum tells a cut file
+        if self._limit is not None:
+            self._limit.added(len(content))
 
     def get(self, key: str) -> dict[str, Tensor] | None:
         """Return named tensors, or None if they are damaged or not in the cache."""
@@ -111,12 +117,15 @@ class ArrayCache:
             log.warning("%s is damaged; computing it again (%s)", path, reason(error))
             return None
 
+    def __contains__(self, key: str) -> bool:
+        return self._path(key).exists() or (self._beside is not None and key in self._beside)
+
     def _path(self, key: str) -> Path:
-        return self.root / f"{key}.bin"
+        return self.root / f"{key}{SUFFIX}"
 
 
 def packed(tensors: Mapping[str, Tensor], codec: Blosc = CODEC) -> bytes:
-    """Return named tensors, compressed without loss.
+    """Return named tensors, on any device, compressed without loss.
 
     Example:
         >>> unpacked(packed({"trust": torch.tensor([0.5, 1.0])}))
@@ -124,7 +133,7 @@ def packed(tensors: Mapping[str, Tensor], codec: Blosc = CODEC) -> bytes:
     """
     header, blobs = [], []
     for name, tensor in tensors.items():
-        array = np.ascontiguousarray(tensor.numpy())
+        array = np.ascontiguousarray(tensor.cpu().numpy())
         blob = bytes(codec.encode(array))
         header.append([name, array.dtype.str, list(tensor.shape), len(blob)])
         blobs.append(blob)

@@ -9,6 +9,7 @@ from typing import Any
 
 from warprefine.core.errors import RunFolderError
 from warprefine.core.stages import Stage
+from warprefine.io.array_cache import ArrayCache
 from warprefine.io.arriving import ArrivingFiles
 from warprefine.io.atomic import draft_of, make_folder, writing_errors
 from warprefine.io.claims import check_claim, claim, read_claim
@@ -36,19 +37,31 @@ class RunFolder:
         read_only: Whether nothing may be written into it.
         manifest: Which frames are done.
         expectations: The sums of confidence of each frame.
+        cache_size: Bytes that arrays in the cache may take; None: no limit.
+        arrays: The cache of flow, segmentations and samples.
         arriving: Files of frames on their way to their places.
     """
 
-    def __init__(self, root: Path, *, cache: Path | None = None, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        cache: Path | None = None,
+        cache_size: int | None = None,
+        read_only: bool = False,
+    ) -> None:
         """Open the folder, created if it does not exist.
 
         Args:
             cache: A folder for what can be computed again, shared with other runs; None is `root` / "cache".
+            cache_size: Bytes that arrays in that folder take at most; None: no limit.
             read_only: Write nothing; the folder may be where writing is not allowed.
         """
         self.root = self._weights = root
         self.read_only = read_only
         self._cache = cache or root / "cache"
+        self.cache_size = cache_size
+        self.arrays = ArrayCache(self._cache, largest=cache_size)
         file = ManifestFile(root / "manifest.sqlite", read_only=read_only)
         self.arriving = ArrivingFiles(root, file)
         self.manifest = Manifest(root, file, self.arriving)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
 
+import torch
 from numcodecs.blosc import BITSHUFFLE, Blosc
 from torch import Tensor
 
@@ -29,14 +30,14 @@ class Spilling(Generic[ValueT]):
     Attributes:
         folder: Where the temporary file lies. It has no name, and is gone when it is no longer used, even if
             the process is killed.
-        limit: Bytes that are kept in memory.
+        limit_of: Returns the bytes that are kept in the memory of a device.
         least: Values that are kept in memory, however large they are.
         tensors_of: Returns all tensors of a value, by name.
-        value_of: Returns the value of such tensors.
+        value_of: Returns the value of such tensors; all of them are on the device that they were on.
     """
 
     folder: Path
-    limit: int
+    limit_of: Callable[[torch.device], int]
     least: int
     tensors_of: Callable[[ValueT], dict[str, Tensor]]
     value_of: Callable[[Mapping[str, Tensor]], ValueT]
@@ -44,6 +45,8 @@ class Spilling(Generic[ValueT]):
 
 class SpillingStore(Generic[ValueT]):
     """Values by key; a value has the same bits whether it comes from memory or from disk.
+
+    The tensors of all values are on one device.
 
     Args:
         spilling: When and how values are written to disk; None keeps all in memory.
@@ -55,6 +58,7 @@ class SpillingStore(Generic[ValueT]):
         self._size = 0
         self._on_disk: dict[Hashable, tuple[int, int]] = {}
         self._file: BinaryIO | None = None
+        self._device: torch.device | None = None
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._in_memory or key in self._on_disk
@@ -81,11 +85,17 @@ class SpillingStore(Generic[ValueT]):
         size = 0 if spilling is None else sum(one.nbytes for one in spilling.tensors_of(value).values())
         self._size += size - self._in_memory.pop(key, (value, 0))[1]
         self._in_memory[key] = value, size
-        while spilling and len(self._in_memory) > spilling.least and self._size > spilling.limit:
+        limit = 0 if spilling is None else self._limit(value, spilling)
+        while spilling and len(self._in_memory) > spilling.least and self._size > limit:
             oldest, (old, freed) = self._in_memory.popitem(last=False)
             self._size -= freed
             if oldest not in self._on_disk:
                 self._on_disk[oldest] = self._written(packed(spilling.tensors_of(old), _FAST), spilling)
+
+    def _limit(self, value: ValueT, spilling: Spilling[ValueT]) -> int:
+        if self._device is None:
+            self._device = next(iter(spilling.tensors_of(value).values())).device
+        return spilling.limit_of(self._device)
 
     def _written(self, content: bytes, spilling: Spilling[ValueT]) -> tuple[int, int]:
         """Append to the file; return where the content begins, and its length."""
@@ -107,4 +117,5 @@ class SpillingStore(Generic[ValueT]):
             content = b""
             while len(content) < length and (part := self._file.read(length - len(content))):
                 content += part
-        return self._spilling.value_of(unpacked(content))
+        found = {name: tensor.to(self._device) for name, tensor in unpacked(content).items()}
+        return self._spilling.value_of(found)

@@ -62,6 +62,7 @@ def autolabel(
     device: str = "cpu",
     seed: int = 0,
     cache: Path | str | None = None,
+    cache_size: int | None = None,
     retrain: bool = False,
     base: Path | str | None = None,
     reuse: bool = True,
@@ -95,6 +96,8 @@ def autolabel(
         seed: Seed of all random numbers.
         cache: A folder for all that can be computed again, such as flow, which runs may share, also at the
             same time; None is one in `out`. There the name of a motion object stands for what it computes.
+        cache_size: Bytes that flow, segmentations and samples in it may take: the oldest are deleted, and
+            computed again when they are needed. None: no limit.
         retrain: Train the networks anew if frames or label maps have changed since they were trained.
         base: A segmenter that was trained on further data, or a run that has one: it is adapted to the key
             frames, and none is trained on `also_train`.
@@ -144,6 +147,7 @@ def autolabel(
             seed=seed,
             training="segmenter" in needs_of(methods),
             cache=None if cache is None else Path(cache),
+            cache_size=cache_size,
             retrain=retrain,
             base=None if base is None else Path(base),
             reuse=reuse,

@@ -93,4 +93,4 @@ class RunContext:
     @property
     def cache(self) -> ArrayCache:
         """The cache of what can be computed again: flow, segmentations, samples."""
-        return ArrayCache(self.run.cache)
+        return self.run.arrays

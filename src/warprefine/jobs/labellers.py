@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Video
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.networks import Networks
+from warprefine.propagation.evidence import Models
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.methods import METHODS, LabellerKind, check_methods, needs_of
 from warprefine.propagation.oracle import OracleLabeller
@@ -16,6 +18,9 @@ from warprefine.propagation.stepwise.walk import StepSettings, StepwiseLabeller
 from warprefine.propagation.two_sided.label import TwoSidedLabeller
 from warprefine.propagation.units import Unit, stepwise_units
 from warprefine.propagation.unreached import WithUnreached, unreached_units
+
+BATCH = 8
+"""Frames that a GPU computes at a time, if they are small."""
 
 
 def make_job(networks: Networks, methods: Sequence[str]) -> Job:
@@ -51,7 +56,7 @@ def stepwise_labeller(networks: Networks, methods: tuple[str, ...]) -> StepwiseL
     refiner, fingerprint = networks.refiner("stepwise") if "refiner" in needs else (None, "")
     return StepwiseLabeller(
         methods=methods,
-        models=networks.models("stepwise", segmenter),
+        models=_on_device(networks, networks.models("stepwise", segmenter)),
         settings=StepSettings(
             tau=tau,
             threshold=networks.context.recipe.propagation.semantic_threshold,
@@ -67,11 +72,17 @@ def two_sided_labeller(networks: Networks, methods: tuple[str, ...]) -> TwoSided
     refiner, fingerprint = networks.refiner("two-sided") if plus.refiner.enabled else (None, "")
     return TwoSidedLabeller(
         methods=methods,
-        models=networks.models("two-sided", networks.segmenter()),
+        models=_on_device(networks, networks.models("two-sided", networks.segmenter())),
         recipe=plus,
         refiner=refiner,
         refiner_fingerprint=fingerprint,
     )
+
+
+def _on_device(networks: Networks, models: Models) -> Models:
+    """Return models that label on the device of a run; other devices than the CPU gain by batches."""
+    device = networks.context.device
+    return replace(models, device=device, batch=1 if device.type == "cpu" else BATCH)
 
 
 def oracle_labeller(networks: Networks, methods: tuple[str, ...]) -> OracleLabeller:

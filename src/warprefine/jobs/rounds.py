@@ -114,7 +114,9 @@ def _earlier(context: RunContext, folder: Path) -> RunContext:
 
 def _folder(context: RunContext, folder: Path) -> RunFolder:
     """Return a run folder of its own beside a run's; the first process makes it."""
-    return context.world.of_first(lambda: RunFolder(folder, cache=context.run.cache))
+    return context.world.of_first(
+        lambda: RunFolder(folder, cache=context.run.cache, cache_size=context.run.cache_size)
+    )
 
 
 def _try_out(networks: Networks, drafts: RunFolder) -> tuple[float, float]:

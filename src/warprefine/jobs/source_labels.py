@@ -23,7 +23,7 @@ Source: TypeAlias = Literal["before", "after", "segmenter"]
 
 
 def labels_of_source(job: Job, video: Video, frame: int, *, of: Source, cache: Path) -> LabelMaps:
-    """Return the labels of a frame, (1, h, w), that one source alone gives, without a refiner or an average.
+    """Return the labels of a frame, (1, h, w), that one source alone gives: on the CPU, unrefined.
 
     Args:
         job: The job of warp-refine-plus, as `Relabeller.jobs` returns it.
@@ -51,8 +51,8 @@ def labels_of_source(job: Job, video: Video, frame: int, *, of: Source, cache: P
     models = replace(labeller.models, keep="nothing")
     with open_evidence(video, job.dataset.classes, models, ArrayCache(cache)) as evidence:
         if of == "segmenter":
-            return segment(evidence.segmentation(frame), size_of(evidence.frame(frame))).labels
-        return _carried(evidence, labeller, frame, of)
+            return segment(evidence.segmentation(frame), size_of(evidence.frame(frame))).labels.cpu()
+        return _carried(evidence, labeller, frame, of).cpu()
 
 
 def _unwrapped(labeller: Labeller) -> Labeller:

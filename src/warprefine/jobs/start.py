@@ -64,6 +64,7 @@ def start(
     training: bool = True,
     single_frames: bool = False,
     cache: Path | None = None,
+    cache_size: int | None = None,
     retrain: bool = False,
     base: Path | None = None,
     reuse: bool = True,
@@ -89,6 +90,7 @@ def start(
         training: Whether networks may be trained; if so, the weights that they start from have to be there.
         single_frames: Take data without any frame to label: a segmenter alone is trained.
         cache: A folder for all that can be computed again, shared with other runs; None is one in `out`.
+        cache_size: Bytes that it may take; the oldest files are deleted. None: no limit.
         retrain: Train networks anew if their data have changed.
         base: A base segmenter to adapt, or a run that has one.
         reuse: Take base segmenters that were trained on the same further data before, and keep new ones.
@@ -110,7 +112,7 @@ def start(
     check_parts(parts, dataset)
     reach = check_reach(dataset, horizon, single_frames=single_frames)
     check_further(dataset, also_train)
-    run = RunFolder(out, cache=cache)
+    run = RunFolder(out, cache=cache, cache_size=cache_size)
     if cache is not None:
         remove_old_drafts(cache)  # those in the run folder are removed by whoever locks it
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -84,6 +86,10 @@ class DISFlow:
         """Let a copy in another process be built anew: OpenCV's objects cannot be copied."""
         return type(self), (self._preset,)
 
+    def for_thread(self) -> DISFlow:
+        """Return a copy for another thread: OpenCV's objects hold what they work with."""
+        return type(self)(self._preset)
+
     def __call__(self, frame_b: Frames, frame_a: Frames) -> Flow:
         """Return `flow_ba`, (b, 2, h, w) in pixels.
 
@@ -147,17 +153,33 @@ def _calc_enlarged(
 def _one_thread() -> Iterator[None]:
     """Let OpenCV compute in one thread, whatever the caller's program has set.
 
-    DIS cuts an image into one stripe per thread, so its result depends on their number.
+    DIS cuts an image into one stripe per thread, so its result depends on their number. The setting is that
+    of the process: the first of several estimates at a time changes it, the last one restores it.
     """
-    threads = cv2.getNumThreads()
-    if threads == 1:
-        yield
-        return
-    cv2.setNumThreads(1)
+    with _setting.lock:
+        if not _setting.users:
+            _setting.restored = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+        _setting.users += 1
     try:
         yield
     finally:
-        cv2.setNumThreads(threads)
+        with _setting.lock:
+            _setting.users -= 1
+            if not _setting.users:
+                cv2.setNumThreads(_setting.restored)
+
+
+@dataclass
+class _Setting:
+    """How many estimates need one thread at present, and the setting before the first of them."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+    restored: int = 1
+
+
+_setting = _Setting()
 
 
 def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

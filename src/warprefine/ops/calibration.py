@@ -49,7 +49,7 @@ def count_hits(labels: LabelMaps, confidence: Confidence, truth: LabelMaps, *, c
     scored = truth != VOID
     rows, right = _rows(labels, class_count)[scored], (labels == truth)[scored]
     flat = (rows * LEVELS + levels_of(confidence)[scored]) * 2 + right
-    counts: Hits = torch.bincount(flat, minlength=(class_count + 1) * LEVELS * 2).numpy()
+    counts: Hits = torch.bincount(flat, minlength=(class_count + 1) * LEVELS * 2).cpu().numpy()
     return counts.reshape(class_count + 1, LEVELS, 2)
 
 
@@ -81,7 +81,7 @@ def calibrate(labels: LabelMaps, confidence: Confidence, table: CalibrationTable
         [[[0.8999999761581421, 0.10000000149011612]]]
     """
     rows = _rows(labels, len(table) - 1)
-    return torch.from_numpy(table).float()[rows, levels_of(confidence)]
+    return torch.from_numpy(table).float().to(labels.device)[rows, levels_of(confidence)]
 
 
 def confidence_sums(labels: LabelMaps, confidence: Confidence, *, class_count: int) -> ConfidenceSums:
@@ -97,7 +97,7 @@ def confidence_sums(labels: LabelMaps, confidence: Confidence, *, class_count: i
     rows, levels = _rows(labels, class_count).flatten(), levels_of(confidence).flatten()
     pixels = torch.bincount(rows, minlength=class_count + 1)
     sums = torch.bincount(rows, weights=levels.double(), minlength=class_count + 1).long()
-    return torch.stack([pixels, sums], dim=1).numpy()
+    return torch.stack([pixels, sums], dim=1).cpu().numpy()
 
 
 def fit_calibration(hits: Hits) -> CalibrationTable:

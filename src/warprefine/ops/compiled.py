@@ -6,11 +6,17 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numba
+from torch import Tensor
+
+_WITHOUT_LOOPS = ContextVar("_WITHOUT_LOOPS", default=False)
 
 
 def cache_folder() -> Path:
@@ -43,3 +49,31 @@ compiled = partial(numba.njit, parallel=True, cache=True, nogil=True)
 """Decorator of a function that is compiled once per machine and runs on all threads."""
 compiled_serially = partial(numba.njit, cache=True, nogil=True)
 """The same of a function that runs on the thread that calls it, beside others that do so."""
+
+
+def has_loops(values: Tensor) -> bool:
+    """Return whether compiled loops compute with a tensor: on the CPU they do, on other devices torch does.
+
+    Example:
+        >>> import torch
+        >>> has_loops(torch.zeros(1)), has_loops(torch.zeros(1, device="meta"))
+        (True, False)
+    """
+    return values.device.type == "cpu" and not _WITHOUT_LOOPS.get()
+
+
+@contextmanager
+def without_loops() -> Iterator[None]:
+    """Compute with torch alone on the CPU too, as on other devices, in the thread that enters this.
+
+    Example:
+        >>> import torch
+        >>> with without_loops():
+        ...     has_loops(torch.zeros(1))
+        False
+    """
+    token = _WITHOUT_LOOPS.set(True)
+    try:
+        yield
+    finally:
+        _WITHOUT_LOOPS.reset(token)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from warprefine.core.tensors import VOID, Confidence, Flow, LabelMaps, size_of
-from warprefine.ops.compiled import compiled
+from warprefine.ops.compiled import compiled, has_loops
 from warprefine.ops.warp import backward_warp, lands_inside, source_points
 
 Outside: TypeAlias = Literal["void", "replicate"]
@@ -33,7 +33,7 @@ def warp_labels(labels_a: LabelMaps, flow_ba: Flow, *, outside: Outside = "void"
         >>> warp_labels(labels_a, flow_ba).tolist()
         [[[255, 0, 7, 0]]]
     """
-    if labels_a.device.type != "cpu":
+    if not has_loops(labels_a):
         return vote_labels_torch(labels_a, flow_ba, outside=outside)[0]
     labels_b = np.empty(tuple(labels_a.shape), np.uint8)
     _vote(*_arrays(labels_a, flow_ba), outside == "replicate", labels_b, None, None)
@@ -62,7 +62,7 @@ def vote_labels(
         >>> labels_b.tolist(), share.tolist()
         ([[[255, 7, 7, 7]]], [[[0.0, 0.75, 1.0, 1.0]]])
     """
-    if labels_a.device.type != "cpu":
+    if not has_loops(labels_a):
         return vote_labels_torch(labels_a, flow_ba, outside=outside)
     labels_b = np.empty(tuple(labels_a.shape), np.uint8)
     share = np.empty(tuple(labels_a.shape), np.float32)
@@ -92,7 +92,7 @@ def carry_labels(
         >>> labels_b.tolist(), confidence_b.tolist()
         ([[[255, 7, 7, 7]]], [[[0.0, 0.375, 0.5, 0.5]]])
     """
-    if labels_a.device.type != "cpu":
+    if not has_loops(labels_a):
         labels, share = vote_labels_torch(labels_a, flow_ba, outside=outside)
         return labels, share * backward_warp(confidence_a[:, None], flow_ba)[:, 0]
     labels_b = np.empty(tuple(labels_a.shape), np.uint8)
@@ -109,7 +109,7 @@ def _arrays(labels_a: LabelMaps, flow_ba: Flow) -> tuple[NDArray[np.uint8], NDAr
 def vote_labels_torch(
     labels_a: LabelMaps, flow_ba: Flow, *, outside: Outside = "void"
 ) -> tuple[LabelMaps, Confidence]:
-    """Compute `vote_labels` with torch alone, on any device; `vote_labels` calls it for CUDA.
+    """Compute `vote_labels` with torch alone, on any device; `vote_labels` calls it beyond the CPU.
 
     Example:
         >>> labels_a = torch.tensor([[[0, 7, 7, 7]]], dtype=torch.uint8)

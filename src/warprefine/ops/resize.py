@@ -8,7 +8,9 @@ from torch.nn import functional
 
 from warprefine.core.tensors import size_of
 
-_HALVINGS = (1, 2, 4, 8, 16, 32)
+LARGEST_STRIDE = 32
+"""Frames whose sides are multiples of it have whole cells at the stride of any network."""
+_HALVINGS = (1, 2, 4, 8, 16, LARGEST_STRIDE)
 
 
 def to_size(scores: Float[Tensor, "b c _ _"], size: tuple[int, int]) -> Float[Tensor, "b c _ _"]:

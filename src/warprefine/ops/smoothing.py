@@ -14,8 +14,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from warprefine.core.tensors import Confidence, Flow, LabelMaps, Masks
+from warprefine.ops.compiled import has_loops
 from warprefine.ops.soft_labels import SoftLabels, mix_soft, mix_warped
 
 
@@ -86,6 +89,8 @@ def thin_structures(labels: LabelMaps, *, size: int = 3) -> Masks:
         >>> thin_structures(pole)[0, 0].int().tolist()
         [0, 0, 0, 1, 0, 0, 0]
     """
+    if not has_loops(labels):
+        return _outside_squares(labels, size)
     covered = [_in_squares(values, size) for values in np.ascontiguousarray(labels.numpy())]
     return torch.from_numpy(np.stack(covered) == 0)
 
@@ -96,3 +101,17 @@ def _in_squares(values: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     # A square of even size has no centre pixel: this anchor mirrors that of `uniform`, which is size // 2.
     covered: NDArray[np.uint8] = cv2.dilate(uniform.astype(np.uint8), square, anchor=((size - 1) // 2,) * 2)
     return covered
+
+
+def _outside_squares(labels: LabelMaps, size: int) -> Masks:
+    """Compute `thin_structures` with torch alone."""
+    values = labels.float()
+    before, after = size // 2, size - 1 - size // 2
+    uniform = _largest(values, before, after) == -_largest(-values, before, after)
+    return _largest(uniform.float(), after, before) == 0
+
+
+def _largest(values: Tensor, before: int, after: int) -> Tensor:
+    """Return the largest value from so many pixels before each pixel to so many after it, on both axes."""
+    padded = functional.pad(values, (before, after, before, after), value=-torch.inf)
+    return functional.max_pool2d(padded, before + 1 + after, stride=1)

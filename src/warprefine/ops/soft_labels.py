@@ -2,7 +2,7 @@
 
 Few labels compete for a pixel, so four slots of a label and its share replace one plane per class.
 Warping and mixing work on the slots themselves and equal the same on dense planes followed by `topk`.
-All of this is for tensors on the CPU.
+Compiled loops do that on the CPU, `ops.soft_label_slots` with torch elsewhere, with the same result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from warprefine.core.tensors import VOID, Confidence, Flow, LabelMaps
+from warprefine.ops.compiled import has_loops
 from warprefine.ops.soft_label_loops import mix_loop, mix_warped_loop, warp_loop
+from warprefine.ops.soft_label_slots import merge_slots, rank_planes, warp_slots
 
 _STEPS = 255
 """Shares are packed in steps of 1 / 255."""
@@ -43,7 +45,8 @@ class SoftLabels:
     @classmethod
     def of_labels(cls, labels: LabelMaps) -> SoftLabels:
         """Convert label maps, taken as certain: k = 1, every share 1, that of VOID too."""
-        return cls(labels=labels[:, None], shares=torch.ones(labels[:, None].shape))
+        ones = torch.ones(labels[:, None].shape, device=labels.device)
+        return cls(labels=labels[:, None], shares=ones)
 
     @classmethod
     def of_probabilities(
@@ -56,9 +59,12 @@ class SoftLabels:
             most: Slots per pixel; those beyond the classes that have a probability stay empty.
             void_is_last: The last plane is that of VOID, not of class c - 1.
         """
-        classes = torch.arange(probabilities.shape[1], dtype=torch.uint8)
+        classes = torch.arange(probabilities.shape[1], dtype=torch.uint8, device=probabilities.device)
         if void_is_last:
             classes[-1] = VOID
+        if not has_loops(probabilities):
+            labels, shares = rank_planes(probabilities.float(), classes, most=most)
+            return cls(labels=labels, shares=shares)
         return _most_probable(
             classes[:, None, None].expand(probabilities.shape), probabilities.float(), most=most
         )
@@ -120,6 +126,9 @@ def warp_soft(soft_a: SoftLabels, flow_ba: Flow, *, most: int = 4) -> SoftLabels
         >>> soft_b.labels[0, :, 0, 0].tolist(), soft_b.shares[0, :, 0, 0].tolist()
         ([7, 0], [0.75, 0.25])
     """
+    if not has_loops(flow_ba):
+        labels, shares = warp_slots(soft_a.labels, soft_a.shares, flow_ba, most=most)
+        return SoftLabels(labels=labels, shares=shares.clamp(max=1))
     b, _, h, w = soft_a.labels.shape
     labels_b = np.empty((b, most, h, w), np.uint8)
     shares_b = np.empty((b, most, h, w), np.float32)
@@ -162,8 +171,9 @@ def mix_warped(
 ) -> SoftLabels:
     """Warp soft labels of other frames to b, and add them, weighted, to those of b.
 
-    It equals `mix_soft` of `soft_b` and of each `warp_soft(other, flow).scaled(weight)`, to the bit, in
-    three quarters of the time: what has no weight is not warped, and nothing is written in between.
+    It equals `mix_soft` of `soft_b` and of each `warp_soft(other, flow).scaled(weight)`, to the bit. On the
+    CPU it takes three quarters of the time: what has no weight is not warped, and nothing is written in
+    between.
 
     Args:
         soft_b: Soft labels on b.
@@ -179,6 +189,10 @@ def mix_warped(
         >>> mix_warped(road, [car], flows=[still], weights=[weight], most=2).shares[0].tolist()
         [[[1.0, 1.0]], [[0.5, 0.0]]]
     """
+    if not has_loops(soft_b.labels):
+        warped = (warp_soft(other, flow, most=most) for other, flow in zip(others, flows, strict=True))
+        scaled = (soft.scaled(weight) for soft, weight in zip(warped, weights, strict=True))
+        return mix_soft([soft_b, *scaled], most=most)
     b, _, h, w = soft_b.labels.shape
     slots = max(other.labels.shape[1] for other in others)
     labels_a = np.zeros((len(others), b, slots, h, w), np.uint8)
@@ -201,6 +215,9 @@ def mix_warped(
 def _most_probable(
     labels: UInt8[Tensor, "b c h w"], shares: Float32[Tensor, "b c h w"], *, most: int
 ) -> SoftLabels:
+    if not has_loops(labels):
+        merged_labels, merged_shares = merge_slots(labels, shares, most=most)
+        return SoftLabels(labels=merged_labels, shares=merged_shares)
     b, _, h, w = labels.shape
     kept_labels = np.empty((b, most, h, w), np.uint8)
     kept_shares = np.empty((b, most, h, w), np.float32)

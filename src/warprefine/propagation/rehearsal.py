@@ -7,11 +7,13 @@ occur several times.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+import torch
 
 from warprefine.core.protocols import Segmentation
 from warprefine.core.pseudolabel import PseudoLabel
@@ -144,6 +146,10 @@ class _Sequence(Evidence):
     def folder(self) -> Path:
         return self._whole.folder
 
+    @property
+    def device(self) -> torch.device:
+        return self._whole.device
+
     def frame(self, k: int) -> Frames:
         return self._whole.frame(self._sequence[k])
 
@@ -152,6 +158,15 @@ class _Sequence(Evidence):
 
     def flow(self, b: int, a: int) -> Flow:
         return self._whole.flow(self._sequence[b], self._sequence[a])
+
+    def expect_flows(self, pairs: Iterable[tuple[int, int]]) -> None:
+        self._whole.expect_flows(dict.fromkeys((self._sequence[b], self._sequence[a]) for b, a in pairs))
+
+    def batch_with(self, k: int) -> int:
+        return 1  # the target alone is labelled
+
+    def expect_segmentations(self, frames: Iterable[int]) -> None:
+        self._whole.expect_segmentations(self._sequence[k] for k in frames)
 
     def segmentation(self, k: int) -> Segmentation:
         return self._whole.segmentation(self._sequence[k])
@@ -174,10 +189,10 @@ def unit_of(labeller: Labeller, rehearsal: Rehearsal) -> Unit:
 def rehearse(
     labeller: Labeller, rehearsal: Rehearsal, dataset: Dataset, cache: ArrayCache
 ) -> Iterator[PseudoLabel]:
-    """Yield the pseudo-labels that each method of a labeller computes for the hidden key frame."""
+    """Yield, on the CPU, the pseudo-labels that each method computes for the hidden key frame."""
     unit = unit_of(labeller, rehearsal)
     with opened(rehearsal, dataset, labeller.models, cache) as evidence:
         for method in labeller.methods:
             labelled = labeller.label(evidence, unit, (method,))
             pseudo = next(one for one in labelled if one.frame == rehearsal.target)
-            yield replace(pseudo, frame=rehearsal.key_frame)
+            yield replace(pseudo.cpu(), frame=rehearsal.key_frame)

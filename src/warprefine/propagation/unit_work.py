@@ -8,23 +8,21 @@ writers.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Int64
-
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, LabelError
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
 from warprefine.core.stages import Stage, is_later, later
 from warprefine.core.video import Dataset, Video
-from warprefine.io.array_cache import ArrayCache
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import write_gray, write_labels
 from warprefine.io.run import RunFolder
-from warprefine.ops.calibration import confidence_sums
+from warprefine.ops.calibration import ConfidenceSums, confidence_sums
 from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.units import Unit
@@ -70,7 +68,7 @@ class FrameOfUnit:
     provenance: Provenance
     done: int
     files: tuple[Path, ...]
-    sums: Int64[np.ndarray, "n 2"]
+    sums: ConfidenceSums
 
     @property
     def method(self) -> str:
@@ -131,19 +129,30 @@ def due_unit(
 def label_due_unit(
     dataset: Dataset, run: RunFolder, labeller: Labeller, video: Video, due: DueUnit
 ) -> Iterator[FrameOfUnit]:
-    """Label what is due of a unit, and write it beside its places; the manifest is not used."""
+    """Label what is due of a unit, and write it beside its places; the manifest is not used.
+
+    Files are encoded and written in threads, while the next frames are labelled.
+    """
+
+    def written(pseudo: PseudoLabel) -> tuple[PseudoLabel, tuple[Path, ...], ConfidenceSums]:
+        pseudo, classes = pseudo.cpu(), dataset.classes
+        is_left = pseudo.frame in due.done[pseudo.provenance.method]
+        files = () if is_left else _write(run, video, classes, pseudo)
+        return pseudo, files, confidence_sums(pseudo.labels, pseudo.confidence, class_count=len(classes))
+
     yielded = len(due.unit.done) * len(due.done)
-    with open_evidence(video, dataset.classes, labeller.models, ArrayCache(run.cache)) as evidence:
-        for pseudo in labeller.label(evidence, due.unit, [*due.done]):
-            yielded += 1
-            is_left = pseudo.frame in due.done[pseudo.provenance.method]
-            yield FrameOfUnit(
-                frame=pseudo.frame,
-                provenance=pseudo.provenance,
-                done=yielded // len(due.done),
-                files=() if is_left else _write(run, video, dataset.classes, pseudo),
-                sums=confidence_sums(pseudo.labels, pseudo.confidence, class_count=len(dataset.classes)),
-            )
+    with open_evidence(video, dataset.classes, labeller.models, run.arrays) as evidence:
+        labelled = labeller.label(evidence, due.unit, [*due.done])
+        with closing(map_in_order(written, labelled, threads=thread_count())) as results:
+            for pseudo, files, sums in results:
+                yielded += 1
+                yield FrameOfUnit(
+                    frame=pseudo.frame,
+                    provenance=pseudo.provenance,
+                    done=yielded // len(due.done),
+                    files=files,
+                    sums=sums,
+                )
 
 
 def record(run: RunFolder, due: DueUnit, labelled: FrameOfUnit) -> None:

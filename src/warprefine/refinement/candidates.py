@@ -91,26 +91,21 @@ class CandidateUNet(HalvedUNet):
         return CandidateScores(labels=found.labels, logits=logits, is_empty=is_empty)
 
     def _candidates(self, inputs: TwoSidedInput, *weights: Confidence) -> Candidates:
-        """Find the candidates; on the CPU, from where they move to the device of the network."""
-        device = self.learned.device
-        inputs = inputs.to(torch.device("cpu"))
+        """Find the candidates, on the device of the inputs."""
         near, far = inputs.sides
         voters = Voters(
             soft=(near.soft, far.soft),
-            weights=(weights[0].cpu(), weights[1].cpu()),
+            weights=(weights[0], weights[1]),
             trust=(near.trust, far.trust),
             logits=inputs.segmentation.logits,
         )
-        found = find_candidates(
+        return find_candidates(
             voters,
-            self.codes.cpu(),
+            self.codes,
             most=CANDIDATES,
             semantic_weight=float(self.votes.semantic_weight.detach().abs()),
             void_weight=float(self.votes.void_weight.detach().abs()),
             room=_FURTHER,
-        )
-        return Candidates(
-            labels=found.labels.to(device), shares=found.shares.to(device), codes=found.codes.to(device)
         )
 
     def _planes(self, inputs: TwoSidedInput, found: Candidates) -> Float32[Tensor, "b planes h w"]:

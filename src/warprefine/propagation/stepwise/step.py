@@ -56,7 +56,7 @@ class Pair:
     def still(cls, frame_b: Frames, segmentation_b: Segmentation | None) -> Pair:
         """Return the pair of a frame with itself."""
         b, (h, w) = len(frame_b), size_of(frame_b)
-        return cls.of(frame_b, frame_b, torch.zeros(b, 2, h, w), segmentation_b)
+        return cls.of(frame_b, frame_b, torch.zeros(b, 2, h, w, device=frame_b.device), segmentation_b)
 
     @cached_property
     def warped_frame(self) -> Tensor:
@@ -88,7 +88,7 @@ class Pair:
 
 def from_hand_labels(labels: LabelMaps) -> Labelling:
     """Return the labels of a key frame, where a walk starts, with confidence 1: equation (2)."""
-    return Labelling(labels=labels, confidence=torch.ones(labels.shape))
+    return Labelling(labels=labels, confidence=torch.ones(labels.shape, device=labels.device))
 
 
 def warp(labelling_a: Labelling, flow_ba: Flow, *, outside: Outside = "void") -> Labelling:
@@ -127,7 +127,8 @@ def refine(inpainted: Labelling, pair: Pair, refiner: Refiner) -> Labelling:
     with torch.inference_mode(), computing(refiner):
         logits = refiner(inputs.to(device))
     confidence, labels = logits.float().softmax(dim=1).max(dim=1)
-    return Labelling(labels=class_to_void(labels, refiner.class_count).cpu(), confidence=confidence.cpu())
+    labels, back = class_to_void(labels, refiner.class_count), inpainted.labels.device
+    return Labelling(labels=labels.to(back), confidence=confidence.to(back))
 
 
 def refiner_input(inpainted_labels: LabelMaps, pair: Pair) -> RefinerInput:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from warprefine.core.errors import LabelError
 from warprefine.core.protocols import Refiner
@@ -116,6 +117,10 @@ class StepwiseLabeller:
         labellings = dict.fromkeys(methods, start)
         segmented, moving = "segmenter" in needs_of(methods), {*methods} != {SEMANTIC_ONLY}
         previous = key_frame
+        if segmented:
+            evidence.expect_segmentations(unit.frames)
+        if moving:
+            evidence.expect_flows((b, a) for a, b in pairwise((key_frame, *unit.frames)))
         for frame in unit.frames:
             if not moving and frame in unit.done:
                 continue

@@ -137,5 +137,5 @@ def _side(soft: SoftLabels, trust: Confidence, warped_frame: Tensor, distance: i
         soft=soft,
         trust=trust,
         warped_frame=warped_frame.round().clamp(0, 255).to(torch.uint8),
-        distance=torch.tensor([float(distance)]),
+        distance=torch.tensor([float(distance)], device=trust.device),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from warprefine.core.errors import LabelError
 from warprefine.core.precision import computing
 from warprefine.core.protocols import device_of
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
-from warprefine.core.tensors import VOID
+from warprefine.core.tensors import VOID, member
 from warprefine.core.video import Video
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.ops.smoothing import Neighbour, smooth
@@ -61,6 +62,7 @@ class TwoSidedLabeller:
         those to key frames ahead lie in a temporary file in the folder of the cache.
         """
         span, carry = self.recipe.smooth.frames, self.recipe.carry
+        evidence.expect_flows(self.expected_flows(unit))
         steps = StepTrust(evidence, carry)
         carrier = LabelCarrier(
             evidence,
@@ -74,14 +76,10 @@ class TwoSidedLabeller:
         waiting = deque(frame for frame in unit.frames if frame not in unit.done)
         averaged = {k for frame in waiting for k in range(frame - span, frame + span + 1)}
         due = {*unit.frames}
-        for frame in _with_neighbours(unit, span, len(evidence.video)):
-            if frame not in averaged:
-                continue
-            if frame in due:
-                smoother.add(frame, self._label_frame(evidence, carrier, unit, frame))
-                carrier.keep(range(frame, unit.frames[-1] + 1))  # the next trajectory extends this one
-            else:
-                smoother.add(frame, SoftLabels.of_labels(evidence.key_labels(frame)))
+        frames = [k for k in _with_neighbours(unit, span, len(evidence.video)) if k in averaged]
+        evidence.expect_segmentations(frame for frame in frames if frame in due)
+        for frame, soft in self._label_frames(evidence, carrier, unit, frames):
+            smoother.add(frame, soft)
             while waiting and waiting[0] + span <= frame:
                 yield self._pseudo_label(smoother, unit, waiting.popleft())
         for frame in waiting:
@@ -92,14 +90,56 @@ class TwoSidedLabeller:
         nearer, farther = sides_of(frame, key_frames, reach=self.recipe.choose.reach)
         return nearer, farther if self.recipe.choose.sides == 2 else ()
 
-    def _label_frame(self, evidence: Evidence, carrier: LabelCarrier, unit: Unit, frame: int) -> SoftLabels:
+    def expected_flows(self, unit: Unit) -> Iterator[tuple[int, int]]:
+        """Yield the flows that labels of a unit are carried along, in the order of their first use."""
+        both = self.recipe.carry.trust in ("agreement", "both") or self.recipe.carry.long_range
+        reached: dict[tuple[int, int], int] = {}
+        known: set[tuple[int, int]] = set()
+        for frame in (frame for frame in unit.frames if frame not in unit.done):
+            for origin in itertools.chain(*self._sides(frame, unit.key_frames)):
+                step = 1 if frame > origin else -1
+                begin = reached.get((origin, step), origin)
+                reached[origin, step] = frame if step == 1 else min(frame, begin)
+                for k in range(begin + step, frame + step, step):
+                    for pair in ((k, k - step), (k - step, k))[: 1 + both]:
+                        if pair not in known:
+                            known.add(pair)
+                            yield pair
+
+    def _label_frames(
+        self, evidence: Evidence, carrier: LabelCarrier, unit: Unit, frames: Sequence[int]
+    ) -> Iterator[tuple[int, SoftLabels]]:
+        """Yield the soft labels of frames, some of them key frames, in order."""
+        due, batch = {*unit.frames}, evidence.batch_with(unit.frames[0])
+        for first in range(0, len(frames), batch):
+            together = frames[first : first + batch]
+            inputs = {}
+            for frame in (frame for frame in together if frame in due):
+                inputs[frame] = self._inputs(evidence, carrier, unit, frame)
+                carrier.keep(range(frame, unit.frames[-1] + 1))  # the next trajectory extends this one
+            labelled = dict(zip(inputs, self._refined([*inputs.values()], batch), strict=True))
+            for frame in together:
+                soft = labelled.get(frame)
+                yield frame, SoftLabels.of_labels(evidence.key_labels(frame)) if soft is None else soft
+
+    def _inputs(self, evidence: Evidence, carrier: LabelCarrier, unit: Unit, frame: int) -> TwoSidedInput:
         nearer, farther = self._sides(frame, unit.key_frames)
-        inputs = TwoSidedInput(
+        return TwoSidedInput(
             frame=evidence.frame(frame),
             sides=(carrier.side(frame, nearer), carrier.side(frame, farther)),
             segmentation=evidence.segmentation(frame),
         )
-        return vote(inputs) if self.refiner is None else refine_sides(inputs, self.refiner)
+
+    def _refined(self, inputs: Sequence[TwoSidedInput], batch: int) -> list[SoftLabels]:
+        """Return the labels of up to `batch` frames."""
+        if self.refiner is None or batch == 1:
+            return [vote(one) if self.refiner is None else refine_sides(one, self.refiner) for one in inputs]
+        if not inputs:
+            return []
+        # A batch is filled up: kernels, and with them the last bits, depend on its size.
+        filled = [*inputs, *[inputs[-1]] * (batch - len(inputs))]
+        soft = refine_sides(TwoSidedInput.stacked(filled), self.refiner)
+        return [soft.mapped(member(place)) for place in range(len(inputs))]
 
     def _pseudo_label(self, smoother: _Smoother, unit: Unit, frame: int) -> PseudoLabel:
         labels, confidence = smoother.smoothed(frame).harden()
@@ -113,19 +153,20 @@ class TwoSidedLabeller:
 
 
 def refine_sides(inputs: TwoSidedInput, refiner: TwoSidedRefiner) -> SoftLabels:
-    """Return the labels that a two-sided refiner computes from both sides, as soft labels."""
+    """Return the labels that a two-sided refiner computes from both sides, on the device of the inputs."""
     device = device_of(refiner)
     with torch.inference_mode(), computing(refiner):
         if isinstance(refiner, ScoresCandidates):
-            return _as_soft_labels(refiner.scored(inputs.to(device)), void=refiner.class_count)
+            soft = _as_soft_labels(refiner.scored(inputs.to(device)), void=refiner.class_count)
+            return soft.mapped(lambda values: values.to(inputs.frame.device))
         logits = refiner(inputs.to(device))
-    probabilities = logits.float().softmax(dim=1).cpu()
+    probabilities = logits.float().softmax(dim=1).to(inputs.frame.device)
     return SoftLabels.of_probabilities(probabilities, most=LABELS_PER_PIXEL, void_is_last=True)
 
 
 def _as_soft_labels(scores: CandidateScores, *, void: int) -> SoftLabels:
-    shares = scores.log_probabilities().exp().masked_fill(scores.is_empty, 0).cpu()
-    labels = scores.labels.masked_fill(scores.labels == void, VOID).cpu()
+    shares = scores.log_probabilities().exp().masked_fill(scores.is_empty, 0)
+    labels = scores.labels.masked_fill(scores.labels == void, VOID)
     return mix_soft([SoftLabels(labels=labels, shares=shares)], most=LABELS_PER_PIXEL)
 
 

@@ -20,6 +20,8 @@ from warprefine.recipe.plus import CarrySettings
 
 IN_MEMORY = 1 << 24
 """Bytes of trajectories in memory where the others lie on disk, and bytes of trust in steps."""
+ON_DEVICE = 1 << 31
+"""Bytes of trajectories in the memory of a GPU, from where the way to the disk is longer."""
 _LEAST_TRAJECTORIES, _LEAST_STEPS = 4, 12
 """How many of each are in memory, however large they are: a frame has two sides, smoothing twelve steps."""
 
@@ -173,7 +175,7 @@ class Trajectories:
 def _spilling(folder: Path) -> Spilling[Trajectory]:
     return Spilling(
         folder=folder,
-        limit=IN_MEMORY,
+        limit_of=lambda device: IN_MEMORY if device.type == "cpu" else ON_DEVICE,
         least=_LEAST_TRAJECTORIES,
         tensors_of=lambda trajectory: trajectory.tensors,
         value_of=Trajectory.of_tensors,

@@ -73,20 +73,23 @@ class Cycles:
         """Return the refiner's input at a key frame after a cycle, and the key frame's labels (b = 1)."""
         return self._samples.get(index, lambda: self._read(self.members[index]))
 
-    def _run(self, cycles: Sequence[Cycle]) -> None:
-        """Run cycles of one key frame and keep what returns."""
+    def _run(self, cycles: Sequence[Cycle]) -> dict[Cycle, dict[str, Tensor]]:
+        """Run cycles of one key frame, keep what returns, and return it."""
         farthest = max(cycles, key=lambda cycle: abs(cycle.reach))
         with self._evidence(farthest) as evidence:
             labels = evidence.key_labels(farthest.key_frame)
             returned = run_cycles(evidence, cycles, labels, tau=self._tau)
+        found = {}
         for cycle, one in returned.items():
             warped_frame = one.pair.warped_frame.round().clamp(0, 255).to(torch.uint8)
-            stored = {"labels": one.labelling.labels, "warped_frame": warped_frame}
-            self._cache.put(self._key(cycle), stored)
+            found[cycle] = {"labels": one.labelling.labels, "warped_frame": warped_frame}
+            self._cache.put(self._key(cycle), found[cycle])
+        return found
 
     def _read(self, cycle: Cycle) -> Sample[RefinerInput]:
         stored = self._cache.get(self._key(cycle))
-        assert stored is not None, "prepare() runs before samples are read"
+        if stored is None:  # deleted since prepare(): the cache is bounded
+            stored = self._run([cycle])[cycle]
         with self._evidence(cycle) as evidence:
             inputs = RefinerInput(
                 frame=evidence.frame(cycle.key_frame),
