@@ -19,6 +19,7 @@ from PIL import Image
 
 from warprefine import Dataset, Recipe, open_dataset
 from warprefine.cli import commands, main
+from warprefine.core.engine import Engine
 from warprefine.core.errors import TrainingStopped
 from warprefine.core.progress import Progress
 from warprefine.io.run import RunFolder
@@ -390,18 +391,19 @@ def test_inspect_finds_every_broken_file(warprefine: Any, data: Path) -> None:
 def test_demo_hands_its_options_on(
     warprefine: Any, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The demo's command is its job with a progress bar."""
+    """The demo's command is its job with a progress bar, by several processes if these are more than one."""
     options: dict[str, Any] = {}
 
-    def run_demo(out: Path, *, device: str, seed: int, progress: Progress) -> FinishedRun:
-        options.update(out=out, device=device, seed=seed)
+    def run_demo(out: Path, *, device: str, seed: int, engine: Engine, progress: Progress) -> FinishedRun:
+        options.update(out=out, device=device, seed=seed, is_here=engine.is_here)
         return finished_in(RunFolder(out), open_dataset(tiny_data))
 
     monkeypatch.setattr(commands, "run_demo", run_demo)
-    result = warprefine("demo", "--out", tmp_path / "run", "--seed=4")
+    for given, is_here in {"--threads=1": True, "--workers=1": True, "--workers=2": False}.items():
+        result = warprefine("demo", "--out", tmp_path / "run", "--seed=4", given)
 
-    assert result.exit_code == 0
-    assert options == {"out": tmp_path / "run", "device": "cpu", "seed": 4}
+        assert result.exit_code == 0
+        assert options == {"out": tmp_path / "run", "device": "cpu", "seed": 4, "is_here": is_here}
 
 
 # how commands end

@@ -268,7 +268,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, list[tup
     def listen(task: str, done: int, total: int, note: str = "") -> None:
         heard.append((done, total))
 
-    write_street(root, videos=2, length=5, start=1, step=3, h=48, w=64, seed=4, progress=listen)
+    write_street(root, videos=2, length=5, start=1, step=3, h=48, w=64, seed=4, threads=2, progress=listen)
     return read_folder(root, "train"), heard
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from warprefine import Dataset, FinishedRun, Recipe, load_recipe
+from warprefine.cluster.processes import ProcessEngine
+from warprefine.core.engine import HERE
 from warprefine.core.errors import DeviceError, RunFolderError
 from warprefine.io.run import RunFolder
 from warprefine.jobs import demo
@@ -43,7 +46,7 @@ def labelled(monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
         return FinishedRun(run=RunFolder(out), dataset=datasets[-1], horizon=2, recipe=Recipe(), methods=())
 
     monkeypatch.setattr(demo, "start", start)
-    monkeypatch.setattr(demo, "Networks", lambda out: out)
+    monkeypatch.setattr(demo, "Networks", lambda out: SimpleNamespace(on=lambda _: out))
     monkeypatch.setattr(demo, "label", pretend)
     return datasets
 
@@ -74,6 +77,16 @@ def test_the_demo_shows_every_method_with_scores(tmp_path: Path) -> None:
     assert all(re.fullmatch(r"\d+:\d\d left", text) for text in during if text)  # no names of stages
     assert len(set(during)) > 2, "a forecast that does not move"
     assert at_the_end == ""
+
+
+def test_several_processes_show_the_same(tmp_path: Path) -> None:
+    """Networks are trained and videos labelled by processes, as the command does with several cores."""
+    here, together = (
+        demo.run_demo(tmp_path / name, engine=engine)
+        for name, engine in {"here": HERE, "together": ProcessEngine(workers=2)}.items()
+    )
+
+    assert together.scores == here.scores
 
 
 @pytest.mark.usefixtures("labelled")

@@ -23,12 +23,12 @@ from warprefine.cli.engines import engine_of, threads_of
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
 from warprefine.cli.run import run_of, show
-from warprefine.core.threads import use_threads
+from warprefine.core.threads import available_cores, use_threads
 from warprefine.datasets import READERS, open_dataset
 from warprefine.datasets.summary import summarise
 from warprefine.interchange import IMPORTERS, format_name
 from warprefine.jobs.autolabel import label, label_in_stages
-from warprefine.jobs.demo import run_demo
+from warprefine.jobs.demo import MOST_WORKERS, run_demo
 from warprefine.jobs.extract_frames import extract_frames
 from warprefine.jobs.open_export import imported_for_now
 from warprefine.jobs.reuse import use_checkpoints
@@ -62,14 +62,22 @@ def demo(
     device: options.Device = "cpu",
     seed: options.Seed = 0,
     threads: options.Threads = 0,
+    workers: options.Workers = None,
 ) -> None:
     """Render a procedural street, label it with every method, and report how good the labels are.
 
+    Its networks are small, so several processes use the cores of this machine better than one with as many
+    threads: as many as there are cores, up to four, unless `--workers` says otherwise.
+
     Example: `warprefine demo --out runs/demo`
     """
-    use_threads(threads)
-    with Bars() as bars, log_to(out):
-        finished = run_demo(out, device=device, seed=seed, progress=bars)
+    if workers is None and device == "cpu" and not threads:
+        workers = min(available_cores(), MOST_WORKERS)
+    several = None if workers == 1 else workers
+    arguments = {"engine": None, "address": None, "workers": several, "threads": threads, "device": device}
+    use_threads(threads_of(arguments))
+    with engine_of(arguments) as engine, Bars() as bars, log_to(out):
+        finished = run_demo(out, device=device, seed=seed, engine=engine, progress=bars)
     show(finished)
 
 

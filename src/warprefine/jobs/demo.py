@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from warprefine.core.engine import HERE, Engine
+from warprefine.core.parallel import MOST_THREADS, thread_count
 from warprefine.core.progress import Progress, silent
+from warprefine.core.threads import available_cores
 from warprefine.datasets import open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.atomic import writing_errors
@@ -30,6 +33,9 @@ from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 HEIGHT, WIDTH = 144, 240
 VIDEOS, LENGTH, KEY_FRAME, HORIZON = 8, 21, 10, 10
 """The paper's ApolloScape protocol, scaled down: clips of 21 frames, the middle one labelled."""
+
+MOST_WORKERS = 4
+"""Processes that share the demo's few trainings and videos with use."""
 
 SMALL = Recipe(
     segmenter=SegmenterRecipe(
@@ -61,7 +67,9 @@ SMALL = Recipe(
 """A recipe that trains in minutes, at the cost of accuracy."""
 
 
-def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> FinishedRun:
+def run_demo(
+    out: Path, *, device: str = "cpu", seed: int = 0, engine: Engine = HERE, progress: Progress = silent
+) -> FinishedRun:
     """Render the street into `out`/data if it is missing, keep one label map in 21, label the rest."""
     check_device(device)
     check_seed(seed)
@@ -78,6 +86,7 @@ def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progres
                 h=HEIGHT,
                 w=WIDTH,
                 seed=seed,
+                threads=thread_count() if engine.is_here else min(available_cores(), MOST_THREADS),
                 progress=progress,
             )
             with writing_errors(root):
@@ -92,4 +101,4 @@ def run_demo(out: Path, *, device: str = "cpu", seed: int = 0, progress: Progres
             seed=seed,
             progress=progress,
         )
-        return label(Networks(context), tuple(METHODS))
+        return label(Networks(context).on(engine), tuple(METHODS))

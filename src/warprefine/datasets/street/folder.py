@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from warprefine.core.errors import DatasetError, KeyFrameError
-from warprefine.core.parallel import map_in_order, thread_count
+from warprefine.core.parallel import map_in_order
 from warprefine.core.progress import Progress, silent
 from warprefine.datasets.class_file import write_classes
 from warprefine.datasets.street.classes import STREET_CLASSES
@@ -27,6 +27,7 @@ def write_street(
     h: int = 192,
     w: int = 320,
     seed: int = 0,
+    threads: int = 1,
     progress: Progress = silent,
 ) -> None:
     """Write `videos` street scenes of `length` frames as a native data set folder.
@@ -36,7 +37,7 @@ def write_street(
         ROOT/videos/street-NNN/labels/NNNNNN.png    the key frames start, start + step, ...
         ROOT/videos/street-NNN/truth/NNNNNN.png     all others
 
-    Two different seeds have no street in common.
+    Two different seeds have no street in common; the number of threads changes nothing.
 
     Raises:
         DatasetError: The number of videos is not in 1..1000.
@@ -56,7 +57,7 @@ def write_street(
     frames = (
         (number, scene, t) for number, scene in _scenes(videos, seed, h, w, length) for t in range(length)
     )
-    for done, _ in enumerate(map_in_order(render, frames, threads=thread_count()), start=1):
+    for done, _ in enumerate(map_in_order(render, frames, threads=threads), start=1):
         progress("Rendering streets", done, videos * length)
 
 
