@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.tensors import size_of
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import read_gray, read_labels
@@ -42,23 +44,21 @@ def measure_reliability(
     run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
 ) -> dict[str, Reliability]:
     """Score the confidence of each method that wrote any, on all frames with truth; empty without truth."""
-    n = len(dataset.classes)
     raw: dict[str, Hits] = {}
     calibrated: dict[str, Hits] = {}
-    for video, frame, _ in labelled_frames(dataset, horizon):
-        if frame not in video.truth:
-            continue
-        for method in in_order(methods):
-            stem = video.stems[frame]
-            written = run.confidence_path(method, video.name, stem)
-            if not written.exists():
-                continue
-            labels = predicted_labels(run, dataset.classes, method=method, video=video, frame=frame)
-            truth = read_labels(video.truth[frame], dataset.classes, size=size_of(labels))
-            before = run.raw_confidence_path(method, video.name, stem)
-            _add(raw, method, count_hits(labels, _raw(written, before), truth, class_count=n))
-            if before.exists():
-                _add(calibrated, method, count_hits(labels, read_gray(written), truth, class_count=n))
+    labelled = [
+        (method, video, frame)
+        for video, frame, _ in labelled_frames(dataset, horizon)
+        if frame in video.truth
+        for method in in_order(methods)
+    ]
+    count = partial(_hits, run, dataset)
+    for (method, _, _), found in zip(
+        labelled, map_in_order(count, labelled, threads=thread_count()), strict=True
+    ):
+        for counts, hits in zip((raw, calibrated), found, strict=True):
+            if hits is not None:
+                _add(counts, method, hits)
     return {
         method: Reliability(
             raw=score_confidence(hits),
@@ -66,6 +66,25 @@ def measure_reliability(
         )
         for method, hits in raw.items()
     }
+
+
+def _hits(
+    run: RunFolder, dataset: Dataset, labelled: tuple[str, Video, int]
+) -> tuple[Hits | None, Hits | None]:
+    """Count the hits of labels of a frame by raw and by calibrated confidence, where it has them."""
+    method, video, frame = labelled
+    stem = video.stems[frame]
+    written = run.confidence_path(method, video.name, stem)
+    if not written.exists():
+        return None, None
+    n = len(dataset.classes)
+    labels = predicted_labels(run, dataset.classes, method=method, video=video, frame=frame)
+    truth = read_labels(video.truth[frame], dataset.classes, size=size_of(labels))
+    before = run.raw_confidence_path(method, video.name, stem)
+    raw = count_hits(labels, _raw(written, before), truth, class_count=n)
+    if not before.exists():
+        return raw, None
+    return raw, count_hits(labels, read_gray(written), truth, class_count=n)
 
 
 def raw_confidence_counts(
