@@ -7,7 +7,7 @@ errors of warping and inpainting, which the refiner learns to correct.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from warprefine.core.tensors import LabelMaps
@@ -87,14 +87,17 @@ def _out_and_back(
     """Run cycles in one direction; each is given by the distance at which it turns round."""
     farthest = max(turning)
     out = there_and_back(turning[farthest])[: farthest + 1]
-    labellings = [from_hand_labels(labels)]
+    labellings, semantic = [from_hand_labels(labels)], dict[int, Labelling]()
     for a, b in pairwise(out):
-        labellings.append(warp_inpaint(labellings[-1], pair_at(evidence, b=b, a=a), tau=tau))
+        pair = pair_at(evidence, b=b, a=a)
+        labellings.append(warp_inpaint(labellings[-1], pair, tau=tau))
+        semantic[b] = pair.semantic
     returning: dict[Cycle, Labelling] = {}
     for distance in range(farthest, 0, -1):
         if distance in turning:
             returning[turning[distance]] = labellings[distance]
         pair = pair_at(evidence, b=out[distance - 1], a=out[distance])
+        pair = replace(pair, known_semantic=semantic.get(out[distance - 1]))
         returning = {cycle: warp_inpaint(one, pair, tau=tau) for cycle, one in returning.items()}
     return {cycle: ReturnedLabels(labelling=one, pair=pair) for cycle, one in returning.items()}
 

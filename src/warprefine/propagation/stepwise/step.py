@@ -40,12 +40,14 @@ class Pair:
         frame_b: Frame b.
         flow_ba: The flow that lives on b and points into a.
         segmentation_b: The segmenter's output for b; None where no method uses it.
+        known_semantic: What `semantic` is, if another pair has computed it.
     """
 
     frame_a: Frames
     frame_b: Frames
     flow_ba: Flow
     segmentation_b: Segmentation | None
+    known_semantic: Labelling | None = None
 
     @classmethod
     def of(cls, frame_a: Frames, frame_b: Frames, flow_ba: Flow, segmentation_b: Segmentation | None) -> Pair:
@@ -83,7 +85,7 @@ class Pair:
     @cached_property
     def semantic(self) -> Labelling:
         """Frame b labelled by the segmenter alone; computed once for all methods."""
-        return segment(self.semantics, self.size)
+        return self.known_semantic or segment(self.semantics, self.size)
 
 
 def from_hand_labels(labels: LabelMaps) -> Labelling:
