@@ -16,6 +16,7 @@ from torch import Tensor
 
 from warprefine.core.errors import LabelError
 from warprefine.motion.dis import DISFlow
+from warprefine.ops.label_vote import warp_labels
 
 
 class Letters:
@@ -68,7 +69,9 @@ def echo(value: Any) -> Iterator[Any]:
 
 
 def wait_for(path: Path) -> Iterator[int]:
-    """Yield the number of the process, and wait for ever for a file."""
+    """Compute with several threads, yield the number of the process, and wait for ever for a file."""
+    labels, flow = torch.zeros((1, 64, 64), dtype=torch.uint8), torch.zeros((1, 2, 64, 64))
+    assert warp_labels(labels, flow).max() == 0
     yield os.getpid()
     while not path.exists():
         signal.pause()

@@ -8,7 +8,9 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -27,8 +29,11 @@ from warprefine.core.threads import use_threads
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit threads of torch and numba half alive
 _LOGGER = "warprefine"
+_END = b""
 _PATIENCE = 10.0
-"""Seconds that a process whose pipe is closed has to end."""
+"""Seconds that a process which has closed its pipe has to end."""
+_GRACE = 2.0
+"""Seconds that a process without work has to end in order."""
 
 
 class ProcessEngine:
@@ -78,6 +83,7 @@ class _ProcessWorker:
         with _keeping_ctrl_c():
             self._process.start()
         theirs.close()
+        self.has_started = False
         self.tasks: deque[Task[Any]] = deque()
 
     def give(self, task: Task[Any]) -> None:
@@ -88,7 +94,10 @@ class _ProcessWorker:
             self.pipe.send_bytes(content)
 
     def dismiss(self) -> None:
-        """End it, whatever it is doing."""
+        """End it, whatever it is doing; if that is nothing, in order."""
+        if self.has_started and not self.tasks:
+            self.pipe.close()
+            self._process.join(_GRACE)
         self._process.kill()
         self._process.join()
         self.pipe.close()
@@ -146,6 +155,7 @@ class _ProcessOffice:
             with suppress(OSError):  # it has died, which the next look at the pipe tells
                 worker.pipe.send_bytes(self._work)
         elif kind == "started":
+            worker.has_started = True
             return Event(worker=worker, kind="started")
         elif kind == "lost":
             return Event(worker=worker, kind="died", value=value)
@@ -210,6 +220,8 @@ def _keeping_ctrl_c() -> Iterator[None]:
 def _serve(pipe: Connection, threads: int, level: int, environment: Mapping[str, str]) -> None:
     """Work on what arrives in a pipe, in a process that ends when the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":  # locks of libraries then have no names, which a killed process leaves behind
+        multiprocessing.set_start_method("fork", force=True)
     os.environ.update(environment)
     send = _Sender(pipe)
     logger = logging.getLogger(_LOGGER)
@@ -226,8 +238,8 @@ def _serve(pipe: Connection, threads: int, level: int, environment: Mapping[str,
         raise SystemExit(1) from None  # it is told there
     send("started")
     try:
-        while True:
-            for result in work(pickle.loads(arriving.get())):  # noqa: S301 - the same
+        while (content := arriving.get()) != _END:
+            for result in work(pickle.loads(content)):  # noqa: S301 - the same
                 send("result", result)
             send("done")
     except WarpRefineError as error:
@@ -244,7 +256,9 @@ def _receive(pipe: Connection, arriving: SimpleQueue[bytes]) -> None:
         try:
             arriving.put(pipe.recv_bytes())
         except (EOFError, OSError):
-            os._exit(1)  # whoever would take the results is gone
+            arriving.put(_END)
+            time.sleep(_GRACE)
+            os._exit(1)  # it still works, though whoever would take the results is gone
 
 
 class _Sender:

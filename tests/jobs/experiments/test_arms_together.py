@@ -115,7 +115,7 @@ def test_students_are_trained_elsewhere_once(
     EXPERIMENTS["utility"].run(context)
     first = {(one.variant.name, one.seed) for one in engine.worked_on if isinstance(one, DueStudent)}
     students = context.out / "students"
-    for path in (*students.glob("warp-refine-seed1*"),):
+    for path in [*students.glob("warp-refine-seed1*")]:
         path.unlink()
     engine.worked_on.clear()
 
@@ -125,4 +125,5 @@ def test_students_are_trained_elsewhere_once(
     assert {("baseline", 0), ("baseline", 1), ("warp-refine", 1)} <= first
     assert again == [("warp-refine", 1)]
     curves = (students / "metrics.jsonl").read_text()
-    assert all(curves.count(f'"warp-refine-seed{seed}/loss"') == 2 for seed in (0, 1))
+    counts = [curves.count(f'"warp-refine-seed{seed}/loss"') for seed in (0, 1)]
+    assert counts[0] == counts[1] > 0

@@ -1,0 +1,122 @@
+"""Time the labelling of eight small clips in this process, and by one and two workers: processes, and Ray.
+
+The clips are procedural streets, the segmenter is untrained, and every process has one thread. All runs have
+to have the same labels. The time of workers has their start: they import all, and get the networks first.
+The last column is what the command itself computes for a label map: checks, records, scores and report.
+
+Example: python benchmarks/ray_workers.py --frames 40
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from warprefine import autolabel, open_dataset
+from warprefine.cluster.processes import ProcessEngine
+from warprefine.cluster.ray import ray_engine
+from warprefine.core.engine import HERE, Engine
+from warprefine.core.threads import use_threads
+from warprefine.core.video import Dataset
+from warprefine.datasets.street import write_street
+from warprefine.recipe.recipe import Recipe, SegmenterRecipe
+from warprefine.training.segmenter import build_segmenter
+
+METHODS = ("motion-only", "semantic-only", "warp-inpaint")
+CLIPS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What a run took, and the CPU seconds of this process alone; how many label maps it has, and a hash."""
+
+    wall: float
+    cpu: float
+    count: int
+    labels: str
+
+
+def label(dataset: Dataset, out: Path, engine: Engine) -> Timed:
+    """Label all clips in a new folder."""
+    settings = SegmenterRecipe(network="compact", widths=(16, 24, 32, 48, 64))
+    classes = dataset.classes.names
+    segmenter = build_segmenter(settings, len(classes), seed=0, class_names=classes)
+    recipe = Recipe().changed(("propagation", "tau"), 0.3)
+    begin, cpu = time.perf_counter(), time.process_time()
+    autolabel(
+        dataset,
+        out,
+        horizon="all",
+        methods=METHODS,
+        recipe=recipe,
+        segmenter=segmenter,
+        boundaries=False,
+        engine=engine,
+    )
+    wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    written = sorted((out / "labels").rglob("*.png"))
+    found = hashlib.sha256(b"".join(path.read_bytes() for path in written)).hexdigest()
+    return Timed(wall=wall, cpu=cpu, count=len(written), labels=found)
+
+
+@contextmanager
+def ray_of(workers: int) -> Iterator[Engine]:
+    """Start a Ray cluster of this machine, outside of what is timed."""
+    with ray_engine(address="local", workers=workers) as engine:
+        yield engine
+
+
+def main() -> None:
+    """Time each engine and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=40, help="frames of each clip")
+    parser.add_argument("--size", type=int, nargs=2, default=(180, 240), metavar=("H", "W"))
+    options = parser.parse_args()
+    use_threads(1)
+    engines: dict[tuple[str, int], Callable[[], AbstractContextManager[Engine]]] = {
+        ("here", 1): lambda: nullcontext(HERE),
+        ("processes", 1): lambda: nullcontext(ProcessEngine(workers=1)),
+        ("processes", 2): lambda: nullcontext(ProcessEngine(workers=2)),
+        ("ray", 1): lambda: ray_of(1),
+        ("ray", 2): lambda: ray_of(2),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        root, (h, w) = Path(folder), options.size
+        middle = options.frames // 2
+        write_street(
+            root / "data", videos=CLIPS, length=options.frames, start=middle, step=options.frames, h=h, w=w
+        )
+        dataset = open_dataset(root / "data")
+        label(dataset, root / "first", HERE)  # compiles, and reads the frames once
+        found = {}
+        for (name, workers), start in engines.items():
+            with start() as engine:
+                found[name, workers] = label(dataset, root / f"{name}-{workers}", engine)
+    if len({timed.labels for timed in found.values()}) != 1:
+        raise SystemExit("the labels of the runs differ")
+    print_table(found, frames=options.frames, size=(h, w))
+
+
+def print_table(found: dict[tuple[str, int], Timed], *, frames: int, size: tuple[int, int]) -> None:
+    """Print the times, the speed-up over one worker, and the overhead of one worker over this process."""
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    print(f"{CLIPS} clips of {frames} frames of {size[1]} x {size[0]}, load of the machine {busy:.1f}")
+    heads = f"{'engine':<12}{'workers':>8}{'wall s':>9}{'times one':>11}{'overhead %':>12}"
+    print(f"{heads}{'here, CPU ms a label map':>26}")
+    here = found["here", 1].wall
+    for (name, workers), timed in found.items():
+        overhead = f"{100 * (timed.wall / here - 1):.1f}" if workers == 1 and name != "here" else "–"
+        speed_up = f"{found[name, 1].wall / timed.wall:.2f}"
+        own = 1000 * timed.cpu / timed.count
+        print(f"{name:<12}{workers:>8}{timed.wall:>9.1f}{speed_up:>11}{overhead:>12}{own:>26.1f}")
+
+
+if __name__ == "__main__":
+    main()
