@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from warprefine.core.classes import ClassSet
@@ -36,6 +37,7 @@ from warprefine.io.array_cache import ArrayCache, halves, rounded_flow
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file, fingerprint_of_frames
 from warprefine.io.frames import FrameSource, open_frames
 from warprefine.io.images import read_labels
+from warprefine.ops.tiles import Tile, in_tiles
 
 KEY_LABELS_IN_MEMORY = 64
 """Label maps of key frames kept decoded: one byte a pixel."""
@@ -255,7 +257,7 @@ class Evidence:
         filled = [*frames, *[frames[-1]] * (self.batch_with(frames[0]) - len(frames))]
         together = torch.cat([self.frame(k) for k in filled]).to(device_of(segmenter))
         with torch.inference_mode(), computing(segmenter):
-            output = segmenter(together)
+            output = _in_tiles(segmenter, together)
         found = {}
         for number, k in enumerate(frames):
             own = output.mapped(member(number))
@@ -263,6 +265,17 @@ class Evidence:
             key = self._key_of_segmentation(k)
             found[k] = self._cache.put_halves(key, named) if keep else halves(named)
         return found
+
+
+def _in_tiles(segmenter: Segmenter, frames: UInt8[Tensor, "b 3 _ _"]) -> Segmentation:
+    """Segment frames; large ones tile by tile."""
+
+    def segmented(tile: Tile) -> tuple[Tensor, Tensor]:
+        output = segmenter(tile.crop(frames))
+        return output.logits, output.features
+
+    logits, features = in_tiles(size_of(frames), segmented)
+    return Segmentation(logits=logits, features=features)
 
 
 def content_of(

@@ -18,6 +18,7 @@ from warprefine.core.tensors import VOID, Confidence, Flow, Frames, LabelMaps, s
 from warprefine.ops.label_vote import Outside, carry_labels
 from warprefine.ops.mixing import inpaint, mismatch
 from warprefine.ops.resize import to_size
+from warprefine.ops.tiles import Tile, in_tiles
 from warprefine.ops.warp import backward_warp
 
 
@@ -101,9 +102,15 @@ def warp(labelling_a: Labelling, flow_ba: Flow, *, outside: Outside = "void") ->
 
 def segment(segmentation_b: Segmentation, size: tuple[int, int]) -> Labelling:
     """Label a frame by the segmenter alone, equation (4); confidence is the largest probability."""
-    probabilities = to_size(segmentation_b.logits, size).softmax(dim=1)
-    confidence, labels = probabilities.max(dim=1)
-    return Labelling(labels=labels.to(torch.uint8), confidence=confidence)
+
+    def labelled(tile: Tile) -> tuple[Tensor, Tensor]:
+        (top, bottom), (left, right) = tile.around
+        scores = to_size(tile.crop(segmentation_b.logits), (bottom - top, right - left))
+        confidence, labels = scores.softmax(dim=1).max(dim=1)
+        return labels.to(torch.uint8), confidence
+
+    labels, confidence = in_tiles(size, labelled, planes=segmentation_b.logits.shape[1])
+    return Labelling(labels=labels, confidence=confidence)
 
 
 def abstain(labelling: Labelling, threshold: float) -> Labelling:
@@ -126,10 +133,15 @@ def refine(inpainted: Labelling, pair: Pair, refiner: Refiner) -> Labelling:
     """Correct the labels of a step with Omega, equation (8) and supplement, equation (A)."""
     device = device_of(refiner)
     inputs = refiner_input(inpainted.labels, pair)
-    with torch.inference_mode(), computing(refiner):
-        logits = refiner(inputs.to(device))
-    confidence, labels = logits.float().softmax(dim=1).max(dim=1)
-    labels, back = class_to_void(labels, refiner.class_count), inpainted.labels.device
+
+    def refined(tile: Tile) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode(), computing(refiner):
+            logits = refiner(inputs.mapped(tile.crop).to(device))
+        confidence, labels = logits.float().softmax(dim=1).max(dim=1)
+        return class_to_void(labels, refiner.class_count), confidence
+
+    labels, confidence = in_tiles(pair.size, refined, planes=refiner.class_count + 1)
+    back = inpainted.labels.device
     return Labelling(labels=labels.to(back), confidence=confidence.to(back))
 
 

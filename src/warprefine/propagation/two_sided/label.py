@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from warprefine.core.errors import LabelError
 from warprefine.core.precision import computing
 from warprefine.core.protocols import device_of
 from warprefine.core.pseudolabel import Provenance, PseudoLabel
-from warprefine.core.tensors import VOID, member
+from warprefine.core.tensors import VOID, member, size_of
 from warprefine.core.video import Video
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.ops.smoothing import Neighbour, smooth
 from warprefine.ops.soft_labels import SoftLabels, mix_soft
+from warprefine.ops.tiles import Tile, in_tiles
 from warprefine.propagation.evidence import Evidence, Models
 from warprefine.propagation.methods import PLUS
 from warprefine.propagation.two_sided.carry import LABELS_PER_PIXEL, LabelCarrier
@@ -133,7 +136,7 @@ class TwoSidedLabeller:
     def _refined(self, inputs: Sequence[TwoSidedInput], batch: int) -> list[SoftLabels]:
         """Return the labels of up to `batch` frames."""
         if self.refiner is None or batch == 1:
-            return [vote(one) if self.refiner is None else refine_sides(one, self.refiner) for one in inputs]
+            return [_vote(one) if self.refiner is None else refine_sides(one, self.refiner) for one in inputs]
         if not inputs:
             return []
         # A batch is filled up: kernels, and with them the last bits, depend on its size.
@@ -153,7 +156,27 @@ class TwoSidedLabeller:
 
 
 def refine_sides(inputs: TwoSidedInput, refiner: TwoSidedRefiner) -> SoftLabels:
-    """Return the labels that a two-sided refiner computes from both sides, on the device of the inputs."""
+    """Return the labels that a two-sided refiner computes from both sides, on the device of the inputs.
+
+    Large frames are refined tile by tile.
+    """
+    return _in_tiles(inputs, partial(_refine, refiner=refiner))
+
+
+def _vote(inputs: TwoSidedInput) -> SoftLabels:
+    return _in_tiles(inputs, vote)
+
+
+def _in_tiles(inputs: TwoSidedInput, label: Callable[[TwoSidedInput], SoftLabels]) -> SoftLabels:
+    def labelled(tile: Tile) -> tuple[Tensor, Tensor]:
+        soft = label(inputs.mapped(tile.crop))
+        return soft.labels, soft.shares
+
+    labels, shares = in_tiles(size_of(inputs.frame), labelled, planes=inputs.segmentation.logits.shape[1] + 1)
+    return SoftLabels(labels=labels, shares=shares)
+
+
+def _refine(inputs: TwoSidedInput, *, refiner: TwoSidedRefiner) -> SoftLabels:
     device = device_of(refiner)
     with torch.inference_mode(), computing(refiner):
         if isinstance(refiner, ScoresCandidates):
