@@ -25,6 +25,8 @@ LARGEST_CROP = 8192
 CropSide = Annotated[int, Field(ge=1, le=LARGEST_CROP)]
 Zoom = Annotated[float, Field(ge=0.05, le=20)]
 """Of an image: a zoom of 0.05 makes crops of windows that are 20 times as high and wide."""
+ZoomRange = Annotated[tuple[Zoom, Zoom], AfterValidator(_ascending)]
+"""Smallest and largest zoom."""
 Gridded = Annotated[int, Field(ge=16, le=LARGEST_CROP, multiple_of=16)]
 """Crops that end on multiples of 16 pixels cut through no cell of features at stride 16 or less."""
 
@@ -34,7 +36,7 @@ class Augmentation(Settings):
 
     crop: tuple[CropSide, CropSide] = (288, 352)
     """Height and width of a training crop, in pixels."""
-    scale: Annotated[tuple[Zoom, Zoom], AfterValidator(_ascending)] = (0.5, 2.0)
+    scale: ZoomRange = (0.5, 2.0)
     """Smallest and largest zoom."""
     zooms: Literal["log", "linear"] = "log"
     """Draw zooms uniformly in their logarithm, or uniformly as the paper's code does."""
