@@ -38,6 +38,9 @@ def test_former_values_are_values_of_the_recipe() -> None:
     assert [key for key in keys_of(recipe) if key in FORMER_VALUES] == [
         "segmenter.epoch_factor",
         "segmenter.epochs",
+        "segmenter.strict_classes",
+        "segmenter.relaxed_until",
+        "segmenter.relaxed_scale",
         "segmenter.steps_per_picture",
         "segmenter.tile",
         "segmenter.further",
@@ -72,6 +75,9 @@ def test_former_values_fill_what_is_missing_alone() -> None:
             "epoch_factor": 3.0,
             "epochs": 0.0,
             "tile": 0,
+            "strict_classes": [],
+            "relaxed_until": 1.0,
+            "relaxed_scale": 1.0,
         },
         "plus": 7,
     }

@@ -25,7 +25,10 @@ FORMER_VALUES: dict[str, Any] = {
     "segmenter.epochs": 0.0,
     "segmenter.further": True,
     "segmenter.held_out": "folds",
+    "segmenter.relaxed_scale": 1.0,
+    "segmenter.relaxed_until": 1.0,
     "segmenter.steps_per_picture": MOST_STEPS,
+    "segmenter.strict_classes": [],
     "segmenter.tile": 0,
 }
 """Keys newer than the first recorded recipes, each with the value that gives what was done before it.

@@ -108,6 +108,12 @@ class NetworkRecipe(Settings):
     """Scales at which hrnet-ocr segments a frame once it is trained; it is trained at 0.5 and 1."""
     loss: str = "cross-entropy"
     """Which loss: a name in `training.losses.LOSSES`."""
+    strict_classes: tuple[str, ...] = ()
+    """Of the loss relaxed: classes too small for relaxation, whose pixels keep their own label only."""
+    relaxed_until: float = Field(1.0, ge=0, le=1)
+    """Of the loss relaxed: share of the training after which labels are plain and borders count double."""
+    relaxed_scale: float = Field(1.0, gt=0, le=1000)
+    """Of the loss relaxed: its factor (Zhu et al.: 4, of a slip in their code for two images per GPU)."""
     first_guess_weight: float = Field(0.4, ge=0, le=1000)
     """Weight of the loss of auxiliary scores, where the network has them (the paper's OCR: 0.4)."""
     scale_weight: float = Field(0.05, ge=0, le=1000)
