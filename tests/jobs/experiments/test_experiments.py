@@ -209,6 +209,15 @@ def test_table_b_needs_no_weights_of_a_teacher() -> None:
     assert recipe.lacking_weights() == ["hrnet-ocr-w48", "deeplabv3plus-seresnext50"]
 
 
+def test_motion_alone_needs_no_weights(tmp_path: Path) -> None:
+    """No segmenter and no student is trained; table B on the same recipe is refused without weights."""
+    recipe = load_experiment_recipe("motion", "apolloscape")
+    ExperimentContext(experiment="motion", out=tmp_path / "motion", root=None, recipe=recipe).claim()
+
+    with pytest.raises(RecipeError, match="lets hrnet-ocr-w48 begin from published"):
+        ExperimentContext(experiment="relaxation", out=tmp_path / "b", root=None, recipe=recipe).claim()
+
+
 def test_coarse_labels_are_a_source_of_their_own(context: ExperimentContext) -> None:
     """With coarse labels there is a column more, and its students differ from those without."""
     table = (

@@ -39,6 +39,8 @@ _GROWS = {"seeds", "variants", "key_frame_sets"}
 """Settings that may grow in a later call; they do not identify an experiment's folder."""
 _WITHOUT_TEACHER = {"relaxation", "motion"}
 """Experiments whose labels are those of motion alone."""
+_WITHOUT_STUDENT = {"motion"}
+"""Experiments on labels of motion alone that train nothing on them."""
 _REFINERS = (REFINER.part, TWO_SIDED_REFINER.part)
 
 
@@ -72,6 +74,7 @@ class ExperimentContext:
         lacking = self.recipe.lacking_weights(
             self.recipe.networks if self.experiment == "architectures" else (),
             teacher=self.experiment not in _WITHOUT_TEACHER,
+            student=self.experiment not in _WITHOUT_STUDENT,
         )
         if lacking:
             raise RecipeError(

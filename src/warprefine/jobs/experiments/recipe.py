@@ -139,15 +139,21 @@ class ExperimentRecipe(Settings):
             update={"labels": labels, "student": self.student.changed(("pretrained",), False)}
         )
 
-    def lacking_weights(self, networks: Sequence[str] = (), *, teacher: bool = True) -> list[str]:
+    def lacking_weights(
+        self, networks: Sequence[str] = (), *, teacher: bool = True, student: bool = True
+    ) -> list[str]:
         """Return the networks that are to begin from published weights, but have none.
 
         Args:
             networks: Of students, besides that of the recipe's own student.
             teacher: Whether there is a segmenter that labels.
+            student: Whether students are trained.
         """
-        teachers = [self.labels.segmenter] if teacher else []
-        used = [*teachers, self.student, *map(self.student_of, networks)]
+        used = [
+            *([self.labels.segmenter] if teacher else []),
+            *([self.student] if student else []),
+            *map(self.student_of, networks),
+        ]
         return list(
             dict.fromkeys(
                 one.network
