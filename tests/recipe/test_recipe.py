@@ -180,7 +180,7 @@ def numbers_below(model: BaseModel, place: tuple[str, ...] = ()) -> Iterator[tup
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             yield from numbers_below(value, (*place, name))
-        elif type(value[-1] if isinstance(value, tuple) else value) in {int, float}:
+        elif type(value[-1] if isinstance(value, tuple) and value else value) in {int, float}:
             yield (*place, name), value
 
 

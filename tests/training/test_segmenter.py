@@ -26,6 +26,7 @@ from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.metrics.confusion import count, mean_iou
 from warprefine.ops.resize import to_size
 from warprefine.recipe.network import Augmentation
+from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.segmentation import SEGMENTERS
 from warprefine.segmentation.dilated import DilatedSegmenter
@@ -36,6 +37,7 @@ from warprefine.training.data.batch import Batch
 from warprefine.training.data.features import FeatureStore
 from warprefine.training.data.samples import Samples, labelled_frames
 from warprefine.training.losses import cross_entropy, rmi
+from warprefine.training.losses.relaxed import emphasised_targets, relaxed_label_loss, relaxed_targets
 from warprefine.training.segmenter import (
     BatchMaker,
     build_segmenter,
@@ -46,6 +48,7 @@ from warprefine.training.segmenter import (
     score,
     segmentation_loss,
     train_segmenter,
+    with_progress,
 )
 
 
@@ -459,6 +462,34 @@ def test_auxiliary_outputs_have_losses_of_their_own_weights(
 
     main = segmentation_loss(Segmentation(logits=logits, features=logits), labels, recipe, None)
     torch.testing.assert_close(total, main + 0.5 * alone(guess) + 0.5 * alone(scale))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_relaxed_loss_has_strict_classes_and_a_last_part(
+    segmenter_recipe: SegmenterRecipe, *, late: bool
+) -> None:
+    """Strict classes keep their own label; in the last part all do, and borders count double."""
+    torch.manual_seed(0)
+    logits = torch.randn(1, 3, 16, 16)
+    labels = torch.randint(0, 3, (1, 16, 16), dtype=torch.uint8)
+    recipe = with_changes(segmenter_recipe, loss="relaxed", relaxed_scale=4.0)
+    output = Segmentation(logits=logits, features=logits)
+
+    found = segmentation_loss(output, labels, recipe, None, strict=[1], late=late)
+
+    targets = (emphasised_targets if late else relaxed_targets)(labels, 3, strict=[1])
+    torch.testing.assert_close(found, 4 * relaxed_label_loss(logits, targets, emphasised=late))
+    assert found != segmentation_loss(output, labels, recipe, None, late=not late)
+
+
+def test_a_training_knows_its_last_part() -> None:
+    """The share of the steps that came before goes with each batch, accumulated ones too."""
+    blank = Batch(
+        frames=torch.zeros(1, 3, 4, 4, dtype=torch.uint8), labels=torch.zeros(1, 4, 4, dtype=torch.uint8)
+    )
+    batch_at = with_progress(lambda number: blank, Optimisation(steps=4, accumulate=2))
+
+    assert [batch_at(number).progress for number in range(8)] == [number / 8 for number in range(8)]
 
 
 def test_a_loaded_segmenter_computes_what_the_trained_one_did(

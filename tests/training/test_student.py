@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from warprefine.core.errors import LabelError
+from warprefine.core.errors import LabelError, RecipeError
 from warprefine.core.video import Dataset
 from warprefine.io.checkpoints import read_card
 from warprefine.metrics import confusion
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.student import StudentRecipe
+from warprefine.training import segmenter
 from warprefine.training.data.samples import LabelledFrame, Samples, labelled_frames
 from warprefine.training.data.student_samples import Source, find_centroids
 from warprefine.training.engine.distributed import World
+from warprefine.training.losses.relaxed import relaxed
 from warprefine.training.student import StudentPlan, load_student, student_confusion, train_student
 
 CPU = torch.device("cpu")
@@ -65,6 +68,32 @@ def test_a_student_learns(plan: StudentPlan) -> None:
     assert confusion.mean_iou(matrix) > 0.5
     assert read_card(plan.path).facts["seed"] == 0
     assert not plan.path.with_suffix(".state").exists()
+
+
+def test_relaxation_ends_where_the_recipe_says(plan: StudentPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the steps are relaxed, the rest are not; strict classes are given by name."""
+    found = []
+
+    def noted(logits: Any, labels: Any, weights: Any, step: Any, *, strict: Any, late: bool) -> Any:
+        found.append((tuple(strict), late))
+        return relaxed(logits, labels, weights, step, strict=strict, late=late)
+
+    monkeypatch.setattr(segmenter, "relaxed", noted)
+    recipe = plan.recipe.model_copy(
+        update={"loss": "relaxed", "strict_classes": ("car",), "relaxed_until": 0.5}
+    ).changed(("optimisation", "steps"), 4)
+
+    train_student(replace(plan, recipe=recipe))
+
+    assert found == [((2,), False)] * 2 + [((2,), True)] * 2
+
+
+def test_a_strict_class_has_to_be_one(plan: StudentPlan) -> None:
+    """A class that is not there is a slip; the nearest name is told."""
+    recipe = plan.recipe.model_copy(update={"loss": "relaxed", "strict_classes": ("cart",)})
+
+    with pytest.raises(RecipeError, match="no class is called 'cart'; did you mean 'car'"):
+        train_student(replace(plan, recipe=recipe))
 
 
 def test_a_student_of_one_class_is_refused(plan: StudentPlan) -> None:

@@ -56,6 +56,14 @@ def experiment(
             help="Checkpoint that teacher and students of a network begin from; repeatable.",
         ),
     ] = [],  # noqa: B006
+    other_weights: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Of relaxation, coarse and benchmark: checkpoint of another data set that students begin "
+            "from, besides those without; empty: that of the recipe.",
+        ),
+    ] = "",
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Begin from random weights where there are no others.")
     ] = False,
@@ -116,6 +124,9 @@ def experiment(
         settings = settings.model_copy(update={"seeds": seeds})
     if initial_weights:
         settings = settings.model_copy(update={"initial_weights": _by_network(initial_weights)}).initialised()
+    if other_weights:
+        settings_of_weights(NetworkRecipe(network=settings.student.network, weights=other_weights))
+        settings = settings.model_copy(update={"other_weights": other_weights})
     if from_scratch:
         settings = settings.from_scratch()
     check_apart(out, *([data] if data else []))

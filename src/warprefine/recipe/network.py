@@ -25,6 +25,8 @@ LARGEST_CROP = 8192
 CropSide = Annotated[int, Field(ge=1, le=LARGEST_CROP)]
 Zoom = Annotated[float, Field(ge=0.05, le=20)]
 """Of an image: a zoom of 0.05 makes crops of windows that are 20 times as high and wide."""
+ZoomRange = Annotated[tuple[Zoom, Zoom], AfterValidator(_ascending)]
+"""Smallest and largest zoom."""
 Gridded = Annotated[int, Field(ge=16, le=LARGEST_CROP, multiple_of=16)]
 """Crops that end on multiples of 16 pixels cut through no cell of features at stride 16 or less."""
 
@@ -34,7 +36,7 @@ class Augmentation(Settings):
 
     crop: tuple[CropSide, CropSide] = (288, 352)
     """Height and width of a training crop, in pixels."""
-    scale: Annotated[tuple[Zoom, Zoom], AfterValidator(_ascending)] = (0.5, 2.0)
+    scale: ZoomRange = (0.5, 2.0)
     """Smallest and largest zoom."""
     zooms: Literal["log", "linear"] = "log"
     """Draw zooms uniformly in their logarithm, or uniformly as the paper's code does."""
@@ -106,6 +108,12 @@ class NetworkRecipe(Settings):
     """Scales at which hrnet-ocr segments a frame once it is trained; it is trained at 0.5 and 1."""
     loss: str = "cross-entropy"
     """Which loss: a name in `training.losses.LOSSES`."""
+    strict_classes: tuple[str, ...] = ()
+    """Of the loss relaxed: classes too small for relaxation, whose pixels keep their own label only."""
+    relaxed_until: float = Field(1.0, ge=0, le=1)
+    """Of the loss relaxed: share of the training after which labels are plain and borders count double."""
+    relaxed_scale: float = Field(1.0, gt=0, le=1000)
+    """Of the loss relaxed: its factor (Zhu et al.: 4, of a slip in their code for two images per GPU)."""
     first_guess_weight: float = Field(0.4, ge=0, le=1000)
     """Weight of the loss of auxiliary scores, where the network has them (the paper's OCR: 0.4)."""
     scale_weight: float = Field(0.05, ge=0, le=1000)

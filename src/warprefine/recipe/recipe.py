@@ -9,7 +9,14 @@ from pydantic import Field, field_validator
 
 from warprefine.core.stages import GOOD, Stage
 from warprefine.recipe.motion import MotionRecipe
-from warprefine.recipe.network import Augmentation, BatchAugmentation, Channels, GriddedCrop, NetworkRecipe
+from warprefine.recipe.network import (
+    Augmentation,
+    BatchAugmentation,
+    Channels,
+    GriddedCrop,
+    NetworkRecipe,
+    ZoomRange,
+)
 from warprefine.recipe.optimisation import MOST_STEPS, Epochs, Optimisation, Settings
 from warprefine.recipe.plus import PlusRecipe
 from warprefine.recipe.settings_file import read_settings
@@ -111,6 +118,14 @@ class RefinerRecipe(Epochs):
     """Height and width of a training crop, in pixels, multiples of 16."""
     jitter: float = Field(0.2, ge=0, lt=1)
     """Largest relative change of brightness, contrast and saturation, the same for both images."""
+    scale: ZoomRange = (1.0, 1.0)
+    """Smallest and largest zoom of the samples, drawn uniformly (the paper: 0.5 to 2)."""
+    blur: float = Field(0.0, ge=0, le=1)
+    """Share of the samples whose images are blurred alike, sigma 0.15 to 1.3 pixels."""
+    class_uniform: float = Field(0.0, ge=0, le=1)
+    """Share of the crops that is placed on centroids of classes, class by class (the paper: 0.5)."""
+    tile: int = Field(0, ge=0)
+    """Side in pixels of the tiles whose class centroids crops are placed on; 0: half the shorter side."""
     mirrored: bool = True
     """Average the output over a frame and its mirror image; better, and twice the time."""
 

@@ -57,6 +57,7 @@ def plot_hard_classes(
     classes: ClassSet,
     *,
     hardest: int = 6,
+    names: Sequence[str] = (),
     kind: ChartKind = "png",
     theme: Theme = LIGHT,
 ) -> bytes:
@@ -64,12 +65,20 @@ def plot_hard_classes(
 
     The hardest classes are those with the lowest mean IoU over the methods. Classes in neither truth
     nor predictions are left out.
+
+    Args:
+        scores: By method.
+        classes: The classes.
+        hardest: How many classes are drawn.
+        names: Classes to draw instead.
+        kind: PNG or SVG.
+        theme: Colours.
     """
     methods = in_order(scores)
     shown = legible_names(classes)
     groups = {
         shown[name]: [scores[m].iou_by_class[name] for m in methods]
-        for name in hardest_classes(scores, classes, most=hardest)
+        for name in names or hardest_classes(scores, classes, most=hardest)
     }
     if any(scores[m].ignore_iou is not None for m in methods):
         groups["Ignore"] = [scores[m].ignore_iou for m in methods]

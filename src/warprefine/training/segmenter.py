@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ from warprefine.training.data.samples import Samples, members_by_class
 from warprefine.training.data.student_samples import StudentBatches, sources_of
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World, shard
-from warprefine.training.losses import BESIDE, COUNTS, LOSSES, Loss, balanced_weights
+from warprefine.training.losses import BESIDE, COUNTS, LOSSES, RELAXED, Loss, balanced_weights
 from warprefine.training.losses.counted import Counted, counted
+from warprefine.training.losses.relaxed import relaxed
 
 PART = "segmenter"
 """The part that a checkpoint's card names."""
@@ -169,7 +171,7 @@ def loss_and_card(
     Callable[[LabelledBatch], Tensor],
     Callable[[dict[str, Any]], Card],
 ]:
-    """Return the count of a step's batches, the loss of a batch and the card of a segmenter or student.
+    """Return what prepares a step's batches, the loss of a batch and the card of a segmenter or student.
 
     Args:
         segmenter: The network, on its device.
@@ -179,8 +181,11 @@ def loss_and_card(
         class_names: The classes that it scores.
         seed: Recorded in the card.
         world: The ranks that share the work.
+
+    Raises:
+        RecipeError: The recipe names a loss or a class that there is not.
     """
-    device = device_of(segmenter)
+    device, strict = device_of(segmenter), numbers_of(recipe.strict_classes, class_names)
     weights = balanced_weights(pixels[: len(class_names)].tolist(), optimisation.class_balance).to(device)
 
     count = look_up(COUNTS, recipe.loss, what="loss")
@@ -191,7 +196,15 @@ def loss_and_card(
 
     def loss_of(batch: LabelledBatch) -> Tensor:
         output = batch.segmented(segmenter, device)
-        return segmentation_loss(output, batch.labels.to(device), recipe, weights, step=batch.step)
+        return segmentation_loss(
+            output,
+            batch.labels.to(device),
+            recipe,
+            weights,
+            step=batch.step,
+            strict=strict,
+            late=batch.progress >= recipe.relaxed_until,
+        )
 
     def card(history: dict[str, Any]) -> Card:
         settings = SEGMENTERS[recipe.network].describe(
@@ -207,6 +220,28 @@ def loss_and_card(
         )
 
     return together, loss_of, card
+
+
+def numbers_of(names: Sequence[str], class_names: Sequence[str]) -> list[int]:
+    """Return the numbers of classes.
+
+    Raises:
+        RecipeError: There is no class of a name; the message has the nearest one.
+
+    Example:
+        >>> numbers_of(["car"], ["road", "car"])
+        [1]
+    """
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return [look_up(numbers, name, what="class") for name in names]
+
+
+def with_progress(
+    batch_at: Callable[[int], LabelledBatch], optimisation: Optimisation
+) -> Callable[[int], LabelledBatch]:
+    """Return the same batches, each with its place in the training."""
+    total = optimisation.steps * optimisation.accumulate
+    return lambda number: replace(batch_at(number), progress=number / total)
 
 
 def hold_out(samples: Samples, every: int) -> tuple[Samples, Samples]:
@@ -297,7 +332,7 @@ def train_segmenter(
         path,
         module_of(segmenter),
         optimisation,
-        batch_at=batch_at,
+        batch_at=with_progress(batch_at, optimisation),
         together=together,
         loss_of=loss_of,
         card=card,
@@ -337,11 +372,22 @@ def segmentation_loss(
     weights: Tensor | None,
     *,
     step: Counted | None = None,
+    strict: Sequence[int] = (),
+    late: bool = False,
 ) -> Tensor:
     """Return the loss of all outputs that a network has in training, each at the labels' size.
 
     Besides the final scores these are auxiliary scores (`first_guess`) and those of each scale, with the
     weights of Tao et al. (2020, arXiv 2005.10821); like theirs, they are only ever scored pixel by pixel.
+
+    Args:
+        output: What the network returns.
+        labels: The labels.
+        recipe: The loss, and the weights of its parts.
+        weights: Weights of the classes; None weighs all alike.
+        step: What the batches of a step hold together.
+        strict: Of the loss relaxed: classes that are not relaxed.
+        late: Of the loss relaxed: whether labels are plain by now, and borders count double.
     """
 
     def at_full_size(loss: Loss, scores: Logits) -> Tensor:
@@ -349,12 +395,14 @@ def segmentation_loss(
         return loss(to_size(exact, size_of(labels)), labels, weights, step)
 
     loss, beside = look_up(LOSSES, recipe.loss, what="loss"), BESIDE[recipe.loss]
+    if recipe.loss == RELAXED:
+        loss = beside = partial(relaxed, strict=strict, late=late)
     total = recomputed(at_full_size, loss, output.logits)
     if output.first_guess is not None:
         total = total + recipe.first_guess_weight * recomputed(at_full_size, beside, output.first_guess)
     for scores in output.by_scale:
         total = total + recipe.scale_weight * recomputed(at_full_size, beside, scores)
-    return total
+    return recipe.relaxed_scale * total if recipe.loss == RELAXED else total
 
 
 def score(segmenter: Segmenter, samples: Samples, *, world: World = ALONE) -> float:

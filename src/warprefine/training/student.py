@@ -19,7 +19,7 @@ from warprefine.training.data.student_samples import Source, StudentBatches
 from warprefine.training.engine.checkpoint import is_trained, train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.engine.loop import Watch, ignore
-from warprefine.training.segmenter import PART, build_segmenter, confusion_over, loss_and_card
+from warprefine.training.segmenter import PART, build_segmenter, confusion_over, loss_and_card, with_progress
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +71,7 @@ def train_student(plan: StudentPlan, *, progress: Progress = silent, task: str =
         plan.path,
         network,
         optimisation,
-        batch_at=batches,
+        batch_at=with_progress(batches, optimisation),
         together=together,
         loss_of=loss_of,
         card=card,

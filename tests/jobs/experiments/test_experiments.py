@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from warprefine.io.images import read_labels
 from warprefine.jobs.experiments import EXPERIMENTS
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings, write_findings
+from warprefine.jobs.experiments.motion import reconstruction
 from warprefine.jobs.experiments.quality import findings_of
 from warprefine.jobs.experiments.recipe import ExperimentRecipe, load_experiment_recipe, shipped_recipes
 from warprefine.jobs.experiments.utility import exceeds_noise, utility_table
@@ -178,12 +180,42 @@ def test_relaxation_has_the_variants_of_table_b(context: ExperimentContext, benc
     EXPERIMENTS["benchmark"].run(context)
     other = context.out / "students" / "final-seed0.safetensors"
     findings = EXPERIMENTS["relaxation"].run(
-        changed(context, seeds=1, relaxed_offset=2, other_weights=str(other))
+        changed(context, seeds=1, relaxed_offset=2, other_weights=str(other), baseline_rate=8.0)
     )
 
     table = findings.tables["relaxation"]
+    rates = {
+        path.stem: read_card(path).recipe["optimisation"]["learning_rate"]
+        for path in (context.out / "students").glob("key-*.safetensors")
+    }
+    rate = context.recipe.student.optimisation.learning_rate
+    assert rates == {
+        "key-cross-entropy-baseline-seed0": 8 * rate,
+        "key-relaxed-baseline-seed0": rate,
+        "key-relaxed-motion-only-seed0": rate,
+    }
+    assert findings.remarks == (
+        "All students are trained for 3 steps; B at 8 times the learning rate of the others.",
+    )
     assert names(table) == ["B", "B + relaxed", "B + relaxed + motion-only at ±2"]
     assert table.columns == ("training", "key frames", "+ other data set's weights")
+
+
+def test_table_b_needs_no_weights_of_a_teacher() -> None:
+    """Its labels are those of motion alone; only the students' network has to have weights."""
+    recipe = load_experiment_recipe("relaxation", "cityscapes")
+
+    assert recipe.lacking_weights(teacher=False) == ["deeplabv3plus-seresnext50"]
+    assert recipe.lacking_weights() == ["hrnet-ocr-w48", "deeplabv3plus-seresnext50"]
+
+
+def test_motion_alone_needs_no_weights(tmp_path: Path) -> None:
+    """No segmenter and no student is trained; table B on the same recipe is refused without weights."""
+    recipe = load_experiment_recipe("motion", "apolloscape")
+    ExperimentContext(experiment="motion", out=tmp_path / "motion", root=None, recipe=recipe).claim()
+
+    with pytest.raises(RecipeError, match="lets hrnet-ocr-w48 begin from published"):
+        ExperimentContext(experiment="relaxation", out=tmp_path / "b", root=None, recipe=recipe).claim()
 
 
 def test_coarse_labels_are_a_source_of_their_own(context: ExperimentContext) -> None:
@@ -229,6 +261,30 @@ def test_motion_is_trained_where_the_recipe_wants_it(context: ExperimentContext)
     assert networks.motion("stepwise").name.startswith("sdcnet")
     again = trained.label_again(("motion-only",), name="again", recipe=labels, seed=0)
     assert (again.run.root / "checkpoints" / "motion.safetensors").exists()
+
+
+def test_motion_estimators_are_compared(context: ExperimentContext) -> None:
+    """A row for each, the run's own last; each has labelled in a folder of its own, with its own flow."""
+    findings = EXPERIMENTS["motion"].run(changed(context, motions=("dis-medium", "dis-ultrafast")))
+
+    table = findings.tables["motion"]
+    assert names(table) == ["dis-ultrafast", "dis-medium"]
+    assert table.columns[:4] == ("motion", "k=1", "k=2", "k=3")
+    assert table.columns[-1] == "PSNR (dB)"
+    assert all(isinstance(row[-1], float) and 10 < row[-1] < 60 for row in table.rows)
+    assert table.rows[0][1:] != table.rows[1][1:]
+    scores = json.loads((context.out / "motion-dis-ultrafast" / "metrics.json").read_text())
+    assert table.rows[0][4] == pytest.approx(scores["motion-only"]["miou"], abs=1e-3)
+
+
+def test_a_still_video_is_reconstructed_best(context: ExperimentContext) -> None:
+    """Where nothing moves, the warped key frame is the frame: the PSNR is the highest that is counted."""
+    networks, _ = context.label(("motion-only",))
+    for video in networks.context.dataset.videos:
+        (key,) = video.key_frames
+        shutil.copy(video.frame_paths[key], video.frame_paths[key + 1])
+
+    assert reconstruction(networks) == pytest.approx(10 * math.log10(255**2 * 64**2))
 
 
 def test_cycle_length_trains_a_refiner_for_each(context: ExperimentContext) -> None:
@@ -297,6 +353,34 @@ def test_benchmark_over_folds(context: ExperimentContext) -> None:
     assert (context.out / "fold1" / "students" / "final-seed0.json").exists()
 
 
+def test_folds_choose_settings(context: ExperimentContext) -> None:
+    """A student for each point and fold; the best mean is chosen, recorded, and scored, not trained again."""
+    grid = {"optimisation.learning_rate": (1e-6, 2e-2), "optimisation.poly_power": (1.0,)}
+    folded = with_data(changed(context, grid=grid), folds=2)
+    findings = EXPERIMENTS["benchmark"].run(folded)
+
+    rows = {str(row[0]): row for row in findings.tables["grid"].rows}
+    assert list(rows) == ["learning_rate-1e-06-poly_power-1", "learning_rate-0.02-poly_power-1"]
+    means = {name: row[-1].mean for name, row in rows.items() if isinstance(row[-1], Spread)}
+    best = max(means, key=lambda name: means[name])
+    assert f"all folds: {best} (" in findings.remarks[0]
+    recorded = json.loads((context.out / "chosen.json").read_text())
+    assert recorded["miou"] == {name: list(row[1:3]) for name, row in rows.items()}
+    assert [row[-1] for row in findings.tables["folds"].rows[:2]] == pytest.approx(list(rows[best][1:3]))
+    students = {path.stem for path in (context.out / "fold0" / "students").glob("*.safetensors")}
+    assert students == {f"final-{name}-seed0" for name in rows}
+    chosen = load_experiment_recipe("benchmark", str(context.out / "chosen.toml"))
+    assert chosen.student.optimisation.learning_rate == recorded["chosen"]["optimisation.learning_rate"]
+    assert chosen.data == load_experiment_recipe("benchmark", "street").data
+
+
+def test_a_grid_of_unknown_settings_is_refused(context: ExperimentContext) -> None:
+    """The message names the table and the nearest key."""
+    grid = {"optimisation.learning_rat": (0.1,)}
+    with pytest.raises(RecipeError, match=r"under \[grid\]: .*learning_rate"):
+        EXPERIMENTS["benchmark"].run(with_data(changed(context, grid=grid), folds=2))
+
+
 def test_benchmark_needs_something_to_predict(context: ExperimentContext) -> None:
     """Without test data and without a split to hand in there is nothing to do."""
     with pytest.raises(DatasetError, match="neither data to test on nor data to hand in"):
@@ -310,12 +394,14 @@ def test_only_benchmarks_take_submissions(context: ExperimentContext) -> None:
 
 
 def test_pictures_without_truth(context: ExperimentContext) -> None:
-    """Clips and students can be shown without truth, the rest cannot."""
+    """Figure 2 needs truth; figures 7 and D are chosen by how methods differ."""
     for folder in (context.out / "data" / "train" / "videos").iterdir():
         shutil.rmtree(folder / "truth")
     findings = EXPERIMENTS["pictures"].run(context)
 
-    assert set(findings.pictures) == {"figure-6-1", "figure-6-2", "figure-C"}
+    assert {"figure-6-1", "figure-6-2", "figure-C", "figure-D"} <= set(findings.pictures)
+    assert "figure-2" not in findings.pictures
+    assert "There is no truth. Figure D: frames on which methods disagree most." in findings.remarks[0]
 
 
 def test_fine_labels_can_be_made_coarse(context: ExperimentContext) -> None:
@@ -340,13 +426,48 @@ def test_the_street_has_three_parts(context: ExperimentContext) -> None:
 
 
 def test_pictures_show_every_figure(context: ExperimentContext) -> None:
-    """Figures 2, 6, C and D are drawn."""
+    """Figures 2, 6, 7, C and D are drawn."""
     findings = EXPERIMENTS["pictures"].run(context)
 
-    assert set(findings.pictures) == {"figure-2", "figure-6-1", "figure-6-2", "figure-C", "figure-D"}
+    figures = {"figure-2", "figure-6-1", "figure-6-2", "figure-7", "figure-C", "figure-D"}
+    assert set(findings.pictures) == figures
 
 
-@pytest.mark.parametrize("name", ["quality", "cycle-length"])
+def test_students_are_shown_on_frames_without_labels(context: ExperimentContext) -> None:
+    """Test frames of a benchmark have none: figure C has a column less, and no test data are needed."""
+    with_truth = EXPERIMENTS["pictures"].run(context).pictures["figure-C"]
+    for folder in (context.out / "data" / "test" / "videos").iterdir():
+        shutil.rmtree(folder / "labels")
+    unlabelled = with_data(context, test="", shown="test")
+
+    figure = EXPERIMENTS["pictures"].run(unlabelled).pictures["figure-C"]
+
+    assert figure.width < with_truth.width
+    assert figure.height > with_truth.height  # every frame of the clip may be shown, not the labelled alone
+
+
+def test_chosen_classes_are_shown(context: ExperimentContext) -> None:
+    """Figure 5 has the classes of the recipe; the benchmark has their gain over a student without labels."""
+    chosen = context.data.classes.names[:2]
+    shown = changed(context, shown_classes=chosen)
+    hard = EXPERIMENTS["quality"].run(shown).tables["hard-classes"]
+    assert hard.columns[1:3] == chosen
+    assert hard.title.startswith("Chosen classes")
+
+    gains = EXPERIMENTS["benchmark"].run(shown).tables["gains"]
+
+    assert names(gains) == [*chosen, "mean"]
+    measured = [row for row in gains.rows[:-1] if isinstance(row[3], float)]
+    assert measured
+    assert all(row[3] == pytest.approx(row[2] - row[1]) for row in measured)  # type: ignore[operator]
+    assert gains.rows[-1][3] == pytest.approx(sum(row[3] for row in measured) / len(measured))  # type: ignore[misc]
+    students = {path.stem for path in (context.out / "students").glob("*.json")}
+    assert students == {"final-seed0", "baseline-of-final-seed0"}
+    with pytest.raises(RecipeError, match="no class is called 'raod'; did you mean 'road'"):
+        EXPERIMENTS["quality"].run(changed(context, shown_classes=("raod",)))
+
+
+@pytest.mark.parametrize("name", ["quality", "cycle-length", "motion"])
 def test_what_needs_truth_is_refused_without(context: ExperimentContext, name: str) -> None:
     """Labels of a data set without truth cannot be compared with anything."""
     for folder in (context.out / "data" / "train" / "videos").iterdir():

@@ -49,11 +49,13 @@ def recipe_of(name: str) -> ExperimentRecipe:
 def labelled(out: Path, key: str) -> int:
     """Return the number of label maps below a folder that are not of the key frame."""
     return sum(path.stem != key for path in out.rglob("labels/labels/*/*/*.png")) + sum(
-        path.stem != key for path in out.glob("cycles-to-*/labels/*/*/*.png")
+        path.stem != key
+        for runs in ("cycles-to-*", "motion-*")
+        for path in out.glob(f"{runs}/labels/*/*/*.png")
     )
 
 
-@pytest.mark.parametrize("name", ["utility", "cycle-length", "benchmark"])
+@pytest.mark.parametrize("name", ["utility", "cycle-length", "benchmark", "motion"])
 def test_a_plan_is_what_a_run_then_does(tmp_path: Path, name: str) -> None:
     """As many trainings, steps and frames as a real run reports and writes; after it nothing is left."""
     recorded = Recorded()

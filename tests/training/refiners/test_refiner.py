@@ -23,15 +23,18 @@ from warprefine.core.video import Dataset
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.checkpoints import load_weights, read_card, save_checkpoint
 from warprefine.io.fingerprints import fingerprint_of_file
+from warprefine.io.frames import frame_size
+from warprefine.io.images import write_labels
 from warprefine.motion.dis import DISFlow
 from warprefine.ops.resize import to_size
 from warprefine.propagation.evidence import Models
 from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.refinement.mirrored import mirrored_refiner
 from warprefine.segmentation.compact import CompactSegmenter
+from warprefine.training.data.sampling import Centroid
 from warprefine.training.refiners.cycles import Cycles
 from warprefine.training.refiners.refiner import REFINER
-from warprefine.training.refiners.samples import Sample, augment
+from warprefine.training.refiners.samples import Placed, Sample, augment
 
 NAMES = ("road", "tree", "car")
 CLASSES = ClassSet(names=NAMES, colors=((0, 0, 0), (1, 1, 1), (2, 2, 2)))
@@ -68,7 +71,7 @@ def still(crop: tuple[int, int], jitter: float = 0.0) -> RefinerRecipe:
 )
 def test_all_that_is_cut_out_is_of_one_place(size: tuple[int, int], crop: tuple[int, int], seed: int) -> None:
     """Images, labels, scores and features of a crop show the same pixels, mirrored or not, odd frames too."""
-    sample = augment(map_of_places(*size), still(crop), np.random.default_rng(seed))
+    sample = augment(Placed(sample=map_of_places(*size)), still(crop), np.random.default_rng(seed))
     cut = sample.inputs
 
     h, w = (min(wanted, have // 16 * 16) for wanted, have in zip(crop, size, strict=True))
@@ -88,7 +91,7 @@ def test_crops_come_from_everywhere_both_ways_round() -> None:
     """Every part of a sample is shown, and about half of the crops are mirrored."""
     sample = map_of_places(96, 112)
     rngs = [np.random.default_rng(seed) for seed in range(200)]
-    cuts = [augment(sample, still((32, 32)), rng).inputs.frame[0] for rng in rngs]
+    cuts = [augment(Placed(sample=sample), still((32, 32)), rng).inputs.frame[0] for rng in rngs]
 
     mirrored = [bool(cut[0, 0, 0] > cut[0, 0, -1]) for cut in cuts]
     assert 70 < sum(mirrored) < 130
@@ -108,13 +111,93 @@ def test_both_images_change_their_colours_alike() -> None:
 
     changed = False
     for seed in range(5):
-        cut = augment(sample, still((48, 64), jitter=0.3), np.random.default_rng(seed)).inputs
-        plain = augment(sample, still((48, 64)), np.random.default_rng(seed)).inputs
+        cut = augment(Placed(sample=sample), still((48, 64), jitter=0.3), np.random.default_rng(seed)).inputs
+        plain = augment(Placed(sample=sample), still((48, 64)), np.random.default_rng(seed)).inputs
         same = plain.frame == plain.warped_frame
         assert torch.equal(cut.frame[same], cut.warped_frame[same])
         assert (cut.frame.float() / plain.frame.clamp(min=1)).amax() < 1.3**2 + 0.01
         changed |= not torch.equal(cut.frame, plain.frame)
     assert changed
+
+
+@settings(max_examples=30)
+@given(
+    size=st.tuples(st.integers(32, 120), st.integers(32, 120)),
+    zoom=st.floats(0.5, 2.0),
+    seed=st.integers(0, 2**32),
+)
+def test_all_that_is_zoomed_stays_together(size: tuple[int, int], zoom: float, seed: int) -> None:
+    """Places in images, labels, scores and features of a zoomed crop agree, and grow with the zoom."""
+    placed = Placed(sample=map_of_places(*size), zoom=zoom)
+    cut = augment(placed, still((48, 64)), np.random.default_rng(seed)).inputs
+
+    h, w = cut.frame.shape[-2:]
+    assert h <= 48
+    assert w <= 64
+    assert torch.equal(cut.frame, cut.warped_frame)
+    frame = cut.frame.float()
+    assert ((frame[:, 0] + frame[:, 1]) - cut.labels.float()).abs().max() <= 3
+    for scores in (cut.segmentation.logits, cut.segmentation.features):
+        raised = to_size(scores, (h, w))[..., 4:-4, 4:-4]
+        assert (raised - frame[:, :2, 4:-4, 4:-4]).abs().max() < 3
+    slope = (frame[0, 1, 4:-4, 0].max() - frame[0, 1, 4:-4, 0].min()) / (h - 9)
+    shown = min(max(16 * round(48 / zoom / 16), 16), size[0] // 16 * 16)
+    assert float(slope) == pytest.approx(shown / h, abs=0.15)
+
+
+def test_a_zoom_shows_less_or_more_of_a_frame() -> None:
+    """A crop of twice the size shows half as many pixels of the frame, one of half the size twice as many."""
+    sample = map_of_places(128, 128)
+    shown = {}
+    for zoom in (0.5, 1.0, 2.0):
+        placed = Placed(sample=sample, zoom=zoom)
+        frame = augment(placed, still((32, 64)), np.random.default_rng(0)).inputs.frame
+        assert frame.shape[-2:] == (32, 64)
+        shown[zoom] = int(frame[0, 0].max()) - int(frame[0, 0].min())
+
+    assert shown == {0.5: pytest.approx(127, abs=2), 1.0: 63, 2.0: pytest.approx(31, abs=2)}
+
+
+@settings(max_examples=40)
+@given(
+    size=st.tuples(st.integers(32, 120), st.integers(32, 120)),
+    zoom=st.floats(0.5, 2.0),
+    where=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)),
+    seed=st.integers(0, 2**32),
+)
+def test_a_crop_contains_the_point_that_it_is_placed_on(
+    size: tuple[int, int], zoom: float, where: tuple[float, float], seed: int
+) -> None:
+    """Wherever the centroid of a class lies; beyond the last whole cell the last crop stands for it."""
+    y, x = (int(share * side) for share, side in zip(where, size, strict=True))
+    centroid = Centroid(x=x, y=y, label=1)
+    placed = Placed(sample=map_of_places(*size), zoom=zoom, around=centroid)
+    frame = augment(placed, still((48, 64)), np.random.default_rng(seed)).inputs.frame[0]
+
+    for channel, at, side in ((0, x, size[1]), (1, y, size[0])):
+        reached = min(at, side // 16 * 16 - 1)
+        assert int(frame[channel].min()) - 2 <= reached <= int(frame[channel].max()) + 2
+
+
+def test_both_images_are_blurred_alike(cycles: Cycles, refiner_recipe: RefinerRecipe) -> None:
+    """Blurred images keep their mean and lose contrast; what was equal stays equal, and labels are sharp."""
+    recipe = refiner_recipe.model_copy(update={"jitter": 0.0})
+    plain = REFINER.batches([cycles], recipe, seed=0)
+    blurred = REFINER.batches([cycles], recipe.model_copy(update={"blur": 1.0}), seed=0)
+
+    sharp, soft = plain(0), blurred(0)
+
+    assert torch.equal(sharp.target, soft.target)
+    assert torch.equal(sharp.inputs.labels, soft.inputs.labels)
+    for before, after in zip(sharp.inputs.images, soft.inputs.images, strict=True):
+        assert after.float().std() < before.float().std()
+        assert float(after.float().mean()) == pytest.approx(float(before.float().mean()), abs=1)
+    image = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    inputs = replace(sharp.inputs.mapped(lambda values: values[:1]), frame=image, warped_frame=image.clone())
+    one = Sample(inputs=inputs, target=sharp.target[:1])
+    changed = REFINER.change(recipe.model_copy(update={"blur": 1.0}), one, np.random.default_rng(1))
+    assert torch.equal(*changed.inputs.images)
+    assert not torch.equal(changed.inputs.frame, image)
 
 
 @pytest.fixture
@@ -195,6 +278,35 @@ def test_sets_of_cycles_are_drawn_from_equally_often(
 
     assert set(drawn.tolist()) == {10.0, 20.0}
     assert 80 < int((drawn == 10).sum()) < 120
+
+
+def test_rare_classes_are_shown_as_often_as_common_ones(
+    make_dataset: Callable[..., Dataset], tmp_path: Path, refiner_recipe: RefinerRecipe
+) -> None:
+    """With class-uniform sampling a class of one key frame of five is in far more of the crops."""
+    models = Models(motion=DISFlow("ultrafast"), segmenter=Constant(1.0), segmenter_fingerprint="1")
+    dataset = make_dataset(videos=[[1]] * 5)
+    for video in dataset.videos:
+        labels = torch.zeros(1, *frame_size(video, 1), dtype=torch.uint8)
+        if video is dataset.videos[2]:
+            labels[:, :16, :16] = 2
+        write_labels(video.labels[1], labels, dataset.classes)
+    cycles = Cycles(dataset, ArrayCache(tmp_path / "cache"), longest=2, models_of=lambda video, frame: models)
+    cycles.prepare(0.1)
+    assert [len(numbers) for numbers in cycles.by_key_frame] == [len(cycles) // 5] * 5
+
+    shares = {}
+    for share in (0.0, 1.0):
+        recipe = refiner_recipe.model_copy(update={"class_uniform": share, "tile": 16, "crop": (16, 16)})
+        make = REFINER.batches([cycles], recipe, seed=0)
+        targets = torch.cat([make(step).target for step in range(60)])
+        shares[share] = float((targets == 2).flatten(1).any(dim=1).float().mean())
+        again = REFINER.batches([cycles], recipe, seed=0)(7)
+        assert torch.equal(again.target, make(7).target)
+
+    assert shares[0.0] < 0.1
+    assert shares[1.0] > 0.3  # a third: the class that occurs nowhere leaves its third to whole pictures
+    assert list((tmp_path / "cache" / "centroids").glob("*.json"))
 
 
 def test_a_refiner_is_kept_with_its_card(

@@ -17,7 +17,7 @@ from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.refiners.refiner import REFINER
-from warprefine.training.refiners.samples import BatchMaker, Sample
+from warprefine.training.refiners.samples import BatchMaker, Placed, Sample
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 
 LABELS = torch.arange(250, dtype=torch.uint8)
@@ -57,7 +57,7 @@ def batch_of(
         if two_sided
         else RefinerRecipe(crop=crop, jitter=0, optimisation=optimisation)
     )
-    return BatchMaker(lambda rng: next(samples), recipe, seed=0)(0)
+    return BatchMaker(lambda position, rng: Placed(sample=next(samples)), recipe, seed=0)(0)
 
 
 @pytest.mark.parametrize("two_sided", [False, True])

@@ -24,7 +24,7 @@ from warprefine.recipe.synthetic import SyntheticMotion
 from warprefine.recipe.two_sided_refiner import SyntheticClips, TwoSidedRefinerRecipe
 from warprefine.training.data.samples import labelled_frames
 from warprefine.training.refiners.sample_store import SampleSettings
-from warprefine.training.refiners.samples import BatchMaker, Sample, SamplePool
+from warprefine.training.refiners.samples import BatchMaker, Placed, Sample, SamplePool
 from warprefine.training.refiners.still_pool import StillPool
 
 AT_REST = SyntheticMotion(zoom=0, shift=0, rotation=0, own_shift=0, jitter=0, gain=0, noise=0, blur=0)
@@ -261,7 +261,7 @@ def test_pictures_and_videos_of_any_sizes_are_drawn_together(
     pool = make_pool(make_dataset(videos=[[1], [1], [1]], sizes=[(96, 128), (48, 64), (33, 41)]))
     recipe = TwoSidedRefinerRecipe(crop=(64, 96), optimisation=Optimisation(batch=8))
 
-    batch = BatchMaker(pool.draw, recipe, seed=0)(0)
+    batch = BatchMaker(lambda position, rng: Placed(sample=pool.draw(rng)), recipe, seed=0)(0)
 
     assert batch.inputs.frame.shape == (8, 3, 64, 96)
     assert batch.target.shape == (8, 64, 96)

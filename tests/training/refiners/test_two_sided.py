@@ -28,7 +28,7 @@ from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.refinement.mirrored import mirrored_two_sided
 from warprefine.training.losses import balanced_weights
 from warprefine.training.refiners import kind
-from warprefine.training.refiners.samples import Sample, SamplePool, augment, largest_of, stacked
+from warprefine.training.refiners.samples import Placed, Sample, SamplePool, augment, largest_of, stacked
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER, _class_weights
 
 NAMES = ("road", "tree", "car")
@@ -132,7 +132,7 @@ def trained(path: Path, recipe: TwoSidedRefinerRecipe = RECIPE, **further: Any) 
 )
 def test_all_that_is_cut_out_is_of_one_place(size: tuple[int, int], crop: tuple[int, int], seed: int) -> None:
     """Pictures, labels, trust, scores and features of a crop show the same pixels, mirrored or not."""
-    cut = augment(map_of_places(*size), still(crop), np.random.default_rng(seed))
+    cut = augment(Placed(sample=map_of_places(*size)), still(crop), np.random.default_rng(seed))
 
     h, w = (min(wanted, have // 16 * 16) for wanted, have in zip(crop, size, strict=True))
     frame, segmentation = cut.inputs.frame, cut.inputs.segmentation
@@ -159,8 +159,8 @@ def test_all_pictures_change_their_colours_alike() -> None:
 
     changed = False
     for seed in range(5):
-        cut = augment(sample, still((48, 64), jitter=0.3), np.random.default_rng(seed)).inputs
-        plain = augment(sample, still((48, 64)), np.random.default_rng(seed)).inputs
+        cut = augment(Placed(sample=sample), still((48, 64), jitter=0.3), np.random.default_rng(seed)).inputs
+        plain = augment(Placed(sample=sample), still((48, 64)), np.random.default_rng(seed)).inputs
         assert torch.equal(cut.frame, cut.sides[0].warped_frame)
         assert not cut.sides[1].warped_frame.any()
         changed |= not torch.equal(cut.frame, plain.frame)

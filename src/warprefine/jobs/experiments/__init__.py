@@ -19,6 +19,7 @@ from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.cycle_length import cycle_length, work_of_cycle_length
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.horizon import horizon, work_of_horizon
+from warprefine.jobs.experiments.motion import motion, work_of_motion
 from warprefine.jobs.experiments.pictures import pictures, work_of_pictures
 from warprefine.jobs.experiments.quality import quality, work_of_quality
 from warprefine.jobs.experiments.utility import utility, work_of_utility
@@ -59,9 +60,14 @@ EXPERIMENTS: dict[str, Experiment] = {
     "cycle-length": Experiment(
         run=cycle_length, work=work_of_cycle_length, title="The longest cycle of the refiner (figure A)"
     ),
+    "motion": Experiment(
+        run=motion, work=work_of_motion, title="Optical flow against video prediction (supplement B.2)"
+    ),
     "benchmark": Experiment(run=benchmark, work=work_of_benchmark, title="The final network (tables 2 to 4)"),
     "ablation": Experiment(run=ablation, title="What each part of warp-refine-plus is worth, and costs"),
     "pictures": Experiment(
-        run=pictures, work=work_of_pictures, title="Labels and students in pictures (figures 2, 6, C and D)"
+        run=pictures,
+        work=work_of_pictures,
+        title="Labels and students in pictures (figures 2, 6, 7, C and D)",
     ),
 }

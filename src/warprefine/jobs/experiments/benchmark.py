@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import isnan
 
@@ -13,7 +14,9 @@ from warprefine.core.video import Video
 from warprefine.io.frames import open_frames
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
-from warprefine.jobs.experiments.students import Students, StudentVariant
+from warprefine.jobs.experiments.grid import Point, best_of, points_of, record, table_of
+from warprefine.jobs.experiments.recipe import shipped_recipes
+from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
 from warprefine.jobs.experiments.students_together import Arm, train_students
 from warprefine.jobs.experiments.work import Work
 from warprefine.metrics.benchmark import score_with_instances
@@ -37,10 +40,12 @@ FINAL = "final"
 def benchmark(context: ExperimentContext) -> Findings:
     """Train a student on warp-refine labels, with coarse labels and other weights where the recipe has them.
 
-    Predictions to hand in go into OUT/submission and OUT/submission.zip, scores into tables.
+    Predictions to hand in go into OUT/submission and OUT/submission.zip, scores into tables. With folds,
+    settings of the student are chosen first, where the recipe has a grid of them.
 
     Raises:
         DatasetError: The recipe names neither data to test on nor data to hand in.
+        RecipeError: A key of the grid is unknown, or a value out of range.
     """
     data = context.recipe.data
     if not (data.test or data.submit):
@@ -50,30 +55,74 @@ def benchmark(context: ExperimentContext) -> Findings:
         )
     if data.folds:
         return over_folds(context)
+    return _with_student(context, _final(context))
+
+
+def _with_student(context: ExperimentContext, variant: StudentVariant) -> Findings:
+    """Train a student on warp-refine labels, predict and score with it."""
+    data, shown = context.recipe.data, context.shown_classes
     _, finished = context.label((METHOD,))
     students = Students(context, finished)
-    variant = _final(context)
     student = load_student(students.weights(variant, context.seed), context.torch_device)
     remarks = (hand_in(context, student),) if data.submit else ()
     if not data.test:
         return Findings(remarks=remarks)
+    gains = _gains(context, students, variant) if shown else {}
     with_instances = score_with_instances(context.test, lambda video, frame: _predict(student, video, frame))
-    return Findings(tables=_tables(students.score(variant, context.seed), with_instances), remarks=remarks)
+    tables = _tables(students.score(variant, context.seed), with_instances)
+    return Findings(tables={**tables, **gains}, remarks=remarks)
 
 
 def work_of_benchmark(context: ExperimentContext) -> tuple[Work, ...]:
     """Return what `benchmark` labels and trains; with folds, in the folder of each."""
     folds = context.recipe.data.folds
     contexts = [_fold(context, fold) for fold in range(folds)] if folds else [context]
-    return tuple(Work.of(one, (METHOD,), (_final(one),), once=True) for one in contexts)
+    points = points_of(context.recipe.grid) if folds and context.recipe.grid else [None]
+    works = []
+    for one in contexts:
+        students = [_final(one, point) for point in points]
+        if one.recipe.shown_classes and one.recipe.data.test:
+            students.append(_baseline(one, students[0]))
+        works.append(Work.of(one, (METHOD,), students, once=True))
+    return tuple(works)
 
 
-def _final(context: ExperimentContext) -> StudentVariant:
-    """Return the student that is trained."""
+def _final(context: ExperimentContext, point: Point | None = None) -> StudentVariant:
+    """Return the student that is trained, with the settings of a point of the grid if there is one."""
     recipe = context.recipe.student
     if context.recipe.other_weights:
         recipe = recipe.model_copy(update={"weights": context.recipe.other_weights})
-    return StudentVariant(name=FINAL, method=METHOD, recipe=recipe, coarse=context.coarse is not None)
+    name = FINAL
+    if point is not None:
+        name, recipe = f"{FINAL}-{point.name}", point.of(recipe)
+    return StudentVariant(name=name, method=METHOD, recipe=recipe, coarse=context.coarse is not None)
+
+
+def _baseline(context: ExperimentContext, variant: StudentVariant) -> StudentVariant:
+    """Return the same student without pseudo-labels."""
+    return replace(variant, name=f"{BASELINE}-of-{variant.name}", method=None)
+
+
+def _gains(context: ExperimentContext, students: Students, variant: StudentVariant) -> dict[str, ResultTable]:
+    """Return the gain over the baseline of the classes that the recipe shows, and its mean over them."""
+    chosen = context.shown_classes
+    with_labels, without = (
+        students.score(one, context.seed).iou_by_class for one in (variant, _baseline(context, variant))
+    )
+    rows: list[tuple[Cell, ...]] = []
+    gains = []
+    for name in chosen:
+        ious = without[name], with_labels[name]
+        gain = None if ious[0] is None or ious[1] is None else ious[1] - ious[0]
+        rows.append((name, *ious, gain))
+        gains += [gain] if gain is not None else []
+    rows.append(("mean", None, None, sum(gains) / len(gains) if gains else None))
+    table = ResultTable(
+        title=f"IoU (%) of chosen classes, without pseudo-labels and with those of {METHOD}",
+        columns=("class", BASELINE, FINAL, "gain"),
+        rows=tuple(rows),
+    )
+    return {"gains": table}
 
 
 def _fold(context: ExperimentContext, fold: int) -> ExperimentContext:
@@ -84,32 +133,54 @@ def _fold(context: ExperimentContext, fold: int) -> ExperimentContext:
     return replace(context, recipe=recipe, out=context.out / f"fold{fold}")
 
 
-def _arm(context: ExperimentContext) -> Arm:
-    """Label, and return the student that is trained."""
+def _arm(context: ExperimentContext, points: Sequence[Point]) -> Arm:
+    """Label, and return the students that are trained: one at each point, or one alone."""
     _, finished = context.label((METHOD,))
-    students = Students(context, finished)
-    return Arm(students=students, variants=(_final(context),), seeds=(context.seed,))
+    variants = [_final(context, point) for point in points or (None,)]
+    if not points and context.shown_classes and context.recipe.data.test:
+        variants.append(_baseline(context, variants[0]))
+    return Arm(students=Students(context, finished), variants=tuple(variants), seeds=(context.seed,))
 
 
 def over_folds(context: ExperimentContext) -> Findings:
-    """Run the benchmark for each fold, in a folder of its own below OUT, and tabulate the scores."""
-    folds = range(context.recipe.data.folds)
+    """Run the benchmark for each fold, in a folder of its own below OUT, and tabulate the scores.
+
+    Where the recipe has a grid, a student is trained at each of its points first; that with the highest mean
+    mIoU is the final one, and its settings are recorded in OUT/chosen.json and OUT/chosen.toml.
+    """
+    contexts = [_fold(context, fold) for fold in range(context.recipe.data.folds)]
+    points = points_of(context.recipe.grid) if context.recipe.grid else []
     if not context.engine.is_here:
-        train_students(*(_arm(_fold(context, fold)) for fold in folds))
-    found = {f"fold {fold}": benchmark(_fold(context, fold)) for fold in folds}
+        train_students(*(_arm(one, points) for one in contexts))
+    measured = {point.name: [_miou(one, point) for one in contexts] for point in points}
+    chosen = next((point for point in points if point.name == best_of(measured)), None)
+    found = {f"fold {fold}": _with_student(one, _final(one, chosen)) for fold, one in enumerate(contexts)}
     totals = {name: findings.tables["totals"] for name, findings in found.items()}
     columns = next(iter(totals.values())).columns[1:]
     rows = {name: table.rows[0][1:] for name, table in totals.items()}
-    measured = [
+    numbers = [
         [cell for cell in cells if isinstance(cell, float)] for cells in zip(*rows.values(), strict=True)
     ]
-    means = tuple(Spread.of(cells) if cells else None for cells in measured)
+    means = tuple(Spread.of(cells) if cells else None for cells in numbers)
     table = ResultTable(
         title="The final network on the held-out part of each fold (%)",
         columns=("fold", *columns),
         rows=(*((name, *cells) for name, cells in rows.items()), ("all folds", *means)),
     )
-    return Findings(tables={"folds": table}, unranked=frozenset({"all folds", *rows}))
+    unranked = frozenset({"all folds", *rows})
+    if chosen is None:
+        return Findings(tables={"folds": table}, unranked=unranked)
+    reader = context.recipe.data.reader
+    record(context.out, chosen, measured, extends=reader if reader in shipped_recipes("benchmark") else "")
+    remark = f"Chosen by the mean mIoU over all folds: {chosen.name} (chosen.toml is a recipe with it)."
+    return Findings(tables={"grid": table_of(measured), "folds": table}, unranked=unranked, remarks=(remark,))
+
+
+def _miou(context: ExperimentContext, point: Point) -> float:
+    """Return the mIoU of a student with the settings of a point, on the test data, in percent."""
+    variant = _final(context, point)
+    _, finished = context.label((METHOD,))
+    return Students(context, finished).score(variant, context.seed).miou
 
 
 def hand_in(context: ExperimentContext, student: Segmenter) -> str:

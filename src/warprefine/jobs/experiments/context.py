@@ -12,6 +12,7 @@ import torch
 
 from warprefine.core.engine import HERE, Engine
 from warprefine.core.errors import DatasetError, RecipeError
+from warprefine.core.names import look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
@@ -37,6 +38,10 @@ STREET = "street"
 STREET_SPLITS = ("train", "test", "coarse")
 _GROWS = {"seeds", "variants", "key_frame_sets"}
 """Settings that may grow in a later call; they do not identify an experiment's folder."""
+_WITHOUT_TEACHER = {"relaxation", "motion"}
+"""Experiments whose labels are those of motion alone."""
+_WITHOUT_STUDENT = {"motion"}
+"""Experiments on labels of motion alone that train nothing on them."""
 _REFINERS = (REFINER.part, TWO_SIDED_REFINER.part)
 
 
@@ -71,7 +76,9 @@ class ExperimentContext:
         """
         check_device(self.device)
         lacking = self.recipe.lacking_weights(
-            self.recipe.networks if self.experiment == "architectures" else ()
+            self.recipe.networks if self.experiment == "architectures" else (),
+            teacher=self.experiment not in _WITHOUT_TEACHER,
+            student=self.experiment not in _WITHOUT_STUDENT,
         )
         if lacking:
             raise RecipeError(
@@ -116,6 +123,23 @@ class ExperimentContext:
                 'set test = "SPLIT" under [data]'
             )
         return self._open(self.recipe.data.test)
+
+    @cached_property
+    def shown(self) -> Dataset:
+        """The data that students are shown on; the test data unless the recipe names others."""
+        return self._open(self.recipe.data.shown) if self.recipe.data.shown else self.test
+
+    @property
+    def shown_classes(self) -> tuple[str, ...]:
+        """The classes that the recipe wants to see.
+
+        Raises:
+            RecipeError: There is no class of a name; the message has the nearest one.
+        """
+        known = dict.fromkeys(self.data.classes.names)
+        for name in self.recipe.shown_classes:
+            look_up(known, name, what="class")
+        return self.recipe.shown_classes
 
     @cached_property
     def to_submit(self) -> Dataset:

@@ -1,9 +1,8 @@
-"""Draw labels and predictions of students: figures 2, 6, C and D of the paper."""
+"""Draw labels and predictions of students: figures 2, 6, 7, C and D of the paper."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from PIL import Image
 
@@ -12,67 +11,74 @@ from warprefine.core.video import Video
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_labels
 from warprefine.io.run import RunFolder
+from warprefine.jobs.experiments.cases import EARLIER, METHOD, Case, find_cases, spread_out
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.findings import Findings
 from warprefine.jobs.experiments.students import BASELINE, Students, StudentVariant
 from warprefine.jobs.experiments.students_together import Arm, train_students
 from warprefine.jobs.experiments.work import Work
 from warprefine.jobs.finished import FinishedRun
-from warprefine.metrics import confusion
 from warprefine.metrics.run_labels import predicted_labels
-from warprefine.propagation.units import stepwise_units
+from warprefine.metrics.submission import frames_to_submit
 from warprefine.report import paint
 from warprefine.report.gallery import milestones, read_views, showcase
 from warprefine.report.panel import draw_panel
 from warprefine.report.strips import draw_strip
-from warprefine.training.data.samples import LabelledFrame, labelled_frames
 from warprefine.training.segmenter import predict
 from warprefine.training.student import load_student
 
-METHOD = "warp-refine"
-EARLIER = ("motion-only", "semantic-only")
-_BEST, _WORST, _TESTED, _CLIPS = 4, 2, 4, 3
+_BEST, _WORST, _FAILURES, _TESTED, _CLIPS = 4, 2, 2, 4, 3
 _WIDEST = 480
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Case:
-    """A labelled frame, and by how much warp-refine is better there than the better of the two before it."""
-
-    video: Video
-    frame: int
-    lead: float
-
-
 def pictures(context: ExperimentContext) -> Findings:
-    """Draw where warp-refine gains and loses most, clips from near to far, and predictions of students.
+    """Draw frames on which methods differ or fail, clips from near to far, and predictions of students.
 
-    Figures 2 and D need truth to find such frames, figure C needs data to test students on; where the
-    data set lacks these, the figures are left out.
+    Figure 2 needs truth, and figure C frames to show students on; where the data set lacks these, the figures
+    are left out. Figures 7 and D are chosen by the truth, or by how methods differ where there is none.
     """
     methods = (*EARLIER, METHOD)
     _, finished = context.label(methods)
-    cases = _cases(context, finished) if finished.scores else []
-    drawn = {"figure-2": _draw_cases(context, finished.run, cases[:1])} if cases else {}
+    cases = find_cases(finished, progress=context.progress)
+    drawn: dict[str, Image.Image] = {}
+    by_lead = sorted((case for case in cases if case.lead is not None), key=lambda case: -(case.lead or 0))
+    if by_lead:
+        drawn["figure-2"] = _draw_cases(context, finished.run, by_lead[:1])
     for number, video in enumerate(finished.dataset.videos[:_CLIPS], 1):
         panel = _draw_clip(context, finished.run, video, methods)
         if panel is not None:
             drawn[f"figure-6-{number}"] = panel
-    if context.recipe.data.test:
+    failing = sorted((case for case in cases if case.both_fail > 0), key=lambda case: -case.both_fail)
+    if failing:
+        drawn["figure-7"] = _draw_cases(context, finished.run, spread_out(failing, _FAILURES))
+    if _shown(context):
         drawn["figure-C"] = _draw_students(context, finished)
-    if not cases:
-        return Findings(pictures=drawn)
-    drawn["figure-D"] = _draw_cases(context, finished.run, [*_spread_out(cases, _BEST), *cases[-_WORST:]])
-    remark = (
-        f"Figures 2 and D: frames on which {METHOD} is furthest ahead of the better of "
-        f"{' and '.join(EARLIER)}; the last rows of D are those on which it is furthest behind."
-    )
-    return Findings(pictures=drawn, remarks=(remark,))
+    differing = sorted(cases, key=lambda case: -case.disagreement)
+    of_d = [*spread_out(by_lead, _BEST), *by_lead[-_WORST:]] or spread_out(differing, _BEST + _WORST)
+    if of_d:
+        drawn["figure-D"] = _draw_cases(context, finished.run, of_d)
+    return Findings(pictures=drawn, remarks=_remarks(with_truth=bool(by_lead)) if cases else ())
+
+
+def _remarks(*, with_truth: bool) -> tuple[str, ...]:
+    """Return how the frames of figures 2, 7 and D were chosen."""
+    if with_truth:
+        remark = (
+            f"Figures 2 and D: frames on which {METHOD} is furthest ahead of the better of "
+            f"{' and '.join(EARLIER)}; the last rows of D are those on which it is furthest behind. "
+            "Figure 7: frames with most pixels that no method labels rightly."
+        )
+    else:
+        remark = (
+            "There is no truth. Figure D: frames on which methods disagree most. Figure 7: frames with most "
+            f"pixels where the segmenter is not sure and {METHOD} overrules the label that motion brought."
+        )
+    return (remark,)
 
 
 def work_of_pictures(context: ExperimentContext) -> tuple[Work, ...]:
     """Return what `pictures` labels and trains."""
-    students = _variants(context) if context.recipe.data.test else ()
+    students = _variants(context) if _shown(context) else ()
     return (Work.of(context, (*EARLIER, METHOD), students, once=True),)
 
 
@@ -85,61 +91,32 @@ def _variants(context: ExperimentContext) -> tuple[StudentVariant, StudentVarian
     )
 
 
-def _cases(context: ExperimentContext, finished: FinishedRun) -> list[_Case]:
-    """Return all frames with truth, those on which warp-refine is furthest ahead first."""
-    cases = []
-    classes = finished.dataset.classes
-    for video in finished.dataset.videos:
-        units = stepwise_units(video, finished.horizon)
-        frames = [frame for unit in units for frame in unit.frames if frame in video.truth]
-        for frame in frames:
-            truth = read_labels(video.truth[frame], classes)
-            ious = {
-                method: confusion.mean_iou(
-                    confusion.count(
-                        predicted_labels(finished.run, classes, method=method, video=video, frame=frame),
-                        truth,
-                        class_count=len(classes),
-                    )
-                )
-                for method in (*EARLIER, METHOD)
-            }
-            lead = ious[METHOD] - max(ious[method] for method in EARLIER)
-            cases.append(_Case(video=video, frame=frame, lead=lead))
-    return sorted(cases, key=lambda case: -case.lead)
-
-
-def _spread_out(cases: Sequence[_Case], most: int) -> list[_Case]:
-    """Return the first cases; those of one video lie at least 3 frames apart."""
-    chosen: list[_Case] = []
-    for case in cases:
-        beside = [abs(case.frame - one.frame) for one in chosen if one.video.name == case.video.name]
-        if len(chosen) < most and min(beside, default=3) >= 3:
-            chosen.append(case)
-    return chosen
-
-
-def _draw_cases(context: ExperimentContext, run: RunFolder, cases: Sequence[_Case]) -> Image.Image:
+def _draw_cases(context: ExperimentContext, run: RunFolder, cases: Sequence[Case]) -> Image.Image:
+    """Draw a frame with the labels of every method in each row; with the truth and errors, if all have it."""
     classes = context.data.classes
-    frames, truths = [], []
+    frames = []
     for case in cases:
         with open_frames(case.video) as source:
             frames.append(source[case.frame])
-        truths.append(read_labels(case.video.truth[case.frame], classes))
     columns = [("frame", [paint.paint_frame(frame) for frame in frames])]
-    for method in (*EARLIER, METHOD):
-        maps = [
+    maps = {
+        method: [
             predicted_labels(run, classes, method=method, video=case.video, frame=case.frame)
             for case in cases
         ]
-        columns.append((method, _painted(maps, context)))
-        if method == METHOD:
-            errors = [
-                paint.paint_errors(labels, truth, frame=frame)
-                for labels, truth, frame in zip(maps, truths, frames, strict=True)
-            ]
+        for method in (*EARLIER, METHOD)
+    }
+    columns += [(method, _painted(of_method, context)) for method, of_method in maps.items()]
+    if any(case.lead is None for case in cases):
+        rows = [f"{case.frame} ({100 * case.disagreement:.0f} % differ)" for case in cases]
+        return draw_strip(columns, rows=rows, classes=classes)
+    truths = [read_labels(case.video.truth[case.frame], classes) for case in cases]
+    errors = [
+        paint.paint_errors(labels, truth, frame=frame)
+        for labels, truth, frame in zip(maps[METHOD], truths, frames, strict=True)
+    ]
     columns += [("truth", _painted(truths, context)), (f"errors of {METHOD}", errors)]
-    rows = [f"{case.frame} ({100 * case.lead:+.1f})" for case in cases]
+    rows = [f"{case.frame} ({100 * (case.lead or 0):+.1f})" for case in cases]
     return draw_strip(columns, rows=rows, classes=classes)
 
 
@@ -162,30 +139,43 @@ def _draw_clip(
     return draw_panel(views, context.data.classes, methods=methods)
 
 
+def _shown(context: ExperimentContext) -> str:
+    """Return the split of figure C, empty for none."""
+    return context.recipe.data.shown or context.recipe.data.test
+
+
 def _draw_students(context: ExperimentContext, finished: FinishedRun) -> Image.Image:
-    """Draw test frames on which students with and without warp-refine labels differ most, as figure C."""
+    """Draw frames on which students with and without warp-refine labels differ most, as figure C.
+
+    Truth is shown where all of these frames have labels; test frames of a benchmark have none.
+    """
     students = Students(context, finished)
     train_students(Arm(students=students, variants=_variants(context), seeds=(context.seed,)))
     networks = [
         load_student(students.weights(one, context.seed), context.torch_device) for one in _variants(context)
     ]
-    members = labelled_frames(context.test)
-    found: list[tuple[float, LabelledFrame, Frames, list[LabelMaps]]] = []
-    for done, member in enumerate(members, 1):
-        frame = member.read_frame()
+    places = [(video, frame) for video in context.shown.videos for frame in frames_to_submit(video)]
+    found: list[tuple[float, Video, int, Frames, list[LabelMaps]]] = []
+    for done, (video, number) in enumerate(places, 1):
+        with open_frames(video) as source:
+            frame = source[number]
         predicted = [predict(network, frame) for network in networks]
-        found.append((float((predicted[0] != predicted[1]).float().mean()), member, frame, predicted))
+        found.append((float((predicted[0] != predicted[1]).float().mean()), video, number, frame, predicted))
         found = sorted(found, key=lambda one: -one[0])[:_TESTED]
-        context.progress("comparing students", done, len(members))
-    truths = [read_labels(member.label_path, member.classes) for _, member, _, _ in found]
+        context.progress("comparing students", done, len(places))
+    columns = [
+        ("frame", [paint.paint_frame(frame) for *_, frame, _ in found]),
+        (BASELINE, _painted([predicted[0] for *_, predicted in found], context)),
+        (f"with {METHOD} labels", _painted([predicted[1] for *_, predicted in found], context)),
+    ]
+    if all(number in video.labels for _, video, number, _, _ in found):
+        truths = [
+            read_labels(video.labels[number], context.shown.classes) for _, video, number, _, _ in found
+        ]
+        columns.append(("truth", _painted(truths, context)))
     return draw_strip(
-        [
-            ("frame", [paint.paint_frame(frame) for _, _, frame, _ in found]),
-            (BASELINE, _painted([predicted[0] for *_, predicted in found], context)),
-            (f"with {METHOD} labels", _painted([predicted[1] for *_, predicted in found], context)),
-            ("truth", _painted(truths, context)),
-        ],
-        rows=[member.video.stems[member.frame] for _, member, _, _ in found],
+        columns,
+        rows=[video.stems[number] for _, video, number, _, _ in found],
         classes=context.data.classes,
     )
 

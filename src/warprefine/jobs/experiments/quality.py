@@ -21,6 +21,7 @@ def quality(context: ExperimentContext) -> Findings:
     Raises:
         DatasetError: The data have no truth within the horizon.
     """
+    _ = context.shown_classes  # a class that is not there is told of before the work
     _, finished = context.label(context.recipe.methods)
     context.check_truth(finished)
     return findings_of(finished.scores, context)
@@ -34,7 +35,8 @@ def work_of_quality(context: ExperimentContext) -> tuple[Work, ...]:
 def findings_of(scores: dict[str, MethodScores], context: ExperimentContext) -> Findings:
     """Return the scores of labels as tables and charts; frames between and beside key frames also apart."""
     classes = context.data.classes
-    hard = hardest_classes(scores, classes, most=_HARDEST)
+    chosen = context.shown_classes
+    hard = list(chosen) or hardest_classes(scores, classes, most=_HARDEST)
     title = f"mIoU (%) of labels at k frames from the key frame, {context.recipe.data.reader}"
     distances = {"miou-by-distance": _by_distance(scores, title)}
     for group, of_group in split(scores).items():
@@ -50,7 +52,7 @@ def findings_of(scores: dict[str, MethodScores], context: ExperimentContext) -> 
     }
     measured = {name: cells for name, cells in measures.items() if any(cell is not None for cell in cells)}
     by_class = ResultTable(
-        title="The hardest classes and further measures over all distances (%)",
+        title=f"{'Chosen' if chosen else 'The hardest'} classes and further measures over all distances (%)",
         columns=("method", *measured),
         rows=tuple(zip(scores, *measured.values(), strict=True)),
     )
@@ -58,7 +60,7 @@ def findings_of(scores: dict[str, MethodScores], context: ExperimentContext) -> 
         tables={**distances, "hard-classes": by_class},
         charts={
             "miou-by-distance": lambda kind: plot_horizon(scores, kind=kind),
-            "hard-classes": lambda kind: plot_hard_classes(scores, classes, hardest=_HARDEST, kind=kind),
+            "hard-classes": lambda kind: plot_hard_classes(scores, classes, names=hard, kind=kind),
         },
     )
 

@@ -52,6 +52,8 @@ class DataRecipe(Settings):
     """Pixels of VOID between two classes, to derive coarse labels from fine ones; 0: they are coarse."""
     test: str = ""
     """Split that students are tested on."""
+    shown: str = ""
+    """Split whose frames show students in figure C, with labels or without; empty: the test split."""
     submit: str = ""
     """Split to write a submission for."""
     folds: int = Field(0, ge=0)
@@ -81,12 +83,20 @@ class ExperimentRecipe(Settings):
     """Of the experiment architectures: the students' networks."""
     relaxed_offset: int = Field(3, ge=1)
     """Of the experiment relaxation: at which distance motion-only labels are taken (the paper: 3)."""
+    baseline_rate: float = Field(1.0, gt=0, le=1000)
+    """Of the experiment relaxation: learning rate of B, as a multiple of the others' (the paper: 8)."""
     longest_cycles: tuple[PositiveInt, ...] = Field(tuple(range(1, 11)), min_length=1)
     """Of the experiment cycle-length: the longest cycles that refiners are trained on."""
+    motions: tuple[str, ...] = ("dis-medium", "dis-fine")
+    """Of the experiment motion: estimators beside the run's own, names in `MOTIONS` or checkpoints."""
     variants: tuple[str, ...] = ()
     """Of the experiment ablation: the variants to run, names in its tables; empty: all."""
     key_frame_sets: tuple[str, ...] = ()
     """Of the experiment ablation: other key frames to compare with, each START::STEP."""
+    shown_classes: tuple[str, ...] = ()
+    """Of quality and benchmark: classes of figure 5, or whose gain is tabulated; empty: the hardest, none."""
+    grid: dict[str, tuple[float, ...]] = Field({})
+    """Of the experiment benchmark with folds: values to choose from, by key below [student]; empty: none."""
     other_weights: str = ""
     """Of relaxation, coarse and benchmark: a checkpoint of another data set that students start from."""
     initial_weights: dict[str, str] = Field({})
@@ -129,13 +139,21 @@ class ExperimentRecipe(Settings):
             update={"labels": labels, "student": self.student.changed(("pretrained",), False)}
         )
 
-    def lacking_weights(self, networks: Sequence[str] = ()) -> list[str]:
+    def lacking_weights(
+        self, networks: Sequence[str] = (), *, teacher: bool = True, student: bool = True
+    ) -> list[str]:
         """Return the networks that are to begin from published weights, but have none.
 
         Args:
             networks: Of students, besides that of the recipe's own student.
+            teacher: Whether there is a segmenter that labels.
+            student: Whether students are trained.
         """
-        used = [self.labels.segmenter, self.student, *map(self.student_of, networks)]
+        used = [
+            *([self.labels.segmenter] if teacher else []),
+            *([self.student] if student else []),
+            *map(self.student_of, networks),
+        ]
         return list(
             dict.fromkeys(
                 one.network

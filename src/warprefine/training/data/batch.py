@@ -21,10 +21,17 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledBatch(ABC):
-    """Labels, and what all batches of a step hold together, if it has several."""
+    """Labels, and where in the training they are.
+
+    Attributes:
+        labels: Label maps of the crops.
+        step: What all batches of the step hold together, if it has several.
+        progress: Share of the training's steps that came before, from 0 to 1.
+    """
 
     labels: LabelMaps
     step: Counted | None = None
+    progress: float = 0.0
 
     @abstractmethod
     def segmented(self, segmenter: Segmenter, device: torch.device) -> Segmentation:

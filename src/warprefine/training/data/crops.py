@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from warprefine.core.tensors import Frames, size_of
 from warprefine.ops.resize import stride_of
+from warprefine.training.data.sampling import Centroid
 
 GRID = 16
 """Windows start and end at multiples of this, in pixels, to suit segmenter outputs of any stride up to it."""
@@ -36,16 +38,31 @@ class Window:
     mirrored: bool
 
     @classmethod
-    def drawn(cls, size: tuple[int, int], crop: tuple[int, int], rng: np.random.Generator) -> Window:
+    def drawn(
+        cls,
+        size: tuple[int, int],
+        crop: tuple[int, int],
+        rng: np.random.Generator,
+        *,
+        around: Centroid | None = None,
+    ) -> Window:
         """Draw a window of shape `crop`, or as much of it as fits; half of the windows are mirrored.
 
         A side of a frame that is shorter than GRID is kept whole.
+
+        Args:
+            around: A point that the window contains; the rest of a frame beyond its last whole cell of GRID
+                pixels is in no window, so the last window stands for it.
         """
         height, width = (
             min(wanted, have // GRID * GRID or have) for wanted, have in zip(crop, size, strict=True)
         )
-        top = GRID * int(rng.integers((size[0] - height) // GRID + 1))
-        left = GRID * int(rng.integers((size[1] - width) // GRID + 1))
+        top, left = (
+            GRID * int(rng.integers(*_cells(have - length, length, at)))
+            for have, length, at in zip(
+                size, (height, width), (None, None) if around is None else (around.y, around.x), strict=True
+            )
+        )
         mirrored = bool(rng.random() < 0.5)
         return cls(size=size, top=top, left=left, shape=(height, width), mirrored=mirrored)
 
@@ -78,6 +95,44 @@ def extended(values: Tensor, size: tuple[int, int], wanted: tuple[int, int]) -> 
         _reflected(have, -(-length // stride)) for have, length in zip(size_of(values), wanted, strict=True)
     )
     return values[..., rows[:, None], columns]
+
+
+def zoomed(values: Tensor, size: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
+    """Resize values of a crop of `size` to one of `wanted` (h, w), bilinearly; label maps by nearest pixel.
+
+    Values (..., h / s, w / s) may have any stride s; those of a crop of the wanted size are returned as they
+    are. Images are uint8 (b, c, h, w), label maps uint8 (b, h, w), anything else holds floats.
+
+    Example:
+        >>> zoomed(torch.tensor([[[0, 255]]], dtype=torch.uint8), (1, 2), (1, 4))
+        tensor([[[  0,   0, 255, 255]]], dtype=torch.uint8)
+    """
+    if size == wanted:
+        return values
+    stride = stride_of(values, size)
+    cells = (-(-wanted[0] // stride), -(-wanted[1] // stride))
+    if values.dtype == torch.uint8 and values.dim() == 3:
+        return functional.interpolate(values[:, None], size=cells, mode="nearest-exact")[:, 0]
+    # Where a crop shrinks, every pixel of it counts, as in the segmenter's own augmentation.
+    resized = functional.interpolate(
+        values.float(), size=cells, mode="bilinear", align_corners=False, antialias=True
+    )
+    return resized.round().to(values.dtype) if values.dtype == torch.uint8 else resized.to(values.dtype)
+
+
+def _cells(slack: int, length: int, at: int | None) -> tuple[int, int]:
+    """Return the first cell that a window of `length` may start in, and the one after the last.
+
+    Args:
+        slack: Pixels of the frame's side beyond the window.
+        length: Pixels of the window.
+        at: A pixel that the window contains; None for any.
+    """
+    last = slack // GRID
+    if at is None:
+        return 0, last + 1
+    first = min(max(-(-(at - length + 1) // GRID), 0), last)
+    return first, max(min(at // GRID, last), first) + 1
 
 
 def _reflected(length: int, wanted: int) -> Tensor:

@@ -11,9 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -27,12 +25,10 @@ from warprefine.recipe.network import Augmentation
 from warprefine.recipe.student import StudentRecipe
 from warprefine.training.data.augment import augment
 from warprefine.training.data.batch import Batch, Picture
+from warprefine.training.data.epochs import Drawn, EpochDraws
 from warprefine.training.data.samples import LabelledFrame, Samples, covered_share
-from warprefine.training.data.sampling import Centroid, Draw, class_centroids, draw_epoch
+from warprefine.training.data.sampling import Centroid, Draw, class_centroids
 from warprefine.training.engine.distributed import ALONE, World, shard
-
-_LEAST_PER_CLASS = 10
-"""Draws of each class in a block at least, however short an epoch is."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -181,58 +177,20 @@ class StudentBatches:
             raise TrainingError("a student has no labelled frame to learn from; expected at least one")
         self._augmentation, self._batch, self._seed = augmentation, batch, seed
         self._slots = range(batch) if slots is None else slots
-        self._counts = _apportion(epoch_length, [source.share for source in self._sources])
-        self._epoch_length = epoch_length
-        self._order = lru_cache(maxsize=2)(self._make_order)
-        self._block = lru_cache(maxsize=2 * len(self._sources))(self._make_block)
+        self.draw = EpochDraws(
+            [Drawn(count=len(one.samples), by_class=one.by_class, share=one.share) for one in self._sources],
+            class_uniform=augmentation.class_uniform,
+            epoch_length=epoch_length,
+            seed=seed,
+        )
+        """Returns the source and the draw of one sample, counted from the first of the training."""
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
         first = step * self._batch
         return Batch.of([self._crop(first + slot) for slot in self._slots])
 
-    def draw(self, position: int) -> tuple[int, Draw]:
-        """Return the source and the draw of one sample, counted from the first of the training."""
-        epoch, place = divmod(position, self._epoch_length)
-        which, ordinal = self._order(epoch)[place]
-        number = epoch * self._counts[which] + ordinal
-        block, offset = divmod(number, self._block_length(which))
-        return which, self._block(which, block)[offset]
-
     def _crop(self, position: int) -> tuple[Picture, Picture]:
         which, (image, centroid) = self.draw(position)
         rng = np.random.default_rng((self._seed, position))
         return augment(*self._sources[which].samples[image], self._augmentation, rng, around=centroid)
-
-    def _make_order(self, epoch: int) -> list[tuple[int, int]]:
-        """Return, for each place of an epoch, its source and its ordinal among the samples of that source."""
-        entries = [(which, ordinal) for which, count in enumerate(self._counts) for ordinal in range(count)]
-        order = np.random.default_rng((self._seed, epoch, 1)).permutation(len(entries))
-        return [entries[number] for number in cast(list[int], order.tolist())]
-
-    def _block_length(self, which: int) -> int:
-        """Return how many draws of a source are sampled together: an epoch's, or more if those are few."""
-        class_count = len(self._sources[which].by_class)
-        share = self._augmentation.class_uniform
-        least = round(_LEAST_PER_CLASS * class_count / share) if share else 1
-        return max(self._counts[which], least)
-
-    def _make_block(self, which: int, number: int) -> list[Draw]:
-        source = self._sources[which]
-        draws = draw_epoch(
-            len(source.samples),
-            source.by_class,
-            share=self._augmentation.class_uniform,
-            seed=self._seed + which,
-            epoch=number,
-            fill_up=True,
-            length=self._block_length(which),
-        )
-        order = np.random.default_rng((self._seed, number, which, 2)).permutation(len(draws))
-        return [draws[place] for place in cast(list[int], order.tolist())]
-
-
-def _apportion(total: int, shares: Sequence[float]) -> list[int]:
-    """Divide `total` in proportion to the shares into integers that add up to it."""
-    edges = np.round(np.cumsum([0.0, *shares]) / sum(shares) * total).astype(int)
-    return cast(list[int], np.diff(edges).tolist())

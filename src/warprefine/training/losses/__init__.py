@@ -17,7 +17,9 @@ Loss = Callable[[Tensor, Tensor, Tensor | None, Counted | None], Tensor]
 """Function of logits (b, c, h, w), labels (b, h, w) uint8 in which VOID is ignored, class weights (c), and
 what the batches of a step hold together, where there are several."""
 
-LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "rmi": rmi, "relaxed": relaxed}
+RELAXED = "relaxed"
+"""The loss that has settings of its own: classes without relaxation, and its last part."""
+LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "rmi": rmi, RELAXED: relaxed}
 BESIDE: dict[str, Loss] = {
     **LOSSES,
     "rmi": partial(rmi, cross_entropy_share=1.0, rmi_share=0.0),

@@ -117,20 +117,29 @@ def relaxed_label_loss(
 
 
 def relaxed(
-    logits: Logits, labels: LabelMaps, weights: Tensor | None = None, step: Counted | None = None
+    logits: Logits,
+    labels: LabelMaps,
+    weights: Tensor | None = None,
+    step: Counted | None = None,
+    *,
+    strict: Sequence[int] = (),
+    late: bool = False,
 ) -> Tensor:
     """Return the label relaxation loss of a label map, with the published window and weights.
 
     Args:
         weights: Not used: this loss weights classes by their share of each image.
         step: Not used: this loss is a mean over images, each a mean over its own pixels.
+        strict: Classes that are not relaxed.
+        late: Whether the training is in its last part, in which nothing is relaxed and borders count double.
 
     Example:
         >>> labels = torch.zeros(1, 3, 3, dtype=torch.uint8)
         >>> relaxed(torch.zeros(1, 2, 3, 3), labels)
         tensor(0.9174)
     """
-    return relaxed_label_loss(logits, relaxed_targets(labels, logits.shape[1]))
+    targets_of = emphasised_targets if late else relaxed_targets
+    return relaxed_label_loss(logits, targets_of(labels, logits.shape[1], strict=strict), emphasised=late)
 
 
 def _class_weights(targets: Tensor, bound: float, *, inverse: bool, shares_of: str) -> Tensor:

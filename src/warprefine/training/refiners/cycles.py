@@ -19,7 +19,9 @@ from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.propagation.evidence import Evidence, Models, content_of, open_evidence
 from warprefine.propagation.stepwise.cycle import Cycle, cycles_of, run_cycles
-from warprefine.training.data.samples import MEMORY, count_pixels
+from warprefine.training.data.samples import MEMORY, LabelledFrame, Samples, count_pixels
+from warprefine.training.data.sampling import Draw
+from warprefine.training.data.student_samples import find_centroids
 from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.refiners.samples import Sample
 
@@ -41,6 +43,9 @@ class Cycles:
         self._dataset, self._cache, self._models_of = dataset, cache, models_of
         self._videos = {video.name: video for video in dataset.videos}
         self.members: Sequence[Cycle] = [c for video in dataset.videos for c in cycles_of(video, longest)]
+        numbers = range(len(self.members))
+        self.by_key_frame = [list(one) for _, one in groupby(numbers, lambda i: _key_frame(self.members[i]))]
+        """For each key frame that cycles pass through, the numbers of its cycles."""
         self._samples = LRUCache[Sample[RefinerInput]](MEMORY, _size)
 
     def __len__(self) -> int:
@@ -49,7 +54,7 @@ class Cycles:
     def prepare(self, tau: float, *, progress: Progress = silent, world: World = ALONE) -> None:
         """Run every cycle that is not on disk yet, those of a key frame together; ranks share key frames."""
         self._tau = tau
-        by_key_frame = [list(one) for _, one in groupby(self.members, lambda c: (c.video, c.key_frame))]
+        by_key_frame = [[self.members[i] for i in numbers] for numbers in self.by_key_frame]
         for cycles in by_key_frame:  # all ranks get the networks first: it may train them
             self._models_of(self._videos[cycles[0].video], cycles[0].key_frame)
         own = shard(by_key_frame, world)
@@ -68,6 +73,27 @@ class Cycles:
         """Return the number of pixels of each label in the key frames."""
         paths = [path for video in self._dataset.videos for path in video.labels.values()]
         return count_pixels(paths, self._dataset.classes)
+
+    def centroids(self, *, tile: int, world: World = ALONE) -> list[list[Draw]]:
+        """Return, for each class, one draw per centroid; its image is the number of a key frame.
+
+        Args:
+            tile: Side of the tiles in pixels; 0 takes half the shorter side of each label map.
+            world: The ranks that share the label maps; all get the centroids of all.
+        """
+        first = [self.members[numbers[0]] for numbers in self.by_key_frame]
+        classes = self._dataset.classes
+        key_frames = [
+            LabelledFrame(video=self._videos[cycle.video], frame=cycle.key_frame, classes=classes)
+            for cycle in first
+        ]
+        return find_centroids(
+            Samples(key_frames),
+            tile=tile,
+            class_count=len(classes),
+            cache=self._cache.root / "centroids",
+            world=world,
+        )
 
     def __getitem__(self, index: int) -> Sample[RefinerInput]:
         """Return the refiner's input at a key frame after a cycle, and the key frame's labels (b = 1)."""
@@ -117,6 +143,10 @@ class Cycles:
         ends = (cycle.key_frame, cycle.key_frame + cycle.reach)
         content = content_of(video, self._dataset.classes, models.motion, ends, key_frames=[cycle.key_frame])
         return f"cycle/{networks}/{cycle.video}/{cycle.key_frame:06d}{cycle.reach:+d}_{content}"
+
+
+def _key_frame(cycle: Cycle) -> tuple[str, int]:
+    return cycle.video, cycle.key_frame
 
 
 def _size(sample: Sample[RefinerInput]) -> int:

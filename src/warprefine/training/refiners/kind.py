@@ -31,7 +31,7 @@ from warprefine.training.engine.distributed import ALONE, World
 from warprefine.training.losses import COUNTS, LOSSES, balanced_weights
 from warprefine.training.losses.candidates import candidate_cross_entropy
 from warprefine.training.losses.counted import counted
-from warprefine.training.refiners.samples import BatchMaker, Sample
+from warprefine.training.refiners.samples import BatchMaker, Placed, Sample
 
 RefinerT = TypeVar("RefinerT", Refiner, TwoSidedRefiner)
 PoolsT = TypeVar("PoolsT")
@@ -45,7 +45,8 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
     Attributes:
         part: The part that its checkpoints' cards name.
         specs: Its networks, by name.
-        draw: Draws a sample of one frame from pools of samples.
+        draws: Returns, for pools, a recipe, a seed and the ranks that share the work, the function that draws
+            a sample of one frame and its crop.
         class_weights: Returns, for pools, a recipe and the number of classes C, the loss weights of the C + 1
             channels, VOID last.
         mirrored: Averages a refiner's output over an input and its mirror image.
@@ -54,7 +55,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
 
     part: str
     specs: Mapping[str, NetworkSpec[RefinerT]]
-    draw: Callable[[PoolsT, np.random.Generator], Sample[InputT]]
+    draws: Callable[[PoolsT, RecipeT, int, World], Callable[[int, np.random.Generator], Placed[InputT]]]
     class_weights: Callable[[PoolsT, RecipeT, int], Tensor]
     mirrored: Callable[[RefinerT], RefinerT]
     change: Callable[[RecipeT, Sample[InputT], np.random.Generator], Sample[InputT]]
@@ -74,7 +75,11 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
     ) -> BatchMaker[InputT]:
         """Return the function that draws the batch of a step, or this rank's slots of it."""
         return BatchMaker[InputT](
-            partial(self.draw, pools), recipe, seed=seed, change=partial(self.change, recipe), world=world
+            self.draws(pools, recipe, seed, world),
+            recipe,
+            seed=seed,
+            change=partial(self.change, recipe),
+            world=world,
         )
 
     def train(

@@ -16,7 +16,8 @@ from warprefine.core.tensors import LabelMaps, size_of
 from warprefine.recipe.recipe import RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedTraining
 from warprefine.refinement.interface import InputT, TwoSidedInput
-from warprefine.training.data.crops import Window, extended, jitter
+from warprefine.training.data.crops import GRID, Window, extended, jitter, zoomed
+from warprefine.training.data.sampling import Centroid
 from warprefine.training.engine.distributed import ALONE, World
 from warprefine.training.losses.counted import Counted
 
@@ -28,6 +29,21 @@ class Sample(Generic[InputT]):
     inputs: InputT
     target: LabelMaps
     step: Counted | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Placed(Generic[InputT]):
+    """A sample of one frame (b = 1), and the crop that is cut out of it.
+
+    Attributes:
+        sample: The sample.
+        zoom: Pixels of the crop per pixel of the frame.
+        around: A point that the crop contains; None places it anywhere.
+    """
+
+    sample: Sample[InputT]
+    zoom: float = 1.0
+    around: Centroid | None = None
 
 
 @runtime_checkable
@@ -52,7 +68,8 @@ class BatchMaker(Generic[InputT]):
     """Returns the batch of a step, a pure function of the seed and the step's number.
 
     Args:
-        draw: Returns a sample of one frame (b = 1).
+        draw: Returns a sample of one frame (b = 1) and its crop, for a position in the training, counted
+            from its first sample, with draws from a generator.
         recipe: Batch size, crops and jitter.
         seed: Seed of all draws.
         change: Changes each sample once it is cropped; all it draws comes from the generator.
@@ -61,14 +78,14 @@ class BatchMaker(Generic[InputT]):
 
     def __init__(
         self,
-        draw: Callable[[np.random.Generator], Sample[InputT]],
+        draw: Callable[[int, np.random.Generator], Placed[InputT]],
         recipe: RefinerRecipe | TwoSidedTraining,
         *,
         seed: int,
         change: Callable[[Sample[InputT], np.random.Generator], Sample[InputT]] = unchanged,
         world: World = ALONE,
     ) -> None:
-        self._draw: Callable[[np.random.Generator], Sample[InputT]] = draw
+        self._draw: Callable[[int, np.random.Generator], Placed[InputT]] = draw
         self._change: Callable[[Sample[InputT], np.random.Generator], Sample[InputT]] = change
         self._recipe, self._seed = recipe, seed
         self._slots = world.slots(recipe.optimisation.batch)
@@ -85,7 +102,8 @@ class BatchMaker(Generic[InputT]):
 
     def _sample(self, step: int, slot: int) -> Sample[InputT]:
         rng = np.random.default_rng((self._seed, step, slot))
-        return self._change(augment(self._draw(rng), self._recipe, rng), rng)
+        placed = self._draw(step * self._recipe.optimisation.batch + slot, rng)
+        return self._change(augment(placed, self._recipe, rng), rng)
 
 
 def largest_of(samples: Sequence[Sample[InputT]]) -> tuple[int, int]:
@@ -112,12 +130,43 @@ def _extended(sample: Sample[InputT], wanted: tuple[int, int]) -> Sample[InputT]
 
 
 def augment(
-    sample: Sample[InputT], recipe: RefinerRecipe | TwoSidedTraining, rng: np.random.Generator
+    placed: Placed[InputT], recipe: RefinerRecipe | TwoSidedTraining, rng: np.random.Generator
 ) -> Sample[InputT]:
-    """Crop a sample (b = 1), mirror half of them, and jitter the colours of all its images alike."""
-    window = Window.drawn(size_of(sample.inputs.frame), recipe.crop, rng)
-    inputs = sample.inputs.mapped(window.cut)
-    return Sample(
-        inputs=inputs.with_images(*jitter(inputs.images, recipe.jitter, rng)),
-        target=window.cut(sample.target),
+    """Crop a sample (b = 1), mirror half of them, zoom, and jitter the colours of all its images alike.
+
+    The segmenter's output is zoomed like the images: it is that of the whole frame at its own size.
+    """
+    sample, zoom = placed.sample, placed.zoom
+    wanted = (_whole_cells(recipe.crop[0] / zoom), _whole_cells(recipe.crop[1] / zoom))
+    window = Window.drawn(size_of(sample.inputs.frame), wanted, rng, around=placed.around)
+    rows, columns = (
+        _side_after(have, zoom, shown=shown, crop=side)
+        for have, shown, side in zip(window.shape, wanted, recipe.crop, strict=True)
     )
+
+    def cut(values: Tensor) -> Tensor:
+        return zoomed(window.cut(values), window.shape, (rows, columns))
+
+    inputs = sample.inputs.mapped(cut)
+    return Sample(
+        inputs=inputs.with_images(*jitter(inputs.images, recipe.jitter, rng)), target=cut(sample.target)
+    )
+
+
+def _whole_cells(length: float) -> int:
+    """Return a length in pixels as a multiple of GRID, and one cell at least."""
+    return GRID * max(round(length / GRID), 1)
+
+
+def _side_after(have: int, zoom: float, *, shown: int, crop: int) -> int:
+    """Return a side of a window after its zoom, in pixels.
+
+    Args:
+        have: The side of the window.
+        zoom: The zoom.
+        shown: The side of a window that a whole crop shows; frames may be smaller.
+        crop: The side of a crop.
+    """
+    if have == shown:
+        return crop
+    return have if have < GRID else min(_whole_cells(have * zoom), crop)

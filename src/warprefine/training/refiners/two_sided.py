@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -14,9 +14,10 @@ from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement import TWO_SIDED_REFINERS
 from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
 from warprefine.refinement.mirrored import mirrored_two_sided
+from warprefine.training.engine.distributed import World
 from warprefine.training.refiners.kind import RefinerKind, channel_weights
 from warprefine.training.refiners.left_out import leave_out
-from warprefine.training.refiners.samples import Sample, SamplePool
+from warprefine.training.refiners.samples import Placed, Sample, SamplePool
 
 Shares: TypeAlias = Sequence[tuple[SamplePool, float]]
 """Pools and how often each is drawn from; only the ratios of the shares count."""
@@ -25,10 +26,16 @@ _WHOLE = 1 << 40
 """Pixels that frequencies are counted in, so many that rounding does not show."""
 
 
-def _draw(pools: Shares, rng: np.random.Generator) -> Sample[TwoSidedInput]:
-    """Draw a pool by its share, and a sample from it."""
-    pool, _ = pools[int(rng.choice(len(pools), p=_normalised(pools)))]
-    return pool.draw(rng)
+def _draws(
+    pools: Shares, recipe: TwoSidedRefinerRecipe, seed: int, world: World
+) -> Callable[[int, np.random.Generator], Placed[TwoSidedInput]]:
+    """Return the function that draws a pool by its share, and a sample from it."""
+
+    def draw(position: int, rng: np.random.Generator) -> Placed[TwoSidedInput]:
+        pool, _ = pools[int(rng.choice(len(pools), p=_normalised(pools)))]
+        return Placed(sample=pool.draw(rng))
+
+    return draw
 
 
 def _normalised(pools: Shares) -> list[float]:
@@ -59,7 +66,7 @@ def _without_things(
 TWO_SIDED_REFINER = RefinerKind[TwoSidedRefiner, TwoSidedInput, Shares, TwoSidedRefinerRecipe](
     part="two-sided-refiner",
     specs=TWO_SIDED_REFINERS,
-    draw=_draw,
+    draws=_draws,
     class_weights=_class_weights,
     mirrored=mirrored_two_sided,
     change=_without_things,
