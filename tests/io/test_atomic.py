@@ -275,3 +275,12 @@ def test_what_cannot_be_written_beside_a_lock_is_an_error(tmp_path: Path) -> Non
 
     with pytest.raises(RunFolderError, match=r"cannot write .*folder: there is a folder of that name"):
         write_beside_lock(tmp_path / "folder", b"new")
+
+
+def test_a_url_does_not_become_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that cannot write to a URL does not make a folder `s3:` instead."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(RunFolderError, match="is a URL, which this command cannot write to"):
+        make_folder(Path("s3://bucket/run"))
+    assert [*tmp_path.iterdir()] == []

@@ -151,7 +151,7 @@ def frames(
 @app.command("autolabel")
 def autolabel(
     data: options.Data,
-    out: options.Out,
+    out: options.OutOrUrl,
     reader: options.Reader = "folder",
     split: options.Split = "train",
     keyframes: options.KeyFrames = None,
@@ -228,7 +228,7 @@ app.command("train")(trainings.train)
 @app.command("propagate")
 def propagate(
     data: options.Data,
-    out: options.Out,
+    out: options.OutOrUrl,
     method: options.Method,
     reader: options.Reader = "folder",
     split: options.Split = "train",

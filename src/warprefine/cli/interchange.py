@@ -17,6 +17,7 @@ from warprefine.interchange import EXPORTERS, IMPORTERS
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.native import refuse_existing
 from warprefine.interchange.proposal import propose_classes
+from warprefine.io.places import place_of
 from warprefine.jobs.export_labels import ExportSettings, Wanted, export_labels
 from warprefine.jobs.import_labels import import_labels
 
@@ -111,7 +112,10 @@ def export_command(
     run: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN", help="Run folder, or a data set folder with label maps.", show_default=False
+            parser=place_of,
+            metavar="RUN",
+            help="Run folder, or a data set folder with label maps, or the URL of one.",
+            show_default=False,
         ),
     ],
     dest: Annotated[

@@ -13,6 +13,7 @@ from warprefine.core.errors import DatasetError
 from warprefine.core.stages import Stage
 from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
+from warprefine.io.places import place_of
 from warprefine.motion import MOTIONS
 from warprefine.propagation.methods import METHODS, check_methods
 from warprefine.propagation.unreached import Unreached
@@ -58,7 +59,28 @@ def _bytes(word: object) -> int:
     return int(float(number) * _BYTES[unit])
 
 
-Data = Annotated[Path, typer.Argument(help="Folder that holds the data set.", show_default=False)]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        parser=place_of,
+        metavar="DATA",
+        help="Folder that holds the data set, or its URL, such as s3://bucket/data.",
+        show_default=False,
+    ),
+]
+Run = Annotated[
+    Path, typer.Argument(parser=place_of, metavar="RUN", help="Run folder, or its URL.", show_default=False)
+]
+OutOrUrl = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        parser=place_of,
+        metavar="FOLDER|URL",
+        help="Run folder, or its URL, such as s3://bucket/run; give it again to resume.",
+        show_default=False,
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Run folder; give it again to resume.", show_default=False)]
 Reader = Annotated[str, typer.Option(help=f"Layout of the data set: {', '.join(sorted(READERS))}.")]
 Split = Annotated[str, typer.Option(help="Part of the data set, such as clip15hz of CamVid.")]
@@ -246,5 +268,5 @@ def open_further(sources: list[str]) -> list[Dataset]:
                 "expected for example camvid:train:data/camvid"
             )
         reader, split, root = parts
-        opened.append(open_dataset(Path(root), reader=reader, split=split))
+        opened.append(open_dataset(root, reader=reader, split=split))
     return opened

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,11 +17,9 @@ from warprefine.jobs.results import report_again
 from warprefine.metrics.hold_out import format_estimates
 from warprefine.metrics.score_table import format_table
 
-Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
-
 
 def evaluate(
-    run: Run,
+    run: options.Run,
     void_as_class: Annotated[
         bool, typer.Option("--void-as-class", help="Score VOID as a class of its own.")
     ] = False,
@@ -63,7 +60,7 @@ def evaluate(
 
 
 def suggest(
-    run: Run,
+    run: options.Run,
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many frames to name.")] = 5,
     method: Annotated[
         str | None,

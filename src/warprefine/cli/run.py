@@ -13,13 +13,15 @@ import typer
 from warprefine.cli import import_options, options
 from warprefine.cli.console import Bars, console, print_coverage, print_error, print_notes, print_out_of_reach
 from warprefine.cli.log import log_to
-from warprefine.core.errors import WarpRefineError
+from warprefine.core.errors import StorageError, WarpRefineError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.stages import GOOD, described
 from warprefine.core.threads import use_threads
 from warprefine.datasets import open_dataset
 from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
+from warprefine.io.places import url_of
+from warprefine.io.publishing import published
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.networks import Networks
@@ -28,7 +30,7 @@ from warprefine.jobs.preflight import check_device
 from warprefine.jobs.start import start
 from warprefine.metrics.score_table import format_table
 from warprefine.propagation.coverage import coverage
-from warprefine.training.engine.distributed import joined
+from warprefine.training.engine.distributed import World, joined
 
 
 @contextmanager
@@ -40,6 +42,8 @@ def run_of(arguments: dict[str, Any], *, training: bool, single_frames: bool = F
     use_threads(arguments["threads"])
     with joined(arguments["device"]) as (world, place), ExitStack() as stack:
         device = check_device(str(place))
+        _check_urls(arguments, world)
+        arguments = {**arguments, "out": stack.enter_context(published(arguments["out"]))}
         progress: Progress = silent
         if world.is_first:
             progress = stack.enter_context(Bars())
@@ -113,6 +117,25 @@ def _begin(
         planned = [coverage(video, context.horizon) for video in context.dataset.videos]
         print_out_of_reach(planned, horizon=context.horizon)
     return context
+
+
+def _check_urls(arguments: Mapping[str, Any], world: World) -> None:
+    """Raise if a run or data by URL are to be shared by processes, or to be imported.
+
+    Raises:
+        StorageError: They are.
+    """
+    urls = [url for url in map(url_of, (arguments["data"], arguments["out"])) if url is not None]
+    if urls and arguments.get("export_format"):
+        raise StorageError(
+            f"{urls[0]} is a URL, and --format imports into a folder of this machine; run `warprefine "
+            "import` first, and put the data set that it makes into the storage"
+        )
+    if urls and world.size > 1:
+        raise StorageError(
+            f"{urls[0]} is a URL, which processes of torchrun cannot share; expected folders that all of "
+            "them reach; copy the data, or mount the storage"
+        )
 
 
 def show(finished: FinishedRun) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from warprefine.core.names import printable
+from warprefine.io.places import with_urls
 
 _PLAIN = str.maketrans({"█": "#", "–": "-", "−": "-", "…": "...", "±": "+-", "×": "x", "τ": "tau"})
 """What the program itself prints, for terminals that have only ASCII."""
@@ -23,7 +24,7 @@ class SafeConsole(Console):
 
     def render_str(self, text: str, **settings: Any) -> Text:
         """Return a text, or a cell of a table, as the terminal can show it."""
-        return super().render_str(shown(text, self.encoding), **settings)
+        return super().render_str(shown(with_urls(text), self.encoding), **settings)
 
 
 def shown(text: str, encoding: str) -> str:

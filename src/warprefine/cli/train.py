@@ -27,7 +27,7 @@ class Part(StrEnum):
 def train(
     part: Annotated[Part, typer.Argument(help="Which network to train.", show_default=False)],
     data: options.Data,
-    out: options.Out,
+    out: options.OutOrUrl,
     reader: options.Reader = "folder",
     split: options.Split = "train",
     keyframes: options.KeyFrames = None,

@@ -49,6 +49,10 @@ class ClusterError(WarpRefineError):
     """A cluster that cannot be reached, is too small, or whose workers die again and again."""
 
 
+class StorageError(WarpRefineError):
+    """A storage that cannot be reached, read or written, or whose files changed while they were read."""
+
+
 class ConflictError(WarpRefineError):
     """A change of something that somebody else has changed meanwhile.
 

@@ -12,6 +12,8 @@ from warprefine.core.names import look_up
 from warprefine.core.video import Dataset
 from warprefine.datasets.file_names import readable
 from warprefine.datasets.readers import READERS
+from warprefine.io.mirror import open_data
+from warprefine.io.places import address_of
 
 _NUMBER = r"(?:[0-9]{1,9})"
 """No video has a thousand million frames; Python refuses to read a number of thousands of digits."""
@@ -23,7 +25,7 @@ def open_dataset(
     """Open a data set: list its videos, key frames and classes; no picture is opened.
 
     Args:
-        root: Folder of the data set.
+        root: Folder of the data set, or its URL on a storage, such as s3://BUCKET/FOLDER.
         reader: Layout of the data set, a name in `READERS`; "folder" is the native one.
         split: Part of the data set, where its layout has parts; "train[::12]" takes every twelfth video of
             the part, in the order of the reader.
@@ -33,6 +35,7 @@ def open_dataset(
     Raises:
         DatasetError: The layout is not what the reader expects, or a slice of the split leaves nothing.
         KeyFrameError: `key_frames` is not START::STEP or names no labelled frame.
+        StorageError: The storage cannot be reached.
 
     Example:
         >>> from warprefine.datasets import READERS, open_dataset
@@ -42,7 +45,7 @@ def open_dataset(
         >>> [(video.name, len(video), sorted(video.labels)) for video in dataset.videos]  # doctest: +SKIP
         [('street-000', 63, [10, 31, 52])]
     """
-    root, split = Path(root), _absolute(split)
+    root, split = open_data(root), _absolute(split)
     part, chosen = parse_split(split)
     dataset = look_up(READERS, reader, what="reader")(root, part)
     if chosen is not None:
@@ -52,7 +55,7 @@ def open_dataset(
     dataset = _without_odd_names(dataset)
     if not dataset.videos:
         raise DatasetError(f"{root} holds no video of split {split!r}; see `warprefine inspect --help`")
-    origin = {"root": str(root.resolve()), "reader": reader, "split": split, "key_frames": key_frames}
+    origin = {"root": address_of(root), "reader": reader, "split": split, "key_frames": key_frames}
     return replace(dataset, origin=origin)
 
 

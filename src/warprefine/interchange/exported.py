@@ -14,6 +14,7 @@ from warprefine.core.classes import ClassSet, Color
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Video
 from warprefine.interchange.imported import Positions
+from warprefine.io.places import at_hand
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +65,7 @@ class ExportedFrame:
 
         target.parent.mkdir(parents=True, exist_ok=True)
         if self.picture is not None:
-            shutil.copyfile(self.picture, target)
+            shutil.copyfile(at_hand(self.picture), target)
         else:
             write_colors(target, self.pixels())
 

@@ -26,6 +26,7 @@ from warprefine.interchange.exported import Exported, ExportedFrame, ExportOptio
 from warprefine.interchange.format import Exporter
 from warprefine.interchange.imported import Positions
 from warprefine.interchange.packages import package
+from warprefine.io.places import at_hand
 
 _SPLITS = {"train": "train", "val": "validation"}
 _LARGEST_SHARD = 400 << 20
@@ -74,7 +75,7 @@ def _picture(frame: ExportedFrame) -> bytes:
     """Return the bytes of a picture: those of its file, else a PNG."""
     if frame.picture is None:
         return _png(frame.pixels())
-    return frame.picture.read_bytes()
+    return at_hand(frame.picture).read_bytes()
 
 
 def _png(pixels: np.ndarray) -> bytes:

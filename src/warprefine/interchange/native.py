@@ -34,6 +34,7 @@ from warprefine.io.atomic import draft_of, writing_errors
 from warprefine.io.frames import frame_size
 from warprefine.io.images import image_size, write_labels
 from warprefine.io.locks import locked_file
+from warprefine.io.places import at_hand
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -227,7 +228,7 @@ def copy_pictures(draft: Path, found: Sequence[Place]) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    shutil.copyfile(at_hand(source), target)
 
 
 @contextmanager

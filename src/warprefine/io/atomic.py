@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -14,7 +15,11 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from warprefine.core.errors import RunFolderError, WarpRefineError
+from warprefine.io.places import at_hand
 
+_OWN = ".warprefine-"
+"""Begins the names of drafts and locks."""
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _DRAFT = ".warprefine-draft-"
 """Begins the names of files and folders that are being written."""
 _UNSAVED = ".warprefine-unsaved-"
@@ -62,8 +67,15 @@ def reading_errors(path: Path, error_class: type[WarpRefineError]) -> Iterator[N
         ) from error
 
 
+def is_draft(name: str) -> bool:
+    """Return whether a file of this name is being written, is a lock, or is left by a killed process."""
+    return Path(name).name.startswith(_OWN)
+
+
 def make_folder(path: Path) -> Path:
-    """Create a folder and its parents."""
+    """Create a folder and its parents; a path that was a URL before it was made a path is refused."""
+    if _SCHEME.fullmatch(path.parts[0] if path.parts else ""):
+        raise RunFolderError(f"{path} is a URL, which this command cannot write to; expected a folder")
     with writing_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
@@ -198,4 +210,4 @@ def remove_unsaved(folder: Path) -> None:
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file byte for byte, atomically."""
     with replacing(target) as draft:
-        shutil.copyfile(source, draft)
+        shutil.copyfile(at_hand(source), draft)

@@ -11,6 +11,7 @@ from typing import Any
 from warprefine.core.errors import RunFolderError, shorten
 from warprefine.io.atomic import reading_errors, write_text
 from warprefine.io.foreign import reason
+from warprefine.io.places import url_of
 
 _OF_OTHER_SHAPE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a file raises that is no JSON, or JSON of another shape."""
@@ -119,6 +120,8 @@ def _check_outside(folder: Path, inputs: Sequence[Path], *, named: str, option: 
 
 
 def _lies_in(inner: Path, outer: Path) -> bool:
+    if (outer_url := url_of(outer)) and (inner_url := url_of(inner)):
+        return f"{inner_url}/".startswith(f"{outer_url}/")
     # By identity where both exist, for links and for file systems that ignore letter case.
     inner, outer = inner.resolve(), outer.resolve()
     return any(

@@ -20,6 +20,7 @@ from PIL import ImageFile
 from warprefine.core.errors import FrameError
 from warprefine.io.foreign import DECODER_ERRORS
 from warprefine.io.pictures import with_picture
+from warprefine.io.places import at_hand
 
 _GREY = ("I;16", "I;16B", "I;16L")
 _WIDE = 1 << 14
@@ -71,7 +72,7 @@ def deep_pixels(picture: ImageFile.ImageFile, path: Path) -> NDArray[np.uint16] 
         return None
     picture.load()  # Pillow keeps the upper eight bits only, but finds damage, which OpenCV does not report
     try:
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = cv2.imdecode(np.fromfile(at_hand(path), np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, *DECODER_ERRORS):
         return None
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] < 3:

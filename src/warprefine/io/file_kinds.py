@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from warprefine.io.places import at_hand
+
 _FIRST = 512
 _TEXTS = {
     "<!doctype html": "a web page, not the file: open the address in a browser and fetch what it links to",
@@ -47,7 +49,7 @@ def other_kind(path: Path) -> str | None:
     # Opening a pipe or a device could wait for ever.
     if not stat.S_ISREG(path.stat().st_mode):
         return "a folder; name the file in it" if path.is_dir() else "no regular file; name another"
-    with path.open("rb") as file:
+    with at_hand(path).open("rb") as file:
         start = file.read(_FIRST)
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     texts = (told for sign, told in _TEXTS.items() if text.startswith(sign.encode()))

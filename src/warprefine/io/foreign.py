@@ -17,6 +17,7 @@ from av import FFmpegError
 
 from warprefine.core.errors import WarpRefineError
 from warprefine.io.file_kinds import other_kind
+from warprefine.io.places import at_hand
 
 DECODER_ERRORS: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -53,6 +54,8 @@ _FAILING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO,
 def check_file(path: Path, *, expected: str, error_class: type[WarpRefineError]) -> Path:
     """Return `path` after checking that it is a file: no folder, and no pipe or device, which may never end.
 
+    A file of a storage is copied from there if need be, see `places.at_hand`.
+
     Args:
         expected: What should lie there, for the message.
         error_class: The class of the error.
@@ -76,7 +79,7 @@ def check_file(path: Path, *, expected: str, error_class: type[WarpRefineError])
     for is_kind, kind in _KINDS:
         if is_kind(mode):
             raise error_class(f"{path} is {kind}; expected {expected}")
-    return path
+    return at_hand(path)
 
 
 def is_of_the_system(error: BaseException | None) -> bool:

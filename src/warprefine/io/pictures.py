@@ -14,6 +14,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from warprefine.core.errors import WarpRefineError
 from warprefine.io.foreign import DECODER_ERRORS, check_file, check_kind, reason
+from warprefine.io.places import at_hand
 
 T = TypeVar("T")
 
@@ -85,7 +86,7 @@ def _used(
 def _bare_png(path: Path) -> io.BytesIO | None:
     """Return a PNG without the chunks that a decoder may pass over; `None` if the file is no PNG."""
     try:
-        with path.open("rb") as file:
+        with at_hand(path).open("rb") as file:
             if file.read(len(_PNG_SIGNATURE)) != _PNG_SIGNATURE:
                 return None
             bare, size = [_PNG_SIGNATURE], 0

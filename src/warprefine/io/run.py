@@ -16,6 +16,7 @@ from warprefine.io.claims import check_claim, claim, read_claim
 from warprefine.io.expectations import Expectations
 from warprefine.io.manifest import Manifest
 from warprefine.io.manifest_file import ManifestFile
+from warprefine.io.places import check_published
 
 
 class RunFolder:
@@ -68,6 +69,7 @@ class RunFolder:
         self.expectations = Expectations(file)
         if read_only:
             return
+        check_published(root)
         for folder in (root,) if cache is None else (root, cache):
             make_folder(folder)
             with writing_errors(folder):

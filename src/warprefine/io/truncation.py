@@ -12,6 +12,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from warprefine.io.places import at_hand
+
 # Boxes at the top level of an MP4 or MOV file. Anything else is data that a camera appended to it.
 _MP4_BOXES = frozenset(
     b"ftyp styp moov moof mdat mfra sidx ssix emsg meta udta uuid free skip wide pnot prft".split()
@@ -25,7 +27,7 @@ _IN_EIGHT_BYTES = 1  # the size of an MP4 box whose true size follows its name
 
 def is_cut_short(path: Path) -> bool:
     """Return whether the end of a video file is missing, as far as its format allows to detect it."""
-    with path.open("rb") as file:
+    with at_hand(path).open("rb") as file:
         length = os.fstat(file.fileno()).st_size
         start = file.read(12)
         file.seek(0)

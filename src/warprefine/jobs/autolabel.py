@@ -25,6 +25,8 @@ from warprefine.core.video import Dataset
 from warprefine.datasets import open_dataset
 from warprefine.io.claims import check_apart, check_cache
 from warprefine.io.locks import locked
+from warprefine.io.places import place_of
+from warprefine.io.publishing import published
 from warprefine.jobs.calibration import calibrated
 from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.finished import FinishedRun
@@ -79,8 +81,8 @@ def autolabel(
     report, and replaces the labels of the one before frame by frame.
 
     Args:
-        dataset: The videos, as `open_dataset` returns them, or the folder of a data set.
-        out: The run folder; an unfinished run in it is continued.
+        dataset: The videos, as `open_dataset` returns them, or the folder or URL of a data set.
+        out: The run folder, or its URL on a storage; an unfinished run in it is continued.
         horizon: Frames are labelled up to this far from a key frame; "all" labels every frame.
         also_train: Further labelled data of the same classes for the segmenter.
         methods: Names in `METHODS`. The default excludes the paper's warp-refine, which needs a refiner of
@@ -125,9 +127,9 @@ def autolabel(
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     methods, until = check_methods(methods), check_stage_name(until)
     roots = (dataset.root, *(further.root for further in also_train))
-    check_apart(Path(out), *roots)
+    check_apart(place_of(out), *roots)
     if cache is not None:
-        check_cache(Path(cache), Path(out), *roots)
+        check_cache(Path(cache), place_of(out), *roots)
     given: dict[str, Any] = {
         "motion": str(motion) if isinstance(motion, Path) else motion,
         "segmenter": segmenter,
@@ -135,10 +137,10 @@ def autolabel(
         "two_sided_refiner": two_sided_refiner,
     }
     names = {kind: part for kind, part in given.items() if isinstance(part, str)}
-    with locked(Path(out)):
+    with published(out) as folder, locked(folder):
         context = start(
             dataset,
-            Path(out),
+            folder,
             horizon=horizon,
             also_train=also_train,
             recipe=with_networks(recipe or Recipe(), names),

@@ -28,6 +28,7 @@ from warprefine.interchange.renames import RenamedClasses, rename_classes
 from warprefine.io.claims import check_apart
 from warprefine.io.frames import FrameSource, frame_size, open_frames
 from warprefine.io.images import read_gray, read_labels
+from warprefine.io.mirror import open_data
 from warprefine.jobs.finished import FinishedRun
 from warprefine.metrics.scores import leading
 
@@ -138,6 +139,7 @@ def export_labels(
 
 def _labels_of(run: Path, settings: ExportSettings) -> tuple[Dataset, LabelFiles]:
     """Return the data set of a run or of a data set folder, and the files of its labels."""
+    run = open_data(run)
     if (run / "classes.toml").is_file() and not (run / "job.json").is_file():
         dataset = open_dataset(run)
         own = {one.name: {n: (path, None) for n, path in one.labels.items()} for one in dataset.videos}

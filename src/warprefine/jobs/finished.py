@@ -19,6 +19,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.datasets import open_dataset
 from warprefine.io.array_cache import ArrayCache
 from warprefine.io.images import read_gray, read_labels
+from warprefine.io.publishing import read_run
 from warprefine.io.run import RunFolder
 from warprefine.jobs.corrections import with_corrections
 from warprefine.jobs.cut_guard import continuity_of, with_continuity
@@ -130,7 +131,7 @@ class FinishedRun:
         """Open a run folder again; scores are computed by `evaluate`.
 
         Args:
-            folder: The run folder.
+            folder: The run folder, or its URL on a storage.
             labelled: Whether it has to have labels; a student of key frames alone needs none.
 
         Raises:
@@ -138,7 +139,7 @@ class FinishedRun:
                 `open_dataset`.
             DatasetError: The data set is no longer where it was.
         """
-        root = Path(folder)
+        root = read_run(folder)
         check_folder(root)
         if not (root / "job.json").exists():
             raise RunFolderError(
@@ -324,7 +325,7 @@ def evaluate_run(
     """Score the labels of a finished run against the truth, from its files.
 
     Args:
-        run: The run folder.
+        run: The run folder, or its URL on a storage.
         void_as_class: Score VOID as a class of its own.
         boundaries: Score boundaries too.
 

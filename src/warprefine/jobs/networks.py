@@ -13,12 +13,14 @@ import torch
 from torch import nn
 
 from warprefine.core.engine import Engine
+from warprefine.core.errors import ClusterError
 from warprefine.core.precision import with_precision
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Video
 from warprefine.io.atomic import write_text
 from warprefine.io.checkpoints import fact_of, read_card, weights_fingerprint
 from warprefine.io.claims import own_json
+from warprefine.io.places import url_of
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.motions import stepwise_motion, two_sided_motion
 from warprefine.jobs.refiner_samples import RefinerSamples
@@ -55,8 +57,20 @@ class Networks:
         self._motions: dict[Kind, MotionEstimator] = {}
 
     def on(self, engine: Engine) -> Networks:
-        """Return the networks of the same run, trained and used by an engine."""
-        return Networks(replace(self.context, engine=engine))
+        """Return the networks of the same run, trained and used by an engine.
+
+        Raises:
+            ClusterError: Other machines cannot reach data or run folder.
+        """
+        context = self.context
+        roots = (context.run.root, context.dataset.root, *(further.root for further in context.also_train))
+        urls = [url for url in map(url_of, roots) if url is not None]
+        if urls and not engine.is_here:
+            raise ClusterError(
+                f"{urls[0]} is a URL, which only the machine of the command reads; expected folders that all "
+                "workers reach at the same path; mount the storage on all machines, or leave --engine out"
+            )
+        return Networks(replace(context, engine=engine))
 
     def motion(self, kind: Kind) -> MotionEstimator:
         """Return the motion estimator that labels are propagated with.

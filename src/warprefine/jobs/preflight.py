@@ -10,6 +10,7 @@ import torch
 from warprefine.core.errors import DeviceError, KeyFrameError, LabelError, RecipeError, shorten
 from warprefine.core.names import look_up
 from warprefine.core.video import Dataset
+from warprefine.io.places import address_of
 from warprefine.jobs.context import GivenParts
 from warprefine.propagation.coverage import Horizon, farthest
 from warprefine.recipe.former import FORMER_VALUES
@@ -175,4 +176,4 @@ def check_further(dataset: Dataset, also_train: Sequence[Dataset]) -> None:
 
 
 def _origin(dataset: Dataset) -> dict[str, Any]:
-    return dict(dataset.origin) or {"root": str(dataset.root.resolve())}
+    return dict(dataset.origin) or {"root": address_of(dataset.root)}
