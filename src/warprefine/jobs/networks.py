@@ -138,7 +138,6 @@ class Networks:
                 context.cache,
                 context.recipe.propagation.tau_candidates,
                 models_of=self.held_out_models,
-                longest_cycle=context.recipe.refiner.longest_cycle,
                 progress=context.progress,
                 world=context.world,
             )

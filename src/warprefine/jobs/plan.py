@@ -150,7 +150,7 @@ def _tau(context: RunContext, stage: Stage) -> Iterator[Task]:
         name="choosing tau",
         stage=stage,
         kind="walk",
-        units=len(trial_walks(context.dataset, context.recipe.refiner.longest_cycle)),
+        units=len(trial_walks(context.dataset)),
         seconds=_WALK * _pixels(context) / _FRAME,
         group="refiner",
     )

@@ -103,8 +103,7 @@ def _waves(networks: Networks, methods: Sequence[str]) -> Iterator[list[str]]:
     if "segmenter" in needs and parts.segmenter is None:
         places = networks.samples.held_out_places(refiners)
         if "tau" in needs and not networks.tau_is_known:
-            longest = recipe.refiner.longest_cycle
-            places += [(video, stops[-1]) for video, stops in trial_walks(context.dataset, longest)]
+            places += [(video, stops[-1]) for video, stops in trial_walks(context.dataset)]
         folds = sorted({teachers.fold_of(video, frame) for video, frame in places})
         names = [LABELLER, *(fold_name(fold) for fold in folds if teachers.has_own(fold))]
         due = [name for name in names if not is_trained(run.checkpoint_path(name))]

@@ -41,8 +41,8 @@ def imagined(length: int, *key_frames: int, name: str = "v") -> Video:
     )
 
 
-def stops_of(dataset: Dataset, longest_cycle: int) -> list[list[int]]:
-    return [list(stops) for _, stops in trial_walks(dataset, longest_cycle)]
+def stops_of(dataset: Dataset) -> list[list[int]]:
+    return [list(stops) for _, stops in trial_walks(dataset)]
 
 
 def of_videos(*videos: Video) -> Dataset:
@@ -51,7 +51,7 @@ def of_videos(*videos: Video) -> Dataset:
 
 def test_labels_are_tried_from_key_frame_to_key_frame() -> None:
     """A key frame labelled from its neighbour in time can be compared with what a person made of it."""
-    assert stops_of(of_videos(imagined(9, 1, 4, 6), imagined(5, 0, name="w")), 6) == [
+    assert stops_of(of_videos(imagined(9, 1, 4, 6), imagined(5, 0, name="w"))) == [
         [1, 2, 3, 4],
         [4, 3, 2, 1],
         [4, 5, 6],
@@ -59,18 +59,18 @@ def test_labels_are_tried_from_key_frame_to_key_frame() -> None:
     ]
 
 
-def test_where_key_frames_are_far_apart_cycles_are_used() -> None:
-    """Without two key frames near each other, labels are carried out and back."""
+def test_where_key_frames_are_far_apart_walks_stay_where_they_are() -> None:
+    """Without two key frames near each other, a walk stands for a synthetic clip of its key frame."""
     lonely, distant = imagined(3, 1), imagined(FARTHEST + 2, 0, FARTHEST + 1, name="w")
 
-    assert stops_of(of_videos(lonely), 1) == [[1, 2, 1], [1, 0, 1]]
-    assert stops_of(of_videos(distant), 1) == [[0, 1, 0], [FARTHEST + 1, FARTHEST, FARTHEST + 1]]
-    assert stops_of(of_videos(imagined(FARTHEST + 1, 0, FARTHEST)), 1)[0] == list(range(FARTHEST + 1))
+    assert stops_of(of_videos(lonely)) == [[1] * 4, [1] * 7, [1] * 11]
+    assert stops_of(of_videos(distant))[2:4] == [[0] * 11, [FARTHEST + 1] * 4]
+    assert stops_of(of_videos(imagined(FARTHEST + 1, 0, FARTHEST)))[0] == list(range(FARTHEST + 1))
 
 
 def test_a_few_walks_are_enough() -> None:
     """Of many walks only some are tried, from the first key frame to the last, none twice."""
-    tried = stops_of(of_videos(imagined(200, *range(0, 200, 2))), 6)
+    tried = stops_of(of_videos(imagined(200, *range(0, 200, 2))))
 
     assert len(tried) == TRIALS
     assert tried[0] == [0, 1, 2]
@@ -84,7 +84,7 @@ def test_tau_cannot_be_chosen_on_single_pictures() -> None:
         KeyFrameError,
         match=r"data: no key frame has a frame before or after it, so tau cannot be chosen; set prop",
     ):
-        trial_walks(of_videos(imagined(1, 0)), 6)
+        trial_walks(of_videos(imagined(1, 0)))
 
 
 def test_each_tau_is_scored_on_what_arrives(tmp_path: Path, dataset: Dataset) -> None:
@@ -101,7 +101,6 @@ def test_each_tau_is_scored_on_what_arrives(tmp_path: Path, dataset: Dataset) ->
         ArrayCache(tmp_path / "cache"),
         [0.001, 0.5],
         models_of=models_of,
-        longest_cycle=2,
         progress=lambda task, done, total, note="": reported.append((task, done, total)),
     )
 
@@ -119,6 +118,23 @@ def test_each_tau_is_scored_on_what_arrives(tmp_path: Path, dataset: Dataset) ->
     assert reported == [("choosing tau", 1, 2), ("choosing tau", 2, 2)]
 
 
+def test_a_single_key_frame_is_judged_by_synthetic_clips(
+    tmp_path: Path, make_dataset: Callable[..., Dataset]
+) -> None:
+    """Clips are the same each time, their frames are not kept, and where motion is right it is trusted."""
+    dataset = make_dataset(videos=[(2,)])
+    cache = ArrayCache(tmp_path / "cache")
+
+    first, again = (
+        evaluate_taus(dataset, cache, [0.001, 0.5], models_of=lambda video, frame: untrained())
+        for _ in range(2)
+    )
+
+    assert first == again
+    assert first[0.5] > first[0.001]  # an untrained segmenter is worth less than any motion
+    assert not [path for path in cache.root.rglob("*") if path.suffix == ".png"]
+
+
 def test_walks_end_beside_a_held_out_segmenter(tmp_path: Path, make_dataset: Callable[..., Dataset]) -> None:
     """The segmenter that inpaints was not trained on the key frame at which labels arrive."""
     dataset = make_dataset(videos=[(1, 3, 5)])
@@ -128,6 +144,6 @@ def test_walks_end_beside_a_held_out_segmenter(tmp_path: Path, make_dataset: Cal
         requested.append(frame)
         return untrained(f"without-{frame}")
 
-    evaluate_taus(dataset, ArrayCache(tmp_path / "cache"), [0.1], models_of=models_of, longest_cycle=2)
+    evaluate_taus(dataset, ArrayCache(tmp_path / "cache"), [0.1], models_of=models_of)
 
     assert requested == [3, 1, 5, 3]
