@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from pathlib import Path
 
+import fsspec.registry
 import pytest
 
 from warprefine.core.errors import StorageError
@@ -73,7 +75,8 @@ def test_a_url_that_cannot_be_opened_is_refused(url, told):
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
     """Where the package of a storage is not installed, the message says what to install."""
-    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)  # loaded before
 
     with pytest.raises(StorageError, match="pip install s3fs"):
         Storage("s3://bucket/data")

@@ -1,7 +1,7 @@
 """Operations on tensors of a GPU stay on it: no tensor of the CPU joins in, and no loop is called.
 
 There is no GPU where tests run. Torch's fake tensors have a device but no values, and refuse to be computed
-with tensors of another device.
+with tensors of another device. Where torch is built without CUDA the device is "meta".
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from warprefine.propagation.two_sided.carry import _layer
 from warprefine.propagation.two_sided.vote import vote
 from warprefine.refinement.interface import Side, TwoSidedInput
 
-GPU = torch.device("cuda", 0)
+GPU = torch.device("cuda", 0) if torch.backends.cuda.is_built() else torch.device("meta")
 H, W, CLASSES = 8, 12, 5
 
 
