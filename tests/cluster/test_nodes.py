@@ -23,6 +23,8 @@ ray = pytest.importorskip("ray", reason="not installed: extra [cluster]")
 if sys.platform != "linux":
     pytest.skip("Ray runs several nodes on one machine on Linux alone", allow_module_level=True)
 STORE = 100 * 2**20
+MOST_WORDS = 400
+"""If the second node does nothing until then, it has not begun."""
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +61,20 @@ def test_a_node_that_dies_costs_what_its_worker_had_in_hand(
     cluster: Any, second: Any, tmp_path: Path
 ) -> None:
     """All words arrive whole; those that were done are not begun again, and the other node does the rest."""
-    items = [f"word{number}" for number in range(14)]
+    items: list[str] = []
     done_before: set[str] = set()
     arrived: list[tuple[str, str | None]] = []
 
-    for word, letter in RayEngine(workers=2).stream(SlowLetters(tmp_path), items):
+    def given() -> Iterator[str]:
+        """Yield words until the node is gone, and six more."""
+        while not done_before and len(items) < MOST_WORDS:
+            items.append(f"word{len(items)}")
+            yield items[-1]
+        for _ in range(6):
+            items.append(f"word{len(items)}")
+            yield items[-1]
+
+    for word, letter in RayEngine(workers=2).stream(SlowLetters(tmp_path), given()):
         arrived.append((word, letter))
         nodes = {path.name.split("-")[1] for path in tmp_path.iterdir()}
         done = {finished for finished, end in arrived if end is None}
@@ -99,7 +110,7 @@ def test_labels_are_the_same_though_a_node_dies(
     autolabel(
         open_dataset(tiny_data),
         run,
-        motion=SlowFlow(seen, seconds=0.5),
+        motion=SlowFlow(seen, seconds=1.0),
         engine=RayEngine(workers=2),
         progress=remove,
         **settings,
