@@ -11,7 +11,8 @@ from warprefine.cli import engines
 from warprefine.cli.engines import engine_of, threads_of
 from warprefine.cluster.processes import ProcessEngine
 from warprefine.core.engine import HERE
-from warprefine.core.errors import DeviceError, WarpRefineError
+from warprefine.core.errors import ClusterError, DeviceError, WarpRefineError
+from warprefine.io.places import place_of
 
 USUAL: dict[str, Any] = {"engine": None, "address": None, "workers": None, "device": "cpu", "threads": 1}
 
@@ -35,6 +36,15 @@ def test_options_that_contradict_each_other_are_refused(options: dict[str, Any],
     """Nobody who asks for a cluster or for processes gets a run without them."""
     with pytest.raises(typer.BadParameter, match=message):
         engine_of(USUAL | options).__enter__()
+
+
+@pytest.mark.parametrize("place", ["data", "out"])
+def test_workers_cannot_reach_urls(place: str) -> None:
+    """They are refused before anything is read or written."""
+    arguments = USUAL | {"workers": 2, place: place_of("memory://bucket/here")}
+
+    with pytest.raises(ClusterError, match=r"^memory://bucket/here is a URL, which workers cannot reach"):
+        engine_of(arguments).__enter__()
 
 
 def test_workers_alone_are_processes_that_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

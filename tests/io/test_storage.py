@@ -8,8 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
-import fsspec.registry
 import pytest
+from fsspec.registry import _registry as loaded
 
 from warprefine.core.errors import StorageError
 from warprefine.io import storage as storages
@@ -76,7 +76,7 @@ def test_a_url_that_cannot_be_opened_is_refused(url, told):
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
     """Where the package of a storage is not installed, the message says what to install."""
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)  # loaded before
+    monkeypatch.delitem(loaded, "s3", raising=False)  # loaded before
 
     with pytest.raises(StorageError, match="pip install s3fs"):
         Storage("s3://bucket/data")

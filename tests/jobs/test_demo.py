@@ -130,3 +130,14 @@ def test_a_device_that_is_not_there_makes_no_street(tmp_path: Path) -> None:
         demo.run_demo(tmp_path, device="quantum")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_another_run_is_left_alone(tmp_path: Path) -> None:
+    """Nothing is rendered into it."""
+    (tmp_path / "job.json").write_text("{}")
+
+    with pytest.raises(RunFolderError, match="holds a run that is not the demo's; expected an empty folder"):
+        demo.run_demo(tmp_path)
+
+    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / ".data").exists()

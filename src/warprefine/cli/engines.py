@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from warprefine.core.engine import HERE, Engine
-from warprefine.core.errors import DeviceError, WarpRefineError
+from warprefine.core.errors import ClusterError, DeviceError, WarpRefineError
 from warprefine.core.threads import available_cores, use_threads
+from warprefine.io.places import url_of
 
 
 def threads_of(arguments: Mapping[str, Any]) -> int:
@@ -39,6 +41,7 @@ def engine_of(arguments: Mapping[str, Any]) -> Iterator[Engine]:
     if name == "here":
         yield HERE
         return
+    _refuse_urls(arguments)
     if "WORLD_SIZE" in os.environ:
         raise typer.BadParameter("--engine and --workers are for one process; torchrun has started several")
     use_threads(threads_of(arguments))  # each worker has as many
@@ -75,6 +78,17 @@ def _engine_name(arguments: Mapping[str, Any]) -> str:
     if name == "processes" and workers is None:
         raise typer.BadParameter("--engine processes needs --workers, the number of processes")
     return name or ("here" if workers is None else "processes")
+
+
+def _refuse_urls(arguments: Mapping[str, Any]) -> None:
+    """Refuse data and run folders by URL, which the command's own process alone can read and write."""
+    places = [place for key in ("data", "out") if isinstance(place := arguments.get(key), Path)]
+    for url in map(url_of, places):
+        if url is not None:
+            raise ClusterError(
+                f"{url} is a URL, which workers cannot reach; expected folders; leave out --workers and "
+                "--engine, or mount the storage as a folder"
+            )
 
 
 def _gpus() -> int:

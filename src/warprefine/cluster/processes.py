@@ -269,8 +269,12 @@ class _Sender:
 
     def __call__(self, kind: str, value: Any = None) -> None:
         """Send a message of a kind."""
-        with self._lock:
-            self._pipe.send_bytes(pickle.dumps((kind, value)))  # as they are, tensors too
+        content = pickle.dumps((kind, value))  # as they are, tensors too
+        try:
+            with self._lock:
+                self._pipe.send_bytes(content)
+        except OSError:
+            os._exit(1)  # whoever would take it is gone, and nobody is left to be told
 
 
 class _ToPipe(logging.handlers.QueueHandler):

@@ -75,7 +75,10 @@ def is_draft(name: str) -> bool:
 def make_folder(path: Path) -> Path:
     """Create a folder and its parents; a path that was a URL before it was made a path is refused."""
     if _SCHEME.fullmatch(path.parts[0] if path.parts else ""):
-        raise RunFolderError(f"{path} is a URL, which this command cannot write to; expected a folder")
+        raise RunFolderError(
+            f"{path} is a URL, which this command cannot write to; expected a folder (or, for commands that "
+            "write to URLs, one with bucket and folder, such as s3://bucket/run)"
+        )
     with writing_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path

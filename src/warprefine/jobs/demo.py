@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from warprefine.core.engine import HERE, Engine
+from warprefine.core.errors import RunFolderError
 from warprefine.core.parallel import MOST_THREADS, thread_count
 from warprefine.core.progress import Progress, silent
 from warprefine.core.threads import available_cores
@@ -76,6 +77,11 @@ def run_demo(
     with locked(out):
         root = out / "data"
         if not root.exists():
+            if (out / "job.json").exists():
+                raise RunFolderError(
+                    f"{out} holds a run that is not the demo's; expected an empty folder, or that of an "
+                    "earlier demo; choose another --out"
+                )
             unfinished = out / ".data"
             write_street(
                 unfinished,

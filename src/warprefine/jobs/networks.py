@@ -68,7 +68,7 @@ class Networks:
         if urls and not engine.is_here:
             raise ClusterError(
                 f"{urls[0]} is a URL, which only the machine of the command reads; expected folders that all "
-                "workers reach at the same path; mount the storage on all machines, or leave --engine out"
+                "workers reach at the same path; mount the storage there, or leave out --engine and --workers"
             )
         return Networks(replace(context, engine=engine))
 

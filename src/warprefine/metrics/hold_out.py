@@ -173,7 +173,8 @@ def format_estimates(estimates: Mapping[str, HoldOutEstimate]) -> str:
     """Format estimates as plain text: a block of lines for each method."""
     lines: list[str] = []
     for method, one in estimates.items():
-        shown = spread(len(one.miou_by_distance), most=_COLUMNS)
+        known = [k for k, value in enumerate(one.miou_by_distance, 1) if value.value is not None]
+        shown = [known[k - 1] for k in spread(len(known), most=_COLUMNS)]
         weaker = "" if one.kind == "hold-out" else ": cycles alone, the weaker estimate, which is too high"
         lines += [
             f"{method}: estimated mIoU {one.miou} %, {one.key_frames} key frames{weaker}",

@@ -60,7 +60,8 @@ def evaluate(
     if not has_truth(dataset, horizon):
         raise DatasetError(
             f"{dataset.root} has no truth for any frame within {horizon} of a key frame; put label maps "
-            "into a truth folder, or hold some labelled frames back with --keyframes START::STEP"
+            "into a truth folder, or hold some labelled frames back with --keyframes START::STEP; without "
+            "truth, `warprefine evaluate RUN --hold-out` estimates the quality"
         )
     methods = in_order(methods)
     counter = FrameCounter(run, dataset.classes, methods=methods, boundaries=boundaries)

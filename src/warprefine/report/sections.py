@@ -157,7 +157,7 @@ def confidence(
 <p>No frame has ground truth, so the labels cannot be scored. Confidence is each method's own estimate for its
 labels; it does not measure their quality, and a mean over pixels is that of the most common classes. A class
 that has far fewer pixels in the labels than by hand is probably missed. To measure quality, hold back some
-labelled frames as ground truth.</p>
+labelled frames as ground truth; <code>warprefine evaluate RUN --hold-out</code> estimates it without any.</p>
 {tables.confidence_table(measured, classes, by_hand=by_hand)}
 <p class="note">Mean confidence of the pixels that have the label of a class, and the shares of the class in
 all pixels of the key frames and of the labels, in percent.</p>

@@ -203,6 +203,24 @@ def test_ten_thousand_frames_make_few_elements(open_page):
     assert page.window.locator(".cell").count() < 40
 
 
+def test_the_frame_box_gives_the_keyboard_back(open_page):
+    """After Enter or Escape the next key is a command; a number beyond the end is told, and nothing moves."""
+    page = open_page()
+    page.window.fill("#frame", "2")
+    page.press("Enter")
+    assert page.window.evaluate("document.activeElement.id") == "stage"
+
+    page.window.fill("#frame", "4711")
+    page.press("Enter")
+    page.window.get_by_text("There is no frame 4711; the last is").wait_for()
+    assert page.window.input_value("#frame") == "2"
+
+    page.window.fill("#frame", "1")
+    page.press("Escape")
+    assert page.window.evaluate("document.activeElement.id") == "stage"
+    assert page.window.input_value("#frame") == "2"
+
+
 @pytest.mark.parametrize("server", [True], indirect=True)
 def test_neighbours_of_a_correction_are_mended_on_screen(open_page, server):
     """While a neighbour is looked at, it gets the labels that follow from the correction."""

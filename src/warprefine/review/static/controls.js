@@ -72,8 +72,15 @@ function connectHeader({ state, navigation, filmstrip, drafts }) {
     }
   };
   byId("frame").addEventListener("change", () => {
-    navigation.goTo(byId("frame").valueAsNumber);
+    const asked = byId("frame").valueAsNumber;
+    const last = Number(byId("frame").max);
+    if (asked > last) navigation.say(`There is no frame ${asked}; the last is ${last}.`);
+    else navigation.goTo(asked);
     showNumber(); // also where no such frame was asked for
+  });
+  byId("frame").addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") showNumber();
+    if (key === "Escape" || key === "Enter") byId("stage").focus({ preventScroll: true }); // the next keys are commands
   });
   byId("video").addEventListener("change", () => navigation.openVideo(Number(byId("video").value)));
   state.watch(["frame", "columns", "edits"], update);
