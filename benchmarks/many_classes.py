@@ -8,7 +8,6 @@ Example: python benchmarks/many_classes.py data/camvid --reader camvid --split c
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -17,11 +16,11 @@ from pathlib import Path
 
 import torch
 from main_job import cpu_of_children
+from one_clip import dataset_of, parser_for
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.tensors import VOID, LabelMaps
 from warprefine.core.video import Dataset
-from warprefine.datasets import open_dataset
 from warprefine.datasets.class_file import write_classes
 from warprefine.io.images import read_labels, write_labels
 from warprefine.propagation.methods import PLUS
@@ -58,19 +57,11 @@ def write_cut(source: Dataset, root: Path, parts: int) -> None:
 
 def main() -> None:
     """Label both and print CPU seconds and their ratio."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", help="a data set")
-    parser.add_argument("--reader", default="folder")
-    parser.add_argument("--split", default="train")
-    parser.add_argument("--keyframes", default="10::21", help="START::STEP")
+    parser = parser_for(__doc__)
     parser.add_argument("--parts", type=int, default=14)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    source = open_dataset(
-        options.data, reader=options.reader, split=options.split, key_frames=options.keyframes
-    )
+    source = dataset_of(options)
     seconds: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for parts in (1, options.parts):

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from one_clip import dataset_of, parser_for
 from torch import Tensor, nn
 
 from warprefine.cli.options import open_further
 from warprefine.core.protocols import FrozenTrunk, Segmenter, module_of
 from warprefine.core.tensors import VOID
 from warprefine.core.threads import use_threads
-from warprefine.core.video import Dataset, Video
-from warprefine.datasets import open_dataset
+from warprefine.core.video import Dataset
 from warprefine.io.array_cache import ArrayCache
 from warprefine.motion.loading import load_motion
 from warprefine.propagation.evidence import Models
@@ -40,7 +40,8 @@ from warprefine.training.refiners.key_frame_pool import KeyFramePool
 from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.sample_store import SampleSettings
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
-from warprefine.training.segmenter import BatchMaker, build_segmenter, segmentation_loss, train_segmenter
+from warprefine.training.segmenter import BatchMaker, build_segmenter, train_segmenter
+from warprefine.training.segmenter_loss import segmentation_loss
 
 TAU = 0.2
 
@@ -119,96 +120,90 @@ def segmenters(options: argparse.Namespace, pool: Samples, classes: int, name: s
         return time.process_time() - begun, slow
 
 
-def refiners(options: argparse.Namespace, dataset: Dataset, segmenter: Segmenter) -> tuple[float, float]:
+def stepwise(options: argparse.Namespace, dataset: Dataset, segmenter: Segmenter) -> tuple[float, float]:
     """Return the CPU seconds of a training of the paper's refiner, and of a plain loop's."""
-    recipe = Recipe().refiner
-    recipe = recipe.changed(("optimisation", "steps"), options.steps)
-    models = Models(motion=load_motion("dis-medium"), segmenter=segmenter, segmenter_fingerprint="untrained")
-    classes, n = len(dataset.classes), recipe.longest_cycle
-    channels = channels_of(segmenter)
+    recipe = Recipe().refiner.changed(("optimisation", "steps"), options.steps)
+    models = models_with("dis-medium", segmenter)
 
-    def models_of(video: Video, frame: int) -> Models:
-        return models
-
-    plain = REFINER.build(recipe, class_count=classes, feature_channels=channels, seed=0)
-    with tempfile.TemporaryDirectory() as folder:
-
-        def batch_at(number: int) -> Any:
-            cycles = Cycles(dataset, Forgetful(Path(folder)), longest=n, models_of=models_of)
+    def pools_in(cache: ArrayCache) -> list[Cycles]:
+        cycles = Cycles(dataset, cache, longest=recipe.longest_cycle, models_of=lambda video, frame: models)
+        if isinstance(cache, Forgetful):
             cycles._tau = TAU
-            return REFINER.batches([cycles], recipe, seed=0)(number)
+        else:
+            cycles.prepare(TAU)
+        return [cycles]
 
-        def step(batch: Any) -> Tensor:
-            target = batch.target.masked_fill(batch.target == VOID, classes)
-            return LOSSES[recipe.loss](plain(batch.inputs), target, None, None)
-
-        slow = (
-            loop(module_of(plain), recipe.optimisation, batch_at, step, steps=options.plain_steps)
-            * options.steps
-        )
-        network = REFINER.build(recipe, class_count=classes, feature_channels=channels, seed=0)
-        begun = time.process_time()
-        cycles = Cycles(dataset, ArrayCache(Path(folder) / "cache"), longest=n, models_of=models_of)
-        cycles.prepare(TAU)
-        REFINER.train(
-            Path(folder) / "refiner.safetensors",
-            refiner=network,
-            pools=[cycles],
-            recipe=recipe,
-            class_names=dataset.classes.names,
-            feature_channels=channels,
-            facts={},
-        )
-        return time.process_time() - begun, slow
+    names, channels = dataset.classes.names, channels_of(segmenter)
+    return refiner(options, REFINER, recipe, pools_in, class_names=names, channels=channels)
 
 
 def two_sided(options: argparse.Namespace, dataset: Dataset, segmenter: Segmenter) -> tuple[float, float]:
     """Return the CPU seconds of a training of the two-sided refiner, and of a plain loop's."""
     plus = Recipe().plus
-    recipe = plus.refiner.changed(("optimisation", "steps"), options.steps).changed(
-        ("network",), "two-sided-light"
-    )
-    models = Models(
-        motion=load_motion(plus.carry.motion), segmenter=segmenter, segmenter_fingerprint="untrained"
-    )
-    classes, channels = len(dataset.classes), channels_of(segmenter)
+    recipe = plus.refiner.changed(("optimisation", "steps"), options.steps)
+    recipe = recipe.changed(("network",), "two-sided-light")
+    models = models_with(plus.carry.motion, segmenter)
 
-    def models_of(video: Video, frame: int) -> Models:
-        return models
-
-    def pool_in(cache: ArrayCache) -> KeyFramePool:
+    def pools_in(cache: ArrayCache) -> list[tuple[KeyFramePool, float]]:
         settings = SampleSettings(cache=cache, models=models, carry=plus.carry, training=recipe)
-        return KeyFramePool(dataset, settings, models_of)
+        pool = KeyFramePool(dataset, settings, lambda video, frame: models)
+        if not isinstance(cache, Forgetful):
+            pool.prepare()
+        return [(pool, 1.0)]
 
-    plain = TWO_SIDED_REFINER.build(recipe, class_count=classes, feature_channels=channels, seed=0)
+    names, channels = dataset.classes.names, channels_of(segmenter)
+    return refiner(options, TWO_SIDED_REFINER, recipe, pools_in, class_names=names, channels=channels)
+
+
+def models_with(motion: str, segmenter: Segmenter) -> Models:
+    """Return the networks that samples are computed with."""
+    return Models(motion=load_motion(motion), segmenter=segmenter, segmenter_fingerprint="untrained")
+
+
+def refiner(
+    options: argparse.Namespace,
+    kind: Any,
+    recipe: Any,
+    pools_in: Callable[[ArrayCache], Any],
+    *,
+    class_names: tuple[str, ...],
+    channels: int,
+) -> tuple[float, float]:
+    """Return the CPU seconds of a training of a refiner, and of a plain loop's.
+
+    Args:
+        kind: Its kind.
+        pools_in: Returns what samples are drawn from, prepared unless the cache keeps nothing.
+        channels: Of the segmenter's features.
+    """
+    classes = len(class_names)
+
+    def built() -> Any:
+        return kind.build(recipe, class_count=classes, feature_channels=channels, seed=0)
+
+    plain = built()
     with tempfile.TemporaryDirectory() as folder:
 
         def batch_at(number: int) -> Any:
-            shares = [(pool_in(Forgetful(Path(folder))), 1.0)]
-            return TWO_SIDED_REFINER.batches(shares, recipe, seed=0)(number)
+            return kind.batches(pools_in(Forgetful(Path(folder))), recipe, seed=0)(number)
 
-        def step(batch: Any) -> Tensor:
+        def loss_of(batch: Any) -> Tensor:
             target = batch.target.masked_fill(batch.target == VOID, classes)
             return LOSSES[recipe.loss](plain(batch.inputs), target, None, None)
 
-        slow = (
-            loop(module_of(plain), recipe.optimisation, batch_at, step, steps=options.plain_steps)
-            * options.steps
-        )
-        network = TWO_SIDED_REFINER.build(recipe, class_count=classes, feature_channels=channels, seed=0)
+        step = loop(module_of(plain), recipe.optimisation, batch_at, loss_of, steps=options.plain_steps)
+        network = built()
         begun = time.process_time()
-        pool = pool_in(ArrayCache(Path(folder) / "cache"))
-        pool.prepare()
-        TWO_SIDED_REFINER.train(
+        kind.train(
             Path(folder) / "refiner.safetensors",
             refiner=network,
-            pools=[(pool, 1.0)],
+            pools=pools_in(ArrayCache(Path(folder) / "cache")),
             recipe=recipe,
-            class_names=dataset.classes.names,
+            class_names=class_names,
             feature_channels=channels,
             facts={},
         )
-        return time.process_time() - begun, slow
+        return time.process_time() - begun, step * options.steps
 
 
 def channels_of(segmenter: Segmenter) -> int:
@@ -219,22 +214,14 @@ def channels_of(segmenter: Segmenter) -> int:
 
 def main() -> None:
     """Time the trainings and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", help="a data set")
-    parser.add_argument("--reader", default="folder")
-    parser.add_argument("--split", default="train")
-    parser.add_argument("--keyframes", default="10::21", help="START::STEP")
+    parser = parser_for(__doc__)
     parser.add_argument("--also-train", action="append", default=[], help="READER:SPLIT:ROOT")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--plain-steps", type=int, default=4)
     parser.add_argument("--only", action="append", default=[], help="a row of the table")
     options = parser.parse_args()
     use_threads(1)
-    dataset = open_dataset(
-        options.data, reader=options.reader, split=options.split, key_frames=options.keyframes
-    )
+    dataset = dataset_of(options)
     members = [
         frame for one in (dataset, *open_further(options.also_train)) for frame in labelled_frames(one)
     ]
@@ -244,7 +231,7 @@ def main() -> None:
     rows: dict[str, Callable[[], tuple[float, float]]] = {
         "segmenter lite0-frozen": lambda: segmenters(options, pool, classes, "lite0-frozen"),
         "segmenter compact": lambda: segmenters(options, pool, classes, "compact"),
-        "refiner compact": lambda: refiners(options, dataset, segmenter),
+        "refiner compact": lambda: stepwise(options, dataset, segmenter),
         "two-sided-light": lambda: two_sided(options, dataset, segmenter),
     }
     print(f"{'training':<24}{'plain CPU s':>12}{'warprefine':>12}{'ratio':>7}", flush=True)

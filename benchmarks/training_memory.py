@@ -22,7 +22,8 @@ from warprefine.core.protocols import module_of
 from warprefine.core.recompute import recomputing
 from warprefine.core.threads import use_threads
 from warprefine.recipe.recipe import SegmenterRecipe
-from warprefine.training.segmenter import build_segmenter, segmentation_loss
+from warprefine.training.segmenter import build_segmenter
+from warprefine.training.segmenter_loss import segmentation_loss
 
 CLASSES = 19
 FULL = 1024 * 2048

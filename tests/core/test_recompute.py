@@ -16,7 +16,7 @@ from warprefine.segmentation.dilated import DilatedSegmenter
 from warprefine.segmentation.hrnet import HRNetSize
 from warprefine.segmentation.multiscale import MultiScaleSegmenter
 from warprefine.segmentation.resnext import ResNetSize
-from warprefine.training.segmenter import segmentation_loss
+from warprefine.training.segmenter_loss import segmentation_loss
 
 LABELS = torch.arange(2 * 64 * 64).view(2, 64, 64).remainder(3).to(torch.uint8)
 

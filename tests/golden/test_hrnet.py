@@ -20,7 +20,7 @@ from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.segmentation.hrnet import HRNETS, HRNet, HRNetSize
 from warprefine.segmentation.multiscale import MultiScaleOCR, MultiScaleSegmenter, blend, published_name
 from warprefine.segmentation.ocr import gather_regions
-from warprefine.training.segmenter import segmentation_loss
+from warprefine.training.segmenter_loss import segmentation_loss
 
 SMALL = HRNetSize(width=4, bottlenecks=1, units=(1, 1, 1), blocks=1)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

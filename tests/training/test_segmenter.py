@@ -46,10 +46,9 @@ from warprefine.training.segmenter import (
     loss_and_card,
     predict,
     score,
-    segmentation_loss,
     train_segmenter,
-    with_progress,
 )
+from warprefine.training.segmenter_loss import segmentation_loss, with_progress
 
 
 def with_changes(recipe: SegmenterRecipe, **changes: Any) -> SegmenterRecipe:

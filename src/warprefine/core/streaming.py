@@ -7,12 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar, cast
 
+import torch
+
+from warprefine.core.threads import use_threads
+
 T = TypeVar("T")
 _END = object()
 
 
 def streamed(work: Callable[[Callable[[T], None]], object]) -> Iterator[T]:
     """Yield what work calls its argument with, while it runs in a thread of its own; raise what it raises.
+
+    The thread computes with as many threads as the caller: a new one would have torch's usual number.
 
     Example:
         >>> def work(tell):
@@ -22,8 +28,14 @@ def streamed(work: Callable[[Callable[[T], None]], object]) -> Iterator[T]:
         ['first', 'second']
     """
     arriving: SimpleQueue[object] = SimpleQueue()
+    threads = torch.get_num_threads()
+
+    def run() -> None:
+        use_threads(threads)
+        work(arriving.put)
+
     with ThreadPoolExecutor(max_workers=1) as pool:
-        ended = pool.submit(work, arriving.put)
+        ended = pool.submit(run)
         ended.add_done_callback(lambda _: arriving.put(_END))
         yield from cast("Iterator[T]", iter(arriving.get, _END))
         ended.result()

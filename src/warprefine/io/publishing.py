@@ -51,7 +51,7 @@ def published(place: Path | str) -> Iterator[Path]:
     """Yield the folder of a run to write into; one that stands for a URL is the run there, and goes there.
 
     Args:
-        place: A path, what `mirror.place_of` returned, or a URL.
+        place: A path, what `places.place_of` returned, or a URL.
 
     Raises:
         StorageError: The storage cannot be read or written, or another process is writing the run.

@@ -46,6 +46,8 @@ _ERRORS_OF = {
     "google.auth.exceptions": ("GoogleAuthError",),
     "azure.core.exceptions": ("AzureError",),
 }
+_PACKAGES = {"abfs": "adlfs", "az": "adlfs", "gcs": "gcsfs", "gs": "gcsfs", "s3": "s3fs", "s3a": "s3fs"}
+"""What fsspec needs to reach the storages of some protocols."""
 _VERSIONS = ("ETag", "etag", "md5Hash", "generation", "content_md5")
 _TIMES = ("LastModified", "last_modified", "mtime", "created")
 
@@ -241,7 +243,9 @@ class Storage:
     def _remedy(self, error: Exception) -> str:
         """Return what an error says, and what to do about it."""
         if isinstance(error, ImportError):
-            return f"{reason(error)}; install the package of this storage, for s3:// `pip install s3fs`"
+            package = _PACKAGES.get(self._protocol)
+            remedy = f"run `pip install {package}`" if package else "install the package of this storage"
+            return f"{reason(error)}; {remedy}"
         if isinstance(error, ValueError) and "rotocol" in str(error):
             return f"{reason(error)}; expected a protocol of fsspec, such as s3://, gs:// or memory://"
         if type(error).__name__ in _WITHOUT_CREDENTIALS:
@@ -259,7 +263,7 @@ def _foreign_errors() -> tuple[type[Exception], ...]:
     """Return what fsspec raises, and those of the packages below it that are loaded."""
     named = [(sys.modules[module], names) for module, names in _ERRORS_OF.items() if module in sys.modules]
     further = [getattr(module, name) for module, names in named for name in names if hasattr(module, name)]
-    return (ImportError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError, *further)
+    return (ImportError, OSError, RuntimeError, TypeError, ValueError, *further)
 
 
 def _stored(info: Mapping[str, Any]) -> Stored:

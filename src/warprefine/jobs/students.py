@@ -7,12 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-import torch
-
 from warprefine.core.engine import HERE, Engine
 from warprefine.core.progress import Progress, silent
 from warprefine.core.streaming import streamed
-from warprefine.core.threads import use_threads
 from warprefine.jobs.student import FramesOfStudent, StudentJob, frames_of, train_on_frames, train_on_run
 from warprefine.jobs.training_reports import CurveValue, Report, Telling, listening
 from warprefine.metrics.network_scores import NetworkScores
@@ -57,15 +54,9 @@ class StudentOfRunWork:
 
     def __call__(self, position: int) -> Iterator[Report | CurveValue | NetworkScores]:
         """Yield the progress of a training and the values of its curves, and last the scores, if any."""
-        return streamed(partial(self._train, position, torch.get_num_threads()))
+        return streamed(partial(self._train, position))
 
-    def _train(
-        self,
-        position: int,
-        threads: int,
-        tell: Callable[[Report | CurveValue | NetworkScores], None],
-    ) -> None:
-        use_threads(threads)  # a new thread has torch's usual number
+    def _train(self, position: int, tell: Callable[[Report | CurveValue | NetworkScores], None]) -> None:
         telling, job = Telling(tell=tell), self.jobs[position]
         scores = train_on_frames(job, self.frames[position], watch=telling.watch, progress=telling)
         if scores is not None:

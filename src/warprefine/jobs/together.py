@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 
-import torch
-
 from warprefine.core.engine import HERE
 from warprefine.core.progress import silent
 from warprefine.core.streaming import streamed
-from warprefine.core.threads import use_threads
 from warprefine.core.time_limit import check_time
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.networks import Networks
@@ -70,12 +67,9 @@ class Training:
 
     def __call__(self, item: tuple[int, str]) -> Iterator[Report | CurveValue]:
         """Yield the progress of a training: that of a checkpoint of the run at a position."""
-        return streamed(partial(self._train, *item, torch.get_num_threads()))
+        return streamed(partial(self._train, *item))
 
-    def _train(
-        self, position: int, name: str, threads: int, tell: Callable[[Report | CurveValue], None]
-    ) -> None:
-        use_threads(threads)  # a new thread has torch's usual number
+    def _train(self, position: int, name: str, tell: Callable[[Report | CurveValue], None]) -> None:
         networks = Networks(replace(self.contexts[position], progress=Telling(tell=tell)))
         teachers = networks.teachers
         trainings: dict[str, Callable[[], object]] = {

@@ -20,22 +20,14 @@ from warprefine.segmentation.mirrored import Mirrored
 def mirrored_refiner(refiner: Refiner) -> Refiner:
     """Average a refiner's class probabilities over its input and the mirror image of that."""
     return Mirrored[RefinerInput, Logits](
-        refiner,
-        flip=_flip,
-        join=_with_mirror_image,
-        split=_split,
-        average=_average,
+        refiner, flip=_flip, join=_with_mirror_image, split=_split, average=_average
     )
 
 
 def mirrored_two_sided(refiner: TwoSidedRefiner) -> TwoSidedRefiner:
     """Average a two-sided refiner's class probabilities over its input and the mirror image of that."""
     return Mirrored[TwoSidedInput, Logits](
-        refiner,
-        flip=_flip,
-        join=_with_mirror_image,
-        split=_split,
-        average=_average,
+        refiner, flip=_flip, join=_with_mirror_image, split=_split, average=_average
     )
 
 

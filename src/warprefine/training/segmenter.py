@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from warprefine.core.layout import kernels_for_training
 from warprefine.core.names import look_up
 from warprefine.core.precision import computing
 from warprefine.core.progress import Progress, silent
-from warprefine.core.protocols import FrozenTrunk, Pretrained, Segmentation, Segmenter, device_of, module_of
-from warprefine.core.recompute import recomputed
-from warprefine.core.tensors import Frames, LabelMaps, Logits, size_of
+from warprefine.core.protocols import FrozenTrunk, Pretrained, Segmenter, device_of, module_of
+from warprefine.core.tensors import Frames, LabelMaps, size_of
 from warprefine.io.checkpoints import Card, begin_from, differing_shapes, load_network, read_card
 from warprefine.io.fingerprints import fingerprint_of_file
 from warprefine.metrics.confusion import Confusion, count, mean_iou
@@ -38,9 +36,9 @@ from warprefine.training.data.samples import Samples, members_by_class
 from warprefine.training.data.student_samples import StudentBatches, sources_of
 from warprefine.training.engine.checkpoint import train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World, shard
-from warprefine.training.losses import BESIDE, COUNTS, LOSSES, RELAXED, Loss, balanced_weights
-from warprefine.training.losses.counted import Counted, counted
-from warprefine.training.losses.relaxed import relaxed
+from warprefine.training.losses import COUNTS, balanced_weights
+from warprefine.training.losses.counted import counted
+from warprefine.training.segmenter_loss import numbers_of, segmentation_loss, with_progress
 
 PART = "segmenter"
 """The part that a checkpoint's card names."""
@@ -222,28 +220,6 @@ def loss_and_card(
     return together, loss_of, card
 
 
-def numbers_of(names: Sequence[str], class_names: Sequence[str]) -> list[int]:
-    """Return the numbers of classes.
-
-    Raises:
-        RecipeError: There is no class of a name; the message has the nearest one.
-
-    Example:
-        >>> numbers_of(["car"], ["road", "car"])
-        [1]
-    """
-    numbers = {name: number for number, name in enumerate(class_names)}
-    return [look_up(numbers, name, what="class") for name in names]
-
-
-def with_progress(
-    batch_at: Callable[[int], LabelledBatch], optimisation: Optimisation
-) -> Callable[[int], LabelledBatch]:
-    """Return the same batches, each with its place in the training."""
-    total = optimisation.steps * optimisation.accumulate
-    return lambda number: replace(batch_at(number), progress=number / total)
-
-
 def hold_out(samples: Samples, every: int) -> tuple[Samples, Samples]:
     """Split labelled frames into those to train on and, evenly spread, those to validate on."""
     if len(samples) < every * LEAST_HELD_OUT:
@@ -363,46 +339,6 @@ def load_segmenter(
     return (
         (mirrored_segmenter(segmenter), f"{fingerprint}-mirrored") if mirrored else (segmenter, fingerprint)
     )
-
-
-def segmentation_loss(
-    output: Segmentation,
-    labels: LabelMaps,
-    recipe: NetworkRecipe,
-    weights: Tensor | None,
-    *,
-    step: Counted | None = None,
-    strict: Sequence[int] = (),
-    late: bool = False,
-) -> Tensor:
-    """Return the loss of all outputs that a network has in training, each at the labels' size.
-
-    Besides the final scores these are auxiliary scores (`first_guess`) and those of each scale, with the
-    weights of Tao et al. (2020, arXiv 2005.10821); like theirs, they are only ever scored pixel by pixel.
-
-    Args:
-        output: What the network returns.
-        labels: The labels.
-        recipe: The loss, and the weights of its parts.
-        weights: Weights of the classes; None weighs all alike.
-        step: What the batches of a step hold together.
-        strict: Of the loss relaxed: classes that are not relaxed.
-        late: Of the loss relaxed: whether labels are plain by now, and borders count double.
-    """
-
-    def at_full_size(loss: Loss, scores: Logits) -> Tensor:
-        exact = scores if scores.dtype == torch.float64 else scores.float()
-        return loss(to_size(exact, size_of(labels)), labels, weights, step)
-
-    loss, beside = look_up(LOSSES, recipe.loss, what="loss"), BESIDE[recipe.loss]
-    if recipe.loss == RELAXED:
-        loss = beside = partial(relaxed, strict=strict, late=late)
-    total = recomputed(at_full_size, loss, output.logits)
-    if output.first_guess is not None:
-        total = total + recipe.first_guess_weight * recomputed(at_full_size, beside, output.first_guess)
-    for scores in output.by_scale:
-        total = total + recipe.scale_weight * recomputed(at_full_size, beside, scores)
-    return recipe.relaxed_scale * total if recipe.loss == RELAXED else total
 
 
 def score(segmenter: Segmenter, samples: Samples, *, world: World = ALONE) -> float:

@@ -19,7 +19,8 @@ from warprefine.training.data.student_samples import Source, StudentBatches
 from warprefine.training.engine.checkpoint import is_trained, train_to_checkpoint
 from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.engine.loop import Watch, ignore
-from warprefine.training.segmenter import PART, build_segmenter, confusion_over, loss_and_card, with_progress
+from warprefine.training.segmenter import PART, build_segmenter, confusion_over, loss_and_card
+from warprefine.training.segmenter_loss import with_progress
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

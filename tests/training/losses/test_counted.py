@@ -14,7 +14,7 @@ from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.training.engine.distributed import ALONE
 from warprefine.training.losses import COUNTS, LOSSES
 from warprefine.training.losses.counted import counted, labelled_pixels, labelled_weight
-from warprefine.training.segmenter import segmentation_loss
+from warprefine.training.segmenter_loss import segmentation_loss
 
 WEIGHTS = torch.tensor([0.3, 1.0, 4.0])
 

@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from warprefine.core.engine import HERE
 from warprefine.core.progress import silent
 from warprefine.core.streaming import streamed
-from warprefine.core.threads import use_threads
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.students import Students, StudentVariant
 from warprefine.jobs.training_reports import CurveValue, Report, Telling, listening
@@ -90,10 +87,9 @@ class StudentWork:
 
     def __call__(self, due: DueStudent) -> Iterator[Report | CurveValue]:
         """Yield the progress of a training, and the values of its curves."""
-        return streamed(partial(self._train, due, torch.get_num_threads()))
+        return streamed(partial(self._train, due))
 
-    def _train(self, due: DueStudent, threads: int, tell: Callable[[Report | CurveValue], None]) -> None:
-        use_threads(threads)  # a new thread has torch's usual number
+    def _train(self, due: DueStudent, tell: Callable[[Report | CurveValue], None]) -> None:
         telling = Telling(tell=tell)
         context = replace(self.contexts[due.arm], progress=telling)
         students = Students(context, members=self.members[due.arm], watch=telling.watch)
