@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of the demo")
     options = parser.parse_args()
     use_threads(1)
-    run, dataset = RunFolder(options.run), open_dataset(options.run / "data")
+    run, dataset = RunFolder(options.run, read_only=True), open_dataset(options.run / "data")
 
     def models(name: str) -> Models:
         segmenter, fingerprint = load_segmenter(

@@ -72,7 +72,7 @@ def main() -> None:
         return
     h, w = options.size
     given = ["--one", "--loss", options.loss, "--threads", str(options.threads)]
-    print(f"{'network':<22}{'activations':<14}{'GiB per picture':>16}{'GiB per GPU':>13}{'CPU s':>8}")
+    print(f"{'network':<27}{'activations':<14}{'GiB per picture':>16}{'GiB per GPU':>13}{'CPU s':>8}")
     for network in options.network or ["hrnet-ocr-w48"]:
         for kind, words in {"kept": (), "recomputed": ("--recompute",)}.items():
             peaks: list[float] = []
@@ -83,7 +83,7 @@ def main() -> None:
                 peak, weights, seconds = map(float, printed.split())
                 peaks.append(peak)
             picture = (peaks[1] - peaks[0]) * FULL / (2 * h * w)
-            print(f"{network:<22}{kind:<14}{picture / GIB:>16.1f}{3 * weights / GIB:>13.2f}{seconds:>8.1f}")
+            print(f"{network:<27}{kind:<14}{picture / GIB:>16.1f}{3 * weights / GIB:>13.2f}{seconds:>8.1f}")
 
 
 if __name__ == "__main__":

@@ -202,6 +202,19 @@ def test_everything_can_be_done_by_keyboard(open_page, server):
     assert server.columns()["decision"][worst] == "accepted"
 
 
+def test_accepting_a_frame_saves_its_strokes_and_says_so(open_page, server):
+    """Nobody accepts a frame and wonders where its strokes are."""
+    page = open_page()
+    page.go_to(1)
+    page.paint(40, 30, 60, kind=2)
+
+    page.press("a")
+
+    page.message("Frame 1: saved as a key frame, and accepted.")
+    assert page.unsaved == 0
+    assert server.columns()["decision"][1] == "accepted"
+
+
 def test_a_decision_can_be_taken_back(open_page, server):
     """The key R rejects a frame, R again leaves it without a decision."""
     page = open_page()

@@ -84,7 +84,9 @@ export class Saving {
   /** Accept or reject the frame on screen, after saving its strokes; the same decision again takes it back. */
   async decide(decision) {
     const { shown, draft } = this.screen;
-    if (!this.#isOpen || (draft?.dirty && !(await this.save()))) return;
+    const hasStrokes = Boolean(draft?.dirty);
+    if (!this.#isOpen || (hasStrokes && !(await this.save()))) return;
+    const saved = hasStrokes ? "saved as a key frame, and " : "";
     await this.#once(shown, async ({ video, frame }) => {
       const { columns } = this.state.now;
       const next = columns.decision[frame] === decision ? "" : decision;
@@ -92,7 +94,7 @@ export class Saving {
       if (draft && draft.version === columns.version[frame]) draft.rebase(version);
       if (this.shownIs(video, frame) && shown.labels) shown.labels.version = version;
       this.#note(video, frame, { version, decision: next });
-      this.say(next ? `Frame ${frame}: ${next}.` : `Frame ${frame}: no decision any more.`);
+      this.say(`Frame ${frame}: ${saved}${next || "no decision any more"}.`);
     });
   }
 
