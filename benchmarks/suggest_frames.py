@@ -26,10 +26,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from rendered_street import street
 
 from warprefine import Recipe, autolabel, load_recipe, open_dataset
+from warprefine.core.threads import use_threads
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import read_labels
 from warprefine.metrics import confusion
@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    use_threads(options.threads)
     out = Path(tempfile.mkdtemp(prefix="warprefine-suggest_frames-"))
     data = options.data or street(out / "street", videos=1, seed=options.seed)
     dataset = open_dataset(data, reader=options.reader, split=options.split)

@@ -21,6 +21,7 @@ from warprefine.io.run import RunFolder
 from warprefine.jobs.calibration import grouped, plan_rehearsals
 from warprefine.jobs.calibration_file import read_calibrations
 from warprefine.jobs.held_out_networks import HeldOutNetworks, can_hold_out, short_trainings
+from warprefine.jobs.networks import Networks
 from warprefine.jobs.training_data import check_networks
 from warprefine.ops.calibration import calibrate
 from warprefine.propagation.methods import METHODS, PAPER_METHODS, PLUS
@@ -159,6 +160,25 @@ def test_held_out_networks_have_not_seen_the_fold(workshop: Any) -> None:
         assert shown == {(one.video.name, one.frame) for one in networks.teachers.outside_fold(fold)}
         assert held_out.segmenter()[1] == networks.held_out(fold)[1]
         assert can_hold_out(networks, fold, METHODS["warp-refine"].needs)
+
+
+def test_where_the_base_is_held_out_it_is_adapted_to_the_other_folds(workshop: Any) -> None:
+    """Cycles use the base, which knows less than the segmenter that labels: it would expect too little."""
+    context = workshop.networks(workshop.recipe.changed(("segmenter", "held_out"), "base")).context
+    further = replace(context.dataset, videos=context.dataset.videos[:1])
+    networks = Networks(replace(context, also_train=(further,)))
+    assert not can_hold_out(networks, 0, METHODS["semantic-only"].needs)
+    base = networks.held_out(0)
+
+    held_out = HeldOutNetworks(networks, 0)
+    adapted = held_out.segmenter()
+
+    assert can_hold_out(networks, 0, METHODS["semantic-only"].needs)
+    assert networks.held_out(1) == base
+    assert adapted[1] not in {base[1], networks.segmenter()[1]}
+    assert context.run.for_fold(0).checkpoint_path("segmenter").exists()
+    (other,) = networks.teachers.outside_fold(0)
+    assert held_out.held_out_models(other.video, other.frame).segmenter_fingerprint == base[1]
 
 
 def test_without_other_key_frames_the_refiner_is_untrained(workshop: Any) -> None:

@@ -122,6 +122,43 @@ def test_a_segmenter_is_loaded_once(start_plus: Start) -> None:
     assert networks.motion("two-sided") is networks.motion("two-sided")
 
 
+def test_members_of_an_ensemble_are_trained_apart_and_joined(
+    start_plus: Start, trained_plus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is the refiner of a run without members; a killed training keeps those that are done."""
+    networks = start_plus("segmenter*", changes={"refiner.members": 2})
+    path = networks.context.run.checkpoint_path("two-sided-refiner")
+    train, trained = RefinerKind.train, []
+
+    def once(kind: Any, member: Path, **options: Any) -> None:
+        if len(trained) == 1:
+            raise KeyboardInterrupt
+        trained.append(member.name)
+        train(kind, member, **options)
+
+    monkeypatch.setattr(RefinerKind, "train", once)
+    with pytest.raises(KeyboardInterrupt):
+        networks.refiner("two-sided")
+    monkeypatch.setattr(RefinerKind, "train", train)
+    first, second = networks.refiner("two-sided")[0], start_plus("*").refiner("two-sided")[0]
+
+    assert trained == ["two-sided-refiner-member0.safetensors"]
+    assert sorted(one.name for one in path.parent.glob("two-sided*")) == ["two-sided-refiner.safetensors"]
+    card = read_card(path)
+    assert (card.network, card.facts["members"]) == ("two-sided-ensemble", [0, 1000])
+    weights, alone = (module_of(one).state_dict() for one in (first, second))
+    names = {key.split("members.0.")[1]: key for key in weights if "members.0." in key}
+    assert names
+    for name, key in names.items():
+        (of_run,) = (values for one, values in alone.items() if one.endswith(name))
+        assert torch.equal(weights[key], of_run)
+    second_member = [weights[key.replace("members.0.", "members.1.")] for key in names.values()]
+    differs = [
+        not torch.equal(weights[key], other) for key, other in zip(names.values(), second_member, strict=True)
+    ]
+    assert sum(differs) > len(differs) / 2
+
+
 def test_the_two_sided_refiner_is_trained_once(
     start_plus: Start, trained_plus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def test_former_values_are_values_of_the_recipe() -> None:
         "propagation.calibration_steps",
         "propagation.stop_at_cuts",
         "propagation.cut_sensitivity",
+        "plus.refiner.members",
         "plus.refiner.left_out",
         "plus.refiner.optimisation.recompute",
     ]

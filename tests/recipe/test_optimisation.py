@@ -60,5 +60,6 @@ def test_a_part_is_what_a_base_class_declares() -> None:
         "network": "auto",
         "widths": [24, 48, 96, 128],
         "features": True,
+        "members": 1,
     }
     assert refiner.part(TwoSidedTraining).keys() == refiner.to_dict().keys() - {"enabled", "mirrored"}

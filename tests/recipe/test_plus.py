@@ -16,7 +16,7 @@ from warprefine.recipe.recipe import Recipe, load_recipe
 from warprefine.recipe.synthetic import SyntheticMotion
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 
-SHAPE = {"network", "widths", "features"}
+SHAPE = {"network", "widths", "features", "members"}
 USE = {"enabled", "mirrored"}
 FORMER: list[tuple[str, tuple[str, ...], Any]] = [
     ('motion = "dis-fast"', ("carry", "motion"), "dis-fast"),
@@ -110,6 +110,7 @@ def test_settings_that_are_compared_are_plain_values() -> None:
         "network": "auto",
         "widths": [24, 48, 96, 128],
         "features": True,
+        "members": 1,
     }
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
 from torch import Tensor
 
 from tests.refinement.inputs import CLASSES, FEATURES, blocks, inputs_at, side_of
-from warprefine.core.protocols import Segmentation
+from warprefine.core.protocols import Segmentation, module_of
 from warprefine.core.tensors import VOID
 from warprefine.ops.soft_labels import SoftLabels
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
-from warprefine.refinement import FEW_CLASSES, TWO_SIDED_REFINERS
+from warprefine.refinement import ENSEMBLES, FEW_CLASSES, TWO_SIDED_REFINERS
 from warprefine.refinement.candidates import CandidateUNet
+from warprefine.refinement.ensemble import TwoSidedEnsemble
 from warprefine.refinement.interface import CAUTION, TwoSidedInput, TwoSidedRefiner
 from warprefine.refinement.two_sided import LightTwoSidedUNet, TwoSidedUNet
 
@@ -93,6 +95,28 @@ def test_every_listed_network_is_a_two_sided_refiner(name: str) -> None:
     assert (built.name, built.class_count) == ({"auto": "two-sided-light"}.get(name, name), CLASSES)
     shapes = [{key: value.shape for key, value in network.state_dict().items()} for network in (built, again)]
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("name", sorted(ENSEMBLES))
+def test_an_ensemble_has_the_mean_probabilities_of_its_members(name: str) -> None:
+    """It is built again from its card; members begin with weights of their own."""
+    spec, recipe = ENSEMBLES[name], TwoSidedRefinerRecipe(widths=(8, 8, 8, 8), members=3)
+    ensemble = cast(TwoSidedEnsemble, spec.from_recipe(recipe, CLASSES, FEATURES)).eval()
+    again = module_of(spec.from_card(spec.describe(ensemble, recipe), CLASSES, FEATURES)).eval()
+    again.load_state_dict(ensemble.state_dict())
+    for member in ensemble.members:
+        for weights in member.parameters():
+            torch.nn.init.normal_(weights, std=0.05)
+    inputs = inputs_at(32, 48, side_of(blocks(32, 48)), side_of(blocks(32, 48).roll(5, dims=-1)))
+
+    with torch.inference_mode():
+        mean = torch.stack([member(inputs).softmax(dim=1) for member in ensemble.members]).mean(dim=0)
+        found = ensemble(inputs).softmax(dim=1)
+
+    assert isinstance(ensemble, TwoSidedRefiner)
+    assert len(ensemble.members) == 3
+    assert not torch.equal(ensemble.members[0](inputs), ensemble.members[1](inputs))
+    torch.testing.assert_close(found, mean, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(32, 48), (33, 47), (1, 1), (36, 61), (361, 40)])

@@ -18,7 +18,7 @@ from warprefine.metrics import confusion
 from warprefine.recipe.network import Augmentation
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.recipe.student import StudentRecipe
-from warprefine.training import segmenter
+from warprefine.training import segmenter_loss
 from warprefine.training.data.samples import LabelledFrame, Samples, labelled_frames
 from warprefine.training.data.student_samples import Source, find_centroids
 from warprefine.training.engine.distributed import World
@@ -78,7 +78,7 @@ def test_relaxation_ends_where_the_recipe_says(plan: StudentPlan, monkeypatch: p
         found.append((tuple(strict), late))
         return relaxed(logits, labels, weights, step, strict=strict, late=late)
 
-    monkeypatch.setattr(segmenter, "relaxed", noted)
+    monkeypatch.setattr(segmenter_loss, "relaxed", noted)
     recipe = plan.recipe.model_copy(
         update={"loss": "relaxed", "strict_classes": ("car",), "relaxed_until": 0.5}
     ).changed(("optimisation", "steps"), 4)

@@ -39,7 +39,7 @@ def make_teachers(tmp_path: Path, segmenter_recipe: SegmenterRecipe) -> Callable
             key_frames=labelled_frames(dataset),
             further=[member for one in further for member in labelled_frames(one)],
             class_names=dataset.classes.names,
-            recipe=segmenter_recipe.model_copy(update={"folds": folds}),
+            recipe=segmenter_recipe.model_copy(update={"folds": folds, "held_out": "folds"}),
             device=torch.device("cpu"),
             seed=0,
         )
@@ -199,9 +199,12 @@ def test_the_base_can_be_the_one_that_is_held_out(
     assert [teachers.train_held_out(fold) for fold in (0, 1)] == [base, base]
     assert checkpoints(teachers) == ["segmenter-base"]
     assert {place[0] for place in opened} == {"further"}
+    assert teachers.uses_base(1)
+    assert not folds.uses_base(1)
     folds.train_held_out(1)
     assert teachers.train_held_out(0) == base
     assert teachers.train_held_out(1) == teachers.run.checkpoint_path("segmenter-fold1")
+    assert not teachers.uses_base(1)
 
 
 def test_a_base_that_was_given_can_be_held_out(

@@ -117,7 +117,7 @@ def rehearsed(
 ) -> Iterator[tuple[Rehearsal, Labeller]]:
     """Yield each rehearsal with a labeller that has not learned from its key frame.
 
-    Rehearsals without one are left out: no segmenter is trained for them alone.
+    Rehearsals without one are left out: no segmenter is trained for them alone, but adapted from the base.
 
     Args:
         networks: The networks of the run.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, overload
 
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Dataset, Video
+from warprefine.io.atomic import copy_file
 from warprefine.jobs.networks import Kind, Networks
 from warprefine.jobs.refiner_samples import RefinerSamples
 from warprefine.propagation.evidence import Models
@@ -16,18 +17,22 @@ from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.training.data.samples import labelled_frames
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
+from warprefine.training.teachers import BASE
 
 
 class HeldOutNetworks(Networks):
     """Networks that have not learned from the key frames of a fold.
 
-    The segmenter is the run's own segmenter of the fold. Refiners are trained anew on the other key
-    frames, since a refiner remembers those that it was trained on: on CamVid, one labels a key frame
-    from another that is 21 frames away better than frames that are at most 10 away. Motion, tau and
-    parts that the user supplies are those of the run.
+    The segmenter is the run's own segmenter of the fold; where the base segmenter takes its place in
+    cycles, which knows less of the videos than the one that labels, it is adapted to the other key frames,
+    as that one is to all. Refiners are trained anew on the other key frames, since a refiner remembers
+    those that it was trained on: on CamVid, one labels a key frame from another that is 21 frames away
+    better than frames that are at most 10 away. Motion, tau and parts that the user supplies are those of
+    the run.
 
     Two traces of the fold remain. The segmenters of other folds, with which refiners are trained on key
-    frames of those, have learned from this fold; and tau is chosen on all key frames.
+    frames of those, have learned from this fold, unless the base takes their place; and tau is chosen on
+    all key frames.
 
     Args:
         whole: The networks of the run.
@@ -53,7 +58,13 @@ class HeldOutNetworks(Networks):
 
     def segmenter(self) -> tuple[Segmenter, str]:
         """Return the segmenter that was not trained on the fold."""
-        return self._whole.held_out(self._fold)
+        whole = self._whole.teachers
+        if self.context.parts.segmenter is not None or not whole.uses_base(self._fold):
+            return self._whole.held_out(self._fold)
+        base, target = whole.train_base(), self.context.run.checkpoint_path(BASE)
+        if not self.context.world.of_first(target.exists):
+            self.context.world.of_first(partial(copy_file, base, target))
+        return super().segmenter()
 
     def held_out_models(self, video: Video, frame: int) -> Models:
         """Return models with a segmenter that was not trained on this key frame, which is of another fold."""
@@ -116,7 +127,9 @@ def short_trainings(recipe: Recipe) -> Recipe:
 
 
 def can_hold_out(networks: Networks, fold: int, needs: frozenset[Need]) -> bool:
-    """Return whether methods can be had that have not learned from a fold; no segmenter is trained for this.
+    """Return whether methods can be had that have not learned from a fold.
+
+    No segmenter is trained for this, but for the adaptation of the base segmenter.
 
     Args:
         networks: The networks of the run.

@@ -18,7 +18,7 @@ from warprefine.io.locks import locked
 from warprefine.io.run import RunFolder
 from warprefine.jobs.calibration import grouped, plan_rehearsals, rehearsed
 from warprefine.jobs.finished import FinishedRun
-from warprefine.jobs.held_out_networks import can_hold_out
+from warprefine.jobs.held_out_networks import HeldOutNetworks, can_hold_out
 from warprefine.jobs.hold_out_file import ESTIMATES, labels_of
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.reopened import reopened
@@ -27,7 +27,7 @@ from warprefine.metrics import confusion
 from warprefine.metrics.hold_out import HeldOutFrame, HoldOutEstimate, estimate
 from warprefine.metrics.reliability import raw_confidence_counts, raw_confidence_counts_alone
 from warprefine.ops.calibration import count_hits
-from warprefine.propagation.evidence import open_evidence
+from warprefine.propagation.evidence import Models, open_evidence
 from warprefine.propagation.methods import METHODS, PLUS, LabellerKind
 from warprefine.propagation.rehearsal import rehearse
 from warprefine.propagation.unreached import label_alone
@@ -35,7 +35,7 @@ from warprefine.propagation.unreached import label_alone
 _ALL = 1_000_000
 HELD_OUT = (
     "the labels of the key frame",
-    "the segmenter: that of its fold",
+    "the segmenter: that of its fold, or the base adapted to the other folds",
     "refiners: trained anew on the other folds",
     "the calibration, where it is scored",
 )
@@ -118,11 +118,14 @@ def _alone(finished: FinishedRun, networks: Networks, method: str) -> list[HeldO
     """Label each key frame by the segmenter alone that has not learned from it; return right and wrong."""
     context, used = networks.context, _networks_of(finished, networks, [method])
     threshold = context.recipe.propagation.semantic_threshold
+    by_fold: dict[int, Models] = {}
     found = []
     for one in used.teachers.key_frames:
-        video = one.video
-        if can_hold_out(used, used.teachers.fold_of(video, one.frame), frozenset({"segmenter"})):
-            models = used.held_out_models(video, one.frame)
+        video, fold = one.video, used.teachers.fold_of(one.video, one.frame)
+        if fold not in by_fold and can_hold_out(used, fold, frozenset({"segmenter"})):
+            held_out = HeldOutNetworks(used, fold)
+            by_fold[fold] = held_out.models("stepwise", held_out.segmenter())
+        if models := by_fold.get(fold):
             with open_evidence(video, context.dataset.classes, models, context.cache) as evidence:
                 for pseudo in label_alone(evidence, one.frame, [method], threshold=threshold):
                     check_time()

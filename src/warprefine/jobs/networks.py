@@ -26,12 +26,14 @@ from warprefine.jobs.motions import stepwise_motion, two_sided_motion
 from warprefine.jobs.refiner_samples import RefinerSamples
 from warprefine.motion.loading import load_motion
 from warprefine.propagation.evidence import Models
+from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.training.data.samples import LabelledFrame, labelled_frames
 from warprefine.training.engine.checkpoint import is_trained
 from warprefine.training.motion import PART as MOTION
 from warprefine.training.motion import train_motion
 from warprefine.training.refiners.cycles import Cycles
+from warprefine.training.refiners.ensembles import train_members
 from warprefine.training.refiners.kind import PoolsT, RecipeT, RefinerKind, RefinerT
 from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.tau import evaluate_taus
@@ -237,22 +239,27 @@ class Networks:
             context.world.slots(recipe.optimisation.batch)  # a batch that cannot be shared is told at once
             channels = self.segmenter()[0].feature_channels if recipe.features else 0
             pools, facts = samples()
-            refiner = kind.build(
-                recipe, class_count=len(classes), feature_channels=channels, seed=context.seed
-            )
-            module_of(refiner).to(context.device)
-            kind.train(
-                path,
-                refiner=refiner,
-                pools=pools,
-                recipe=recipe,
-                class_names=classes.names,
-                feature_channels=channels,
-                facts=facts,
-                seed=context.seed,
-                progress=context.progress,
-                world=context.world,
-            )
+
+            def train(path: Path, recipe: Any, seed: int) -> None:
+                refiner = kind.build(recipe, class_count=len(classes), feature_channels=channels, seed=seed)
+                module_of(refiner).to(context.device)
+                kind.train(
+                    path,
+                    refiner=refiner,
+                    pools=pools,
+                    recipe=recipe,
+                    class_names=classes.names,
+                    feature_channels=channels,
+                    facts=facts,
+                    seed=seed,
+                    progress=context.progress,
+                    world=context.world,
+                )
+
+            if isinstance(recipe, TwoSidedRefinerRecipe) and recipe.members > 1:
+                train_members(path, recipe, train, seed=context.seed, world=context.world)
+            else:
+                train(path, recipe, context.seed)
         loaded, fingerprint = kind.load(path, classes, context.device, mirrored=recipe.mirrored)
         return with_precision(loaded, context.precision), fingerprint
 

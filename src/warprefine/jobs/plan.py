@@ -60,7 +60,8 @@ def _tasks_of_pass(one: StagePass, planned: set[Path]) -> Iterator[Task]:
     for networks, methods in one.steps:
         yield from trainings_of(networks, methods, stage, planned)
         kinds = {METHODS[method].labeller for method in methods}
-        refined = networks.context.recipe.plus.refiner.enabled
+        refiner = networks.context.recipe.plus.refiner
+        refined = refiner.members if refiner.enabled else 0
         costs = [
             _FRAME_VOTED + _FRAME_REFINED * refined if kind == "two-sided" else _FRAME_OTHERS
             for kind in kinds
@@ -202,7 +203,7 @@ def _two_sided_refiner(context: RunContext, stage: Stage, *, rounds: int) -> Ite
             group=group,
         )
     light = _LIGHT.get(training.network, 1.0)
-    for _ in range(rounds):
+    for _ in range(rounds - 1 + training.members):
         yield Task(
             name=f"training the {TWO_SIDED_REFINER.part}",
             stage=stage,

@@ -109,6 +109,7 @@ def _round_before(root: Path, rounds: int) -> Path:
 def _earlier(context: RunContext, folder: Path) -> RunContext:
     """Return the context of the round before, in a folder of its own."""
     fewer = context.recipe.changed(("plus", "rounds", "count"), context.recipe.plus.rounds.count - 1)
+    fewer = fewer.changed(("plus", "refiner", "members"), 1)  # confident labels are right without more
     return replace(context, run=_folder(context, folder), recipe=fewer)
 
 

@@ -12,6 +12,7 @@ FORMER_VALUES: dict[str, Any] = {
     "motion.ignore_outside": True,
     "motion.optimisation.recompute": False,
     "plus.refiner.left_out": 0.0,
+    "plus.refiner.members": 1,
     "plus.refiner.optimisation.recompute": False,
     "propagation.calibration_key_frames": 0,
     "propagation.calibration_steps": 0,

@@ -71,8 +71,8 @@ class SegmenterRecipe(NetworkRecipe, Epochs):
     """One labelled frame in so many is held out to choose the checkpoint, if that makes at least three."""
     folds: int = Field(2, ge=1, le=1000)
     """Parts of the key frames, each with a segmenter held out from it, which the refiner's cycles use."""
-    held_out: Literal["folds", "base"] = "folds"
-    """Held-out segmenters: one per fold of the key frames, or the base segmenter where there is one."""
+    held_out: Literal["folds", "base"] = "base"
+    """Held-out segmenters in cycles: the base segmenter where there is one, or one per fold of key frames."""
     mirrored: bool = False
     """Average the output over a frame and its mirror image; better, and twice the time."""
 

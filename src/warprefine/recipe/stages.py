@@ -21,9 +21,11 @@ FIRST_CHANGES: dict[str, Any] = {
 }
 """Stage first: both sides and a segmenter that is trained in seconds vote."""
 BEST_CHANGES: dict[str, Any] = {
-    "plus.rounds.count": 2,
+    "plus.rounds.count": 3,
+    "plus.refiner.members": 3,
     "plus.refiner.optimisation.steps": 600,
     "segmenter.network": "lite0",
+    "segmenter.held_out": "folds",
     "segmenter.optimisation.steps": 1000,
     "segmenter.optimisation.learning_rate": 1e-3,
     "segmenter.optimisation.warmup": 50,
@@ -31,7 +33,7 @@ BEST_CHANGES: dict[str, Any] = {
     "segmenter.adaptation.steps": 200,
     "segmenter.adaptation.learning_rate": 5e-4,
 }
-"""Stage best: a trunk that is trained too, longer trainings, two rounds."""
+"""Stage best: a trunk that is trained too, longer trainings, three rounds, the mean of three refiners."""
 
 
 def _dotted(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

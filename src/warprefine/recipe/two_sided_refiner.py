@@ -36,6 +36,8 @@ class TwoSidedNetwork(Settings):
     """Channels at strides 1, 2, 4 and 8; two-sided alone uses the first."""
     features: bool = True
     """Join the segmenter's features."""
+    members: int = Field(1, ge=1, le=100)
+    """Networks, each trained from a seed of its own, whose output is averaged."""
 
 
 class TwoSidedTraining(TwoSidedNetwork):

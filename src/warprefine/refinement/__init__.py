@@ -8,6 +8,7 @@ from warprefine.core.network_spec import NetworkSpec
 from warprefine.core.protocols import Refiner
 from warprefine.refinement.candidates import CandidateUNet
 from warprefine.refinement.compact import CompactRefiner
+from warprefine.refinement.ensemble import TwoSidedEnsemble
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.refinement.pix2pix import Pix2PixRefiner
 from warprefine.refinement.two_sided import LightTwoSidedUNet, TwoSidedUNet
@@ -46,3 +47,9 @@ candidates: U-Net that scores a pixel's four candidates alone, at the same cost 
 two-sided: U-Net over both sides and the frame, from stride 1 on.
 two-sided-light: the same from stride 2 on, in two thirds of the time.
 """
+
+ENSEMBLES: dict[str, NetworkSpec[TwoSidedRefiner]] = {
+    f"{name}-ensemble": NetworkSpec(make=partial(TwoSidedEnsemble, spec.make), settings=("members", "widths"))
+    for name, spec in TWO_SIDED_REFINERS.items()
+}
+"""Several networks of a name, whose output is averaged: what recipes with `members` train."""

@@ -83,8 +83,8 @@ class Teachers:
         `held_out` "base" it is the base segmenter, which no key frame was shown to, unless the fold has a
         segmenter already, as after self-training.
         """
-        if self.recipe.held_out == "base" and (self.further or is_trained(self.run.checkpoint_path(BASE))):
-            return self._train_on(fold_name(fold), [])
+        if self.uses_base(fold):
+            return self.train_base()
         others = self.outside_fold(fold)
         if self.recipe.folds == 1 or not (others or self.further):
             return self.train_labeller()
@@ -92,10 +92,13 @@ class Teachers:
 
     def has_own(self, fold: int) -> bool:
         """Return whether `train_held_out` trains a segmenter for this fold alone, unless it is there."""
-        is_base = self.recipe.held_out == "base" and (
-            self.further or is_trained(self.run.checkpoint_path(BASE))
-        )
-        return self.recipe.folds > 1 and not is_base and bool(self.outside_fold(fold))
+        return self.recipe.folds > 1 and not self.uses_base(fold) and bool(self.outside_fold(fold))
+
+    def uses_base(self, fold: int) -> bool:
+        """Return whether the base segmenter takes the place of a fold's own."""
+        if self.recipe.held_out != "base" or is_trained(self.run.checkpoint_path(fold_name(fold))):
+            return False
+        return bool(self.further) or is_trained(self.run.checkpoint_path(BASE))
 
     def train_base(self) -> Path:
         """Train the base segmenter, on further data alone; return its checkpoint."""

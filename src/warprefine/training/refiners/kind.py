@@ -45,6 +45,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
     Attributes:
         part: The part that its checkpoints' cards name.
         specs: Its networks, by name.
+        ensembles: Several networks of a name, whose output is averaged, by the name and "-ensemble".
         draws: Returns, for pools, a recipe, a seed and the ranks that share the work, the function that draws
             a sample of one frame and its crop.
         class_weights: Returns, for pools, a recipe and the number of classes C, the loss weights of the C + 1
@@ -55,6 +56,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
 
     part: str
     specs: Mapping[str, NetworkSpec[RefinerT]]
+    ensembles: Mapping[str, NetworkSpec[RefinerT]]
     draws: Callable[[PoolsT, RecipeT, int, World], Callable[[int, np.random.Generator], Placed[InputT]]]
     class_weights: Callable[[PoolsT, RecipeT, int], Tensor]
     mirrored: Callable[[RefinerT], RefinerT]
@@ -172,7 +174,8 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
         Raises:
             CheckpointError: The file is missing, damaged, of another class set or of another part.
         """
-        refiner = load_network(path, self.specs, part=self.part, classes=classes, device=device)
+        specs = {**self.specs, **self.ensembles}
+        refiner = load_network(path, specs, part=self.part, classes=classes, device=device)
         fingerprint = fingerprint_of_file(path, CheckpointError)
         return (self.mirrored(refiner), f"{fingerprint}-mirrored") if mirrored else (refiner, fingerprint)
 

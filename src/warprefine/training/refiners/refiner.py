@@ -83,6 +83,7 @@ def _blur(image: Frames, sigma: float) -> Frames:
 REFINER = RefinerKind[Refiner, RefinerInput, Sequence[Cycles], RefinerRecipe](
     part="refiner",
     specs=REFINERS,
+    ensembles={},
     draws=_draws,
     class_weights=lambda pools, recipe, class_count: channel_weights(
         pools[0].class_pixels(), class_count, recipe.optimisation.class_balance

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from warprefine.core.tensors import VOID
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
-from warprefine.refinement import TWO_SIDED_REFINERS
+from warprefine.refinement import ENSEMBLES, TWO_SIDED_REFINERS
 from warprefine.refinement.interface import TwoSidedInput, TwoSidedRefiner
 from warprefine.refinement.mirrored import mirrored_two_sided
 from warprefine.training.engine.distributed import World
@@ -66,6 +66,7 @@ def _without_things(
 TWO_SIDED_REFINER = RefinerKind[TwoSidedRefiner, TwoSidedInput, Shares, TwoSidedRefinerRecipe](
     part="two-sided-refiner",
     specs=TWO_SIDED_REFINERS,
+    ensembles=ENSEMBLES,
     draws=_draws,
     class_weights=_class_weights,
     mirrored=mirrored_two_sided,
