@@ -22,6 +22,8 @@ from warprefine.jobs.calibration import grouped, plan_rehearsals
 from warprefine.jobs.calibration_file import read_calibrations
 from warprefine.jobs.held_out_networks import HeldOutNetworks, can_hold_out, short_trainings
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.plan import tasks_of
+from warprefine.jobs.stages import plan_passes
 from warprefine.jobs.training_data import check_networks
 from warprefine.ops.calibration import calibrate
 from warprefine.propagation.methods import METHODS, PAPER_METHODS, PLUS
@@ -207,6 +209,20 @@ def test_networks_that_are_held_out_are_trained_anew_with_all_others(workshop: A
     check_networks(run, fewer, (), horizon=3, retrain=True)
 
     assert not stale.exists()
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_the_forecast_counts_what_calibration_trains(workshop: Any, steps: int) -> None:
+    """Without steps no refiner is trained for it, with them one for each fold."""
+    recipe = workshop.recipe.changed(("propagation", "calibration_key_frames"), 8)
+    networks = workshop.networks(recipe.changed(("propagation", "calibration_steps"), steps))
+
+    tasks = tasks_of(plan_passes(networks, [PLUS], until=None))
+
+    names = [task.name for task in tasks]
+    assert names.count("training the two-sided-refiner") == (3 if steps else 1)
+    assert names.index("calibrating confidence") < names.index("propagating")
+    assert [task.units for task in tasks if task.name == "calibrating confidence"] == [2]
 
 
 def test_short_trainings_are_as_long_as_the_recipe_says() -> None:

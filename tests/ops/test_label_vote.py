@@ -264,3 +264,14 @@ def test_convention_labels_fit_best_without_any_offset(street: StreetScene) -> N
 
     assert right(0, 0) > 0.97
     assert right(0, 0) > 0.003 + max(right(x, y) for x, y in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)))
+
+
+@pytest.mark.parametrize("label", [0, 254, 255])
+def test_every_value_of_a_label_is_carried(label: int) -> None:
+    """None of them means anything to the loops but a label."""
+    labels = torch.full((2, 5, 7), label, dtype=torch.uint8)
+    labels[:, 2] = 3
+    flow = torch.zeros(2, 2, 5, 7)
+
+    assert torch.equal(warp_labels(labels, flow), labels)
+    assert torch.equal(vote_labels(labels, flow)[0], labels)

@@ -6,12 +6,14 @@ Costs are seconds on one core, measured at 480 x 360 pixels; a forecast scales t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from warprefine.core.forecast import Task
 from warprefine.core.stages import Stage
 from warprefine.io.frames import frame_size
 from warprefine.jobs.context import RunContext
+from warprefine.jobs.held_out_networks import short_trainings
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.stages import StagePass
 from warprefine.propagation.methods import METHODS, Need, needs_of
@@ -39,6 +41,8 @@ _LIGHT = {"auto": 0.5, "two-sided-light": 0.5, "candidates": 0.4}
 """Cost of a step of other two-sided refiners, as a part of one of two-sided."""
 _FRAME_VOTED, _FRAME_REFINED, _FRAME_OTHERS = 0.35, 0.2, 0.2
 """A frame by vote, with flow and segmentation; what the refiner adds; a frame by another method."""
+_REHEARSAL = 4.0
+"""A key frame, and those around it, labelled as if it were none."""
 _SCORED = 0.15
 """Scores and report of a frame, by one method."""
 _BEGUN = 1.0
@@ -59,6 +63,7 @@ def _tasks_of_pass(one: StagePass, planned: set[Path]) -> Iterator[Task]:
     scale = _pixels(context) / _FRAME
     for networks, methods in one.steps:
         yield from trainings_of(networks, methods, stage, planned)
+        yield from _calibration(networks, methods, stage)
         kinds = {METHODS[method].labeller for method in methods}
         refiner = networks.context.recipe.plus.refiner
         refined = refiner.members if refiner.enabled else 0
@@ -114,6 +119,30 @@ def trainings_of(
     refiner = run.checkpoint_path(TWO_SIDED_REFINER.part)
     if refined and not context.parts.two_sided_refiner and _is_due(refiner, planned):
         yield from _two_sided_refiner(context, stage, rounds=rounds)
+
+
+def _calibration(networks: Networks, methods: Sequence[str], stage: Stage) -> Iterator[Task]:
+    """Yield what calibration takes: networks without each fold of the key frames, and what they label."""
+    context, needs = networks.context, needs_of(methods)
+    propagation, segmenter = context.recipe.propagation, context.recipe.segmenter
+    own, group = len(labelled_frames(context.dataset)), "calibration"
+    if not propagation.calibration_key_frames:
+        return
+    refined = "two-sided-refiner" in needs and context.recipe.plus.refiner.enabled
+    short = replace(context, recipe=short_trainings(context.recipe))
+    for _ in range(min(segmenter.folds, own)):
+        if segmenter.held_out == "base" and _further(context) and "segmenter" in needs:
+            yield from _segmenter(context, LABELLER, segmenter.adaptation, stage, group)
+        if refined and propagation.calibration_steps:
+            yield from _two_sided_refiner(short, stage, rounds=1, group=group)
+    yield Task(
+        name="calibrating confidence",
+        stage=stage,
+        kind=f"rehearsal {sorted(needs)}",
+        units=min(own, propagation.calibration_key_frames),
+        seconds=_REHEARSAL * _pixels(context) / _FRAME,
+        group=group,
+    )
 
 
 def _cycles(networks: Networks, needs: frozenset[Need]) -> bool:
@@ -187,9 +216,9 @@ def _refiner_step(training: RefinerRecipe | TwoSidedTraining) -> float:
     return _REFINER_STEP * size * training.widths[0] / REFINER_WIDTHS[0]
 
 
-def _two_sided_refiner(context: RunContext, stage: Stage, *, rounds: int) -> Iterator[Task]:
+def _two_sided_refiner(context: RunContext, stage: Stage, *, rounds: int, group: str = "") -> Iterator[Task]:
     """Yield the training of the two-sided refiner, and its samples."""
-    training, group = context.recipe.plus.refiner, "rounds" if rounds > 1 else "refiner"
+    training, group = context.recipe.plus.refiner, group or ("rounds" if rounds > 1 else "refiner")
     key_frames = min(len(labelled_frames(context.dataset)), training.key_frames)
     sides = _SIDES * _pixels(context) / _FRAME * training.longest_cycle / 10
     costs = (sides, _TARGETS) if training.segmenters == "both" else (sides,)
