@@ -50,6 +50,21 @@ def test_a_record_that_lacks_a_newer_key_stands_for_what_was_done_before(tmp_pat
         claim(path, {"recipe": {"old": 2, "third": 0}}, what="run", former=former)
 
 
+def test_a_changeable_key_may_change_and_is_recorded(tmp_path: Path) -> None:
+    """The new value is that of the folder from then on, also where an earlier version recorded none."""
+    path, changeable = tmp_path / "job.json", ("recipe.how.sure", "recipe.new")
+    claim(path, {"recipe": {"how": {"sure": 0}}, "seed": 1}, what="run")
+    content = {"recipe": {"how": {"sure": 8}, "new": 2}, "seed": 1}
+
+    with pytest.raises(RunFolderError, match=r"recipe\.how\.sure = 0, but this command says 8"):
+        claim(path, content, what="run")
+    claim(path, content, what="run", former={"recipe.new": 0}, changeable=changeable)
+    assert read_claim(path) == content
+    with pytest.raises(RunFolderError, match="seed = 1, but this command says 2"):
+        claim(path, {**content, "seed": 2}, what="run", changeable=changeable)
+    assert read_claim(path) == content
+
+
 def test_a_damaged_claim(tmp_path: Path) -> None:
     """What is no JSON is nobody's claim."""
     (tmp_path / "job.json").write_text("{")

@@ -25,7 +25,9 @@ from warprefine.jobs.networks import Networks
 from warprefine.jobs.plan import tasks_of
 from warprefine.jobs.stages import plan_passes
 from warprefine.jobs.training_data import check_networks
+from warprefine.metrics.expected import is_calibrated
 from warprefine.ops.calibration import calibrate
+from warprefine.propagation import unit_work
 from warprefine.propagation.methods import METHODS, PAPER_METHODS, PLUS
 
 ALL = ("motion-only", "semantic-only", PLUS)
@@ -102,6 +104,48 @@ def test_nothing_is_calibrated_twice(calibrated_run: Path, tiny_recipe: Path, tm
     assert (out / "calibration.json").read_bytes() == before
     assert "calibrating confidence" not in seen
     assert not any(task.startswith("training") for task in seen)
+
+
+def outputs(run: Path) -> dict[str, bytes]:
+    """Return labels, confidence and calibration of a run, by name."""
+    folders = ("labels", "confidence", "raw_confidence")
+    paths = [path for name in folders for path in (run / name).rglob("*.png")]
+    return {str(path.relative_to(run)): path.read_bytes() for path in [*paths, run / "calibration.json"]}
+
+
+def test_a_run_can_be_calibrated_later(
+    calibrated_run: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is then as if it had been from the start: no network is trained, and no frame labelled, again."""
+    plain = load_recipe(tiny_recipe)
+    calibrating = plain.changed(("propagation", "calibration_steps"), 2)
+    calibrating = calibrating.changed(("propagation", "calibration_key_frames"), 8)
+    dataset, due = open_dataset(calibrated_run.parent / "data"), []
+    autolabel(dataset, tmp_path, horizon=1, methods=ALL, recipe=plain)
+    weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()}
+    monkeypatch.setattr(unit_work, "label_due_unit", lambda *_: due.append(1) or iter(()))
+
+    finished = autolabel(dataset, tmp_path, horizon=1, methods=ALL, recipe=calibrating)
+
+    assert due == []
+    assert outputs(tmp_path) == outputs(calibrated_run)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()} == weights
+    for method in ALL:
+        assert is_calibrated(finished.run, finished.dataset, method)
+    (video,) = finished.dataset.videos
+    for recorded in ("errors", "sums"):
+        now, from_start = (
+            getattr(RunFolder(root, read_only=True).expectations, recorded)(video.name, PLUS)
+            for root in (tmp_path, calibrated_run)
+        )
+        assert {k: np.asarray(v).tolist() for k, v in now.items()} == {
+            k: np.asarray(v).tolist() for k, v in from_start.items()
+        }
+
+    autolabel(dataset, tmp_path, horizon=1, methods=ALL, recipe=plain)  # it stays calibrated
+    assert due == []
+    assert outputs(tmp_path) == outputs(calibrated_run)
+    assert FinishedRun.open(tmp_path).recipe.propagation.calibration_key_frames == 8
 
 
 def test_without_key_frames_to_calibrate_on_nothing_changes(

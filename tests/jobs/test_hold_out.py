@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from warprefine.core.tensors import size_of
 from warprefine.io.images import read_frame, read_labels
 from warprefine.jobs import networks
 from warprefine.jobs.hold_out import evaluate_hold_out
-from warprefine.jobs.hold_out_file import labels_of, read_estimates
+from warprefine.jobs.hold_out_file import WrittenEstimates, labels_of, read_estimates
 from warprefine.jobs.reopened import reopened
 from warprefine.jobs.results import report_again
 from warprefine.metrics import confusion
@@ -110,14 +112,33 @@ def test_networks_compute_in_the_precision_of_the_run(
     assert set(made) == {torch.bfloat16}
 
 
-def test_estimates_of_other_labels_are_not_shown(finished: FinishedRun) -> None:
-    """They are of the labels that were there."""
+def test_estimates_of_other_labels_are_marked(finished: FinishedRun) -> None:
+    """They are of the labels that were there, which the report says."""
     run, dataset = finished.run, finished.dataset
     labels = labels_of(run, dataset, finished.methods)
     (run.root / "hold_out.json").write_text(json.dumps({"labels": labels, "methods": {"a": {}}}))
 
-    assert read_estimates(run, labels) == {"a": {}}
-    assert read_estimates(run, "others") == {}
+    assert read_estimates(run, labels) == WrittenEstimates(methods={"a": {}}, are_stale=False)
+    assert read_estimates(run, "others") == WrittenEstimates(methods={"a": {}}, are_stale=True)
+    (run.root / "hold_out.json").unlink()
+    assert read_estimates(run, labels) == WrittenEstimates(methods={}, are_stale=False)
+
+
+def test_the_report_of_a_run_whose_labels_changed_says_that_the_estimate_is_old(
+    finished: FinishedRun,
+) -> None:
+    """After a correction and new labels the estimate is still there, and the command that renews it."""
+    evaluate_hold_out(finished)
+    report_again(finished)
+    assert "This estimate is out of date" not in finished.run.report_path.read_text(encoding="utf-8")
+    with closing(sqlite3.connect(finished.run.root / "manifest.sqlite")) as connection, connection:
+        connection.execute("UPDATE pseudo_label SET fingerprint = 'other' WHERE frame = 3")
+
+    report_again(finished)
+
+    html = finished.run.report_path.read_text(encoding="utf-8")
+    assert "This estimate is out of date" in html
+    assert "it is rough: only 4 key frames were held out; it is likely too low" in html
 
 
 def test_a_damaged_estimate_is_refused(finished: FinishedRun) -> None:

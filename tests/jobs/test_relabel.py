@@ -135,9 +135,20 @@ def test_progress_is_reported_as_it_is(run: Path) -> None:
 
     found = redo(run)
 
-    assert [one.done for one in found] == sorted({one.done for one in found})
+    assert [one.done for one in found] == sorted(one.done for one in found)
     assert found[-1].done <= found[-1].of
     assert {(one.video, one.corrected) for one in found} == {(VIDEO, FRAME)}
+
+
+def test_progress_counts_frames_and_not_methods(run: Path) -> None:
+    """However many methods label the gaps, there are as many frames as beside the correction."""
+    correct(run)
+
+    found = redo(run)
+
+    assert len({one.method for one in found}) == len(METHODS)
+    assert {one.of for one in found} == {len(GAP - {FRAME})}
+    assert found[-1].done == found[-1].of
 
 
 def test_autolabel_does_not_label_again_what_was_relabelled(

@@ -101,6 +101,54 @@ def test_estimates_are_printed_with_their_range() -> None:
     assert lines[3].startswith("  by class: road ")
 
 
+def test_an_estimate_from_farther_away_says_that_it_is_low() -> None:
+    """Two key frames at the ends: they lie four times as far apart as labelled frames from the nearer one."""
+    frames = [held_out(k, wrong=2000, distance=33) for k in (0, 33)]
+    counts = np.zeros((16, 3, LEVELS), np.int64)
+    counts[:, :2, 255] = 1000
+
+    found = estimate(frames, counts, CLASSES)
+
+    assert (found.held_out_distance, found.labelled_distance) == (33.0, (8.5, 16))
+    assert found.note == (
+        "it is rough: only 2 key frames were held out; it is likely too low: key frames were labelled from "
+        "33 frames away, the run's frames from 8.5 on average, 16 at most"
+    )
+    assert format_estimates({"motion-only": found}).splitlines()[-1] == f"  note: {found.note}"
+    assert found.to_json()["note"] == found.note
+
+
+@pytest.mark.parametrize(
+    ("key_frames", "distance", "words"),
+    [
+        (12, 2, ""),
+        (12, 33, "it is likely too low"),
+        (12, 1, "it is likely too high"),
+        (4, 2, "it is rough: only 4 key frames were held out; it may be too low or too high"),
+        (1, 2, "it is rough: only 1 key frame was held out"),
+    ],
+)
+def test_the_note_follows_from_number_and_distance(key_frames: int, distance: int, words: str) -> None:
+    """The run's frames are 2 from their key frames; many key frames at that distance need no note."""
+    counts = np.zeros((2, 3, LEVELS), np.int64)
+    counts[1, :2, 255] = 1000
+    frames = [held_out(k, wrong=2000, distance=distance) for k in range(key_frames)]
+
+    note = estimate(frames, counts, CLASSES).note
+
+    assert note.startswith(words)
+    assert bool(note) == bool(words)
+
+
+def test_cycles_are_too_high_and_frames_of_the_segmenter_alone_have_no_distance() -> None:
+    """Each kind says what is known of it."""
+    cycles = [held_out(k, wrong=100, kind="cycle", distance=9) for k in range(6)]
+    alone = [held_out(k, wrong=100, kind="alone", distance=0) for k in range(3)]
+
+    assert estimate(cycles, counts_of_run(), CLASSES).note.startswith("it is too high: the labels only went")
+    assert estimate(alone, counts_of_run(), CLASSES).note == "it is rough: only 3 key frames were held out"
+
+
 def test_estimates_are_written_as_numbers() -> None:
     """Each range is a list: value, low, high."""
     content = estimate([held_out(k, wrong=1000) for k in range(3)], counts_of_run(), CLASSES).to_json()

@@ -72,6 +72,23 @@ def test_cycles_alone_are_marked_as_weaker() -> None:
     assert "weaker estimate, and too high" in html
 
 
+def test_an_estimate_of_older_labels_says_so() -> None:
+    """With the command that makes it again; one of the labels that are there does not."""
+    stale = section(Believed(estimates={"motion-only": ESTIMATE}, estimates_are_stale=True))
+
+    assert "This estimate is out of date" in stale
+    assert "<code>warprefine evaluate RUN --hold-out</code> makes it again" in stale
+    assert "out of date" not in section(Believed(estimates={"motion-only": ESTIMATE}))
+
+
+def test_a_rough_estimate_says_which_way_it_errs() -> None:
+    """The line is the one that is printed; estimates of earlier versions have none."""
+    html = section(Believed(estimates={"a": {**ESTIMATE, "note": "it is rough <so>"}, "b": ESTIMATE}))
+
+    assert "<li>The estimate of a: it is rough &lt;so&gt;.</li>" in html
+    assert "The estimate of b" not in html
+
+
 def test_nothing_known_is_no_section() -> None:
     """The report is then as it was."""
     assert section(Believed()) == ""

@@ -323,6 +323,55 @@ def test_a_long_decision_is_refused(client: Any) -> None:
     assert answer.status_code == 413
 
 
+def record_as_labelled_again(run: Path) -> None:
+    """Give the labels of frame 5 another record, as if they had been computed from other key frames."""
+    with closing(sqlite3.connect(run / "manifest.sqlite")) as connection, connection:
+        connection.execute("UPDATE pseudo_label SET fingerprint = 'other' WHERE frame = 5")
+
+
+def test_a_decision_is_about_the_labels_that_were_there(
+    client: Any, run: Path, png: Callable[..., bytes]
+) -> None:
+    """New labels leave a frame that was accepted before they changed, until it is accepted again."""
+
+    def decide(version: int) -> None:
+        answer = client.post(f"{FRAME}/decision", json={"decision": "accepted", "version": version})
+        assert answer.status_code == 200
+
+    def standing() -> tuple[str, int]:
+        columns = client.get("/api/videos/0/frames").json()
+        return columns["decision"][5], columns["stale"][5]
+
+    decide(0)
+    assert standing() == ("accepted", 0)
+    record_as_labelled_again(run)
+    assert standing() == ("accepted", 0)  # the same labels once more
+    since = client.get("/api/changes").json()["serial"]
+
+    (run / "labels/motion-only/street-000/000005.png").write_bytes(png(2))
+    client.post("/api/videos/0/frames/4/decision", json={"decision": "accepted", "version": 0})
+
+    assert standing() == ("accepted", 1)
+    (found,) = client.get("/api/changes", params={"since": since}).json()["changes"]
+    assert (found["frame"], found["stale"]) == (4, 0)
+    decide(1)
+    assert standing() == ("accepted", 0)
+
+
+def test_a_frame_that_was_accepted_without_labels_has_some_now(client: Any, run: Path) -> None:
+    """Labels that came later are others than none."""
+    path = run / "labels/motion-only/street-000/000005.png"
+    kept = path.rename(path.with_suffix(".kept"))
+    with closing(sqlite3.connect(run / "manifest.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM pseudo_label WHERE frame = 5 AND video = 'street-000'")
+    client.post(f"{FRAME}/decision", json={"decision": "accepted", "version": 0})
+    assert client.get("/api/videos/0/frames").json()["stale"][5] == 0
+
+    kept.rename(path)
+
+    assert client.get("/api/videos/0/frames").json()["stale"][5] == 1
+
+
 # what may be reviewed
 
 

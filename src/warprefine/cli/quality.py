@@ -70,14 +70,17 @@ def suggest(
 ) -> None:
     """Name the frames whose labelling would help most, the best first, each with the reason.
 
-    The expected errors come from calibrated confidence. A frame that is named lowers what is expected of its
-    neighbours, so the frames are spread over the videos.
+    The expected errors come from the confidence of labels; where it is not calibrated (`warprefine autolabel
+    --calibrate`) the order is usable, the numbers are not. A frame that is named lowers what is expected of
+    its neighbours, so the frames are spread over the videos. Frames that were accepted in the review are
+    left out, as long as they have the labels that were accepted.
 
     Example: `warprefine suggest runs/clip -n 3`
     """
     found = FinishedRun.open(run).suggest(number, method)
     if as_json:
-        typer.echo(json.dumps([one.to_json() for one in found], indent=2))
+        typer.echo(json.dumps(found.to_json(), indent=2))
         return
     for one in found:
         console.print(f"{one.video} frame {one.frame} ({one.stem}): {one.reason}")
+    print_notes(found.notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,12 @@ _LONGEST = 200
 
 
 def claim(
-    path: Path, content: Mapping[str, Any], *, what: str, former: Mapping[str, Any] | None = None
+    path: Path,
+    content: Mapping[str, Any],
+    *,
+    what: str,
+    former: Mapping[str, Any] | None = None,
+    changeable: Collection[str] = (),
 ) -> None:
     """Record what the files of a folder depend on, or check that it is what was recorded before.
 
@@ -30,17 +35,35 @@ def claim(
         what: What such a folder holds ("run", "conversion"), for messages.
         former: What a record of an earlier version stands for in keys that it lacks; a key in a table is
             named by its path, such as "recipe.segmenter.folds".
+        changeable: Keys that leave the files of the folder valid, by their paths: the new value is recorded.
 
     Raises:
         RunFolderError: The folder belongs to another job.
     """
-    check_claim(path, content, what=what, former=former)
+    check_claim(path, content, what=what, former=former, changeable=changeable)
     if not path.exists():
         write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        return
+    recorded, wanted = read_claim(path), _flat(content)
+    before = {**(former or {}), **_flat(recorded)}
+    changed = [key for key in changeable if key in wanted and before.get(key) != wanted[key]]
+    for key in changed:
+        *above, last = key.split(".")
+        table = recorded
+        for name in above:
+            table = table.setdefault(name, {})
+        table[last] = wanted[key]
+    if changed:
+        write_text(path, json.dumps(recorded, indent=2, sort_keys=True) + "\n")
 
 
 def check_claim(
-    path: Path, content: Mapping[str, Any], *, what: str, former: Mapping[str, Any] | None = None
+    path: Path,
+    content: Mapping[str, Any],
+    *,
+    what: str,
+    former: Mapping[str, Any] | None = None,
+    changeable: Collection[str] = (),
 ) -> None:
     """Raise if a folder belongs to another job; the arguments are those of `claim`.
 
@@ -51,7 +74,8 @@ def check_claim(
         return
     wanted = _flat(json.loads(json.dumps(content)))
     found = {key: value for key, value in (former or {}).items() if key in wanted} | _flat(read_claim(path))
-    differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+    compared = {*found, *wanted} - {*changeable}
+    differing = sorted(key for key in compared if found.get(key) != wanted.get(key))
     if differing:
         key = differing[0]
         raise RunFolderError(

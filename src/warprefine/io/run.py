@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -160,25 +160,38 @@ class RunFolder:
         """The folder of what the check of the data has found."""
         return self._cache / "checked"
 
-    def check(self, job: dict[str, Any], *, former: Mapping[str, Any] | None = None) -> None:
+    def check(
+        self,
+        job: dict[str, Any],
+        *,
+        former: Mapping[str, Any] | None = None,
+        changeable: Collection[str] = (),
+    ) -> None:
         """Raise if the folder holds a run of another job; the arguments are those of `claim`.
 
         Raises:
             RunFolderError: It holds a run of another job.
         """
-        check_claim(self.root / "job.json", job, what="run", former=former)
+        check_claim(self.root / "job.json", job, what="run", former=former, changeable=changeable)
 
-    def claim(self, job: dict[str, Any], *, former: Mapping[str, Any] | None = None) -> None:
+    def claim(
+        self,
+        job: dict[str, Any],
+        *,
+        former: Mapping[str, Any] | None = None,
+        changeable: Collection[str] = (),
+    ) -> None:
         """Record the job of this run.
 
         Args:
             job: All that identifies it.
             former: What a job of an earlier version stands for in keys that it lacks, by their paths.
+            changeable: Keys that may change, by their paths: the new values are recorded.
 
         Raises:
             RunFolderError: The folder holds a run of another job.
         """
-        claim(self.root / "job.json", job, what="run", former=former)
+        claim(self.root / "job.json", job, what="run", former=former, changeable=changeable)
 
     def job(self) -> dict[str, Any]:
         """Return the job that `claim` recorded.

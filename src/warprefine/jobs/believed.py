@@ -31,10 +31,12 @@ def believed_of(finished: FinishedRun) -> Believed:
             known = calibrations[method]
             matrix = empty if known is None else known.confusion
             expected[method] = expected_scores(sums, matrix, dataset.classes)
+    written = read_estimates(run, labels_of(run, dataset, finished.methods))
     return Believed(
         reliability=measure_reliability(run, dataset, methods=methods, horizon=horizon),
         expected=expected,
-        estimates=read_estimates(run, labels_of(run, dataset, finished.methods)),
+        estimates=written.methods,
+        estimates_are_stale=written.are_stale,
     )
 
 

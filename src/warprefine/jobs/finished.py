@@ -35,7 +35,7 @@ from warprefine.jobs.run_records import (
     recorded_job,
     stages_of,
 )
-from warprefine.jobs.suggestions import Suggestion, suggest_frames
+from warprefine.jobs.suggestions import Suggestions, suggest_frames
 from warprefine.jobs.usable_data import without
 from warprefine.metrics.expected import expected_errors
 from warprefine.metrics.label_quality import evaluate
@@ -250,7 +250,7 @@ class FinishedRun:
             boundaries=boundaries,
         )
 
-    def suggest(self, n: int = 5, method: str | None = None) -> list[Suggestion]:
+    def suggest(self, n: int = 5, method: str | None = None) -> Suggestions:
         """Return up to n frames whose labelling would help most, the best first, each with its reason.
 
         Args:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from warprefine.core.video import Dataset
@@ -14,22 +15,35 @@ from warprefine.io.run import RunFolder
 ESTIMATES = "hold_out.json"
 
 
-def read_estimates(run: RunFolder, labels: str) -> dict[str, Any]:
-    """Return what hold_out.json has of each method; nothing if it is of other labels than these.
+@dataclass(frozen=True, kw_only=True)
+class WrittenEstimates:
+    """What hold_out.json has.
+
+    Attributes:
+        methods: The estimate of each method, as it was written.
+        are_stale: Whether they are of other labels, confidence or key frames than the run has now.
+    """
+
+    methods: Mapping[str, Any]
+    are_stale: bool
+
+
+def read_estimates(run: RunFolder, labels: str) -> WrittenEstimates:
+    """Return what hold_out.json has of each method; nothing if there is no such file.
 
     Args:
         run: The run folder.
-        labels: What `labels_of` returns.
+        labels: What `labels_of` returns now.
 
     Raises:
         RunFolderError: The file is damaged.
     """
     path = run.root / ESTIMATES
     if not path.exists():
-        return {}
+        return WrittenEstimates(methods={}, are_stale=False)
     with own_json(path, remedy="delete it, and run `warprefine evaluate --hold-out` again"):
         content = json.loads(path.read_text(encoding="utf-8"))
-        return dict(content["methods"]) if content["labels"] == labels else {}
+        return WrittenEstimates(methods=dict(content["methods"]), are_stale=content["labels"] != labels)
 
 
 def labels_of(run: RunFolder, dataset: Dataset, methods: Sequence[str]) -> str:

@@ -21,6 +21,10 @@ from warprefine.training.losses import LOSSES
 
 FORMER_JOB = {f"recipe.{key}": value for key, value in FORMER_VALUES.items()}
 """What the job of a run folder of an earlier version stands for in keys that it lacks."""
+CALIBRATION = ("calibration_key_frames", "calibration_steps")
+"""The settings of propagation that say how confidence is calibrated."""
+CHANGEABLE_JOB = tuple(f"recipe.propagation.{key}" for key in CALIBRATION)
+"""What may change in the job of a run folder: all networks and labels stay valid."""
 LARGEST_SEED = 2**32 - 1
 """A training's own seeds are this times a million and more, which 64 bits have to hold."""
 

@@ -53,8 +53,9 @@ class Relabelled:
         corrected: The corrected frame that it lies beside.
         frame: The number of the frame.
         method: The method whose labels of it are new.
-        done: How many frames beside the corrected one are done, of all methods.
-        of: How many there are.
+        done: How many frames beside the corrected one are done; one that not all methods have labelled
+            counts in part, and the sum is rounded down.
+        of: How many frames there are.
     """
 
     video: str
@@ -214,18 +215,20 @@ def _redo(jobs: Sequence[Job], run: RunFolder, video: Video, frame: int) -> Iter
     """Label the frames of the gaps beside a frame by all jobs, and put the frame itself into its place."""
     gap = gap_around(video, frame)
     parts = [(job, *part) for job in jobs for part in _parts(job, video, gap, frame)]
-    total, before = sum(len(frames) * len(labeller.methods) for _, labeller, _, frames in parts), 0
+    labels, before = sum(len(frames) * len(labeller.methods) for _, labeller, _, frames in parts), 0
+    total = len({k for _, _, _, frames in parts for k in frames})
     for job in jobs:
         copy_key_frames(job, run, video)
     for job, labeller, unit, frames in parts:
         labelling = label_unit(job, run, labeller, (video, unit), wanted=frames)
         for done, one in enumerate(labelling, start=1):
+            written = before + min(done, len(frames) * len(labeller.methods))
             yield Relabelled(
                 video=video.name,
                 corrected=frame,
                 frame=one.frame,
                 method=one.method,
-                done=before + min(done, len(frames) * len(labeller.methods)),
+                done=total * written // labels,
                 of=total,
             )
         before += len(frames) * len(labeller.methods)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,6 +26,8 @@ from warprefine.jobs.corrections import with_corrections
 from warprefine.jobs.cut_guard import CutGuard
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.preflight import (
+    CALIBRATION,
+    CHANGEABLE_JOB,
     FORMER_JOB,
     check_device,
     check_further,
@@ -102,7 +105,7 @@ def start(
     Raises:
         WarpRefineError: Nothing can be labelled; the message has the reason and the remedy.
     """
-    recipe, parts = recipe or Recipe(), parts or GivenParts()
+    recipe, parts = _calibrating_as_before(out, recipe or Recipe()), parts or GivenParts()
     check_seed(seed)
     check_names(recipe)
     if until is not None:
@@ -116,7 +119,7 @@ def start(
     if cache is not None:
         remove_old_drafts(cache)  # those in the run folder are removed by whoever locks it
     job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
-    run.check(job, former=FORMER_JOB)
+    run.check(job, former=FORMER_JOB, changeable=CHANGEABLE_JOB)
     dataset = with_corrections(dataset, out)
     for stage in dict.fromkeys((GOOD, until or GOOD)):
         if (
@@ -157,7 +160,7 @@ def start(
     )
     within = _needed_within(context, training=training)
     sound, left_out = sound_videos(without(dataset, unused), check, within=within, progress=progress)
-    run.claim(job, former=FORMER_JOB)
+    run.claim(job, former=FORMER_JOB, changeable=CHANGEABLE_JOB)
     if guard is not None:
         guard.record()
     stale = check_networks(run, sound, also_train, horizon=reach, retrain=retrain)
@@ -174,6 +177,23 @@ def start(
         set_aside=unused,
         notes=(*dataset.notes, *review.notes),
     )
+
+
+def _calibrating_as_before(out: Path, recipe: Recipe) -> Recipe:
+    """Return the recipe with the calibration that a run was made with, where it has none of its own.
+
+    Confidence that is calibrated stays so, whether a later call asks for it again or not.
+    """
+    if recipe.propagation.calibration_key_frames or not (out / "job.json").exists():
+        return recipe
+    recorded: Any = read_claim(out / "job.json")
+    for name in ("recipe", "propagation"):
+        recorded = recorded.get(name) if isinstance(recorded, dict) else None
+    if isinstance(recorded, dict):
+        for key in CALIBRATION:
+            value = recorded.get(key)
+            recipe = recipe.changed(("propagation", key), value) if type(value) is int else recipe
+    return recipe
 
 
 def _needed_within(context: RunContext, *, training: bool) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from warprefine.core.errors import RecipeError
 from warprefine.core.video import Dataset, Video
 from warprefine.io.run import RunFolder
-from warprefine.metrics.expected import expected_errors
+from warprefine.jobs.decided_labels import accepted_frames
+from warprefine.jobs.decisions import Decisions
+from warprefine.metrics.expected import NOT_CALIBRATED, expected_errors, is_calibrated
 from warprefine.ops.suggestion import Choice, Footage, choose_frames
 
 
@@ -24,7 +26,8 @@ class Suggestion:
         frame: Its number.
         stem: Its name.
         expected_error: Its expected share of wrong pixels, 0 to 1; 1 without labels.
-        gain: The expected number of frames' worth of pixels that become right.
+        gain: The expected number of pixels that become right, counted in whole frames: 1.5 are as many as one
+            and a half frames have.
         reached: The first and the last frame that gain.
         unlabelled: How many frames get labels that have none.
     """
@@ -41,8 +44,12 @@ class Suggestion:
     def reason(self) -> str:
         """Why it would help, in a line."""
         first, last = self.reached
-        own = "it has no labels" if self.expected_error >= 1 else f"{100 * self.expected_error:.1f} % wrong"
-        found = [f"expected: {own}", f"frames {first} to {last} would gain {self.gain:.2f} frames' worth"]
+        wrong = f"{100 * self.expected_error:.1f} % of its pixels are expected to be wrong"
+        gained = (
+            f"with its labels as many pixels of frames {first} to {last} are expected to become right as "
+            f"{self.gain:.2f} whole frames have"
+        )
+        found = ["it has no labels" if self.expected_error >= 1 else wrong, gained]
         if self.unlabelled:
             frames = "frame" if self.unlabelled == 1 else "frames"
             found.append(f"{self.unlabelled} {frames} without labels would get some")
@@ -62,10 +69,51 @@ class Suggestion:
         }
 
 
-def suggest_frames(
-    run: RunFolder, dataset: Dataset, method: str, *, n: int, horizon: int
-) -> list[Suggestion]:
+@dataclass(frozen=True, kw_only=True)
+class Suggestions(Sequence[Suggestion]):
+    """The frames whose labelling would help most, the best first; a sequence of them.
+
+    Attributes:
+        frames: The frames.
+        skipped: How many frames were left out because a person has accepted the labels that they have.
+        is_calibrated: Whether the expected errors come from calibrated confidence.
+    """
+
+    frames: tuple[Suggestion, ...]
+    skipped: int
+    is_calibrated: bool
+
+    @overload
+    def __getitem__(self, place: int) -> Suggestion: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Suggestion, ...]: ...
+    def __getitem__(self, place: int | slice) -> Suggestion | tuple[Suggestion, ...]:
+        return self.frames[place]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known of them, in lines; nothing of calibrated confidence and no skipped frame."""
+        frames = "1 frame that was" if self.skipped == 1 else f"{self.skipped} frames that were"
+        skipped = (f"left out: {frames} accepted in the review",) if self.skipped else ()
+        return skipped if self.is_calibrated else (*skipped, NOT_CALIBRATED)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return them as they are printed with `--json`."""
+        return {
+            "frames": [one.to_json() for one in self.frames],
+            "skipped": self.skipped,
+            "calibrated": self.is_calibrated,
+            "notes": list(self.notes),
+        }
+
+
+def suggest_frames(run: RunFolder, dataset: Dataset, method: str, *, n: int, horizon: int) -> Suggestions:
     """Return up to n frames of a run whose labelling would help most, the best first.
+
+    Frames that were accepted in the review are left out, unless their labels have changed since.
 
     Args:
         run: The run folder.
@@ -79,12 +127,24 @@ def suggest_frames(
     """
     if n < 1:
         raise RecipeError(f"{n} frames are to be suggested; expected 1 or more")
-    footages = [_footage(run, video, method) for video in dataset.videos]
+    decisions = Decisions(run.root, read_only=True)
+    accepted = [
+        accepted_frames(run, dataset.classes, video, decisions.of_video(video.name), method=method)
+        for video in dataset.videos
+    ]
+    footages = [
+        _footage(run, video, method, accepted=frames)
+        for video, frames in zip(dataset.videos, accepted, strict=True)
+    ]
     choices = choose_frames(footages, n, horizon=horizon)
-    return [_suggestion(dataset.videos, choice) for choice in choices]
+    return Suggestions(
+        frames=tuple(_suggestion(dataset.videos, choice) for choice in choices),
+        skipped=sum(map(len, accepted)),
+        is_calibrated=is_calibrated(run, dataset, method),
+    )
 
 
-def _footage(run: RunFolder, video: Video, method: str) -> Footage:
+def _footage(run: RunFolder, video: Video, method: str, *, accepted: Collection[int]) -> Footage:
     errors = expected_errors(run, video, method).astype(np.float64)
     distances = np.full(len(video), -1, np.int64)
     for frame, provenance in run.manifest.provenances(video.name, method).items():
@@ -94,7 +154,9 @@ def _footage(run: RunFolder, video: Video, method: str) -> Footage:
     stretch = np.full(len(video), -1, np.int64)
     for place, frames in enumerate(video.stretches):
         stretch[frames.start : frames.stop] = place
-    return Footage(errors=errors, distances=distances, stretch=stretch)
+    closed = np.zeros(len(video), bool)
+    closed[list(accepted)] = True
+    return Footage(errors=errors, distances=distances, stretch=stretch, accepted=closed)
 
 
 def _suggestion(videos: Sequence[Video], choice: Choice) -> Suggestion:

@@ -22,6 +22,10 @@ from warprefine.io.run import RunFolder
 from warprefine.metrics.confusion import Confusion
 from warprefine.metrics.scores import mean
 
+NOT_CALIBRATED = (
+    "confidence is not calibrated: the order of frames is usable, the numbers are not; run `warprefine "
+    "autolabel` with the same options and --calibrate"
+)
 _LEVEL = 255
 _PRIOR_PIXELS = 100.0
 """Wrong pixels of a class that are spread over all classes by their size, before those that were counted."""
@@ -123,6 +127,22 @@ def expected_errors(run: RunFolder, video: Video, method: str) -> Float32[np.nda
             errors[frame] = 1 - float(read_gray(path).mean(dtype=torch.float64))
     errors[list(video.key_frames)] = 0
     return errors
+
+
+def is_calibrated(run: RunFolder, dataset: Dataset, method: str) -> bool:
+    """Return whether the confidence of all frames that a method has labelled from key frames is calibrated.
+
+    Args:
+        run: The run folder.
+        dataset: The videos that it has labelled.
+        method: A method that has labelled them.
+    """
+    return all(
+        run.raw_confidence_path(method, video.name, video.stems[frame]).exists()
+        for video in dataset.videos
+        for frame, origin in run.manifest.provenances(video.name, method).items()
+        if origin.key_frames and frame < len(video) and frame not in video.corrected
+    )
 
 
 def _truth_of_wrong(confusion: Confusion, sums: Int64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n c"]:

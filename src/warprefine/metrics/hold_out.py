@@ -23,6 +23,10 @@ _RANGE = (5, 95)
 """Percentiles of the draws that are the ends of a range: it holds nine tenths of them."""
 _LEVEL = 255
 _COLUMNS = 8
+_FEW = 5
+"""Fewer key frames have fewer different draws (35 of four) than are drawn, so their range is rough."""
+_MUCH_FARTHER = 1.5
+"""Times the mean distance of labelled frames from which on key frames count as farther away."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,6 +82,9 @@ class HoldOutEstimate:
         accuracy: The estimated share of right pixels.
         raw: How far the method's own confidence can be believed on these key frames.
         calibrated: The same of confidence that was calibrated on the other key frames; None with one alone.
+        held_out_distance: The mean distance of the key frames from those that they were labelled from.
+        labelled_distance: The mean distance of the frames of the run from their nearest key frame, and the
+            largest; None where it has no such frames.
         unreached: The estimate of the frames that no key frame reaches, all together, if the segmenter alone
             has labelled them: from key frames that it labels alone without having learned from them.
     """
@@ -92,13 +99,44 @@ class HoldOutEstimate:
     accuracy: Range
     raw: CalibrationScores
     calibrated: CalibrationScores | None
+    held_out_distance: float = 0.0
+    labelled_distance: tuple[float, int] | None = None
     unreached: HoldOutEstimate | None = None
+
+    @property
+    def note(self) -> str:
+        """How rough the estimate is, and which way it errs, in a line; "" where nothing speaks against it."""
+        found = []
+        if self.key_frames < _FEW:
+            few = "1 key frame was" if self.key_frames == 1 else f"{self.key_frames} key frames were"
+            found.append(f"it is rough: only {few} held out")
+        if self.kind == "cycle":
+            found.append("it is too high: the labels only went away from key frames and back to them")
+        elif (way := self._farther()) is not None and self.labelled_distance is not None:
+            mean, farthest = self.labelled_distance
+            found.append(
+                f"it is likely too {way}: key frames were labelled from {self.held_out_distance:.3g} frames "
+                f"away, the run's frames from {mean:.3g} on average, {farthest} at most"
+            )
+        elif found and self.kind == "hold-out":
+            found.append("it may be too low or too high")
+        return "; ".join(found)
+
+    def _farther(self) -> str | None:
+        """Return "low" where key frames were labelled from farther away than others, "high" if nearer."""
+        if self.kind != "hold-out" or self.labelled_distance is None:
+            return None
+        ratio = self.held_out_distance / self.labelled_distance[0]
+        return "low" if ratio >= _MUCH_FARTHER else "high" if ratio <= 1 / _MUCH_FARTHER else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the estimate as it is written."""
         return {
             "kind": self.kind,
             "key_frames": self.key_frames,
+            "note": self.note,
+            "held_out_distance": round(self.held_out_distance, 4),
+            "labelled_distance": self.labelled_distance and list(self.labelled_distance),
             "measured_by_distance": {str(k): _rounded(v) for k, v in self.measured_by_distance.items()},
             "measured_by_class": {name: _rounded(v) for name, v in self.measured_by_class.items()},
             "miou": _as_list(self.miou),
@@ -154,7 +192,18 @@ def estimate(
         accuracy=_range(whole.accuracy, [one.accuracy for one in draws]),
         raw=score_confidence(sum((one.hits for one in frames), np.zeros_like(frames[0].hits))),
         calibrated=_cross_calibrated(frames),
+        held_out_distance=float(np.mean([one.distance for one in of_kind])),
+        labelled_distance=None if of_kind[0].kind == "alone" else _distance_of_labelled(counts),
     )
+
+
+def _distance_of_labelled(counts: Int64[np.ndarray, "k n 256"]) -> tuple[float, int] | None:
+    """Return the mean distance of labelled pixels from their key frame, and the largest."""
+    pixels = counts.sum(axis=(1, 2))
+    if not pixels.any():
+        return None
+    distances = np.arange(1, len(pixels) + 1)
+    return float((pixels * distances).sum() / pixels.sum()), int(distances[pixels > 0].max())
 
 
 def _measured_by_distance(frames: Sequence[HeldOutFrame]) -> dict[int, float | None]:
@@ -183,6 +232,7 @@ def format_estimates(estimates: Mapping[str, HoldOutEstimate]) -> str:
             + ", ".join(f"k={k} {format_percent(v)}" for k, v in one.measured_by_distance.items()),
             "  by class: " + ", ".join(f"{name} {of_class}" for name, of_class in one.iou_by_class.items()),
         ]
+        lines += [f"  note: {one.note}"] if one.note else []
         if one.unreached is not None:
             alone = one.unreached
             lines.append(

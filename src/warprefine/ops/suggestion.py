@@ -27,11 +27,13 @@ class Footage:
         errors: The expected share of wrong pixels of each frame, 0 to 1; NaN where it has no labels.
         distances: Frames to the nearest key frame; 0 on key frames, -1 where a frame has no labels.
         stretch: Labels are carried between frames of the same number; -1 for frames that cannot be read.
+        accepted: The frames whose labels a person has accepted: they are not chosen; None: no frame.
     """
 
     errors: Float64[np.ndarray, " n"]
     distances: Int64[np.ndarray, " n"]
     stretch: Int64[np.ndarray, " n"]
+    accepted: Bool[np.ndarray, " n"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Choice:
         video: The place of its video.
         frame: Its number.
         error: Its expected share of wrong pixels, before it and those chosen earlier are labelled.
-        gain: The expected number of frames' worth of pixels that become right, its own included.
+        gain: The expected number of pixels that become right, its own included, counted in whole frames.
         reached: The first and the last frame that gain.
         unlabelled: How many frames get labels that have none.
     """
@@ -87,7 +89,8 @@ def choose_frames(footages: Sequence[Footage], n: int, *, horizon: int) -> list[
 
     A frame that is labelled has no error any more. A frame at distance d from it keeps of its error the part
     by which errors at distance d are smaller than at its present distance; one without labels gets those of
-    distance d. Frames that two key frames reach are better than that, which is not counted.
+    distance d. Frames that two key frames reach are better than that, which is not counted. Frames whose
+    labels were accepted have no error, and none is chosen of them.
 
     Args:
         footages: The videos.
@@ -123,30 +126,34 @@ class _State:
     distances: Int64[np.ndarray, " n"]
     stretch: Int64[np.ndarray, " n"]
     unlabelled: Bool[np.ndarray, " n"]
+    closed: Bool[np.ndarray, " n"]
     curve: Float64[np.ndarray, " k"]
 
     @classmethod
     def of(cls, footage: Footage, curve: Float64[np.ndarray, " k"]) -> _State:
         unlabelled = np.isnan(footage.errors) & (footage.stretch >= 0)
+        closed = np.zeros_like(unlabelled) if footage.accepted is None else footage.accepted
         errors = np.where(unlabelled, UNLABELLED, np.nan_to_num(footage.errors))
+        errors = np.where(closed, 0.0, errors)
         distances = np.where(unlabelled, len(curve), footage.distances)
         return cls(
             errors=errors,
             distances=distances.astype(np.int64),
             stretch=footage.stretch,
-            unlabelled=unlabelled,
+            unlabelled=unlabelled & ~closed,
+            closed=closed,
             curve=curve,
         )
 
     def gains(self) -> Float64[np.ndarray, " n"]:
-        """Return what labelling each frame would gain, in frames' worth of pixels; -1 where it cannot be."""
+        """Return what labelling each frame would gain, in whole frames of pixels; -1 where it cannot be."""
         n = len(self.errors)
         total = self.errors.copy()
         for d in range(1, min(len(self.curve), n)):
             for source, other in ((slice(d, n), slice(0, n - d)), (slice(0, n - d), slice(d, n))):
                 same = self.stretch[source] == self.stretch[other]
                 total[source] += np.where(same, (self.errors - self._after(d))[other], 0)
-        return np.where((self.distances == 0) | (self.stretch < 0), -1.0, total)
+        return np.where((self.distances == 0) | (self.stretch < 0) | self.closed, -1.0, total)
 
     def chosen(self, frame: int) -> Choice:
         """Return a frame as a choice, and lower the errors of all that it reaches."""

@@ -56,6 +56,10 @@ class CalibratedLabeller:
                 sure = calibrate(pseudo.labels, pseudo.confidence, table)
                 yield replace(pseudo, confidence=sure, raw_confidence=pseudo.confidence)
 
+    def tables_of(self, unit: Unit) -> Mapping[str, CalibrationTable]:
+        """Return the calibration of a unit's labels by each method that has one."""
+        return self.tables if unit.key_frames else {}
+
     def _table(self, unit: Unit, method: str) -> CalibrationTable | None:
         """Return the calibration of a unit's labels; it is of labels that come from key frames."""
-        return self.tables.get(method) if unit.key_frames else None
+        return self.tables_of(unit).get(method)

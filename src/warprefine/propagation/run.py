@@ -35,11 +35,11 @@ from warprefine.propagation.unit_work import (
     UnitWork,
     data_of,
     due_unit,
-    files_of,
     label_due_unit,
     record,
 )
 from warprefine.propagation.units import Unit, stepwise_units
+from warprefine.propagation.written import files_of
 
 log = logging.getLogger(__name__)
 

@@ -23,18 +23,11 @@ from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import write_gray, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.ops.calibration import ConfidenceSums, confidence_sums
+from warprefine.propagation.calibrated import CalibratedLabeller
 from warprefine.propagation.evidence import content_of, open_evidence
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.units import Unit
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """What the labels of a unit by a method are recognised by: all they depend on, the data alone, stage."""
-
-    fingerprint: str
-    data: str
-    stage: Stage
+from warprefine.propagation.written import Mark, Written, calibrate_written, files_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +87,8 @@ def due_unit(
 ) -> DueUnit | None:
     """Return what is due of a unit of a video; None if nothing is.
 
+    Labels that were written before their confidence was calibrated are not due: it is calibrated here.
+
     Args:
         dataset: The data set of the video.
         run: The run folder.
@@ -118,6 +113,14 @@ def due_unit(
         )
         for method in labeller.methods
     }
+    if isinstance(labeller, CalibratedLabeller):
+        of_labels = {
+            method: fingerprint_of(labeller.labeller.fingerprint(video, unit, method), content, stems)
+            for method in labeller.methods
+        }
+        for method, table in labeller.tables_of(unit).items():
+            written = Written(fingerprint=of_labels[method], table=table, mark=marks[method])
+            calibrate_written(run, dataset.classes, planned, method, written=written)
     left = frozenset() if wanted is None else frozenset(unit.frames).difference(wanted)
     done = {method: left | _done(run, unit, method, mark) for method, mark in marks.items()}
     due = {method: frames for method, frames in done.items() if len(frames) < len(unit.frames)}
@@ -198,12 +201,6 @@ def data_of(content: str, video: Video, unit: Unit) -> str:
     stems = [video.stems[frame] for frame in unit.frames]
     labels = [fingerprint_of_file(video.labels[key], LabelError) for key in unit.key_frames]
     return fingerprint_of(content, unit.frames, stems, labels)
-
-
-def files_of(run: RunFolder, video: Video, method: str, frame: int) -> tuple[Path, ...]:
-    """Return the paths of the labels and the confidence of a frame."""
-    stem = video.stems[frame]
-    return run.labels_path(method, video.name, stem), run.confidence_path(method, video.name, stem)
 
 
 def _done(run: RunFolder, unit: Unit, method: str, mark: Mark) -> frozenset[int]:

@@ -17,6 +17,9 @@ from warprefine.report.tables import plain_table
 
 _DISTANCES = 10
 _WEAKEST = 8
+_STALE = """<p><strong>This estimate is out of date:</strong> labels, confidence or key frames have changed
+since it was made. <code>warprefine evaluate RUN --hold-out</code> makes it again.</p>
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +30,19 @@ class Believed:
         reliability: Scores of confidence against truth, where there is some.
         expected: Scores that calibrated confidence lets expect.
         estimates: What `warprefine evaluate --hold-out` has written.
+        estimates_are_stale: Whether that is of other labels or key frames than the run has now.
     """
 
     reliability: Mapping[str, Reliability] = field(default_factory=dict)
     expected: Mapping[str, ExpectedScores] = field(default_factory=dict)
     estimates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    estimates_are_stale: bool = False
 
 
 def section(believed: Believed) -> str:
     """Return the section as HTML; nothing where nothing is known."""
-    parts = [_estimates(believed.estimates), _expected(believed.expected), _reliability(believed.reliability)]
+    estimates = _estimates(believed.estimates, are_stale=believed.estimates_are_stale)
+    parts = [estimates, _expected(believed.expected), _reliability(believed.reliability)]
     if not any(parts):
         return ""
     return f"""<section>
@@ -45,7 +51,7 @@ def section(believed: Believed) -> str:
 """
 
 
-def _estimates(estimates: Mapping[str, Mapping[str, Any]]) -> str:
+def _estimates(estimates: Mapping[str, Mapping[str, Any]], *, are_stale: bool) -> str:
     """Return the estimates of held-out key frames with their ranges."""
     if not estimates:
         return ""
@@ -70,12 +76,20 @@ def _estimates(estimates: Mapping[str, Mapping[str, Any]]) -> str:
     )
     if alone:
         note += " For frames out of reach, key frames were labelled by the segmenter alone, as these are."
+    stale = _STALE if are_stale else ""
     return f"""<h3>Estimate from key frames that were held out</h3>
-<p>mIoU in percent by distance, with the range of nine tenths of draws of key frames. Each key frame was
-labelled from its neighbours by networks that have not learned from it, and confidence was calibrated on the
-result.{note}</p>
+{stale}<p>mIoU in percent by distance, with the range of nine tenths of draws of key frames. Each key frame
+was labelled from its neighbours by networks that have not learned from it, and confidence was calibrated on
+the result.{note}</p>
 {plain_table(head, rows)}
-"""
+{_notes(estimates)}"""
+
+
+def _notes(estimates: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return how rough each estimate is, and which way it errs; those of earlier versions do not say."""
+    notes = {method: one["note"] for method, one in estimates.items() if one.get("note")}
+    lines = [f"<li>The estimate of {escape(m)}: {escape(note)}.</li>" for m, note in notes.items()]
+    return f"<ul>\n{chr(10).join(lines)}\n</ul>\n" if lines else ""
 
 
 def _expected(expected: Mapping[str, ExpectedScores]) -> str:

@@ -32,8 +32,8 @@ from warprefine.core.errors import (
     WarpRefineError,
 )
 from warprefine.io.foreign import reason
+from warprefine.jobs.decisions import as_decision
 from warprefine.jobs.source_labels import Source
-from warprefine.review.decisions import as_decision
 from warprefine.review.guard import Guard
 from warprefine.review.redo import RedoProcess
 from warprefine.review.reviewed import ReviewedRun

@@ -22,13 +22,15 @@ from warprefine.io.frames import frame_size
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.pictures import read_gray_png
 from warprefine.jobs.corrections import correction_as_png, correction_path, put_correction, with_corrections
+from warprefine.jobs.decided_labels import changed_since, labels_to_decide_on
+from warprefine.jobs.decisions import Decision, Decisions, FrameState
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.relabel import Relabeller
 from warprefine.jobs.run_records import methods_of
 from warprefine.jobs.source_labels import Source, labels_of_source
+from warprefine.metrics.expected import is_calibrated
 from warprefine.metrics.scores import leading
 from warprefine.review.changes import Changes
-from warprefine.review.decisions import Decision, Decisions
 from warprefine.review.encoding import as_gray_png
 from warprefine.review.expected import ExpectedErrors
 from warprefine.review.pictures import Pictures
@@ -117,10 +119,10 @@ class ReviewedRun:
         return look_up({name: name for name in self.finished.methods}, method, what="method of this run")
 
     def about(self) -> dict[str, Any]:
-        """Return the classes, methods and videos of the run."""
-        classes = self.finished.dataset.classes
-        videos = []
-        for position, video in enumerate(self.finished.dataset.videos):
+        """Return the classes, methods, those with calibrated confidence, and videos of the run."""
+        run, dataset = self.finished.run, self.finished.dataset
+        classes, videos = dataset.classes, []
+        for position, video in enumerate(dataset.videos):
             h, w = self.size(position)
             videos.append(
                 {
@@ -142,6 +144,7 @@ class ReviewedRun:
             ],
             "methods": [*self.finished.methods],
             "method": self.method,
+            "calibrated": [m for m in self.finished.methods if is_calibrated(run, dataset, m)],
             "videos": videos,
         }
 
@@ -158,6 +161,7 @@ class ReviewedRun:
         errors = self.errors.of_video(video, method)
         errors[[*video.key_frames]] = np.nan  # labels by hand
         states = self.decisions.of_video(video.name)
+        stale = self._stale(video, states)
         keys, corrected = {*video.key_frames}, {*video.corrected}
         frames = range(len(video))
         return {
@@ -165,6 +169,7 @@ class ReviewedRun:
             "labelled": [int(k in labelled or k in keys) for k in frames],
             "key": [2 if k in corrected else int(k in keys) for k in frames],
             "decision": [states[k].decision if k in states else "" for k in frames],
+            "stale": [int(k in stale) for k in frames],
             "version": [states[k].version if k in states else 0 for k in frames],
             "stem": [*video.stems],
         }
@@ -239,7 +244,10 @@ class ReviewedRun:
         video = self.frame(position, frame)
         with self._writing:
             self.decisions.recover(self._digest)
-            new = self.decisions.decide(video.name, frame, decision, version=version)
+            labels = labels_to_decide_on(
+                self.finished.run, self.finished.dataset.classes, video, frame, method=self.method
+            )
+            new = self.decisions.decide(video.name, frame, decision, version=version, labels=labels)
         self._changes.add(position, [frame])
         return new
 
@@ -304,6 +312,7 @@ class ReviewedRun:
         for position, frames in self._changes.since(since).items():
             video = self.video(position)
             states = self.decisions.of_video(video.name)
+            stale = self._stale(video, {frame: states[frame] for frame in frames if frame in states})
             provenances = self.finished.run.manifest.records(video.name, self.method, frames)
             for frame in frames:
                 state = states.get(frame)
@@ -314,12 +323,18 @@ class ReviewedRun:
                         "frame": frame,
                         "version": state.version if state else 0,
                         "decision": state.decision if state else "",
+                        "stale": int(frame in stale),
                         "key": key,
                         "error": None if key else self.errors.of_frame(video, frame, self.method),
                         "labelled": int(bool(key) or frame in provenances),
                     }
                 )
         return found
+
+    def _stale(self, video: Video, states: Mapping[int, FrameState]) -> frozenset[int]:
+        """Return the frames whose labels have changed since they were decided on."""
+        run, classes = self.finished.run, self.finished.dataset.classes
+        return changed_since(run, classes, video, states, method=self.method)
 
     def _digest(self, name: str, frame: int) -> str:
         """Return what identifies the correction of a frame that is in its place; "" where there is none."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -127,6 +129,59 @@ def test_a_polygon_is_filled_up_to_its_border(open_page, server):
     assert np.array_equal(changed[outside], expected[outside])
 
 
+def test_a_polygon_that_is_not_closed_stays_with_its_frame(open_page, server):
+    """Leaving the frame changes no label; the polygon is there at the return, and filled when closed."""
+    page = open_page()
+    page.go_to(1)
+    before = server.labels(1)
+    page.press("p", "3")
+    for corner in [(20, 20), (60, 20), (60, 50)]:
+        page.click(*corner)
+    page.window.locator("#standing", has_text="polygon not closed").wait_for()
+
+    page.press("ArrowRight")
+    page.settle(2)
+    page.message("The polygon on frame 1 is kept open: no label has changed.")
+    assert page.unsaved == 0
+    assert "polygon not closed" not in page.window.inner_text("#standing")
+    assert page.window.inner_text('.cell[data-frame="1"] .badge.unclosed') == "△"
+    page.press("Shift+Enter")  # there is none on this frame
+    assert page.unsaved == 0
+
+    page.press("ArrowLeft")
+    page.settle(1)
+    page.message("The polygon of this frame is not closed yet")
+    for key in ("s", "a", "r"):
+        page.press(key)
+        page.message("the polygon is not closed, and nothing is saved")
+    assert server.columns()["decision"][1] == ""
+    assert np.array_equal(server.labels(1), before)
+
+    page.press("Shift+Enter")
+    page.save()
+    changed = server.labels(1)
+    assert (changed[22:24, 30:58] == 2).all()
+    assert np.array_equal(changed[52:], before[52:])
+    assert "polygon not closed" not in page.window.inner_text("#standing")
+
+
+def test_a_polygon_outlives_other_tools_and_can_be_given_up(open_page):
+    """Another tool leaves it as it is; with the polygon in hand, Esc forgets it."""
+    page = open_page()
+    page.go_to(1)
+    page.press("p")
+    page.click(20, 20)
+
+    page.press("b")
+    page.message("The polygon is kept open: P takes it in hand")
+    page.press("Escape")
+    page.message("P takes the polygon in hand; Esc then gives it up.")
+    page.press("p", "Escape")
+
+    page.window.locator("#standing", has_not_text="polygon not closed").wait_for()
+    assert page.window.locator(".badge.unclosed").count() == 0
+
+
 def test_flood_fill_takes_the_connected_pixels_of_one_class(open_page, server):
     """A painted island becomes another class as a whole, and no pixel beside it."""
     page = open_page()
@@ -213,6 +268,47 @@ def test_accepting_a_frame_saves_its_strokes_and_says_so(open_page, server):
     page.message("Frame 1: saved as a key frame, and accepted.")
     assert page.unsaved == 0
     assert server.columns()["decision"][1] == "accepted"
+
+
+def test_a_decision_on_labels_that_changed_is_open_again(open_page, server, tmp_path):
+    """The sign and the words say so, N goes there again, and accepting anew makes it a plain one."""
+    page = open_page()
+    page.press("n")
+    frame = int(page.window.get_attribute("#strip", "aria-valuenow"))
+    page.settle(frame)
+    page.press("a")
+    page.message(f"Frame {frame}: accepted")
+    assert page.window.inner_text(f'.cell[data-frame="{frame}"] .badge.accepted') == "✓"
+
+    run = tmp_path / "run"  # what labelling again does, in one stroke
+    names = [run / "labels/motion-only/street-000" / f"{k:06d}.png" for k in (frame, 4)]
+    names[0].write_bytes(names[1].read_bytes())
+    with closing(sqlite3.connect(run / "manifest.sqlite")) as connection, connection:
+        connection.execute("UPDATE pseudo_label SET fingerprint = 'other' WHERE frame = ?", (frame,))
+    page.window.reload()
+    page.settle()
+
+    assert page.window.inner_text(f'.cell[data-frame="{frame}"] .badge.changed') == "✓≠"
+    page.press("n")
+    page.settle(frame)
+    page.message(f"Frame {frame}, accepted before labels changed: ")
+    page.window.locator("#standing", has_text="accepted before labels changed").wait_for()
+    assert page.window.get_attribute('[data-command="accept"]', "aria-pressed") == "false"
+    page.press("a")
+    page.message(f"Frame {frame}: accepted")
+    assert page.window.inner_text(f'.cell[data-frame="{frame}"] .badge.accepted') == "✓"
+    columns = server.columns()
+    assert (columns["decision"][frame], columns["stale"][frame]) == ("accepted", 0)
+
+
+def test_confidence_that_is_not_calibrated_is_said_on_the_page(open_page):
+    """The order of the bars is usable, the numbers are not."""
+    page = open_page()
+
+    line = page.window.inner_text("#uncalibrated")
+
+    assert "Confidence is not calibrated: the order of frames is usable, the numbers are not" in line
+    assert "--calibrate" in line
 
 
 def test_a_decision_can_be_taken_back(open_page, server):

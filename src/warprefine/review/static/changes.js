@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { same } from "./raster.js";
 
 const PATIENCE = [500, 1000, 2000, 5000]; // ms between attempts while the server is away
-const COLUMNS = ["version", "decision", "key", "error", "labelled"];
+const COLUMNS = ["version", "decision", "stale", "key", "error", "labelled"];
 
 export class Changes {
   #away = 0;

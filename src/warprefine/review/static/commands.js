@@ -18,13 +18,23 @@ const moving = ({ navigation }) => ({
   nextWorst: () => navigation.nextWorst(),
 });
 
-// What is under way belongs to what is saved or undone: a pen is lifted first.
-const deciding = ({ saving, tools }) => ({
-  save: () => { tools.finish(); saving.save(); },
-  accept: () => { tools.finish(); saving.decide("accepted"); },
-  reject: () => { tools.finish(); saving.decide("rejected"); },
-  takeBack: () => { tools.cancel(); saving.takeBack(); },
-});
+// What is under way belongs to what is saved or undone: a pen is lifted first. Whether a polygon does, only
+// the person knows.
+function deciding({ saving, tools, complain }) {
+  const once = (change) => () => {
+    tools.lift();
+    if (!tools.hasPolygon) return void change();
+    complain("the polygon is not closed, and nothing is saved. P takes it in hand: " +
+      "Shift+Enter or a double click closes it, Esc gives it up");
+    return undefined;
+  };
+  return {
+    save: once(() => saving.save()),
+    accept: once(() => saving.decide("accepted")),
+    reject: once(() => saving.decide("rejected")),
+    takeBack: () => { tools.drop(); saving.takeBack(); },
+  };
+}
 
 function drawing({ state, tools, screen, easel, say }) {
   const classes = () => state.now.run.classes;
@@ -44,7 +54,8 @@ function drawing({ state, tools, screen, easel, say }) {
     chooseTool(name) {
       tools.choose(name);
       state.set({ tool: name });
-      say(`Tool: ${TOOLS.find((tool) => tool.name === name).text.toLowerCase()}`);
+      const kept = tools.hasPolygon && name !== "polygon" ? ". The polygon is kept open: P takes it in hand" : "";
+      say(`Tool: ${TOOLS.find((tool) => tool.name === name).text.toLowerCase()}${kept}`);
     },
     chooseClass: (i) => i < classes().length && chooseClass(i),
     chooseVoid: () => chooseClass(classes().length),
@@ -80,7 +91,9 @@ function cursorKeys({ state, tools, cursor, say }) {
     },
     finish: () => tools.finish(),
     cancel() {
-      if (!tools.cancel()) cursor.hide();
+      if (tools.cancel()) return;
+      if (tools.hasPolygon) say("P takes the polygon in hand; Esc then gives it up.");
+      else cursor.hide();
     },
   };
 }

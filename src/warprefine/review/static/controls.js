@@ -51,6 +51,13 @@ function fillHeatScale(state) {
   state.watch(["heat"], ({ heat }) => { byId("heat-scale").hidden = !heat; });
 }
 
+// Confidence that is not calibrated sorts frames well, and is no probability.
+function connectCalibration(state) {
+  const update = () => { byId("uncalibrated").hidden = state.now.run.calibrated.includes(state.now.method); };
+  state.watch(["method"], update);
+  update();
+}
+
 function connectHeader({ state, navigation, filmstrip, drafts }) {
   let shown = null;
   const showNumber = () => {
@@ -68,7 +75,8 @@ function connectHeader({ state, navigation, filmstrip, drafts }) {
     document.title = `${length ? `(${length} not saved) ` : ""}${run.run} · review`;
     for (const [name, decision] of [["accept", "accepted"], ["reject", "rejected"]]) {
       const button = document.querySelector(`[data-command="${name}"]`);
-      button.setAttribute("aria-pressed", String(columns.decision[frame] === decision));
+      const holds = columns.decision[frame] === decision && !columns.stale[frame];
+      button.setAttribute("aria-pressed", String(holds));
     }
   };
   byId("frame").addEventListener("change", () => {
@@ -103,6 +111,7 @@ export function connectControls({ state, commands, navigation, filmstrip, drafts
   for (const name of ["method", "beside", "take"]) bind(state, name, name);
   fillTools({ state, commands });
   fillHeatScale(state);
+  connectCalibration(state);
   connectHeader({ state, navigation, filmstrip, drafts });
   document.addEventListener("click", ({ target }) => commands[target.closest("[data-command]")?.dataset.command]?.());
   connectFocus();

@@ -11,6 +11,12 @@ export class Easel {
     return this.screen.map;
   }
 
+  /** The frame that is asked for, as "video/frame". */
+  get place() {
+    const { video, frame } = this.state.now;
+    return `${video}/${frame}`;
+  }
+
   get size() {
     return this.state.now.size;
   }

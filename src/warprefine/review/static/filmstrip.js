@@ -10,6 +10,7 @@ const BEYOND = 3; // cells on either side of those in sight
 const STILL = 90; // ms without scrolling before pictures are fetched
 const KEY_LETTERS = ["", "K", "C"];
 const DECISIONS = { accepted: "✓", rejected: "✗" };
+const CHANGED = "≠"; // labels are others than those that were decided on
 
 const strip = document.getElementById("strip");
 const track = document.getElementById("strip-track");
@@ -18,8 +19,8 @@ export class Filmstrip {
   #cells = new Map();
   #timer = 0;
 
-  constructor({ state, drafts, goTo }) {
-    Object.assign(this, { state, drafts });
+  constructor({ state, drafts, tools, goTo }) {
+    Object.assign(this, { state, drafts, tools });
     this.overview = new Overview(document.getElementById("overview"), goTo);
     strip.addEventListener("scroll", () => this.#fill(), { passive: true });
     track.addEventListener("click", ({ target }) => {
@@ -37,8 +38,9 @@ export class Filmstrip {
   facts() {
     const { run, video, columns } = this.state.now;
     const { cuts, damaged } = run.videos[video];
-    const unsaved = this.drafts.unsaved.filter(([of]) => of === video).map(([, frame]) => frame);
-    return { columns, cuts: new Set(cuts), damaged: new Set(damaged), unsaved: new Set(unsaved) };
+    const ofVideo = (places) => new Set(places.filter(([of]) => of === video).map(([, frame]) => frame));
+    const [unsaved, unclosed] = [ofVideo(this.drafts.unsaved), ofVideo(this.tools.unclosed)];
+    return { columns, cuts: new Set(cuts), damaged: new Set(damaged), unsaved, unclosed };
   }
 
   #empty() {
@@ -103,14 +105,17 @@ export class Filmstrip {
   }
 
   #paint(cell, frame, facts) {
-    const { columns, cuts, unsaved } = facts;
+    const { columns, cuts, unsaved, unclosed } = facts;
+    const decision = columns.decision[frame];
+    const changed = decision && columns.stale[frame];
     const error = columns.error[frame];
     const [, bar, badges, number] = cell.children;
     bar.style.height = error === null ? "0" : `${Math.round(3 + 9 * severity(error))}px`;
     bar.style.background = error === null ? "none" : errorColor(error);
     const marks = [
       ["key", KEY_LETTERS[columns.key[frame]]],
-      [columns.decision[frame], DECISIONS[columns.decision[frame]]],
+      [changed ? "changed" : decision, decision && `${DECISIONS[decision]}${changed ? CHANGED : ""}`],
+      ["unclosed", unclosed.has(frame) ? "△" : ""],
       ["unsaved", unsaved.has(frame) ? "●" : ""],
     ];
     badges.replaceChildren(...marks.filter(([, text]) => text).map(([name, text]) =>

@@ -67,7 +67,7 @@ function connectStage({ view, tools, cursor }) {
 
 function guardUnsaved({ drafts, tools }) {
   window.addEventListener("beforeunload", (event) => {
-    if (drafts.unsaved.length || tools.busy) event.preventDefault();
+    if (drafts.unsaved.length || tools.unclosed.length || tools.busy) event.preventDefault();
   });
 }
 

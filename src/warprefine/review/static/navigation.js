@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { percent } from "./colors.js";
+import { decided, isOpen } from "./standing.js";
 
 export class Navigation {
   #asked = 0;
@@ -15,12 +16,24 @@ export class Navigation {
     return this.state.now.columns?.version.length ?? 0;
   }
 
-  /** Show a frame; numbers beyond the ends are those of the ends. */
+  /** Show a frame; numbers beyond the ends are those of the ends. Return what was said, "" for nothing. */
   goTo(frame) {
-    if (!Number.isInteger(frame) || this.#count === 0) return; // none while a video is being opened
-    this.tools.finish(); // a stroke belongs to the frame that it was begun on
-    this.tools.cancel();
-    this.state.set({ frame: Math.min(this.#count - 1, Math.max(0, frame)) });
+    if (!Number.isInteger(frame) || this.#count === 0) return ""; // none while a video is being opened
+    return this.#leaveFor({ frame: Math.min(this.#count - 1, Math.max(0, frame)) });
+  }
+
+  // A stroke ends with the frame that it was begun on. A polygon stays there, open, and changes no label.
+  #leaveFor(place) {
+    const { video, frame } = this.state.now;
+    this.tools.lift();
+    const left = this.tools.hasPolygon;
+    this.state.set(place);
+    if (video === this.state.now.video && frame === this.state.now.frame) return "";
+    const here = this.tools.hasPolygon
+      ? "The polygon of this frame is not closed yet: go on with P, close it with a double click, or give it up with Esc." : "";
+    const text = left ? `The polygon on frame ${frame} is kept open: no label has changed. It is there when you go back.` : here;
+    if (text) this.say(text);
+    return text;
   }
 
   step(frames) {
@@ -29,9 +42,7 @@ export class Navigation {
 
   /** Open a video at a frame; by default the first one. */
   async openVideo(video, frame = 0) {
-    this.tools.finish();
-    this.tools.cancel();
-    this.state.set({ video, frame, columns: null });
+    this.#leaveFor({ video, frame, columns: null });
     await this.loadColumns();
   }
 
@@ -52,8 +63,8 @@ export class Navigation {
   nextWorst() {
     const { frame, columns } = this.state.now;
     if (!columns) return;
-    const { error, key, decision } = columns;
-    const open = [...error.keys()].filter((i) => error[i] !== null && !key[i] && !decision[i]);
+    const { error, key } = columns;
+    const open = [...error.keys()].filter((i) => error[i] !== null && !key[i] && isOpen(columns, i));
     const worse = (a, b) => error[b] - error[a] || a - b;
     open.sort(worse);
     if (open.length === 0) {
@@ -64,8 +75,9 @@ export class Navigation {
     }
     const below = open.find((i) => !open.includes(frame) || worse(frame, i) < 0);
     const next = below ?? open[0];
-    this.goTo(next);
-    this.say(`Frame ${next}: ${percent(error[next])} of its pixels are expected to be wrong. ${open.length} left.`);
+    const kept = this.goTo(next);
+    const before = columns.decision[next] ? `, ${decided(columns, next)}` : "";
+    this.say(`Frame ${next}${before}: ${percent(error[next])} of its pixels are expected to be wrong. ${open.length} left. ${kept}`.trim());
   }
 
   /** Go to the next frame, or the one before, that is a key frame or was corrected. */

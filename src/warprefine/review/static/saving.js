@@ -30,7 +30,7 @@ export class Saving {
       const answer = await this.#unlessChanged(values, draft, { video, frame });
       if (!answer) return false;
       draft.settle(values, answer.version);
-      this.#note(video, frame, { version: answer.version, key: 2, decision: "", labelled: 1, error: null });
+      this.#note(video, frame, { version: answer.version, key: 2, decision: "", stale: 0, labelled: 1, error: null });
       this.#replaceShown(video, frame, draft.saved);
       this.say(`Frame ${frame} is saved as a key frame. Its neighbours are being labelled again.`);
       return true;
@@ -89,11 +89,11 @@ export class Saving {
     const saved = hasStrokes ? "saved as a key frame, and " : "";
     await this.#once(shown, async ({ video, frame }) => {
       const { columns } = this.state.now;
-      const next = columns.decision[frame] === decision ? "" : decision;
+      const next = columns.decision[frame] === decision && !columns.stale[frame] ? "" : decision;
       const { version } = await api.decide(video, frame, next, columns.version[frame]);
       if (draft && draft.version === columns.version[frame]) draft.rebase(version);
       if (this.shownIs(video, frame) && shown.labels) shown.labels.version = version;
-      this.#note(video, frame, { version, decision: next });
+      this.#note(video, frame, { version, decision: next, stale: 0 });
       this.say(`Frame ${frame}: ${saved}${next || "no decision any more"}.`);
     });
   }
@@ -110,7 +110,7 @@ export class Saving {
       try {
         const { version } = await api.takeBack(video, frame, draft.version);
         this.frames.forget(video, frame);
-        this.#note(video, frame, { version, key: run.videos[video].key_frames.includes(frame) ? 1 : 0, decision: "" });
+        this.#note(video, frame, { version, key: run.videos[video].key_frames.includes(frame) ? 1 : 0, decision: "", stale: 0 });
         labels = await this.#labelsLeft(video, frame, method);
         draft.replace({ ...(labels ?? filled(run.videos[video], VOID)), version });
       } finally {

@@ -45,8 +45,19 @@ export class Tools {
     return this.#pressed || Boolean(this.#tool.busy);
   }
 
+  /** Whether the frame has a polygon that is not closed, whatever tool is in hand. */
+  get hasPolygon() {
+    return this.#tools.polygon.busy;
+  }
+
+  /** [video, frame] of each frame with such a polygon. */
+  get unclosed() {
+    return this.#tools.polygon.unclosed;
+  }
+
+  /** Take another tool; a stroke is given up, a polygon stays as it is. */
   choose(name) {
-    this.cancel();
+    this.drop();
     this.name = name;
   }
 
@@ -79,19 +90,29 @@ export class Tools {
     this.#tool.hover?.(point);
   }
 
+  /** Lift a pen; a polygon stays as it is. */
+  lift() {
+    if (this.#pressed) this.up();
+  }
+
   /** Close a polygon, lift a pen. */
   finish() {
-    if (this.#pressed) this.up();
+    this.lift();
     return this.#tool.finish?.() ?? false;
   }
 
   /** Give up what has begun; return whether anything had. */
   cancel() {
     const { busy } = this;
-    if (this.#pressed && this.#tool.holds) this.#easel.cancel();
-    this.#pressed = false;
+    this.drop();
     this.#tool.cancel?.();
     return busy;
+  }
+
+  /** Give up a stroke; a polygon stays as it is. */
+  drop() {
+    if (this.#pressed && this.#tool.holds) this.#easel.cancel();
+    this.#pressed = false;
   }
 
   /** Take the last corner of a polygon back; return whether there was one. */
@@ -103,6 +124,6 @@ export class Tools {
 
   marks(at) {
     const radius = this.#tool.ring?.();
-    return [...(this.#tool.marks?.() ?? []), ...(radius && at ? [{ ring: { at, radius } }] : [])];
+    return [...this.#tools.polygon.marks(this.name === "polygon"), ...(radius && at ? [{ ring: { at, radius } }] : [])];
   }
 }

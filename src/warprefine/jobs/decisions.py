@@ -12,19 +12,26 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from warprefine.core.errors import ConflictError, RecipeError, RunFolderError
 from warprefine.io.atomic import make_folder, writing_errors
 from warprefine.io.foreign import reason
+from warprefine.io.places import at_hand
 
 Decision: TypeAlias = Literal["", "accepted", "rejected"]
 _DECISIONS: tuple[Decision, ...] = get_args(Decision)
-_VERSION = 1
+_VERSION = 2
+_DECIDED_ON = (
+    "ALTER TABLE frame ADD COLUMN fingerprint TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE frame ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
+    f"PRAGMA user_version = {_VERSION}",
+)
+"""What version 2 added to version 1: the labels that were decided on."""
 _SCHEMA = (
     """CREATE TABLE frame (
     video TEXT NOT NULL, frame INTEGER NOT NULL, version INTEGER NOT NULL, decision TEXT NOT NULL,
@@ -32,8 +39,26 @@ _SCHEMA = (
     """CREATE TABLE saving (
     video TEXT NOT NULL, frame INTEGER NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (video, frame))""",
-    f"PRAGMA user_version = {_VERSION}",
+    *_DECIDED_ON,
 )
+_CHANGES = {0: _SCHEMA, 1: _DECIDED_ON}
+"""By the version of a file, what makes one of this version of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecidedLabels:
+    """The labels that a decision is about.
+
+    Attributes:
+        fingerprint: What the manifest had of all that they depend on; "" where it had no record.
+        digest: A hash of the label map, "none" where there was none; "" where it is not known.
+    """
+
+    fingerprint: str = ""
+    digest: str = ""
+
+
+_UNKNOWN = DecidedLabels()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +68,12 @@ class FrameState:
     Attributes:
         version: Raised by each change; 0 where there was none.
         decision: "accepted", "rejected" or "".
+        labels: The labels that were decided on; without hashes where an earlier version recorded none.
     """
 
     version: int = 0
     decision: Decision = ""
+    labels: DecidedLabels = _UNKNOWN
 
 
 def as_decision(word: object) -> Decision:
@@ -70,38 +97,48 @@ class Decisions:
 
     Args:
         root: The run folder.
+        read_only: Write nothing; there need not be any decision.
 
     Example:
         >>> from tempfile import mkdtemp
         >>> decisions = Decisions(Path(mkdtemp()))
         >>> decisions.decide("drive", 7, "accepted", version=0)
         1
-        >>> decisions.of_video("drive")
-        {7: FrameState(version=1, decision='accepted')}
+        >>> decisions.of_video("drive")[7].decision
+        'accepted'
     """
 
-    def __init__(self, root: Path) -> None:
-        self._path = root / "review" / "review.sqlite"
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
+        self._path, self._read_only = root / "review" / "review.sqlite", read_only
+        if read_only:
+            return
         make_folder(self._path.parent)
         with self._connect() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _SCHEMA:  # all of them in one transaction, which executescript would end
-                    connection.execute(statement)
-            elif version != _VERSION:
-                raise RunFolderError(
-                    f"{self._path} is of version {version}, expected {_VERSION}; use the warprefine "
-                    "that wrote it"
-                )
+            for statement in _CHANGES.get(self._version(connection), ()):
+                connection.execute(statement)  # all in one transaction, which executescript would end
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (_VERSION, *_CHANGES):
+            raise RunFolderError(
+                f"{self._path} is of version {version}, expected {_VERSION}; use the warprefine that wrote it"
+            )
+        return version
 
     def of_video(self, video: str) -> dict[int, FrameState]:
         """Return the state of each frame of a video that was changed."""
+        if self._read_only and not self._path.exists():
+            return {}
         with self._connect() as connection:
+            version = self._version(connection)
+            if version == 0:
+                return {}
             found = connection.execute(
-                "SELECT frame, version, decision FROM frame WHERE video = ? ORDER BY frame", (video,)
+                "SELECT * FROM frame WHERE video = ? ORDER BY frame", (video,)
             ).fetchall()
         return {
-            frame: FrameState(version=version, decision=as_decision(word)) for frame, version, word in found
+            frame: _state_of((of_frame, word, *(labels or ("", ""))))
+            for _, frame, of_frame, word, _, *labels in found
         }
 
     def of_frame(self, video: str, frame: int) -> FrameState:
@@ -109,7 +146,15 @@ class Decisions:
         with self._connect() as connection:
             return _state(connection, video, frame)
 
-    def decide(self, video: str, frame: int, decision: Decision, *, version: int) -> int:
+    def decide(
+        self,
+        video: str,
+        frame: int,
+        decision: Decision,
+        *,
+        version: int,
+        labels: DecidedLabels = _UNKNOWN,
+    ) -> int:
         """Record a decision on a frame; return the new version.
 
         Args:
@@ -117,13 +162,14 @@ class Decisions:
             frame: The number of the frame.
             decision: What is decided; "" takes a decision back.
             version: The version that it is based on.
+            labels: The labels that it is about.
 
         Raises:
             ConflictError: The frame has another version by now.
         """
         with self._connect() as connection:
             _check(connection, video, frame, version)
-            _put(connection, video, frame, version + 1, decision)
+            _put(connection, video, frame, FrameState(version=version + 1, decision=decision, labels=labels))
         return version + 1
 
     def save(self, video: str, frame: int, *, version: int, digest: str, write: Callable[[], None]) -> int:
@@ -170,10 +216,11 @@ class Decisions:
     def _connect(self) -> Iterator[sqlite3.Connection]:
         """Open the file for one transaction, which no other writer can interrupt."""
         with writing_errors(self._path):
+            place = f"{at_hand(self._path).absolute().as_uri()}?mode={'ro' if self._read_only else 'rwc'}"
             try:
-                opened = sqlite3.connect(self._path, timeout=20, isolation_level=None)
+                opened = sqlite3.connect(place, timeout=20, isolation_level=None, uri=True)
                 with closing(opened) as connection:  # which may fail as well
-                    connection.execute("BEGIN IMMEDIATE")
+                    connection.execute("BEGIN" if self._read_only else "BEGIN IMMEDIATE")
                     yield connection
                     if connection.in_transaction:
                         connection.execute("COMMIT")
@@ -186,9 +233,16 @@ class Decisions:
 
 def _state(connection: sqlite3.Connection, video: str, frame: int) -> FrameState:
     found = connection.execute(
-        "SELECT version, decision FROM frame WHERE video = ? AND frame = ?", (video, frame)
+        "SELECT version, decision, fingerprint, digest FROM frame WHERE video = ? AND frame = ?",
+        (video, frame),
     ).fetchone()
-    return FrameState() if found is None else FrameState(version=found[0], decision=as_decision(found[1]))
+    return FrameState() if found is None else _state_of(found)
+
+
+def _state_of(row: Sequence[Any]) -> FrameState:
+    version, word, fingerprint, digest = row
+    labels = DecidedLabels(fingerprint=fingerprint, digest=digest)
+    return FrameState(version=version, decision=as_decision(word), labels=labels)
 
 
 def _check(connection: sqlite3.Connection, video: str, frame: int, version: int) -> None:
@@ -205,12 +259,13 @@ def _check(connection: sqlite3.Connection, video: str, frame: int, version: int)
         )
 
 
-def _put(connection: sqlite3.Connection, video: str, frame: int, version: int, decision: Decision) -> None:
-    row = (video, frame, version, decision, time.time())
-    connection.execute("INSERT OR REPLACE INTO frame VALUES (?, ?, ?, ?, ?)", row)
+def _put(connection: sqlite3.Connection, video: str, frame: int, state: FrameState) -> None:
+    labels = state.labels
+    row = (video, frame, state.version, state.decision, time.time(), labels.fingerprint, labels.digest)
+    connection.execute("INSERT OR REPLACE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def _end(connection: sqlite3.Connection, video: str, frame: int, version: int) -> None:
     """Record that the file of a frame is that of a version; what was decided was about another one."""
-    _put(connection, video, frame, version, "")
+    _put(connection, video, frame, FrameState(version=version))
     connection.execute("DELETE FROM saving WHERE video = ? AND frame = ?", (video, frame))

@@ -1,4 +1,4 @@
-"""Tests of review/decisions.py: versions, conflicts, and real kills in the middle of a save."""
+"""Tests of jobs/decisions.py: versions, conflicts, and real kills in the middle of a save."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from warprefine.core.errors import ConflictError, RecipeError, RunFolderError
-from warprefine.review.decisions import Decisions, FrameState, as_decision
+from warprefine.jobs.decisions import DecidedLabels, Decisions, FrameState, as_decision
 
 # Saves versions 1, 2, 3, ..., each with a file that holds its number, until it is killed.
 KILLED_AT_RANDOM = """
 import os, random, signal, sys, time
 from pathlib import Path
 from warprefine.io.atomic import write_beside_lock
-from warprefine.review.decisions import Decisions
+from warprefine.jobs.decisions import Decisions
 
 root = Path(sys.argv[1])
 file = root / "file"
@@ -56,7 +57,7 @@ for seed in range(30):
 KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
-from warprefine.review.decisions import Decisions
+from warprefine.jobs.decisions import Decisions
 
 root, when = Path(sys.argv[1]), sys.argv[2]
 
@@ -186,5 +187,42 @@ def test_damaged_and_newer_files_are_named(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 9")
     connection.close()
-    with pytest.raises(RunFolderError, match="is of version 9, expected 1; use the warprefine that wrote it"):
+    with pytest.raises(RunFolderError, match="is of version 9, expected 2; use the warprefine that wrote it"):
         Decisions(tmp_path)
+
+
+def of_version_1(root: Path) -> None:
+    """Make the file of an earlier version, in which frame 7 is accepted."""
+    (root / "review").mkdir()
+    with closing(sqlite3.connect(root / "review/review.sqlite")) as connection:
+        connection.executescript(
+            """CREATE TABLE frame (
+            video TEXT NOT NULL, frame INTEGER NOT NULL, version INTEGER NOT NULL, decision TEXT NOT NULL,
+            changed REAL NOT NULL, PRIMARY KEY (video, frame));
+            CREATE TABLE saving (
+            video TEXT NOT NULL, frame INTEGER NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL,
+            PRIMARY KEY (video, frame));
+            INSERT INTO frame VALUES ('drive', 7, 3, 'accepted', 1e9);
+            PRAGMA user_version = 1;"""
+        )
+
+
+def test_decisions_of_an_earlier_version_stay(tmp_path: Path) -> None:
+    """It did not record which labels they are about; new ones do, in the same file."""
+    of_version_1(tmp_path)
+    known = FrameState(version=3, decision="accepted")
+    assert Decisions(tmp_path, read_only=True).of_video("drive") == {7: known}
+
+    decisions, labels = Decisions(tmp_path), DecidedLabels(fingerprint="f", digest="d")
+    decisions.decide("drive", 8, "rejected", version=0, labels=labels)
+
+    assert decisions.of_video("drive") == {
+        7: known,
+        8: FrameState(version=1, decision="rejected", labels=labels),
+    }
+
+
+def test_a_run_that_nobody_has_reviewed_has_no_decisions(tmp_path: Path) -> None:
+    """Whoever only reads writes nothing into the folder."""
+    assert Decisions(tmp_path, read_only=True).of_video("drive") == {}
+    assert list(tmp_path.iterdir()) == []
