@@ -80,6 +80,8 @@ def suggest(
     found = FinishedRun.open(run).suggest(number, method)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
+        for note in found.notes:
+            typer.echo(f"note: {note}", err=True)
         return
     for one in found:
         console.print(f"{one.video} frame {one.frame} ({one.stem}): {one.reason}")

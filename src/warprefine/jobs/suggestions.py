@@ -100,14 +100,9 @@ class Suggestions(Sequence[Suggestion]):
         skipped = (f"left out: {frames} accepted in the review",) if self.skipped else ()
         return skipped if self.is_calibrated else (*skipped, NOT_CALIBRATED)
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_json(self) -> list[Mapping[str, Any]]:
         """Return them as they are printed with `--json`."""
-        return {
-            "frames": [one.to_json() for one in self.frames],
-            "skipped": self.skipped,
-            "calibrated": self.is_calibrated,
-            "notes": list(self.notes),
-        }
+        return [{**one.to_json(), "calibrated": self.is_calibrated} for one in self.frames]
 
 
 def suggest_frames(run: RunFolder, dataset: Dataset, method: str, *, n: int, horizon: int) -> Suggestions:
