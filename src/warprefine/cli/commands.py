@@ -18,10 +18,11 @@ from warprefine.cli import predict as predictions
 from warprefine.cli import review as reviews
 from warprefine.cli import student as students
 from warprefine.cli import train as trainings
-from warprefine.cli.console import Bars, Commands, console, print_notes, print_summary
+from warprefine.cli.console import Bars, console, print_notes, print_summary
 from warprefine.cli.engines import engine_of, threads_of
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
+from warprefine.cli.program import Program
 from warprefine.cli.run import run_of, show
 from warprefine.core.threads import available_cores, use_threads
 from warprefine.datasets import READERS, open_dataset
@@ -34,14 +35,7 @@ from warprefine.jobs.open_export import imported_for_now
 from warprefine.jobs.reuse import use_checkpoints
 from warprefine.propagation.methods import DEFAULT_METHODS, PLUS, needs_of
 
-app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    help=ABOUT,
-)
+app = Program(ABOUT)
 app.add_typer(weights.app, name="weights")
 app.command("student")(students.student)
 app.command("predict")(predictions.predict)
