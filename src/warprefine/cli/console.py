@@ -189,7 +189,7 @@ def print_coverage(finished: Sequence[Coverage]) -> None:
         console.print(f"... and {counted(len(left_out), 'more video')}")
     if len(finished) > 1:
         labelled, frames = (sum(one.labelled for one in finished), sum(one.frames for one in finished))
-        console.print(f"{len(finished)} videos: {labelled} of {frames} frames labelled")
+        console.print(f"{counted(len(finished), 'video')}: {labelled} of {frames} frames labelled")
 
 
 def print_out_of_reach(planned: Sequence[Coverage], *, horizon: int) -> None:
@@ -224,7 +224,9 @@ def print_summary(summary: DatasetSummary) -> None:
         _print_groups(summary.videos)
     frames = sum(video.frames for video in summary.videos)
     keys = sum(video.key_frames for video in summary.videos)
-    console.print(f"{len(summary.videos)} videos, {frames} frames, {keys} key frames\n")
+    console.print(
+        f"{counted(len(summary.videos), 'video')}, {counted(frames, 'frame')}, {counted(keys, 'key frame')}\n"
+    )
     classes = Table("class", "share of labelled pixels", "", box=None, pad_edge=False)
     for name, share in zip((*summary.classes.names, "void"), summary.frequencies, strict=True):
         classes.add_row(name, f"{100 * share:.2f} %", "█" * round(40 * share))
@@ -249,7 +251,7 @@ def _print_videos(summaries: Sequence[VideoSummary]) -> None:
     console.print("farthest: frames from a frame to its nearest key frame; --horizon says how far labels go")
     left_out = summaries[LONGEST_LIST:]
     if left_out:
-        console.print(f"... and {len(left_out)} more videos")
+        console.print(f"... and {counted(len(left_out), 'more video')}")
 
 
 def _print_groups(summaries: Sequence[VideoSummary]) -> None:
@@ -265,7 +267,7 @@ def _print_groups(summaries: Sequence[VideoSummary]) -> None:
     left_out = groups[LONGEST_LIST:]
     if left_out:
         more = sum(count for _, count in left_out)
-        console.print(f"... and {counted(more, 'more video')} of {len(left_out)} other kinds")
+        console.print(f"... and {counted(more, 'more video')} of {counted(len(left_out), 'other kind')}")
 
 
 def _size(video: VideoSummary) -> str:
