@@ -30,8 +30,8 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.tensors import VOID
 from warprefine.datasets import open_dataset
 from warprefine.datasets.class_file import write_classes
+from warprefine.datasets.palette import distinct_colors
 from warprefine.interchange import EXPORTERS
-from warprefine.interchange.palette import distinct_colors
 from warprefine.interchange.shapes import class_masks, regions
 from warprefine.io.images import read_labels, write_labels
 from warprefine.jobs.export_labels import ExportSettings, export_labels

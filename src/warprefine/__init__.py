@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from warprefine.jobs.finished import FinishedRun
     from warprefine.jobs.finished import evaluate_run as evaluate
     from warprefine.jobs.frame_labels import FrameLabels
-    from warprefine.jobs.label_frames import LabelledVideo, label_frames
+    from warprefine.jobs.label_frames import label_frames
+    from warprefine.jobs.labelled_video import LabelledVideo
     from warprefine.jobs.predict import PredictedFrame, Prediction, predict
     from warprefine.jobs.student import train_student_on_run as train_student
     from warprefine.motion import MOTIONS
@@ -90,7 +91,8 @@ _HOMES = {
     "jobs.autolabel": "autolabel",
     "jobs.finished": "FinishedRun evaluate:evaluate_run",
     "jobs.frame_labels": "FrameLabels",
-    "jobs.label_frames": "LabelledVideo label_frames",
+    "jobs.label_frames": "label_frames",
+    "jobs.labelled_video": "LabelledVideo",
     "jobs.predict": "PredictedFrame Prediction predict",
     "jobs.student": "train_student:train_student_on_run",
     "motion": "MOTIONS",

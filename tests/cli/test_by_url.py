@@ -57,8 +57,39 @@ def test_commands_that_take_folders_make_none_of_a_url(
     result = warprefine("demo", "--out", "s3://bucket/run")
 
     assert result.exit_code == 2
-    assert "is a URL, which this command cannot write to" in result.stderr
+    assert "s3://bucket/run is a URL, but `warprefine demo` takes a path of this machine" in result.stderr
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["student", "s3://bucket/run", "--out", "student"], "RUN"),
+        (["student", "run", "--out", "gs://bucket/run"], "--out"),
+        (["autolabel", "data", "--out", "run", "--cache", "s3://bucket/run"], "--cache"),
+        (["convert", "camvid32", "s3://bucket/run", "--out", "data"], "root"),
+    ],
+)
+def test_what_takes_no_url_says_what_does(warprefine: Any, words: list[str], what: str) -> None:
+    """The URL is shown as it was given, and the commands that take one are named."""
+    result = warprefine(*words)
+
+    assert result.exit_code == 2
+    assert f"://bucket/run is a URL, but `warprefine {words[0]}" in result.stderr
+    assert f"takes a path of this machine for {what};" in result.stderr
+    assert (
+        "URLs are for the data and runs of autolabel, evaluate, export, inspect, propagate," in result.stderr
+    )
+
+
+@pytest.mark.parametrize("words", [["inspect"], ["autolabel", "data", "--out"], ["demo", "--out"]])
+def test_a_web_address_is_no_storage(warprefine: Any, words: list[str]) -> None:
+    """A web server lists no folders; what to do is said by all commands alike."""
+    result = warprefine(*words, "https://example.org/data")
+
+    assert result.exit_code == 2
+    assert "https://example.org/data is a web address, which can only be read" in result.stderr
+    assert "download it first" in result.stderr
 
 
 def test_processes_of_torchrun_take_no_url(url: str) -> None:

@@ -61,7 +61,7 @@ def test_labels_go_out_and_in(warprefine: Any, data: Path, coco: Path, tmp_path:
     done = warprefine("import", "coco", coco, tmp_path / "new", "--frames", data)
 
     assert done.exit_code == 0, done.output
-    assert "street-000: 1 label maps" in done.stdout
+    assert "street-000: 1 label map" in done.stdout
     assert f"data: {tmp_path / 'new'}, " in done.stdout
     for path in data.glob("videos/*/labels/*.png"):
         assert (tmp_path / "new" / path.relative_to(data)).read_bytes() == path.read_bytes()
@@ -241,7 +241,7 @@ def test_classes_of_colour_pictures_are_proposed(warprefine: Any, tmp_path: Path
     shown = warprefine("inspect", tmp_path / "data", "--check")
 
     assert done.exit_code == 0, done.output
-    assert "2 from the colours of 1 label PNGs" in done.stdout
+    assert "2 from the colours of 1 label PNG" in done.stdout
     assert shown.exit_code == 0, shown.output
     assert "66.67 %" in shown.stdout
     assert "road" in shown.stdout

@@ -34,13 +34,14 @@ def test_corrections_are_listed_and_copied(
     listed = warprefine("corrections", corrected)
     assert listed.stdout.splitlines() == [
         "street-000               frame      5 (000005)",
-        "1 frames corrected",
+        "1 frame corrected",
     ]
     assert content(data) == before
 
     copied = warprefine("corrections", corrected, "--copy-to", data)
 
-    assert copied.stdout.splitlines()[-1] == "1 label maps copied"
+    assert copied.stdout.splitlines()[-2] == "1 label map copied"
+    assert f"`warprefine autolabel {data} --out {corrected} --retrain`" in copied.stdout
     assert open_dataset(data).videos[0].key_frames == (3, 5)
 
 
@@ -57,7 +58,7 @@ def test_label_maps_are_overwritten_on_request_alone(
 
     assert refused.exit_code == 2
     assert "add --overwrite" in refused.stderr
-    assert replaced.stdout.splitlines()[-1] == "1 label maps copied"
+    assert replaced.stdout.splitlines()[-2] == "1 label map copied"
 
 
 def test_the_page_needs_its_extra(warprefine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

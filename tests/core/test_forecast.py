@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -39,9 +39,14 @@ JOB = (
 )
 
 
-def run(forecast: Forecast, clock: Clock, pace: dict[str, float]) -> Iterator[tuple[float, float]]:
-    """Do the job; yield the time since the start and the time that is said to be left, after each report."""
-    start, stage = clock.now, "first"
+def run(
+    forecast: Forecast, clock: Clock, pace: dict[str, float], stalls: Mapping[int, float] | None = None
+) -> Iterator[tuple[float, float]]:
+    """Do the job; yield the time since the start and the time that is said to be left, after each report.
+
+    A stall is a report, counted from the start, and the seconds that it comes too late.
+    """
+    start, stage, late, number = clock.now, "first", stalls or {}, 0
     forecast.begin("first")
     for one in JOB:
         if one.stage != stage:
@@ -49,7 +54,8 @@ def run(forecast: Forecast, clock: Clock, pace: dict[str, float]) -> Iterator[tu
             forecast.begin(one.stage)
         clock.now += one.setup * pace["all"]
         for done in range(1, one.units + 1):
-            clock.now += one.seconds * pace["all"] * pace.get(one.name, 1.0)
+            clock.now += one.seconds * pace["all"] * pace.get(one.name, 1.0) + late.get(number, 0.0)
+            number += 1
             if one.name != "scores and report":  # of which nothing is heard
                 forecast.report(one.name, done, one.units)
             yield clock.now - start, forecast.remaining().get("good", 0.0)
@@ -67,7 +73,7 @@ def run(forecast: Forecast, clock: Clock, pace: dict[str, float]) -> Iterator[tu
     ids=str,
 )
 def test_after_a_tenth_the_time_that_is_left_is_right_within_a_third(pace: dict[str, float]) -> None:
-    """Whatever the machine, and and although tasks do not cost what is expected."""
+    """Whatever the machine, and although tasks do not cost what is expected."""
     clock = Clock()
     told = list(run(Forecast(JOB, clock=clock), clock, pace))
 
@@ -76,6 +82,39 @@ def test_after_a_tenth_the_time_that_is_left_is_right_within_a_third(pace: dict[
     assert len(later) > 700
     for when, seconds in later:
         assert abs(seconds - (whole - when)) <= max((whole - when) / 3, 0.04 * whole)
+
+
+@pytest.mark.parametrize(
+    "stalls",
+    [{0: 5.0, 1: 5.0, 2: 5.0}, {2: 20.0}, dict.fromkeys(range(8), 1.5), {121: 30.0}, {225: 30.0}],
+    ids=str,
+)
+def test_a_machine_that_is_busy_at_first_does_not_make_it_hours(stalls: dict[int, float]) -> None:
+    """What units take that are held up counts little; after a tenth the forecast is right as ever."""
+    clock = Clock()
+    forecast = Forecast(JOB, clock=clock)
+    told = [(when, seconds) for when, seconds in run(forecast, clock, {"all": 1.0}, stalls) if seconds]
+
+    whole = told[-1][0]
+    assert max(seconds for _, seconds in told) < 1.7 * whole
+    for when, seconds in told:
+        if when > whole / 10:
+            assert abs(seconds - (whole - when)) <= max((whole - when) / 3, 0.04 * whole)
+
+
+def test_nothing_is_forecast_before_a_few_units_are_measured() -> None:
+    """A time that nobody has measured is none; the first units of a job say how quick the machine is."""
+    clock = Clock()
+    forecast = Forecast(JOB, clock=clock)
+    assert not forecast.is_measured
+    known = []
+    for done in range(1, 7):
+        clock.now += 0.06
+        forecast.report("computing features", done, 120)
+        known.append(forecast.is_measured)
+
+    assert known == [False, False, False, True, True, True]
+    assert not Forecast([]).is_measured
 
 
 def test_what_a_task_takes_is_known_for_all_of_its_kind() -> None:
@@ -141,19 +180,23 @@ def test_each_stage_has_its_own_time() -> None:
 
 
 def test_lines_of_progress_end_with_the_forecast() -> None:
-    """For those who show it; all others get their reports as they are."""
+    """For those who show it; all others get their reports as they are. At first it is being estimated."""
     lines: list[str] = []
+    clock = Clock()
     shown, heard = ProgressLines(lines.append, interval=0.0), []
     assert isinstance(shown, ShowsForecast)
     watch = Forecasting(shown)
-    watch.plan(Forecast(JOB, clock=Clock()))
-    watch("computing features", 60, 120)
+    watch.plan(Forecast(JOB, clock=clock))
+    for done in range(60, 64):
+        clock.now += 0.055
+        watch("computing features", done, 120)
     watch.plan(Forecast([]))
-    watch("computing features", 61, 120)
+    watch("computing features", 64, 120)
 
     other = Forecasting(lambda *report: heard.append(report))
     other("training", 1, 2, "loss 3")
 
-    assert lines[0] == "computing features: 60 of 120 · first: 0:43 left · good: 6:04 left"
-    assert lines[1].startswith("computing features: 61 of 120, ")
+    assert lines[0] == "computing features: 60 of 120 · estimating the time left"
+    assert lines[3] == "computing features: 63 of 120 · first: 0:43 left · good: 6:04 left"
+    assert lines[4].startswith("computing features: 64 of 120, ")
     assert heard == [("training", 1, 2, "loss 3")]

@@ -66,7 +66,7 @@ def test_a_file_written_by_hand_is_read(tmp_path: Path) -> None:
 
 
 def test_colors_are_written_as_texts_too_or_chosen(tmp_path: Path) -> None:
-    """Those that are missing are those of VOC's palette: each its own, none black, which is void."""
+    """Those that are missing are told apart at a glance; none is black, which is void."""
     (tmp_path / "classes.toml").write_text(
         '[[class]]\nname = "a"\n[[class]]\nname = "b"\ncolor = "#FF8000"\n'
         '[[class]]\nname = "c"\ncolor = [128, 0, 0]\n[[class]]\nname = "d"\n'
@@ -74,7 +74,7 @@ def test_colors_are_written_as_texts_too_or_chosen(tmp_path: Path) -> None:
 
     colors = read_classes(tmp_path / "classes.toml").colors
 
-    assert colors == ((224, 224, 192), (255, 128, 0), (128, 0, 0), (128, 128, 0))
+    assert colors == ((0, 114, 178), (255, 128, 0), (128, 0, 0), (230, 159, 0))
 
 
 def test_every_class_of_the_largest_set_gets_a_color_of_its_own(tmp_path: Path) -> None:

@@ -93,3 +93,24 @@ def test_numbers_that_python_cannot_read_are_refused(tiny_data: Path, number: st
     with pytest.raises(KeyFrameError, match="are not START::STEP") as refused_keys:
         open_dataset(tiny_data, key_frames=f"0::{number}")
     assert len(str(refused_keys.value)) < 300
+
+
+def test_a_folder_of_another_layout_says_which_there_are(tmp_path: Path) -> None:
+    """With the plain layout, how to choose another, and where exports of tools go."""
+    (tmp_path / "train").mkdir()
+
+    with pytest.raises(
+        DatasetError,
+        match=r"no data set folder; expected classes.toml, videos/NAME/frames/.*--reader \(reader=\): "
+        r"apolloscape, camvid, .*, nyuv2; .*--format, or convert it with `warprefine import`",
+    ):
+        open_dataset(tmp_path)
+
+
+def test_a_folder_without_classes_says_how_to_make_them(tiny_data: Path, tmp_path: Path) -> None:
+    """Everything else is there."""
+    folder = shutil.copytree(tiny_data, tmp_path / "data")
+    (folder / "classes.toml").unlink()
+
+    with pytest.raises(DatasetError, match=r"has videos, but no classes.toml; .*`warprefine classes .*data`"):
+        open_dataset(folder)

@@ -18,7 +18,7 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.tensors import VOID
 from warprefine.datasets import open_dataset
 from warprefine.datasets.class_file import write_classes
-from warprefine.interchange.palette import distinct_colors
+from warprefine.datasets.palette import distinct_colors
 from warprefine.io.images import read_labels, write_labels
 from warprefine.jobs.export_labels import ExportSettings, export_labels
 from warprefine.jobs.import_labels import ImportReport, import_labels

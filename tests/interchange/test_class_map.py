@@ -8,9 +8,9 @@ import pytest
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, LabelError
 from warprefine.core.tensors import VOID
+from warprefine.datasets.palette import distinct_colors
 from warprefine.interchange.class_map import ClassMap, class_map
 from warprefine.interchange.imported import BACKGROUND, ClassList, FileClass
-from warprefine.interchange.palette import distinct_colors
 
 PROJECT = ClassSet(names=("road", "car", "sky"), colors=((1, 1, 1), (2, 2, 2), (3, 3, 3)))
 LABELS = np.array([[0, 1, 2, VOID]], np.uint8)

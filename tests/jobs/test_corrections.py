@@ -230,7 +230,7 @@ def test_label_maps_of_the_data_are_not_overwritten_unasked(
         correct(run, frame)
 
     with pytest.raises(
-        LabelError, match=r"1 label maps of .* differ from the corrections: .*add --overwrite"
+        LabelError, match=r"1 label map of .* with other labels than the corrections: .*add --overwrite"
     ):
         copy_corrections(run, data)
     assert hashes(data) == before

@@ -78,7 +78,7 @@ def test_an_export_without_pictures_needs_frames(project: Path, tmp_path: Path) 
     """The message says how to give them."""
     export_labels("coco", project, tmp_path / "coco")
 
-    with pytest.raises(DatasetError, match=r"has no picture in the export; .*say --frames DIR"):
+    with pytest.raises(DatasetError, match=r"no picture .*--frames DIR, the folder that holds '000.png'"):
         import_labels("coco", tmp_path / "coco", tmp_path / "new")
 
     assert not (tmp_path / "new").exists()
@@ -93,7 +93,7 @@ def test_videos_without_labels_are_left_out_of_a_new_data_set(
     report = import_labels("index-png", export, tmp_path / "new", settings=ImportSettings(frames=project))
 
     assert [video.name for video in open_dataset(tmp_path / "new").videos] == ["drive"]
-    assert "1 videos of --frames have no label map and are left out: walk" in report.notes
+    assert "1 video of --frames has no label map, left out: walk" in report.notes
 
 
 def test_videos_are_added_to_a_data_set(project: Path, export: Path, tmp_path: Path) -> None:
@@ -178,12 +178,12 @@ def test_frames_without_any_label_get_no_label_map(project: Path, export: Path, 
 
     assert report.notes == (
         (
-            "1 frames have no labelled pixel and get no label map: walk/000; use --background CLASS if what "
+            "1 frame has no labelled pixel, so no label map: walk/000; use --background CLASS if what "
             "is unlabelled is a class"
         ),
     )
     shutil.rmtree(export / "ann_dir" / "train" / "drive")
-    with pytest.raises(DatasetError, match="labels no pixel; 1 frames have no labelled pixel"):
+    with pytest.raises(DatasetError, match="labels no pixel; 1 frame has no labelled pixel"):
         import_labels("index-png", export, tmp_path / "new", settings=ImportSettings(frames=project))
     assert not (tmp_path / "new").exists()
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
+import re
+import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +60,15 @@ def test_arrays_are_labelled_as_by_the_command(street: Any, tmp_path: Path, temp
         assert np.array_equal(result.confidence[k], frame.confidence[0].numpy())
         assert result.labels[k].dtype == np.uint8
         assert result.confidence[k].dtype == np.float32
+    assert re.fullmatch(
+        r"LabelledVideo\(7 frames, 1 key frame among them, 48 x 64 \(h x w\), classes: sky, .*, "
+        r"mean confidence [01]\.\d\d\)",
+        repr(result),
+    )
+    assert repr(result.labels) == "FrameMaps(labels of 7 frames)"
     assert [*temporary.glob("warprefine-*")] != []
     result.close()
+    assert repr(result) == "LabelledVideo(closed)"
     assert [*temporary.glob("warprefine-*")] == []
 
 
@@ -92,6 +103,26 @@ def test_what_nobody_holds_any_more_is_removed(street: Any, temporary: Path) -> 
     gc.collect()
 
     assert [*temporary.glob("warprefine-*")] == []
+
+
+def test_progress_is_shown_where_somebody_looks(street: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal there is a line of progress, which is gone at the end; a `progress` takes its place."""
+    dataset, frames, key_labels = street
+    labelled = partial(
+        label_frames, frames, key_labels, class_names=dataset.classes.names, method="motion-only"
+    )
+    terminal, heard = io.StringIO(), []
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    with labelled():
+        shown = terminal.getvalue()
+    with labelled(progress=lambda *report: heard.append(report)):
+        assert terminal.getvalue() == shown
+
+    assert "propagating: " in shown
+    assert shown.endswith("\r")
+    assert heard
 
 
 GREY = np.zeros((3, 48, 64, 3), np.uint8)

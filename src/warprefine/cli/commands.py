@@ -18,10 +18,11 @@ from warprefine.cli import predict as predictions
 from warprefine.cli import review as reviews
 from warprefine.cli import student as students
 from warprefine.cli import train as trainings
-from warprefine.cli.console import Bars, Commands, console, print_notes, print_summary
+from warprefine.cli.console import Bars, console, print_notes, print_summary
 from warprefine.cli.engines import engine_of, threads_of
 from warprefine.cli.log import log_to
 from warprefine.cli.overview import ABOUT
+from warprefine.cli.program import Program
 from warprefine.cli.run import run_of, show
 from warprefine.core.threads import available_cores, use_threads
 from warprefine.datasets import READERS, open_dataset
@@ -34,14 +35,7 @@ from warprefine.jobs.open_export import imported_for_now
 from warprefine.jobs.reuse import use_checkpoints
 from warprefine.propagation.methods import DEFAULT_METHODS, PLUS, needs_of
 
-app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    help=ABOUT,
-)
+app = Program(ABOUT)
 app.add_typer(weights.app, name="weights")
 app.command("student")(students.student)
 app.command("predict")(predictions.predict)
@@ -106,9 +100,9 @@ def inspect(
 
     An export of an annotation tool is opened by the name of its format, as `--format` or as `--reader`.
 
-    Example: `warprefine inspect data/camvid --reader camvid --split clip15hz --keyframes 10::21`
-
-    Example: `warprefine inspect instances.json --reader coco --frames pictures`
+    Examples:
+    - `warprefine inspect data/camvid --reader camvid --split clip15hz --keyframes 10::21`
+    - `warprefine inspect instances.json --reader coco --frames pictures`
     """
     arguments = locals()
     is_export = reader not in READERS or data.is_file() or frames is not None
@@ -156,26 +150,26 @@ def autolabel(
     split: options.Split = "train",
     keyframes: options.KeyFrames = None,
     horizon: options.Horizon = 10,
-    also_train: options.AlsoTrain = [],  # noqa: B006
+    until: options.Until = "good",
+    time_limit: options.TimeLimit = None,
     method: options.Method = [],  # noqa: B006
     recipe: options.RecipeFile = None,
-    motion: options.Motion = None,
     device: options.Device = "cpu",
-    seed: options.Seed = 0,
     threads: options.Threads = 0,
-    cache: options.Cache = None,
-    cache_size: options.CacheSize = None,
-    retrain: options.Retrain = False,
+    seed: options.Seed = 0,
+    also_train: options.AlsoTrain = [],  # noqa: B006
     base: options.Base = None,
-    reuse: options.Reuse = True,
-    until: options.Until = "good",
+    motion: options.Motion = None,
     unreached: options.UnreachedFrames = "skip",
-    boundaries: options.Boundaries = True,
     calibrate: options.Calibrate = False,
-    time_limit: options.TimeLimit = None,
+    retrain: options.Retrain = False,
+    boundaries: options.Boundaries = True,
+    workers: options.Workers = None,
     engine: options.EngineName = None,
     address: options.Address = None,
-    workers: options.Workers = None,
+    cache: options.Cache = None,
+    cache_size: options.CacheSize = None,
+    reuse: options.Reuse = True,
     export_format: import_options.FormatName = None,
     frames: import_options.Frames = None,
     video: import_options.VideoName = None,
@@ -188,27 +182,19 @@ def autolabel(
     """Train missing networks, label every frame within the horizon, evaluate where there is truth, report.
 
     Without `--method` it runs warp-refine-plus, the oracle, and the baselines that need no further training.
-    The paper's warp-refine needs a refiner of its own; `--method all` runs that too.
-
-    Labels of warp-refine-plus come in stages. Stage first has labels of all frames as soon as possible; good
+    Labels of warp-refine-plus come in stages: first has labels of all frames as soon as possible, good
     replaces them, and best, if asked for, those. Each ends with scores and a report.
 
-    Example: `warprefine autolabel data/camvid --reader camvid --split clip15hz --keyframes 10::21
-    --also-train camvid:train:data/camvid --out runs/clip`
+    With `--format`, DATA is what an annotation tool has exported; it is imported into OUT-data first. With
+    several GPUs, start it by torchrun: they share the trainings, and the first labels.
 
-    With `--format`, DATA is what an annotation tool has exported; it is imported into OUT-data first.
-
-    Example: `warprefine autolabel data/mine --out runs/mine --until best --time-limit 1h`
-
-    Example: `warprefine autolabel data/mine --out runs/mine --workers 4`
-
-    Example: `warprefine autolabel data/mine --out runs/mine --engine ray --address auto --threads 4`
-
-    Example: `warprefine autolabel task.zip --format cvat-images --frames pictures --out runs/mine`
-
-    With several GPUs, start it by torchrun: they share the trainings, and the first labels.
-
-    Example: `torchrun --nproc-per-node 8 -m warprefine autolabel data/city --device cuda --out runs/city`
+    Examples:
+    - `warprefine autolabel data/mine --out runs/mine --until best --time-limit 1h`
+    - `warprefine autolabel data/camvid --reader camvid --split clip15hz --keyframes 10::21 --out runs/clip`
+    - `warprefine autolabel data/mine --out runs/mine --workers 4`
+    - `warprefine autolabel data/mine --out runs/mine --engine ray --address auto --threads 4`
+    - `warprefine autolabel task.zip --format cvat-images --frames pictures --out runs/mine`
+    - `torchrun --nproc-per-node 8 -m warprefine autolabel data/city --device cuda --out runs/city`
     """
     arguments = locals()
     deadline = None if time_limit is None else time.monotonic() + time_limit
@@ -234,30 +220,30 @@ def propagate(
     split: options.Split = "train",
     keyframes: options.KeyFrames = None,
     horizon: options.Horizon = 10,
-    also_train: options.AlsoTrain = [],  # noqa: B006
     segmenter: options.Weights = None,
     refiner: options.Weights = None,
     two_sided_refiner: options.Weights = None,
     recipe: options.RecipeFile = None,
-    motion: options.Motion = None,
     device: options.Device = "cpu",
-    seed: options.Seed = 0,
     threads: options.Threads = 0,
-    cache: options.Cache = None,
+    seed: options.Seed = 0,
+    also_train: options.AlsoTrain = [],  # noqa: B006
+    motion: options.Motion = None,
+    workers: options.Workers = None,
     engine: options.EngineName = None,
     address: options.Address = None,
-    workers: options.Workers = None,
+    cache: options.Cache = None,
     cache_size: options.CacheSize = None,
 ) -> None:
     """Label every frame within the horizon with existing weights; nothing is trained.
 
-    Examples: `warprefine propagate data/mine --out runs/new --method warp-refine-plus
-    --segmenter runs/mine/checkpoints/segmenter.safetensors
-    --two-sided-refiner runs/mine/checkpoints/two-sided-refiner.safetensors`
-
-    `warprefine propagate data/mine --out runs/new --method warp-refine
-    --segmenter runs/mine/checkpoints/segmenter.safetensors
-    --refiner runs/mine/checkpoints/refiner.safetensors`
+    Examples:
+    - `warprefine propagate data/mine --out runs/new --method warp-refine-plus
+      --segmenter runs/mine/checkpoints/segmenter.safetensors
+      --two-sided-refiner runs/mine/checkpoints/two-sided-refiner.safetensors`
+    - `warprefine propagate data/mine --out runs/new --method warp-refine
+      --segmenter runs/mine/checkpoints/segmenter.safetensors
+      --refiner runs/mine/checkpoints/refiner.safetensors`
     """
     arguments = locals()
     arguments["threads"] = threads_of(arguments)

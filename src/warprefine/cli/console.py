@@ -28,6 +28,7 @@ from warprefine.cli.log import TaskLog
 from warprefine.cli.overview import COMMANDS
 from warprefine.cli.terminal import SafeConsole, replace_what_cannot_be_shown, shown
 from warprefine.core.errors import WarpRefineError
+from warprefine.core.names import counted
 from warprefine.core.progress import ProgressLines
 from warprefine.datasets.summary import DatasetSummary, VideoSummary
 from warprefine.propagation.coverage import Coverage
@@ -185,10 +186,10 @@ def print_coverage(finished: Sequence[Coverage]) -> None:
     for one in finished[:LONGEST_LIST]:
         console.print(f"{one.video}: {one}")
     if left_out := finished[LONGEST_LIST:]:
-        console.print(f"... and {_count(len(left_out), 'more video')}")
+        console.print(f"... and {counted(len(left_out), 'more video')}")
     if len(finished) > 1:
         labelled, frames = (sum(one.labelled for one in finished), sum(one.frames for one in finished))
-        console.print(f"{len(finished)} videos: {labelled} of {frames} frames labelled")
+        console.print(f"{counted(len(finished), 'video')}: {labelled} of {frames} frames labelled")
 
 
 def print_out_of_reach(planned: Sequence[Coverage], *, horizon: int) -> None:
@@ -206,7 +207,7 @@ def print_out_of_reach(planned: Sequence[Coverage], *, horizon: int) -> None:
                 "or blank frames lie between them and every key frame; label a frame of each shot"
             )
     if left_out := gaps[LONGEST_LIST:]:
-        console.print(f"note: so are frames of {_count(len(left_out), 'more video')}")
+        console.print(f"note: so are frames of {counted(len(left_out), 'more video')}")
 
 
 def print_notes(notes: Iterable[str]) -> None:
@@ -223,7 +224,9 @@ def print_summary(summary: DatasetSummary) -> None:
         _print_groups(summary.videos)
     frames = sum(video.frames for video in summary.videos)
     keys = sum(video.key_frames for video in summary.videos)
-    console.print(f"{len(summary.videos)} videos, {frames} frames, {keys} key frames\n")
+    console.print(
+        f"{counted(len(summary.videos), 'video')}, {counted(frames, 'frame')}, {counted(keys, 'key frame')}\n"
+    )
     classes = Table("class", "share of labelled pixels", "", box=None, pad_edge=False)
     for name, share in zip((*summary.classes.names, "void"), summary.frequencies, strict=True):
         classes.add_row(name, f"{100 * share:.2f} %", "█" * round(40 * share))
@@ -248,28 +251,24 @@ def _print_videos(summaries: Sequence[VideoSummary]) -> None:
     console.print("farthest: frames from a frame to its nearest key frame; --horizon says how far labels go")
     left_out = summaries[LONGEST_LIST:]
     if left_out:
-        console.print(f"... and {len(left_out)} more videos")
+        console.print(f"... and {counted(len(left_out), 'more video')}")
 
 
 def _print_groups(summaries: Sequence[VideoSummary]) -> None:
     """Print a line for all videos that are alike, the most frequent kind first."""
     groups = Counter(
-        f"of {_count(video.frames, 'frame')} ({_count(video.key_frames, 'key frame')}, "
+        f"of {counted(video.frames, 'frame')} ({counted(video.key_frames, 'key frame')}, "
         + (f"{video.truth_frames} with truth, " if video.truth_frames else "")
         + f"{_size(video)})"
         for video in summaries
     ).most_common()
     for kind, count in groups[:LONGEST_LIST]:
-        console.print(f"{_count(count, 'video')} {kind}")
+        console.print(f"{counted(count, 'video')} {kind}")
     left_out = groups[LONGEST_LIST:]
     if left_out:
         more = sum(count for _, count in left_out)
-        console.print(f"... and {_count(more, 'more video')} of {len(left_out)} other kinds")
+        console.print(f"... and {counted(more, 'more video')} of {counted(len(left_out), 'other kind')}")
 
 
 def _size(video: VideoSummary) -> str:
     return f"{video.size[1]} x {video.size[0]}" if video.size else "unreadable"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

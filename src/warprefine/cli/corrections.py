@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from warprefine.cli.console import console
+from warprefine.core.names import counted
 from warprefine.jobs.copy_corrections import copy_corrections
 from warprefine.jobs.finished import FinishedRun
 
@@ -33,10 +34,21 @@ def corrections(
         written = copy_corrections(run, copy_to, overwrite=overwrite)
         for path in written:
             console.print(f"written: {path}")
-        console.print(f"{len(written)} label maps copied")
+        console.print(f"{counted(len(written), 'label map')} copied")
+        if written:
+            console.print(_next(run, copy_to))
         return
     videos = FinishedRun.open(run).dataset.videos
     for video in videos:
         for frame in video.corrected:
             console.print(f"{video.name:<24} frame {frame:>6} ({video.stems[frame]})")
-    console.print(f"{sum(len(video.corrected) for video in videos)} frames corrected")
+    console.print(f"{counted(sum(len(video.corrected) for video in videos), 'frame')} corrected")
+
+
+def _next(run: Path, data: Path) -> str:
+    """Return what to type once corrections are in a data set folder."""
+    return (
+        f"{run} has labels from them already; to train its networks on them: `warprefine autolabel {data} "
+        f"--out {run} --retrain`, with the other options of the run. A new run of {data} takes them for key "
+        "frames as it is"
+    )

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from warprefine.cli import options
-from warprefine.cli.console import Bars, Commands, console, print_notes
+from warprefine.cli.console import Bars, console, print_notes
+from warprefine.cli.program import Program
 from warprefine.datasets.apolloscape import write_apolloscape_split
 from warprefine.jobs.convert_camvid32 import convert_camvid32
 from warprefine.jobs.convert_nyuv2 import ClipSettings, convert_nyuv2
@@ -17,20 +18,8 @@ Converted = Annotated[
     Path, typer.Option(help="Folder for the converted data set; give it again to resume.", show_default=False)
 ]
 
-convert = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    help="Convert a published data set to data set folders, once.",
-)
-split = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    help="Divide a data set into splits, written to a file that can be shared.",
-)
+convert = Program("Convert a published data set to data set folders, once.")
+split = Program("Divide a data set into splits, written to a file that can be shared.")
 
 
 @convert.command("nyuv2")

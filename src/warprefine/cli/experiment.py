@@ -31,29 +31,78 @@ from warprefine.segmentation import SEGMENTERS
 from warprefine.training.segmenter import settings_of_weights
 
 _RECIPES = sorted({recipe for name in EXPERIMENTS for recipe in shipped_recipes(name)})
+_PLAN = "Plan"  # panel of the help
 
 
 def experiment(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(EXPERIMENTS)}.", show_default=False)],
     out: options.Out,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the data set; the procedural street needs none.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the data set; the procedural street needs none."),
     ] = None,
     recipe: Annotated[
         str,
         typer.Option(
+            metavar="FILE|NAME",
             help=f"TOML file, or a shipped recipe: {', '.join(_RECIPES)}; small is CamVid on two CPU "
-            "cores, and not every experiment has them all."
+            "cores. Not every experiment has them all.",
         ),
     ] = "street",
     seeds: Annotated[
-        int, typer.Option(min=0, help="Trainings of each student; 0 uses the recipe's number.")
+        int,
+        typer.Option(min=0, metavar="N", help="Trainings of each student; 0 uses the recipe's number."),
+    ] = 0,
+    device: options.Device = "cpu",
+    threads: options.Threads = 0,
+    seed: options.Seed = 0,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Print trainings, steps, frames, disk and hours, and do nothing.",
+            rich_help_panel=_PLAN,
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the plan as JSON.", rich_help_panel=_PLAN)
+    ] = False,
+    train_rate: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="RATE",
+            help="10^12 multiply-adds that a training does in a second; "
+            f"0 is {THROUGHPUTS['cpu'].training:g} on a CPU, {THROUGHPUTS['cuda'].training:g} on a GPU.",
+            rich_help_panel=_PLAN,
+        ),
+    ] = 0,
+    label_rate: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="RATE",
+            help="The same of networks that label; "
+            f"0 is {THROUGHPUTS['cpu'].labelling:g} on a CPU, {THROUGHPUTS['cuda'].labelling:g} on a GPU.",
+            rich_help_panel=_PLAN,
+        ),
+    ] = 0,
+    frame_rate: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="RATE",
+            help="Megapixels in a second that are read, followed by flow, warped and written; "
+            f"0 is {THROUGHPUTS['cpu'].frames:g} on a CPU, {THROUGHPUTS['cuda'].frames:g} beside a GPU.",
+            rich_help_panel=_PLAN,
+        ),
     ] = 0,
     initial_weights: Annotated[
         list[str],
         typer.Option(
             metavar="NETWORK=FILE",
             help="Checkpoint that teacher and students of a network begin from; repeatable.",
+            rich_help_panel=options.ADVANCED,
         ),
     ] = [],  # noqa: B006
     other_weights: Annotated[
@@ -62,45 +111,20 @@ def experiment(
             metavar="FILE",
             help="Of relaxation, coarse and benchmark: checkpoint of another data set that students begin "
             "from, besides those without; empty: that of the recipe.",
+            rich_help_panel=options.ADVANCED,
         ),
     ] = "",
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Begin from random weights where there are no others.")
+        bool,
+        typer.Option(
+            "--from-scratch",
+            help="Begin from random weights where there are no others.",
+            rich_help_panel=options.ADVANCED,
+        ),
     ] = False,
-    device: options.Device = "cpu",
-    seed: options.Seed = 0,
-    threads: options.Threads = 0,
+    workers: options.Workers = None,
     engine: options.EngineName = None,
     address: options.Address = None,
-    workers: options.Workers = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Print trainings, steps, frames, disk and hours, and do nothing.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
-    train_rate: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Of --plan: 10^12 multiply-adds that a training does in a second; "
-            f"0 is {THROUGHPUTS['cpu'].training:g} on a CPU, {THROUGHPUTS['cuda'].training:g} on a GPU.",
-        ),
-    ] = 0,
-    label_rate: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Of --plan: the same of networks that label; "
-            f"0 is {THROUGHPUTS['cpu'].labelling:g} on a CPU, {THROUGHPUTS['cuda'].labelling:g} on a GPU.",
-        ),
-    ] = 0,
-    frame_rate: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Of --plan: megapixels in a second that are read, followed by flow, warped and written; "
-            f"0 is {THROUGHPUTS['cpu'].frames:g} on a CPU, {THROUGHPUTS['cuda'].frames:g} beside a GPU.",
-        ),
-    ] = 0,
 ) -> None:
     """Run an experiment of the paper and write its tables, charts and pictures.
 
@@ -108,12 +132,11 @@ def experiment(
     what is left to do instead. With `--workers` or `--engine ray` students and refiners of all arms and seeds
     are trained at the same time.
 
-    Examples: `warprefine experiment quality --out runs/street`
-
-    `warprefine experiment utility --recipe small --data data/camvid --out runs/utility`
-
-    `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda --out runs/table1
-    --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
+    Examples:
+    - `warprefine experiment quality --out runs/street`
+    - `warprefine experiment utility --recipe small --data data/camvid --out runs/utility`
+    - `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda
+      --out runs/table1 --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
     """
     arguments = locals()
     arguments["threads"] = threads_of(arguments)

@@ -12,30 +12,41 @@ from warprefine.core.errors import RecipeError
 from warprefine.interchange.imported import ImportOptions
 from warprefine.jobs.import_labels import ImportSettings
 
+EXPORT = "Export of an annotation tool"
+"""The panel of these options in the help."""
+
 Frames = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Where the frames of an export are, if it has none: DIR/VIDEO/STEM.png, DIR/VIDEO.mp4, a "
-        "folder of pictures or a video file. The classes of a data set folder count, too.",
+        help="Where the frames are, if the export has none: DIR/VIDEO/STEM.png, DIR/VIDEO.mp4, a folder of "
+        "pictures or a video file; a data set folder gives its classes, too.",
+        rich_help_panel=EXPORT,
     ),
 ]
 VideoName = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The video that all frames of an export are of, if they do not say."),
+    typer.Option(
+        metavar="NAME",
+        help="The video that all frames are of, if they do not say.",
+        rich_help_panel=EXPORT,
+    ),
 ]
 Rename = Annotated[
     list[str],
     typer.Option(
         "--map",
         metavar="OLD=NEW",
-        help="Read a class of an export as another; OLD= makes it void; repeatable.",
+        help="Read a class as another; OLD= makes it void; repeatable.",
+        rich_help_panel=EXPORT,
     ),
 ]
 Background = Annotated[
     str | None,
     typer.Option(
-        metavar="CLASS", help="Class of all that is unlabelled in an export; if not given, it is void."
+        metavar="CLASS",
+        help="Class of all that is unlabelled; if not given, it is void.",
+        rich_help_panel=EXPORT,
     ),
 ]
 FormatName = Annotated[
@@ -43,25 +54,32 @@ FormatName = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="DATA is what an annotation tool has exported, in a format of `warprefine import --list`.",
+        help="DATA is an export, in this format of `warprefine import --list`.",
+        rich_help_panel=EXPORT,
     ),
 ]
 Names = Annotated[
     str,
     typer.Option(
         metavar="NAME,NAME",
-        help="Names of the classes of an export by their values, for index PNGs without names.",
+        help="Names of the classes by their values, for index PNGs without names.",
+        rich_help_panel=EXPORT,
     ),
 ]
 ReduceZeroLabel = Annotated[
     bool,
-    typer.Option("--reduce-zero-label", help="In index PNGs, 0 is void and n is class n - 1, as in ADE20K."),
+    typer.Option(
+        "--reduce-zero-label",
+        help="In index PNGs, 0 is void and n is class n - 1, as in ADE20K.",
+        rich_help_panel=EXPORT,
+    ),
 ]
 Suffix = Annotated[
     str,
     typer.Option(
         metavar="ENDING",
         help="What follows the name of a frame in that of its mask, such as _labelIds.png.",
+        rich_help_panel=EXPORT,
     ),
 ]
 

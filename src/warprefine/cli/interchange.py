@@ -12,6 +12,7 @@ from rich.table import Table
 from warprefine.cli import import_options
 from warprefine.cli.console import Bars, console, print_notes
 from warprefine.core.errors import RecipeError
+from warprefine.core.names import counted
 from warprefine.datasets.class_file import write_classes
 from warprefine.interchange import EXPORTERS, IMPORTERS
 from warprefine.interchange.format import Exporter, Importer
@@ -99,9 +100,11 @@ def import_command(
     with Bars() as bars:
         report = import_labels(name, source, data, add=add, settings=settings, progress=bars)
     for one, count in report.labels.items():
-        console.print(f"{one}: {count} label maps")
+        console.print(f"{one}: {counted(count, 'label map')}")
     print_notes(report.notes)
-    console.print(f"data: {data}, {len(report.classes)} classes; see `warprefine inspect {data}`")
+    console.print(
+        f"data: {data}, {counted(len(report.classes), 'class', 'classes')}; see `warprefine inspect {data}`"
+    )
 
 
 def export_command(
@@ -192,7 +195,10 @@ def export_command(
     with Bars() as bars:
         report = export_labels(name, run, dest, settings=settings, progress=bars)
     print_notes(report.notes)
-    console.print(f"{name}: {dest}, {sum(report.frames.values())} frames of {len(report.frames)} videos")
+    console.print(
+        f"{name}: {dest}, {counted(sum(report.frames.values()), 'frame')} "
+        f"of {counted(len(report.frames), 'video')}"
+    )
 
 
 def _wanted(word: str) -> Wanted:
@@ -247,5 +253,6 @@ def classes_command(
     console.print(table)
     kind = "colours" if found.in_colors else "values"
     console.print(
-        f"classes: {target}, {len(classes)} from the {kind} of {found.files} label PNGs; rename them there"
+        f"classes: {target}, {len(classes)} from the {kind} of {counted(found.files, 'label PNG')}; "
+        "rename them there"
     )

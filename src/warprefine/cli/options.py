@@ -20,6 +20,9 @@ from warprefine.propagation.unreached import Unreached
 from warprefine.recipe.recipe import Recipe, load_recipe, shipped_recipes
 
 ALL = "all"
+ADVANCED, CLUSTER, STORAGE = "Advanced", "Cluster", "Storage"
+"""Panels of the help, which follow the options that most people need."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -77,27 +80,30 @@ OutOrUrl = Annotated[
         "--out",
         parser=place_of,
         metavar="FOLDER|URL",
-        help="Run folder, or its URL, such as s3://bucket/run; give it again to resume.",
+        help="Run folder, or its URL; give it again to resume.",
         show_default=False,
     ),
 ]
-Out = Annotated[Path, typer.Option(help="Run folder; give it again to resume.", show_default=False)]
-Reader = Annotated[str, typer.Option(help=f"Layout of the data set: {', '.join(sorted(READERS))}.")]
-Split = Annotated[str, typer.Option(help="Part of the data set, such as clip15hz of CamVid.")]
+Out = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", help="Run folder; give it again to resume.", show_default=False),
+]
+Reader = Annotated[
+    str, typer.Option(metavar="NAME", help=f"Layout of the data set: {', '.join(sorted(READERS))}.")
+]
+Split = Annotated[str, typer.Option(metavar="NAME", help="Part of the data set, such as clip15hz of CamVid.")]
 KeyFrames = Annotated[
     str | None,
     typer.Option(
         metavar="START::STEP",
-        help="Use the labelled ones of the frames START, START + STEP, ... (numbered from 0) as key frames; "
-        "hold all other labels back as truth.",
+        help="Key frames are the labelled ones of the frames START, START + STEP, ... (from 0); other labels "
+        "are held back as truth.",
     ),
 ]
 Horizon = Annotated[
     Any,
     typer.Option(
-        parser=_horizon,
-        metavar="FRAMES|all",
-        help="Label frames up to this far from a key frame; all labels every frame.",
+        parser=_horizon, metavar="FRAMES|all", help="Label frames up to this far from a key frame, or all."
     ),
 ]
 AlsoTrain = Annotated[
@@ -105,35 +111,39 @@ AlsoTrain = Annotated[
     typer.Option(
         metavar="READER:SPLIT:ROOT",
         help="Further labelled data of the same classes for the segmenter; repeatable.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 Until = Annotated[
     Stage,
     typer.Option(
-        help="Last stage of warp-refine-plus: first (labels to look at), good, or best (no matter how long); "
-        "a later call goes on from there.",
+        metavar="STAGE",
+        help="Last stage of warp-refine-plus: first (labels to look at), good, or best (no matter how long).",
     ),
 ]
 UnreachedFrames = Annotated[
     Unreached,
     typer.Option(
         "--unreached",
-        help="Frames that no key frame reaches, for cuts or distance: skip them, or label them by the "
-        "segmenter alone (semantic).",
+        metavar="skip|semantic",
+        help="Frames that no key frame reaches: skip them, or label them by the segmenter alone (semantic).",
+        rich_help_panel=ADVANCED,
     ),
 ]
 Boundaries = Annotated[
     bool,
     typer.Option(
-        "--boundaries/--no-boundaries", help="Score the boundaries of classes too where there is truth."
+        "--boundaries/--no-boundaries",
+        help="Score the boundaries of classes too where there is truth.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 Calibrate = Annotated[
     bool,
     typer.Option(
         "--calibrate",
-        help="Fit confidence to how often labels of key frames are right that are held out; takes a refiner "
-        "more for each fold.",
+        help="Fit confidence to held-out key frames; takes a refiner more for each fold.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 TimeLimit = Annotated[
@@ -141,82 +151,94 @@ TimeLimit = Annotated[
     typer.Option(
         parser=_seconds,
         metavar="TIME",
-        help="Stop after this time (90s, 5m, 1h); what is labelled by then stays, and the same command goes "
-        "on from there.",
+        help="Stop after this time (90s, 5m, 1h); the same command goes on from there.",
     ),
 ]
 EngineName = Annotated[
     Literal["here", "processes", "ray"] | None,
     typer.Option(
         "--engine",
-        help="Where networks are trained and frames labelled: in this process (here), by several processes "
-        "of this machine, or by the workers of a Ray cluster; the results are the same. If not given, "
-        "processes with --workers, else here.",
+        metavar="here|processes|ray",
+        help="Train and label in this process, in several, or by workers of a Ray cluster, with the same "
+        "results; if not given, processes with --workers, else here.",
+        rich_help_panel=CLUSTER,
     ),
 ]
 Address = Annotated[
     str | None,
     typer.Option(
         metavar="auto|HOST:PORT|local",
-        help="Ray cluster: auto is the one that this machine belongs to, local a new one of this machine "
-        "alone; if not given, $RAY_ADDRESS, else local.",
+        help="Ray cluster: auto is that of this machine, local a new one on it; if not given, $RAY_ADDRESS, "
+        "else local.",
+        rich_help_panel=CLUSTER,
     ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Processes that train networks and label frames at the same time, each with --threads threads "
-        "(if not given, the cores divided by them). With --engine ray workers on the cluster, each with "
-        "--threads CPUs, and a GPU with --device cuda; if not given, as many as it has room for.",
+        metavar="N",
+        help="Processes that train and label at the same time, each with --threads threads; if not given "
+        "with --engine ray, as many as the cluster has room for.",
+        rich_help_panel=CLUSTER,
     ),
 ]
 Method = Annotated[
     list[str],
-    typer.Option(help=f"Method to run; repeatable. One of: {', '.join(METHODS)}, or {ALL} for every one."),
+    typer.Option(
+        metavar="NAME", help=f"Method to run; repeatable. One of: {', '.join(METHODS)}, or {ALL} of them."
+    ),
 ]
 RecipeFile = Annotated[
     Path | None,
     typer.Option(
-        help="TOML file of hyper-parameters; those it omits have their defaults. Or a shipped recipe: "
-        f"{', '.join(shipped_recipes())}."
+        metavar="FILE|NAME",
+        help=f"TOML file of hyper-parameters, or a shipped recipe: {', '.join(shipped_recipes())}.",
     ),
 ]
 Motion = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|FILE",
-        help=f"Motion estimator of the paper's methods: {', '.join(MOTIONS)}, a checkpoint, or best: the "
-        "one trained in this run, else dis-medium; if not given, the recipe's. "
-        "That of warp-refine-plus is set in the recipe under [plus.carry].",
+        help=f"Motion estimator of the paper's methods: {', '.join(MOTIONS)}, a checkpoint, or best (the one "
+        "trained in this run, else dis-medium). That of warp-refine-plus is in the recipe, [plus.carry].",
+        rich_help_panel=ADVANCED,
     ),
 ]
-Weights = Annotated[Path | None, typer.Option(help="Checkpoint of another run to use in this one.")]
-Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda:1.")]
-Seed = Annotated[int, typer.Option(help="Seed of all random numbers, from 0 to 4294967295.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads, at most one per core; 0 means one per core.")]
+Weights = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Checkpoint of another run to use in this one.")
+]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="Where networks run: cpu, cuda or cuda:1.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of all random numbers, from 0 to 4294967295.")]
+Threads = Annotated[
+    int,
+    typer.Option(min=0, metavar="N", help="CPU threads, at most one per core; 0 means one per core."),
+]
 
 Base = Annotated[
     Path | None,
     typer.Option(
         metavar="RUN|FILE",
         help="Base segmenter to adapt to the key frames: a checkpoint, or a run with --also-train.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 Reuse = Annotated[
     bool,
     typer.Option(
         "--reuse/--no-reuse",
-        help="Take a base segmenter that was trained on the same further data before from the user's cache, "
-        "and keep new ones there; `warprefine cache` shows them.",
+        help="Take base segmenters that were trained before from the user's cache, and keep new ones there; "
+        "`warprefine cache` shows them.",
+        rich_help_panel=STORAGE,
     ),
 ]
 Cache = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Folder for flow and all else that can be computed again, which runs share, also at the same "
-        "time; if not given, RUN/cache.",
+        help="Folder for flow and all else that can be computed again, which runs may share; if not given, "
+        "RUN/cache.",
+        rich_help_panel=STORAGE,
     ),
 ]
 CacheSize = Annotated[
@@ -224,14 +246,17 @@ CacheSize = Annotated[
     typer.Option(
         parser=_bytes,
         metavar="SIZE",
-        help="What flow, segmentations and samples may take in the cache (500MB, 20GB): the oldest are "
-        "deleted, and computed again if need be; if not given, there is no limit.",
+        help="What flow, segmentations and samples may take in the cache (500MB, 20GB); the oldest are "
+        "deleted. If not given, there is no limit.",
+        rich_help_panel=STORAGE,
     ),
 ]
 Retrain = Annotated[
     bool,
     typer.Option(
-        "--retrain", help="Train the networks anew if frames or label maps changed since they were trained."
+        "--retrain",
+        help="Train the networks anew if frames or label maps changed since they were trained.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 

@@ -21,7 +21,12 @@ from warprefine.metrics.score_table import format_table
 def evaluate(
     run: options.Run,
     void_as_class: Annotated[
-        bool, typer.Option("--void-as-class", help="Score VOID as a class of its own.")
+        bool,
+        typer.Option(
+            "--void-as-class",
+            help="Score VOID as a class of its own.",
+            rich_help_panel=options.ADVANCED,
+        ),
     ] = False,
     hold_out: Annotated[
         bool,
@@ -43,9 +48,9 @@ def evaluate(
     class, with its range, and adds it to the report. Where a video has one key frame alone, its labels
     are sent through cycles, which is the weaker estimate.
 
-    Example: `warprefine evaluate runs/clip`
-
-    Example: `warprefine evaluate runs/mine --hold-out`
+    Examples:
+    - `warprefine evaluate runs/clip`
+    - `warprefine evaluate runs/mine --hold-out`
     """
     use_threads(threads)
     finished = FinishedRun.open(run)

@@ -26,36 +26,51 @@ NOTHING = "none"
 
 
 def student(
-    run: Annotated[Path, typer.Argument(help="Run folder with labels.", show_default=False)],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder with labels.", show_default=False)],
     out: options.Out,
     method: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME",
             help=f"Method whose pseudo-labels to train on: {', '.join(METHODS)}, or {NOTHING} for "
-            "hand-made labels alone; if not given, the last of these that the run has, the oracle excepted."
+            "hand-made labels alone; if not given, the last of these that the run has, the oracle excepted.",
         ),
     ] = None,
     test: Annotated[
         str | None, typer.Option(metavar="READER:SPLIT:ROOT", help="Labelled data to test on.")
     ] = None,
-    coarse: Annotated[
-        str | None,
-        typer.Option(metavar="READER:SPLIT:ROOT", help="Data with coarse labels to train on too."),
-    ] = None,
     recipe: Annotated[
         Path | None,
-        typer.Option(help=f"TOML file of a student, or one of: {', '.join(shipped_student_recipes())}."),
+        typer.Option(
+            metavar="FILE|NAME",
+            help=f"TOML file of a student, or one of: {', '.join(shipped_student_recipes())}.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Trainings, each with a seed of its own.")
+    ] = 1,
+    device: options.Device = "cpu",
+    threads: options.Threads = 0,
+    seed: options.Seed = 0,
+    coarse: Annotated[
+        str | None,
+        typer.Option(
+            metavar="READER:SPLIT:ROOT",
+            help="Data with coarse labels to train on too.",
+            rich_help_panel=options.ADVANCED,
+        ),
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="Checkpoint to start from, such as another data set's student.")
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Checkpoint to start from, such as another data set's student.",
+            rich_help_panel=options.ADVANCED,
+        ),
     ] = "",
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings, each with a seed of its own.")] = 1,
-    device: options.Device = "cpu",
-    seed: options.Seed = 0,
-    threads: options.Threads = 0,
+    workers: options.Workers = None,
     engine: options.EngineName = None,
     address: options.Address = None,
-    workers: options.Workers = None,
 ) -> None:
     """Train a single-frame network on hand-made labels and pseudo-labels, and test it.
 
@@ -63,10 +78,10 @@ def student(
     each batch, and the result is that of one. With `--workers` or `--engine ray` the students of several
     `--seeds` are trained at the same time.
 
-    Examples: `warprefine student runs/clip --test camvid:test:data/camvid --out runs/student`
-
-    `torchrun --nproc-per-node 8 -m warprefine student runs/city --recipe city.toml --device cuda
-    --test cityscapes:val:data/cityscapes --out runs/student`
+    Examples:
+    - `warprefine student runs/clip --test camvid:test:data/camvid --out runs/student`
+    - `torchrun --nproc-per-node 8 -m warprefine student runs/city --recipe city.toml --device cuda
+      --test cityscapes:val:data/cityscapes --out runs/student`
     """
     arguments = locals()
     arguments["threads"] = threads_of(arguments)

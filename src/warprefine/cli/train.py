@@ -54,11 +54,10 @@ def train(
     With several GPUs, start it by torchrun: they share the preparation of samples and each batch, and the
     result is that of one.
 
-    Examples: `warprefine train segmenter data/mine --out runs/mine`
-
-    `warprefine train two-sided-refiner data/mine --out runs/mine`
-
-    `torchrun --nproc-per-node 8 -m warprefine train segmenter data/city --device cuda --out runs/city`
+    Examples:
+    - `warprefine train segmenter data/mine --out runs/mine`
+    - `warprefine train two-sided-refiner data/mine --out runs/mine`
+    - `torchrun --nproc-per-node 8 -m warprefine train segmenter data/city --device cuda --out runs/city`
     """
     arguments = locals()
     alone = part is Part.SEGMENTER

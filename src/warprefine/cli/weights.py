@@ -7,19 +7,14 @@ from typing import Annotated
 
 import typer
 
-from warprefine.cli.console import Commands, console
+from warprefine.cli.console import console
+from warprefine.cli.program import Program
 from warprefine.core.errors import shorten
 from warprefine.datasets.class_file import read_classes
 from warprefine.io.checkpoints import Card, read_card
 from warprefine.jobs.weights import IMPORTERS, import_weights
 
-app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    help="Import published weights; show what a checkpoint holds.",
-)
+app = Program("Import published weights; show what a checkpoint holds.")
 
 
 @app.command("import")

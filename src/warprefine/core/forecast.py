@@ -10,12 +10,19 @@ from typing import Protocol, runtime_checkable
 from warprefine.core.progress import Progress
 from warprefine.core.stages import Stage
 
-_PRIOR = 1.0
-"""Seconds of work, as taken or as expected, from which on what is measured counts more than a guess."""
+_PRIOR = 2.0
+"""Seconds of work, as expected, from which on what is measured counts more than a guess."""
+_HELD_UP = 8.0
+"""A unit that takes more than so many times as long as now expected was held up, and counts as so many."""
+_FEW = 3
+"""Measurements from which on a forecast is shown."""
 _LONG = 1.0
 """Seconds of a unit from which on the first one is measured, too; it takes longer than the others."""
 _FROM_CACHE, _PARTLY_FROM_CACHE = 0.02, 0.25
 """Units that take less than this share of what is expected were found on disk, and measure nothing."""
+
+ESTIMATING = "estimating the time left"
+"""Shown instead of a forecast until a few units are measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +96,7 @@ class Forecast:
         >>> for done in range(1, 4):
         ...     forecast.report("training", done, 4)
         >>> {stage: round(seconds) for stage, seconds in forecast.remaining().items()}
-        {'good': 201}
+        {'good': 65}
     """
 
     def __init__(self, tasks: Sequence[Task], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -98,6 +105,7 @@ class Forecast:
         self._stage: Stage | None = tasks[0].stage if tasks else None
         self._measured: dict[str, tuple[float, float]] = {}
         self._expected = 0.0
+        self._measurements = 0
 
     def begin(self, stage: Stage) -> None:
         """Report that a stage begins; all before it is done."""
@@ -133,13 +141,20 @@ class Forecast:
             left[one.task.stage] = seconds
         return left
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether a few units were measured, so that what remains is more than a guess."""
+        return self._measurements >= _FEW
+
     def _measure(self, task: Task, units: float, seconds: float) -> None:
         share = _PARTLY_FROM_CACHE if task.partly else _FROM_CACHE
         if units <= 0 or seconds < share * units * task.seconds * self._speed:
             return
         before = self._measured.get(task.kind, (0.0, 0.0))
-        self._measured[task.kind] = before[0] + units, before[1] + seconds
+        counted = min(seconds, _HELD_UP * units * self._rate(task))
+        self._measured[task.kind] = before[0] + units, before[1] + counted
         self._expected += units * task.seconds
+        self._measurements += 1
 
     @property
     def _speed(self) -> float:
@@ -154,10 +169,14 @@ class Forecast:
 
 
 def _blended(taken: float, expected: float, *, expected_ratio: float) -> float:
-    """Return how many times as long as expected things take, from what they took and a first guess."""
-    evidence = max(taken, expected)
-    measured = taken / expected if expected else 1.0
-    return (evidence * measured + _PRIOR * expected_ratio) / (evidence + _PRIOR)
+    """Return how many times as long as expected things take, from what they took and a first guess.
+
+    The mean of both in logarithms, so that no first unit, however long, makes hours of minutes.
+    """
+    if not taken or not expected:
+        return expected_ratio
+    share = expected / (expected + _PRIOR)
+    return float((taken / expected) ** share * expected_ratio ** (1 - share))
 
 
 @runtime_checkable
@@ -197,8 +216,11 @@ class Forecasting:
         self._progress(task, done, total, note)
 
     def _show(self) -> None:
-        if isinstance(self._progress, ShowsForecast):
-            self._progress.forecast(left(self._forecast.remaining(), staged=self._staged))
+        if not isinstance(self._progress, ShowsForecast):
+            return
+        remaining = self._forecast.remaining()
+        known = self._forecast.is_measured or not remaining
+        self._progress.forecast(left(remaining, staged=self._staged) if known else ESTIMATING)
 
 
 def left(remaining: Mapping[Stage, float], *, staged: bool = True) -> str:

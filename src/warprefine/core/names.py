@@ -46,6 +46,16 @@ def nearest_name(wrong: str, names: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?{listed}" if close else "there are none"
 
 
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """Return a number with its noun in the singular or plural, which ends in "s" unless `nouns` is given.
+
+    Example:
+        >>> counted(1, "video"), counted(0, "video"), counted(2, "picture has", "pictures have")
+        ('1 video', '0 videos', '2 pictures have')
+    """
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
 def printable(text: str) -> str:
     r"""Return a text that a terminal shows and does not obey: control characters become escapes.
 

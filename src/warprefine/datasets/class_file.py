@@ -9,9 +9,10 @@ from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
 
-from warprefine.core.classes import VOID_COLOR, ClassSet, Color
+from warprefine.core.classes import ClassSet, Color
 from warprefine.core.errors import DatasetError, LabelError
 from warprefine.core.names import nearest_name
+from warprefine.datasets.palette import distinct_colors
 from warprefine.io.atomic import write_text
 from warprefine.io.text import read_toml
 
@@ -38,7 +39,7 @@ def read_classes(path: Path) -> ClassSet:
         ...     text = '[[class]]\nname = "road"\ncolor = "#804080"\n[[class]]\nname = "car"\n'
         ...     _ = path.write_text(text)
         ...     read_classes(path).colors
-        ((128, 64, 128), (128, 0, 0))
+        ((128, 64, 128), (0, 114, 178))
     """
     content = read_toml(path, expected=_EXPECTED, error_class=DatasetError)
     _check_keys(path, content, _TOP_KEYS, where="at the top")
@@ -51,7 +52,7 @@ def read_classes(path: Path) -> ClassSet:
     try:
         return ClassSet(
             names=tuple(table["name"] for table in tables),
-            colors=_colors(path, tables),
+            colors=distinct_colors([_color(path, table) for table in tables]),
             file_ids=tuple(_of_all(path, tables, "id")),
             merged_ids=_merged(tables),
             void_ids=tuple(void_ids),
@@ -97,20 +98,6 @@ def _check_class(path: Path, table: Mapping[str, Any], *, where: str) -> None:
     _numbers(path, table.get("merged_ids", []), where=f"merged_ids {where}")
 
 
-def _colors(path: Path, tables: list[dict[str, Any]]) -> tuple[Color, ...]:
-    """Return the colour of every class; those without one get that of their number in PASCAL VOC's palette.
-
-    Many annotation tools show it. Where it is black, which is VOID's, or taken, an unused one is chosen.
-    """
-    colors = [_color(path, table) for table in tables]
-    for position, table in enumerate(tables):
-        own = _palette_color(table.get("id", position))
-        if colors[position] is None and own not in (VOID_COLOR, *colors):
-            colors[position] = own
-    unused = (color for color in map(_palette_color, range(255, 0, -1)) if color not in colors)
-    return tuple(color or next(unused) for color in colors)
-
-
 def _color(path: Path, table: Mapping[str, Any]) -> Color | None:
     value, where = table.get("color"), f"in class {table['name']!r}"
     if value is None:
@@ -124,16 +111,6 @@ def _color(path: Path, table: Mapping[str, Any]) -> Color | None:
             f"{path} has color = {value!r} {where}; expected [red, green, blue], each 0 to 255, or a text "
             'such as "#ff8000"'
         )
-    red, green, blue = channels
-    return red, green, blue
-
-
-def _palette_color(number: int) -> Color:
-    """Return the colour of a number in PASCAL VOC's palette: neighbours are far apart, and 0 is black."""
-    channels = [0, 0, 0]
-    for bit in range(8):
-        for channel in range(3):
-            channels[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
     red, green, blue = channels
     return red, green, blue
 

@@ -47,7 +47,10 @@ def open_dataset(
     """
     root, split = open_data(root), _absolute(split)
     part, chosen = parse_split(split)
-    dataset = look_up(READERS, reader, what="reader")(root, part)
+    read = look_up(READERS, reader, what="reader")
+    if reader == "folder":
+        _check_layout(root)
+    dataset = read(root, part)
     if chosen is not None:
         dataset = replace(dataset, videos=dataset.videos[chosen])
     if key_frames is not None:
@@ -57,6 +60,28 @@ def open_dataset(
         raise DatasetError(f"{root} holds no video of split {split!r}; see `warprefine inspect --help`")
     origin = {"root": address_of(root), "reader": reader, "split": split, "key_frames": key_frames}
     return replace(dataset, origin=origin)
+
+
+def _check_layout(root: Path) -> None:
+    """Raise if a folder has nothing of a data set folder, with what that is and how to choose another layout.
+
+    Raises:
+        DatasetError: It has neither classes.toml nor videos.
+    """
+    if not root.is_dir() or (root / "classes.toml").exists():
+        return  # the reader says what is missing
+    if (root / "videos").exists():
+        raise DatasetError(
+            f"{root} has videos, but no classes.toml; expected one that lists the classes, a [[class]] table "
+            f"with name and color for each; `warprefine classes {root}` proposes one from the label maps"
+        )
+    others = ", ".join(sorted(READERS.keys() - {"folder"}))
+    raise DatasetError(
+        f"{root} is no data set folder; expected classes.toml, videos/NAME/frames/STEM.jpg (or "
+        "videos/NAME.mp4) and, of key frames, videos/NAME/labels/STEM.png; choose the layout of a published "
+        f"data set with --reader (reader=): {others}; open what an annotation tool has exported with "
+        "--format, or convert it with `warprefine import`"
+    )
 
 
 def _without_odd_names(dataset: Dataset) -> Dataset:

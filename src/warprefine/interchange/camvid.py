@@ -18,11 +18,11 @@ import numpy as np
 from warprefine.core.classes import VOID_COLOR, ClassSet, Color
 from warprefine.core.errors import DatasetError, shorten
 from warprefine.core.tensors import VOID
+from warprefine.datasets.palette import own_colors
 from warprefine.interchange.color_png import read_color_png
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import BACKGROUND, Imported, ImportedFrame, ImportOptions
-from warprefine.interchange.palette import own_colors
 from warprefine.interchange.pixels import write_colors
 from warprefine.interchange.source import Source
 

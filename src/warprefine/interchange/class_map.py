@@ -13,8 +13,8 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, LabelError, shorten
 from warprefine.core.names import nearest_name
 from warprefine.core.tensors import VOID
+from warprefine.datasets.palette import distinct_colors
 from warprefine.interchange.imported import FileClass, Positions, clean_name
-from warprefine.interchange.palette import distinct_colors
 from warprefine.interchange.renames import mending_option
 
 _UNKNOWN = 256

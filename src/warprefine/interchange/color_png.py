@@ -19,6 +19,7 @@ from warprefine.core.classes import VOID_COLOR, Color
 from warprefine.core.errors import DatasetError
 from warprefine.core.tensors import VOID
 from warprefine.datasets.class_file import read_classes
+from warprefine.datasets.palette import own_colors
 from warprefine.interchange.exported import Exported, ExportOptions
 from warprefine.interchange.format import Exporter, Importer
 from warprefine.interchange.imported import (
@@ -31,7 +32,6 @@ from warprefine.interchange.imported import (
     Positions,
 )
 from warprefine.interchange.label_folder import by_name, frame_name, label_files, label_frames
-from warprefine.interchange.palette import own_colors
 from warprefine.interchange.pixels import positions_of_picture, read_colors, table_of_colors, write_colors
 from warprefine.interchange.source import Source
 from warprefine.io.text import read_text

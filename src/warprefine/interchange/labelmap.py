@@ -19,8 +19,8 @@ from PIL import ImageFile
 from warprefine.core.classes import VOID_COLOR, ClassSet, Color
 from warprefine.core.errors import DatasetError, LabelError
 from warprefine.core.tensors import VOID
+from warprefine.datasets.palette import own_colors
 from warprefine.interchange.imported import BACKGROUND, NO_LABEL, ClassList, FileClass, Positions
-from warprefine.interchange.palette import own_colors
 from warprefine.interchange.pixels import positions_of_picture, table_of_colors, value_table
 from warprefine.io.label_pixels import label_pixels, packed
 from warprefine.io.pictures import with_picture

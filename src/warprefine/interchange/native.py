@@ -21,6 +21,7 @@ from warprefine.core.errors import (
     RunFolderError,
     shorten,
 )
+from warprefine.core.names import counted
 from warprefine.core.progress import Progress, silent
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Video
@@ -97,10 +98,11 @@ def _matched(matcher: FrameMatcher, frame: ImportedFrame) -> Place:
 def _own(frame: ImportedFrame, video: str | None) -> Place:
     picture = frame.picture() if callable(frame.picture) else frame.picture
     if picture is None:
+        name = frame.name.replace("\\", "/").rpartition("/")[2]
         raise DatasetError(
             f"{frame.where} has no picture in the export; expected the frames of the videos; say --frames "
-            "DIR, "
-            "where DIR has VIDEO/STEM.png or VIDEO.mp4"
+            f"DIR, the folder that holds {repr(name) if name else 'the pictures'}, or VIDEO/STEM.png or "
+            "VIDEO.mp4 for each video; or --frames FILE, a video file"
         )
     name, stem = own_place(frame, video=video)
     return Place(
@@ -130,7 +132,8 @@ def write_label_maps(
         progress("importing", done, len(found), place.stem)
     if empty:
         written.notes.append(
-            f"{len(empty)} frames have no labelled pixel and get no label map: {shorten(empty)}; use "
+            f"{counted(len(empty), 'frame has', 'frames have')} no labelled pixel, so no label map: "
+            f"{shorten(empty)}; use "
             "--background "
             "CLASS if what is unlabelled is a class"
         )

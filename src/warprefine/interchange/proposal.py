@@ -15,9 +15,9 @@ from warprefine.core.errors import DatasetError, LabelError, shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.tensors import VOID
 from warprefine.datasets.files import existing_folder
+from warprefine.datasets.palette import distinct_colors
 from warprefine.interchange.imported import clean_name
 from warprefine.interchange.label_folder import label_files
-from warprefine.interchange.palette import distinct_colors
 from warprefine.interchange.source import Source
 from warprefine.io.label_pixels import label_pixels, packed
 from warprefine.io.pictures import with_picture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -15,11 +14,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from warprefine.core.errors import RunFolderError, WarpRefineError
-from warprefine.io.places import at_hand
+from warprefine.io.places import at_hand, lost_url
 
 _OWN = ".warprefine-"
 """Begins the names of drafts and locks."""
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _DRAFT = ".warprefine-draft-"
 """Begins the names of files and folders that are being written."""
 _UNSAVED = ".warprefine-unsaved-"
@@ -74,9 +72,9 @@ def is_draft(name: str) -> bool:
 
 def make_folder(path: Path) -> Path:
     """Create a folder and its parents; a path that was a URL before it was made a path is refused."""
-    if _SCHEME.fullmatch(path.parts[0] if path.parts else ""):
+    if url := lost_url(path):
         raise RunFolderError(
-            f"{path} is a URL, which this command cannot write to; expected a folder (or, for commands that "
+            f"{url} is a URL, which this command cannot write to; expected a folder (or, for commands that "
             "write to URLs, one with bucket and folder, such as s3://bucket/run)"
         )
     with writing_errors(path):

@@ -18,6 +18,8 @@ from warprefine.core.errors import StorageError
 FOLDER_VARIABLE = "WARPREFINE_MIRRORS"
 """Names another folder for mirrors than one in the user's cache."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://.", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+_WEB = ("http://", "https://")
 
 
 @runtime_checkable
@@ -52,8 +54,35 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def lost_url(path: Path) -> str | None:
+    """Return the URL that a path was before it was made a path, without one of its slashes; None for others.
+
+    Example:
+        >>> lost_url(Path("s3://bucket/data")), lost_url(Path("data/mine"))
+        ('s3://bucket/data', None)
+    """
+    scheme, *below = path.parts or ("",)
+    return f"{scheme}//{'/'.join(below)}" if _SCHEME.fullmatch(scheme) else None
+
+
+def check_no_web_address(url: str) -> None:
+    """Raise if a URL is that of a web server, which lists no folders and is not written to.
+
+    Raises:
+        StorageError: It is.
+    """
+    if url.lower().startswith(_WEB):
+        raise StorageError(
+            f"{url} is a web address, which can only be read, file by file; expected a folder, or the URL of "
+            "a storage such as s3://bucket/folder or gs://bucket/folder; download it first"
+        )
+
+
 def place_of(text: str | Path) -> Path:
     """Return the path of a folder; the URL of a storage becomes that of a folder of this machine.
+
+    Raises:
+        StorageError: It is a web address.
 
     Example:
         >>> place_of("runs/mine") == Path("runs/mine"), place_of("s3://bucket/data").name
@@ -61,6 +90,7 @@ def place_of(text: str | Path) -> Path:
     """
     if isinstance(text, Path) or not is_url(text):
         return Path(text)
+    check_no_web_address(text)
     url = text.rstrip("/")
     return mirror_folder(url if "://" in url else text, use="1")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from warprefine.core.errors import DatasetError, LabelError, shorten
+from warprefine.core.names import counted
 from warprefine.core.video import Video
 from warprefine.datasets import open_dataset
 from warprefine.io.atomic import lock_of
@@ -56,8 +57,8 @@ def copy_corrections(run: Path, data: Path, *, overwrite: bool = False) -> list[
         due.append((labels, target))
     if others and not overwrite:
         raise LabelError(
-            f"{len(others)} label maps of {data} differ from the corrections: {shorten(others)}; add "
-            "--overwrite to replace them"
+            f"{counted(len(others), 'label map')} of {data} with other labels than the corrections: "
+            f"{shorten(others)}; add --overwrite to replace them"
         )
     for labels, target in due:
         with locked_file(target):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError, shorten
-from warprefine.core.names import look_up
+from warprefine.core.names import counted, look_up
 from warprefine.core.progress import Progress, silent
 from warprefine.core.video import Video
 from warprefine.datasets.class_file import read_classes, write_classes
@@ -191,4 +191,5 @@ def _existing(data: Path, settings: ImportSettings) -> _Target:
 def _left_out(target: _Target, written: Written) -> Iterator[str]:
     without = [video.name for video in target.further if video.name not in written.labels]
     if without:
-        yield f"{len(without)} videos of --frames have no label map and are left out: {shorten(without)}"
+        videos = counted(len(without), "video of --frames has", "videos of --frames have")
+        yield f"{videos} no label map, left out: {shorten(without)}"

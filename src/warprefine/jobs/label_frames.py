@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,78 +16,21 @@ from numpy.typing import NDArray
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import FrameError, KeyFrameError, LabelError, shorten
-from warprefine.core.progress import Progress, silent
+from warprefine.core.progress import Progress
+from warprefine.core.progress_line import shown_progress
 from warprefine.core.stages import Stage
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import frame_size, frame_stems
-from warprefine.io.images import read_gray, read_labels, write_frame, write_labels
+from warprefine.io.images import write_frame, write_labels
 from warprefine.jobs.autolabel import autolabel
+from warprefine.jobs.labelled_video import FrameMaps, LabelledVideo
 from warprefine.jobs.predict import numbered_classes
 from warprefine.propagation.coverage import Horizon
 from warprefine.propagation.methods import PLUS
 from warprefine.recipe.recipe import Recipe
 
 _NAME = "frames"
-Kind: TypeAlias = Literal["labels", "confidence"]
-
-
-class FrameMaps(Mapping[int, NDArray[Any]]):
-    """Label maps or confidences by frame number, each read when it is asked for; (h, w).
-
-    Args:
-        paths: Frame number -> file.
-        classes: The classes of the label maps.
-        kind: What the files hold.
-        beside: Maps that are removed no earlier than these.
-    """
-
-    def __init__(
-        self, paths: Mapping[int, Path], classes: ClassSet, kind: Kind, *, beside: FrameMaps | None = None
-    ) -> None:
-        self._paths, self._classes, self._kind, self._beside = paths, classes, kind, beside
-
-    def __getitem__(self, frame: int) -> NDArray[Any]:
-        path = self._paths[frame]
-        values = read_labels(path, self._classes) if self._kind == "labels" else read_gray(path)
-        array: NDArray[Any] = values[0].numpy()
-        return array
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledVideo:
-    """The labels of frames, key frames included; they are gone once it is closed or no longer used.
-
-    Attributes:
-        labels: Frame number -> label map (h, w) uint8; 255 is void.
-        confidence: Frame number -> estimated probability that each label is right, (h, w) float32.
-        classes: The classes, by position.
-        stages: Frame number -> the stage that the labels are of; key frames, and methods without, have none.
-    """
-
-    labels: FrameMaps
-    confidence: FrameMaps
-    classes: ClassSet
-    stages: Mapping[int, Stage]
-    _remove: weakref.finalize[Any, Any]
-
-    def __enter__(self) -> LabelledVideo:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove what is kept on disk; labels can no longer be read."""
-        self._remove()
 
 
 def label_frames(
@@ -103,7 +45,7 @@ def label_frames(
     seed: int = 0,
     until: Stage = "good",
     time_limit: float | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> LabelledVideo:
     """Label the frames of a video from the label maps of a few of them.
 
@@ -120,7 +62,8 @@ def label_frames(
         seed: Seed of all random numbers.
         until: The last stage: "first" (labels after a minute), "good" or "best".
         time_limit: Seconds after which work stops; the result then has the frames that are labelled by then.
-        progress: Called as work proceeds.
+        progress: Called as work proceeds; None means a line of progress on a terminal and in a notebook, and
+            nothing elsewhere.
 
     Raises:
         WarpRefineError: Frames, label maps and classes do not fit together, or nothing can be labelled.
@@ -137,18 +80,19 @@ def label_frames(
         video = _video(frames, root)
         video = _with_key_frames(video, key_labels, classes, root)
         dataset = Dataset(root=root / "data", classes=classes, videos=(video,))
-        finished = autolabel(
-            dataset,
-            root / "run",
-            horizon=horizon,
-            methods=[method],
-            recipe=recipe,
-            device=device,
-            seed=seed,
-            until=until,
-            time_limit=time_limit,
-            progress=progress,
-        )
+        with shown_progress() if progress is None else nullcontext(progress) as shown:
+            finished = autolabel(
+                dataset,
+                root / "run",
+                horizon=horizon,
+                methods=[method],
+                recipe=recipe,
+                device=device,
+                seed=seed,
+                until=until,
+                time_limit=time_limit,
+                progress=shown,
+            )
         shutil.rmtree(finished.run.cache, ignore_errors=True)
         shutil.rmtree(root / "data", ignore_errors=True)
         provenances = finished.run.manifest.provenances(_NAME, method)
@@ -166,6 +110,7 @@ def label_frames(
         labels=maps,
         confidence=FrameMaps(confidence, classes, "confidence", beside=maps),
         classes=classes,
+        key_frames=tuple(k for k in labels if k not in provenances),
         stages={k: provenance.stage for k, provenance in provenances.items()} if method == PLUS else {},
         _remove=weakref.finalize(maps, shutil.rmtree, root, ignore_errors=True),
     )

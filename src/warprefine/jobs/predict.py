@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import json
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from warprefine.core.tensors import Confidence, Frames, LabelMaps, size_of
 from warprefine.core.video import Video
 from warprefine.datasets.class_file import write_classes
 from warprefine.datasets.files import frames_in
+from warprefine.datasets.palette import distinct_colors
 from warprefine.io.atomic import make_folder, reading_errors, write_bytes, writing_errors
 from warprefine.io.checkpoints import check_classes, check_part, read_card
 from warprefine.io.claims import claim
@@ -187,15 +187,7 @@ def numbered_classes(names: tuple[str, ...]) -> ClassSet:
         >>> numbered_classes(("road", "sky")).ids
         (0, 1)
     """
-    # Steps of the golden ratio around the circle of hues keep any number of them apart.
-    hues = ((0.6 + 0.618034 * i) % 1 for i in range(len(names)))
-    bright = (0.95, 0.7, 0.5)
-    colors = [
-        colorsys.hsv_to_rgb(hue, 0.55 + 0.35 * (i % 2), bright[i % len(bright)]) for i, hue in enumerate(hues)
-    ]
-    return ClassSet(
-        names=names, colors=tuple((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in colors)
-    )
+    return ClassSet(names=names, colors=distinct_colors([None] * len(names)))
 
 
 def _claim(plan: Prediction, model: Path, source: Path) -> None:

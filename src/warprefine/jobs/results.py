@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from warprefine.core.errors import RunFolderError, shorten
+from warprefine.core.names import counted
 from warprefine.core.stages import described
 from warprefine.core.video import Dataset
 from warprefine.io.atomic import write_text
@@ -215,7 +216,9 @@ def report_again(finished: FinishedRun) -> None:
 def facts_of(networks: Networks, finished: FinishedRun) -> dict[str, str]:
     """Return the report's facts about the data and the networks, as far as these are there."""
     videos, needs = finished.dataset.videos, needs_of(finished.methods)
-    facts = {"Videos": f"{len(videos)}, with {sum(len(video.labels) for video in videos)} key frames"}
+    facts = {
+        "Videos": f"{len(videos)}, with {counted(sum(len(video.labels) for video in videos), 'key frame')}"
+    }
     if motion := motion_of_methods(networks, finished.methods):
         facts["Motion"] = motion
     stages = finished.stages

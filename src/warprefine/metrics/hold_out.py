@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.names import counted
 from warprefine.metrics import confusion as confusions
 from warprefine.metrics.calibration import CalibrationScores, score_confidence
 from warprefine.metrics.confusion import Confusion
@@ -226,7 +227,7 @@ def format_estimates(estimates: Mapping[str, HoldOutEstimate]) -> str:
         shown = [known[k - 1] for k in spread(len(known), most=_COLUMNS)]
         weaker = "" if one.kind == "hold-out" else ": cycles alone, the weaker estimate, which is too high"
         lines += [
-            f"{method}: estimated mIoU {one.miou} %, {one.key_frames} key frames{weaker}",
+            f"{method}: estimated mIoU {one.miou} %, {counted(one.key_frames, 'key frame')}{weaker}",
             "  by distance: " + ", ".join(f"k={k} {one.miou_by_distance[k - 1]}" for k in shown),
             "  measured on key frames: "
             + ", ".join(f"k={k} {format_percent(v)}" for k, v in one.measured_by_distance.items()),
@@ -236,7 +237,8 @@ def format_estimates(estimates: Mapping[str, HoldOutEstimate]) -> str:
         if one.unreached is not None:
             alone = one.unreached
             lines.append(
-                f"  out of reach, by the segmenter alone: mIoU {alone.miou} %, {alone.key_frames} key frames"
+                f"  out of reach, by the segmenter alone: mIoU {alone.miou} %, "
+                f"{counted(alone.key_frames, 'key frame')}"
             )
     return "\n".join(lines)
 

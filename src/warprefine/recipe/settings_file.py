@@ -15,6 +15,7 @@ from warprefine.core.errors import RecipeError
 from warprefine.core.names import nearest_name
 from warprefine.io.admission import admitted_name
 from warprefine.io.text import read_toml
+from warprefine.recipe.kinds import other_kind
 from warprefine.recipe.optimisation import Settings
 
 _MOST_EXTENDED = 16
@@ -66,6 +67,8 @@ def _content(
     content = read_toml(path, expected=expected, error_class=RecipeError)
     below = content.pop("extends", None)
     content = model.with_present_keys(content)
+    if other := other_kind(content, model.model_fields):
+        raise RecipeError(f"{path} is the recipe of {other.name}, which {other.commands}")
     if below is None:
         return content
     if not isinstance(below, str) or below == path.name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from warprefine.core.names import counted
 from warprefine.core.spans import consecutive
 from warprefine.core.video import Video
 from warprefine.propagation.units import frames_in_reach
@@ -28,7 +29,7 @@ def coverage_section(videos: Sequence[Video], horizon: int) -> str:
         for video in shown[:_MOST_VIDEOS]
     )
     left_out = len(shown) - _MOST_VIDEOS
-    more = f"<p>{left_out} further videos not shown.</p>" if left_out > 0 else ""
+    more = f"<p>{counted(left_out, 'further video')} not shown.</p>" if left_out > 0 else ""
     legend = ", ".join(
         f'<span style="color:{colour}">■</span> {escape(name)}' for name, colour in _COLOURS.items()
     )

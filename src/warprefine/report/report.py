@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from warprefine.core.names import counted
 from warprefine.core.video import Dataset, Video
 from warprefine.io.atomic import write_text
 from warprefine.io.run import RunFolder
@@ -105,7 +106,7 @@ def _facts(dataset: Dataset, methods: Sequence[str], extent: Extent) -> dict[str
     return {
         "Data set": str(dataset.root),
         "Classes": str(len(dataset.classes)),
-        "Horizon": f"{extent.horizon} frames before and after a key frame",
+        "Horizon": f"{counted(extent.horizon, 'frame')} before and after a key frame",
         "Frames with ground truth": str(extent.with_truth),
         "Methods": ", ".join(methods),
         **{f"Out of reach in {one.video}": str(one) for one in extent.gaps[:_MOST_GAPS]},

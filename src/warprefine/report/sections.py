@@ -11,6 +11,7 @@ from PIL import Image
 
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import shorten
+from warprefine.core.names import counted
 from warprefine.metrics.boundaries import BOUNDARY_TOLERANCE
 from warprefine.metrics.confidences import ConfidenceStatistics
 from warprefine.metrics.score_table import group_line
@@ -56,11 +57,11 @@ class Clip:
 def summary(extent: Extent) -> str:
     """Return the numbers of hand-labelled and automatically labelled frames as one sentence."""
     left_out = sum(len(one.out_of_reach) for one in extent.gaps)
-    gaps = f" {_counted(left_out, 'frame')} out of reach." if left_out else ""
+    gaps = f" {counted(left_out, 'frame')} out of reach." if left_out else ""
     return (
-        f"{_counted(extent.key_frames, 'key frame')} in {_counted(extent.videos, 'video')}, "
-        f"labelled by hand; {_counted(extent.labelled, 'frame')} labelled automatically, "
-        f"at most {_counted(extent.horizon, 'frame')} from a key frame.{gaps}"
+        f"{counted(extent.key_frames, 'key frame')} in {counted(extent.videos, 'video')}, "
+        f"labelled by hand; {counted(extent.labelled, 'frame')} labelled automatically, "
+        f"at most {counted(extent.horizon, 'frame')} from a key frame.{gaps}"
     )
 
 
@@ -75,7 +76,7 @@ def quality(scores: Mapping[str, MethodScores], classes: ClassSet, extent: Exten
     return f"""{_headline(means, by_distance, extent)}
 <section>
 <h2>mIoU by distance</h2>
-<p>Mean intersection over union (mIoU) on {_counted(extent.with_truth, "frame")} with ground truth, which was
+<p>Mean intersection over union (mIoU) on {counted(extent.with_truth, "frame")} with ground truth, which was
 not used for labelling, by distance to the key frame in frames.</p>
 {horizon_chart}
 {_distances(scores)}
@@ -181,7 +182,7 @@ def pictures(
         f"{_panel(clip, classes, methods)}</figure>\n"
         for clip in clips
     )
-    more = f" {_counted(left_out, 'further video')} not shown." if left_out else ""
+    more = f" {counted(left_out, 'further video')} not shown." if left_out else ""
     scored = any(view.truth is not None and view.distance for clip in clips for view in clip.views)
     shown = "Errors and confidence are those" if scored else "Confidence is that"
     return f"""<section class="screen">
@@ -231,7 +232,7 @@ def _headline(
         figures.append((lead, f"percentage points compared with {rival}, the best other method"))
     if ends:
         k, value = ends[-1]
-        distance = f"{_counted(k, 'frame')} from the key frame, the farthest"
+        distance = f"{counted(k, 'frame')} from the key frame, the farthest"
         figures.append((f"{format_percent(value)} %", f"mIoU of {chosen} {distance}"))
     return _large([*figures, *_gain(extent)])
 
@@ -253,7 +254,7 @@ def _confidence_headline(
     known = {name: value for name, value in found.by_class.items() if value is not None}
     missed = [name for name, share in by_hand.items() if share and found.by_class[name] is None]
     if missed:
-        figures.append((_counted(len(missed), "class", "classes"), f"in no label: {shorten(missed)}"))
+        figures.append((counted(len(missed), "class", "classes"), f"in no label: {shorten(missed)}"))
     elif known:
         worst = min(known, key=lambda name: known[name])
         figures.append((f"{format_percent(known[worst])} %", f"on {worst}, the least confident class"))
@@ -298,7 +299,3 @@ def _chart(draw: Callable[[Theme], bytes], alt: str) -> str:
 def _image(uri: str, *, size: tuple[int, int], alt: str) -> str:
     w, h = size
     return f'<img src="{uri}" width="{w}" height="{h}" alt="{alt}">'
-
-
-def _counted(number: int, noun: str, nouns: str = "") -> str:
-    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"

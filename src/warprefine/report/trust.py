@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from warprefine.core.names import counted
 from warprefine.metrics.calibration import CalibrationScores
 from warprefine.metrics.expected import ExpectedScores
 from warprefine.metrics.reliability import Reliability
@@ -61,7 +62,7 @@ def _estimates(estimates: Mapping[str, Mapping[str, Any]], *, are_stale: bool) -
     head = ["method", "from", *(f"k = {k}" for k in shown), "mean", *(["out of reach"] if alone else [])]
     rows = []
     for method, one in estimates.items():
-        kind = f"{one['key_frames']} key frames, " + (
+        kind = f"{counted(one['key_frames'], 'key frame')}, " + (
             "held out" if one["kind"] == "hold-out" else "cycles alone"
         )
         cells = [_with_range(one["miou_by_distance"][k - 1]) for k in shown]

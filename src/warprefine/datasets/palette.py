@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
 
@@ -34,6 +34,12 @@ _LAB = ((0.2104542553, 0.7936177850, -0.0040720468), (1.9779984951, -2.428592205
         (0.0259040371, 0.7827717662, -0.8086757660))  # fmt: skip
 
 
+_EYES = np.array([1.0, 2.0, 2.0])[:, None]
+"""Distances that people see who do not see red or green are always smaller, and count so many times."""
+_TO_VOID = 0.5
+"""Distances from VOID's black count half, so that no colour is nearly black."""
+
+
 def distinct_colors(colors: Sequence[Color | None]) -> tuple[Color, ...]:
     """Return colours with those that are missing filled in: different from all others and from VOID's black.
 
@@ -44,14 +50,9 @@ def distinct_colors(colors: Sequence[Color | None]) -> tuple[Color, ...]:
         >>> distinct_colors([(128, 64, 128), None, None])
         ((128, 64, 128), (0, 114, 178), (230, 159, 0))
     """
-    taken = [color for color in colors if color is not None]
-    chosen: list[Color] = []
-    for color in colors:
-        if color is None:
-            color = _next_color([VOID_COLOR, *taken])  # noqa: PLW2901
-            taken.append(color)
-        chosen.append(color)
-    return tuple(chosen)
+    taken = [VOID_COLOR, *(color for color in colors if color is not None)]
+    new = _new_colors(taken)
+    return tuple(color or next(new) for color in colors)
 
 
 def own_colors(colors: Sequence[Color], *, taken: Sequence[Color] = (VOID_COLOR,)) -> tuple[Color, ...]:
@@ -67,17 +68,22 @@ def own_colors(colors: Sequence[Color], *, taken: Sequence[Color] = (VOID_COLOR,
     return distinct_colors([*kept, *taken])[: len(colors)]
 
 
-def _next_color(taken: Sequence[Color]) -> Color:
-    """Return the first of Okabe and Ito's that is not taken, else the colour farthest from all taken ones."""
+def _new_colors(taken: Sequence[Color]) -> Iterator[Color]:
+    """Yield those of Okabe and Ito's that are not taken, then the colours farthest from all before them."""
+    used = [*taken]
     for color in _FIRST:
         if color not in taken:
-            return color
-    candidates = _grid()
-    seen = _seen(candidates)
-    used = _seen(np.array(taken))
-    distance = np.linalg.norm(seen[:, :, None] - used[:, None], axis=-1).min(axis=(0, 2))
-    red, green, blue = candidates[int(distance.argmax())].tolist()
-    return red, green, blue
+            used.append(color)
+            yield color
+    candidates, seen = _grid(), _seen(_grid())
+    nearest = np.full(len(candidates), np.inf)
+    while True:
+        for color, at in zip(used, _seen(np.array(used)).transpose(1, 0, 2), strict=True):
+            distance = (np.linalg.norm(seen - at[:, None], axis=-1) * _EYES).min(axis=0)
+            nearest = np.minimum(nearest, distance * (_TO_VOID if color == VOID_COLOR else 1))
+        red, green, blue = candidates[int(nearest.argmax())].tolist()
+        used = [(red, green, blue)]
+        yield red, green, blue
 
 
 @cache
