@@ -62,7 +62,7 @@ Data = Annotated[
         parser=place_of,
         metavar="DATA",
         help="Folder that holds the data set, or its URL, such as s3://bucket/data. The variable "
-        f"{SIZE_VARIABLE} says how much of a URL is kept here, in the form of --cache-size; if not set, 20GB.",
+        f"{SIZE_VARIABLE} says how much of a URL is kept here, in the form of --cache-size; usually 20GB.",
         show_default=False,
     ),
 ]
