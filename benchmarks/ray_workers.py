@@ -1,10 +1,12 @@
-"""Time the labelling of eight small clips in this process, and by one and two workers: processes, and Ray.
+"""Time the labelling of small clips in this process, and by one and two workers: processes, and Ray.
 
 The clips are procedural streets, the segmenter is untrained, and every process has one thread. All runs have
 to have the same labels. The time of workers has their start: they import all, and get the networks first.
-The last column is what the command itself computes for a label map: checks, records, scores and report.
+Columns: the wall time; how many times as fast as one worker of the same kind, and as this process alone; how
+much longer one worker takes than this process; and what the command itself computes for a label map: checks,
+records, scores and report. Numbers of a machine that does anything else mean little.
 
-Example: python benchmarks/ray_workers.py --frames 40
+Example: python benchmarks/ray_workers.py --clips 8 --frames 40 --size 180 240
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from warprefine import autolabel, open_dataset
@@ -30,7 +33,6 @@ from warprefine.recipe.recipe import Recipe, SegmenterRecipe
 from warprefine.training.segmenter import build_segmenter
 
 METHODS = ("motion-only", "semantic-only", "warp-inpaint")
-CLIPS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,13 @@ def label(dataset: Dataset, out: Path, engine: Engine) -> Timed:
 
 
 @contextmanager
+def processes_of(workers: int) -> Iterator[Engine]:
+    """Give processes, which start when there is work; end them outside of what is timed."""
+    with ProcessEngine(workers=workers) as engine:
+        yield engine
+
+
+@contextmanager
 def ray_of(workers: int) -> Iterator[Engine]:
     """Start a Ray cluster of this machine, outside of what is timed."""
     with ray_engine(address="local", workers=workers) as engine:
@@ -75,47 +84,52 @@ def ray_of(workers: int) -> Iterator[Engine]:
 
 def main() -> None:
     """Time each engine and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--clips", type=int, default=8, help="clips, each of which a worker labels alone")
     parser.add_argument("--frames", type=int, default=40, help="frames of each clip")
     parser.add_argument("--size", type=int, nargs=2, default=(180, 240), metavar=("H", "W"))
     options = parser.parse_args()
     use_threads(1)
     engines: dict[tuple[str, int], Callable[[], AbstractContextManager[Engine]]] = {
         ("here", 1): lambda: nullcontext(HERE),
-        ("processes", 1): lambda: nullcontext(ProcessEngine(workers=1)),
-        ("processes", 2): lambda: nullcontext(ProcessEngine(workers=2)),
+        ("processes", 1): lambda: processes_of(1),
+        ("processes", 2): lambda: processes_of(2),
         ("ray", 1): lambda: ray_of(1),
         ("ray", 2): lambda: ray_of(2),
     }
+    if find_spec("ray") is None:
+        print("Ray is not installed, and left out")
+        del engines["ray", 1], engines["ray", 2]
     with tempfile.TemporaryDirectory() as folder:
         root, (h, w) = Path(folder), options.size
         middle = options.frames // 2
-        write_street(
-            root / "data", videos=CLIPS, length=options.frames, start=middle, step=options.frames, h=h, w=w
-        )
+        shape = {"length": options.frames, "start": middle, "step": options.frames, "h": h, "w": w}
+        write_street(root / "data", videos=options.clips, **shape)
+        write_street(root / "one clip", videos=1, **shape)
         dataset = open_dataset(root / "data")
-        label(dataset, root / "first", HERE)  # compiles, and reads the frames once
+        label(open_dataset(root / "one clip"), root / "first", HERE)  # compiles
         found = {}
         for (name, workers), start in engines.items():
             with start() as engine:
                 found[name, workers] = label(dataset, root / f"{name}-{workers}", engine)
     if len({timed.labels for timed in found.values()}) != 1:
         raise SystemExit("the labels of the runs differ")
-    print_table(found, frames=options.frames, size=(h, w))
-
-
-def print_table(found: dict[tuple[str, int], Timed], *, frames: int, size: tuple[int, int]) -> None:
-    """Print the times, the speed-up over one worker, and the overhead of one worker over this process."""
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"{CLIPS} clips of {frames} frames of {size[1]} x {size[0]}, load of the machine {busy:.1f}")
-    heads = f"{'engine':<12}{'workers':>8}{'wall s':>9}{'times one':>11}{'overhead %':>12}"
-    print(f"{heads}{'here, CPU ms a label map':>26}")
+    print(f"{options.clips} clips of {options.frames} frames of {w} x {h}, load of the machine {busy:.1f}")
+    print_table(found)
+
+
+def print_table(found: dict[tuple[str, int], Timed]) -> None:
+    """Print the times, the speed-up over one worker and over this process, and the overhead of one worker."""
+    heads = f"{'engine':<12}{'workers':>8}{'wall s':>9}{'times one':>11}{'times here':>12}{'overhead %':>12}"
+    print(f"{heads}{'command, CPU ms a label map':>29}")
     here = found["here", 1].wall
     for (name, workers), timed in found.items():
         overhead = f"{100 * (timed.wall / here - 1):.1f}" if workers == 1 and name != "here" else "–"
         speed_up = f"{found[name, 1].wall / timed.wall:.2f}"
         own = 1000 * timed.cpu / timed.count
-        print(f"{name:<12}{workers:>8}{timed.wall:>9.1f}{speed_up:>11}{overhead:>12}{own:>26.1f}")
+        times = f"{speed_up:>11}{here / timed.wall:>12.2f}"
+        print(f"{name:<12}{workers:>8}{timed.wall:>9.1f}{times}{overhead:>12}{own:>29.1f}")
 
 
 if __name__ == "__main__":

@@ -39,12 +39,16 @@ def test_options_that_contradict_each_other_are_refused(options: dict[str, Any],
 
 
 @pytest.mark.parametrize("place", ["data", "out"])
-def test_workers_cannot_reach_urls(place: str) -> None:
-    """They are refused before anything is read or written."""
-    arguments = USUAL | {"workers": 2, place: place_of("memory://bucket/here")}
+def test_workers_on_other_machines_cannot_reach_urls(place: str) -> None:
+    """They are refused before anything is read or written; processes of this machine take them."""
+    arguments = USUAL | {"workers": 2, place: place_of("s3://bucket/here")}
 
-    with pytest.raises(ClusterError, match=r"^memory://bucket/here is a URL, which workers cannot reach"):
-        engine_of(arguments).__enter__()
+    with pytest.raises(
+        ClusterError, match=r"^s3://bucket/here is a URL, which only the machine of the comma"
+    ):
+        engine_of(arguments | {"engine": "ray"}).__enter__()
+    with engine_of(arguments) as engine:
+        assert isinstance(engine, ProcessEngine)
 
 
 def test_workers_alone_are_processes_that_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

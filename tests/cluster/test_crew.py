@@ -15,7 +15,7 @@ class Hand:
     """A worker that does what the test says."""
 
     def __init__(self, number: int) -> None:
-        self.number, self.is_dismissed = number, False
+        self.number, self.is_dismissed, self.is_released = number, False, False
         self.tasks: list[Task[Any]] = []
 
     def give(self, task: Task[Any]) -> None:
@@ -39,6 +39,10 @@ class Script:
         self.hired.append(Hand(len(self.hired)))
         return self.hired[-1]
 
+    def release(self, worker: Hand) -> None:
+        """Take a worker back."""
+        worker.is_released = True
+
     def wait(self, workers: Sequence[Any]) -> Iterator[Event]:
         """Yield the next step, and note what each worker has in hand before it."""
         self.in_hand.append(["".join(task.item for task in hand.tasks) for hand in self.hired])
@@ -61,7 +65,18 @@ def test_nobody_has_two_tasks_while_another_has_none() -> None:
 
     assert found == [("a", None), ("b", None), ("c", None)]
     assert office.in_hand == [["", ""], ["a", ""], ["a", "b"], ["c", "b"], ["c", ""]]
-    assert all(hand.is_dismissed for hand in office.hired)
+    assert [(hand.is_released, hand.is_dismissed) for hand in office.hired] == [(True, False)] * 2
+
+
+def test_work_that_ends_early_dismisses_its_workers() -> None:
+    """Whoever leaves has no use for what they have in hand, and none of them is taken back."""
+    office = Script((0, "started"), (1, "started"), (0, "done"))
+
+    results = Crew[str, None](office, 2).results(iter("abcdef"))
+    next(results)
+    results.close()
+
+    assert [(hand.is_released, hand.is_dismissed) for hand in office.hired] == [(False, True)] * 2
 
 
 def test_nobody_waits_for_the_next_task_while_there_are_many() -> None:

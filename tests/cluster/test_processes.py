@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,10 +16,11 @@ from typing import Any
 import pytest
 import torch
 
-from tests.cluster.words import Homesick, Letters, about_process, by_word, divide, echo
+from tests.cluster.words import Heavy, Homesick, Letters, about_process, by_word, divide, echo
 from warprefine import autolabel, load_recipe, open_dataset
 from warprefine.cluster.processes import ProcessEngine, gpu_of
 from warprefine.core.errors import ClusterError, LabelError
+from warprefine.core.threads import available_cores
 from warprefine.io.atomic import write_text
 from warprefine.propagation.methods import PLUS
 
@@ -32,9 +34,10 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def engine() -> ProcessEngine:
+def engine() -> Iterator[ProcessEngine]:
     """Two processes."""
-    return ProcessEngine(workers=2)
+    with ProcessEngine(workers=2) as engine:
+        yield engine
 
 
 def test_a_process_that_dies_costs_what_it_had_in_hand(engine: ProcessEngine, tmp_path: Path) -> None:
@@ -108,6 +111,70 @@ def test_processes_have_threads_gpus_and_a_log(
     assert [r.getMessage() for r in caplog.records if r.name == "warprefine.words"] == ["process at work"] * 4
 
 
+def test_processes_are_kept_for_the_next_work_without_what_they_had_loaded() -> None:
+    """The same process does three works one after the other, each of which is alone in its memory."""
+    with ProcessEngine(workers=1) as engine:
+        found = [
+            about for name in "abc" for _, about in engine.stream(Heavy(name), range(2)) if about is not None
+        ]
+        processes = {process for process, _, _ in found}
+
+    assert [(name, there) for _, name, there in found] == [(name, [name]) for name in "aabbcc"]
+    assert len(processes) == 1
+    assert not is_alive(*processes)
+
+
+@pytest.mark.skipif(available_cores() < 2, reason="one core has one thread")
+def test_a_kept_process_takes_threads_and_log_level_of_the_next_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What this process computes with, and what it logs, holds for the work that begins then."""
+    before = torch.get_num_threads()
+    with ProcessEngine(workers=1) as engine:
+        try:
+            torch.set_num_threads(1)
+            [first] = [about for _, about in engine.stream(about_process, [0]) if about]
+            torch.set_num_threads(2)
+            with caplog.at_level(logging.ERROR, "warprefine"):
+                caplog.clear()
+                [second] = [about for _, about in engine.stream(about_process, [0]) if about]
+        finally:
+            torch.set_num_threads(before)
+
+    assert first[0] == second[0]
+    assert (first[1], second[1]) == (1, 2)
+    assert [record for record in caplog.records if record.name == "warprefine.words"] == []
+
+
+def test_a_kept_process_that_has_died_is_replaced() -> None:
+    """The next work does not count it as one that could not start."""
+    with ProcessEngine(workers=1) as engine:
+        for _ in range(2):
+            [about] = [about for _, about in engine.stream(about_process, [0]) if about]
+            os.kill(about[0], signal.SIGKILL)
+            while about[0] in {child.pid for child in multiprocessing.active_children()}:
+                time.sleep(0.01)
+        [(process, _, _)] = [about for _, about in engine.stream(about_process, [0]) if about]
+
+    assert process != about[0]
+
+
+@pytest.mark.parametrize("how", ["mistake", "left early"])
+def test_no_process_is_kept_when_work_ends_early(engine: ProcessEngine, tmp_path: Path, how: str) -> None:
+    """Whoever stops may never come back: all processes end, those that had nothing to do as well."""
+    found = {about[0] for _, about in engine.stream(about_process, range(4)) if about}
+    results = engine.stream(Letters(tmp_path, deaths=0), {"mistake": ["!"], "left early": ["abc"]}[how])
+
+    if how == "mistake":
+        with pytest.raises(LabelError):
+            next(results)
+    else:
+        next(results)
+        results.close()
+
+    assert [process for process in found if is_alive(process)] == []
+
+
 def test_gpus_are_shared_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that this process sees are meant; without a number of GPUs nothing is chosen."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -127,7 +194,7 @@ def test_large_items_do_not_block(engine: ProcessEngine) -> None:
     assert sorted(sums) == [2**20 * number for number in range(6)]
 
 
-SCRIPT = """
+WORKING = """
 from pathlib import Path
 from tests.cluster.words import wait_for
 from warprefine.cluster.processes import ProcessEngine
@@ -136,6 +203,21 @@ if __name__ == "__main__":
     try:
         for _, process in ProcessEngine(workers=2).stream(wait_for, [Path("no-a"), Path("no-b")]):
             print(process, flush=True)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+"""
+IDLE = """
+import signal
+from tests.cluster.words import Heavy
+from warprefine.cluster.processes import ProcessEngine
+
+if __name__ == "__main__":
+    try:
+        engine = ProcessEngine(workers=2)
+        for _, about in engine.stream(Heavy("a"), range(2)):
+            if about is not None:
+                print(about[0], flush=True)
+        signal.pause()
     except KeyboardInterrupt:
         print("stopped", flush=True)
 """
@@ -151,10 +233,13 @@ def is_alive(process: int) -> bool:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
-def test_processes_end_with_the_one_that_they_work_for(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("source", [WORKING, IDLE], ids=["working", "idle"])
+def test_processes_end_with_the_one_that_they_work_for(
+    tmp_path: Path, source: str, number: signal.Signals
+) -> None:
     """Ctrl-C, which a terminal sends to all, is told by one alone; a killed command leaves no process."""
     script = tmp_path / "script.py"
-    write_text(script, SCRIPT)
+    write_text(script, source)
     command = subprocess.Popen(
         [sys.executable, str(script)],
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},

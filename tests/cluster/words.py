@@ -7,9 +7,10 @@ import os
 import secrets
 import signal
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -56,6 +57,21 @@ def about_process(_: int) -> Iterator[tuple[int, int, str | None]]:
     """Yield number, threads and visible GPUs of the process, which logs a line."""
     logging.getLogger("warprefine.words").warning("process %s", "at work")
     yield os.getpid(), torch.get_num_threads(), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+class Heavy:
+    """Work that keeps what it has loaded: a list of its own, and how many there are in the process."""
+
+    instances: ClassVar[weakref.WeakSet[Heavy]] = weakref.WeakSet()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, item: int) -> Iterator[tuple[int, str, list[str]]]:
+        """Yield the number of the process, the name of this work, and those of all that are in memory."""
+        self.itself = self  # as networks, it is found by the garbage collector alone
+        type(self).instances.add(self)
+        yield os.getpid(), self.name, sorted(one.name for one in self.instances)
 
 
 def divide(number: int) -> Iterator[float]:

@@ -56,7 +56,7 @@ def test_messages_have_urls(storage):
 
 def test_no_more_is_kept_than_the_bound_allows(storage, monkeypatch):
     """The files that were opened longest ago become hollow again; all content stays right."""
-    monkeypatch.setenv("WARPREFINE_MIRROR_SIZE", "25")
+    monkeypatch.setenv("WARPREFINE_MIRROR_SIZE", "25B")
     root = open_data(storage.url)
 
     for _ in range(2):
@@ -125,9 +125,9 @@ def test_an_empty_folder_is_refused(storage):
         open_data(storage.url + "/other")
 
 
-@pytest.mark.parametrize(("text", "size"), [("", 20 << 30), ("25", 25), ("3k", 3072), ("2GB", 2 << 30)])
+@pytest.mark.parametrize(("text", "size"), [("", 20 * 10**9), ("25B", 25), (" 2GB ", 2 * 10**9)])
 def test_the_bound_is_a_variable(text, size, monkeypatch):
-    """The size of mirrors is given as people write sizes."""
+    """The size of mirrors is given as that of the cache is."""
     monkeypatch.setenv("WARPREFINE_MIRROR_SIZE", text)
 
     assert size_of_mirrors() == size
@@ -135,9 +135,11 @@ def test_the_bound_is_a_variable(text, size, monkeypatch):
 
 def test_a_bound_that_is_no_size_is_refused(monkeypatch):
     """A size that cannot be understood is never guessed."""
-    monkeypatch.setenv("WARPREFINE_MIRROR_SIZE", "much")
+    monkeypatch.setenv("WARPREFINE_MIRROR_SIZE", "20G")
 
-    with pytest.raises(StorageError, match="WARPREFINE_MIRROR_SIZE is 'MUCH'; expected a size"):
+    with pytest.raises(
+        StorageError, match="WARPREFINE_MIRROR_SIZE is '20G'; expected a number with its unit"
+    ):
         size_of_mirrors()
 
 

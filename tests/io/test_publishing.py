@@ -114,7 +114,7 @@ def test_what_was_published_is_not_copied_again(url, monkeypatch):
 
 def test_labels_that_are_in_the_storage_make_room(url, monkeypatch):
     """Beyond the bound, labels that were published are hollow here, and right when they are read."""
-    monkeypatch.setenv("WARPREFINE_MIRROR_SIZE", "1")
+    monkeypatch.setenv("WARPREFINE_MIRROR_SIZE", "1B")
     with published(url) as folder, StorageLockOfTest(url) as lock:
         run = RunFolder(folder)
         publisher = Publisher(Storage(url), folder, lock)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from warprefine import autolabel, evaluate, load_recipe
+from warprefine.cluster.processes import ProcessEngine
 from warprefine.core.engine import Here
 from warprefine.core.errors import ClusterError, RunFolderError, StorageError
 from warprefine.io.publishing import MANIFEST
@@ -51,6 +52,7 @@ class Elsewhere(Here):
     """An engine that says that its workers are elsewhere."""
 
     is_here = False
+    is_on_this_machine = False
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,15 @@ def test_a_run_by_url_has_the_labels_of_a_run_on_the_disk(
 ) -> None:
     """Data in a storage give the same bytes, even where nothing stays here; so do scores and exports."""
     monkeypatch.setenv("WARPREFINE_MIRRORS", str(tmp_path / "mirrors"))
-    monkeypatch.setenv("WARPREFINE_MIRROR_SIZE", "1")
+    monkeypatch.setenv("WARPREFINE_MIRROR_SIZE", "1B")
     data, out = f"memory://{tmp_path}/data", f"memory://{tmp_path}/run"
     upload(tiny_data, data)
     recipe = load_recipe(tiny_recipe)
 
+    with pytest.raises(ClusterError, match="is a URL of the memory of this process"):
+        autolabel(data, out, methods=METHODS, recipe=recipe, engine=ProcessEngine(workers=2))
     with pytest.raises(ClusterError, match="is a URL, which only the machine of the command reads"):
-        autolabel(data, out, methods=METHODS, recipe=recipe, engine=Elsewhere())
+        autolabel(Path(tiny_data).as_uri(), tmp_path / "run", methods=METHODS, engine=Elsewhere())
     with pytest.raises(RunFolderError, match="which is read"):
         autolabel(data, f"{data}/run", methods=METHODS, recipe=recipe)
     autolabel(data, out, methods=METHODS, recipe=recipe)
@@ -162,6 +166,32 @@ def _make_bucket(name: str) -> None:
             time.sleep(0.5)
         else:
             return
+
+
+def test_workers_of_one_machine_share_its_mirrors(
+    store: Store, on_disk: Path, tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """Two processes label data by URL into a run by URL, and the labels are those of a run on the disk."""
+    data, out = f"{store.url}/data", f"{store.url}/run"
+    upload(tiny_data, data)
+    options = ["--method", "motion-only", "--recipe", str(tiny_recipe), "--threads", "1", "--workers", "2"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "warprefine", "autolabel", data, "--out", out, *options],
+        env={
+            **os.environ,
+            **store.environment,
+            "WARPREFINE_MIRRORS": str(tmp_path / "mirrors"),
+            "WARPREFINE_MIRROR_SIZE": "1B",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert files_of(out) == files_in(on_disk)
 
 
 def test_a_run_that_was_killed_goes_on_on_another_machine(

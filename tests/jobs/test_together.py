@@ -22,6 +22,7 @@ class Backwards:
     """An engine of this process that begins with the last item; it notes the names of what it works on."""
 
     is_here = False
+    is_on_this_machine = True
 
     def __init__(self) -> None:
         self.waves: list[list[Any]] = []

@@ -433,6 +433,7 @@ class Elsewhere:
     """An engine that works on all units at the same time, begins the last one twice, and yields in turn."""
 
     is_here = False
+    is_on_this_machine = True
 
     def stream(self, work: Any, items: Any) -> Iterator[tuple[Any, Any]]:
         """Yield the units with what became of them, mixed."""

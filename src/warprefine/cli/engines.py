@@ -12,9 +12,9 @@ from typing import Any
 import typer
 
 from warprefine.core.engine import HERE, Engine
-from warprefine.core.errors import ClusterError, DeviceError, WarpRefineError
+from warprefine.core.errors import DeviceError, WarpRefineError
 from warprefine.core.threads import available_cores, use_threads
-from warprefine.io.places import url_of
+from warprefine.io.sharing import check_reach
 
 
 def threads_of(arguments: Mapping[str, Any]) -> int:
@@ -34,21 +34,24 @@ def engine_of(arguments: Mapping[str, Any]) -> Iterator[Engine]:
     """Return the engine of a command's options; end what was started for it.
 
     Raises:
-        WarpRefineError: Ray is not installed, or there is no cluster at the address.
+        WarpRefineError: Ray is not installed, there is no cluster at the address, or workers cannot reach
+            data or run.
     """
     address, workers, device = arguments["address"], arguments["workers"], arguments["device"]
     name = _engine_name(arguments)
     if name == "here":
         yield HERE
         return
-    _refuse_urls(arguments)
+    places = [place for key in ("data", "out") if isinstance(place := arguments.get(key), Path)]
+    check_reach(places, same_machine=name == "processes")
     if "WORLD_SIZE" in os.environ:
         raise typer.BadParameter("--engine and --workers are for one process; torchrun has started several")
     use_threads(threads_of(arguments))  # each worker has as many
     if name == "processes":
         from warprefine.cluster.processes import ProcessEngine
 
-        yield ProcessEngine(workers=workers, gpus=_gpus() if device == "cuda" else 0)
+        with ProcessEngine(workers=workers, gpus=_gpus() if device == "cuda" else 0) as engine:
+            yield engine
         return
     if find_spec("ray") is None:
         raise WarpRefineError(
@@ -78,17 +81,6 @@ def _engine_name(arguments: Mapping[str, Any]) -> str:
     if name == "processes" and workers is None:
         raise typer.BadParameter("--engine processes needs --workers, the number of processes")
     return name or ("here" if workers is None else "processes")
-
-
-def _refuse_urls(arguments: Mapping[str, Any]) -> None:
-    """Refuse data and run folders by URL, which the command's own process alone can read and write."""
-    places = [place for key in ("data", "out") if isinstance(place := arguments.get(key), Path)]
-    for url in map(url_of, places):
-        if url is not None:
-            raise ClusterError(
-                f"{url} is a URL, which workers cannot reach; expected folders; leave out --workers and "
-                "--engine, or mount the storage as a folder"
-            )
 
 
 def _gpus() -> int:

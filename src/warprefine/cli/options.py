@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from warprefine.core.errors import DatasetError
+from warprefine.core.sizes import EXPECTED, bytes_named
 from warprefine.core.stages import Stage
 from warprefine.core.video import Dataset
 from warprefine.datasets import READERS, open_dataset
+from warprefine.io.mirror import SIZE_VARIABLE
 from warprefine.io.places import place_of
 from warprefine.motion import MOTIONS
 from warprefine.propagation.methods import METHODS, check_methods
@@ -24,7 +26,6 @@ ADVANCED, CLUSTER, STORAGE = "Advanced", "Cluster", "Storage"
 """Panels of the help, which follow the options that most people need."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-_BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _MOST_DIGITS = 9  # no video has more frames
 
@@ -52,14 +53,10 @@ def _seconds(word: object) -> float:
 
 def _bytes(word: object) -> int:
     """Return the bytes that --cache-size names, such as 500MB or 20GB."""
-    text = str(word)
-    unit = text[-2:].upper()
-    number = text[:-2]
-    if unit not in _BYTES or not _NUMBER.fullmatch(number) or float(number) == 0:
-        raise typer.BadParameter(
-            f"{text[:20]!r} is no size; give a number with its unit, such as 500MB or 20GB"
-        )
-    return int(float(number) * _BYTES[unit])
+    size = bytes_named(str(word))
+    if size is None:
+        raise typer.BadParameter(f"{str(word)[:20]!r} is no size; give {EXPECTED}")
+    return size
 
 
 Data = Annotated[
@@ -67,7 +64,8 @@ Data = Annotated[
     typer.Argument(
         parser=place_of,
         metavar="DATA",
-        help="Folder that holds the data set, or its URL, such as s3://bucket/data.",
+        help="Folder that holds the data set, or its URL, such as s3://bucket/data. The variable "
+        f"{SIZE_VARIABLE} says how much of a URL is kept here, in the form of --cache-size; usually 20GB.",
         show_default=False,
     ),
 ]
@@ -246,8 +244,8 @@ CacheSize = Annotated[
     typer.Option(
         parser=_bytes,
         metavar="SIZE",
-        help="What flow, segmentations and samples may take in the cache (500MB, 20GB); the oldest are "
-        "deleted. If not given, there is no limit.",
+        help="What flow, segmentations and samples may take in the cache (500MB, 20GB; a GB is 10^9 bytes): "
+        "the oldest are deleted, and computed again if need be; if not given, there is no limit.",
         rich_help_panel=STORAGE,
     ),
 ]

@@ -65,6 +65,10 @@ class Office(Protocol):
         """Start a worker."""
         ...
 
+    def release(self, worker: Any) -> None:
+        """Take back a worker that has no task in hand: end it, or keep it for other work."""
+        ...
+
     def wait(self, workers: Sequence[Any]) -> Iterator[Event]:
         """Wait until something becomes known of workers, and yield it, in the order of each worker.
 
@@ -104,7 +108,9 @@ class Crew(Generic[ItemT, ResultT]):
         self._failed_starts = 0
 
     def results(self, items: Iterator[ItemT]) -> Generator[tuple[ItemT, ResultT | None], None, None]:
-        """Yield the results of all items, and None after those of each; end the workers then.
+        """Yield the results of all items, and None after those of each; release the workers then.
+
+        All are dismissed if it ends early.
 
         Raises:
             ClusterError: Workers cannot start, or died at an item more than `MOST_DEATHS` times.
@@ -114,9 +120,12 @@ class Crew(Generic[ItemT, ResultT]):
             while True:
                 self._hand_out(items)
                 if not self._waiting and not any(one.in_hand for one in self._members.values()):
-                    return
+                    break
                 for event in self._office.wait([*self._members]):
                     yield from self._take(event)
+            for worker in [*self._members]:
+                del self._members[worker]
+                self._office.release(worker)
         finally:
             for worker in self._members:
                 worker.dismiss()

@@ -3,60 +3,57 @@
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import multiprocessing
 import os
 import pickle
 import signal
-import sys
-import threading
-import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from queue import SimpleQueue
-from typing import Any
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import Any, Literal
 
 import torch
 
 from warprefine.cluster.crew import Crew, Event, Task
+from warprefine.cluster.serving import GRACE, LOGGER, REST, Piece, serve
 from warprefine.core.engine import ItemT, ResultT
-from warprefine.core.errors import ClusterError, WarpRefineError
-from warprefine.core.threads import use_threads
+from warprefine.core.errors import ClusterError
+from warprefine.io.sharing import share_mirrors
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit threads of torch and numba half alive
-_LOGGER = "warprefine"
-_END = b""
 _PATIENCE = 10.0
 """Seconds that a process which has closed its pipe has to end."""
-_GRACE = 2.0
-"""Seconds that a process without work has to end in order."""
 
 
 class ProcessEngine:
-    """An `Engine` whose work is done by processes of this machine, all started anew for each piece of work.
+    """An `Engine` whose work is done by processes of this machine, which are kept from one work to the next.
 
     Each computes with as many threads as torch has here, so that results equal those of one process, byte for
-    byte. A process that dies is replaced, and what it had in hand begun again. All end with this process,
-    however that ends. As with all processes that Python spawns, a script that uses the engine keeps what it
-    does below `if __name__ == "__main__":`.
+    byte. A process that dies is replaced, and what it had in hand begun again. Between two pieces of work
+    processes hold what they have imported, and no networks. All end when the engine is closed, when a piece
+    of work ends early, and with this process, however that ends. As with all processes that Python spawns, a
+    script that uses the engine keeps what it does below `if __name__ == "__main__":`.
 
     Args:
         workers: How many processes there are at most.
         gpus: How many GPUs they share in turn, each process having one; 0 leaves them as they are.
 
     Example:
-        >>> engine = ProcessEngine(workers=2)
-        >>> autolabel("DATA", "RUN", engine=engine)  # doctest: +SKIP
+        >>> with ProcessEngine(workers=2) as engine:
+        ...     autolabel("DATA", "RUN", engine=engine)  # doctest: +SKIP
     """
 
     is_here = False
+    is_on_this_machine = True
 
     def __init__(self, *, workers: int, gpus: int = 0) -> None:
         self._workers, self._gpus = workers, gpus
+        self._idle: deque[_ProcessWorker] = deque()
+        self._numbers = count()
 
     def stream(
         self, work: Callable[[ItemT], Iterator[ResultT]], items: Iterable[ItemT]
@@ -68,39 +65,86 @@ class ProcessEngine:
                 cannot be had in another process.
             WarpRefineError: The work raised it.
         """
-        office = _ProcessOffice(_pickled(work), gpus=self._gpus)
-        yield from Crew[ItemT, ResultT](office, self._workers).results(iter(items))
+        piece = Piece(
+            work=_pickled(work),
+            threads=torch.get_num_threads(),
+            level=logging.getLogger(LOGGER).getEffectiveLevel(),
+            mirrors=share_mirrors(self._workers),
+        )
+        office = _ProcessOffice(_pickled(piece), idle=self._idle, start=self._start)
+        try:
+            yield from Crew[ItemT, ResultT](office, self._workers).results(iter(items))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the processes that are without work; further work starts others."""
+        idle = [*self._idle]
+        self._idle.clear()
+        for worker in idle:
+            worker.pipe.close()  # all end at the same time
+        for worker in idle:
+            worker.dismiss()
+
+    def __enter__(self) -> ProcessEngine:
+        """Return the engine, which is closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def _start(self) -> _ProcessWorker:
+        visible = gpu_of(next(self._numbers), gpus=self._gpus)
+        return _ProcessWorker({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
 
 
 class _ProcessWorker:
-    """A process, the pipe to it, and the tasks that it has in hand, in order."""
+    """A process, the pipe to it, and the tasks that it has in hand, in order.
+
+    Attributes:
+        state: It starts; it loads a piece of work; it works on that; it rests until there is another one.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.pipe, theirs = _SPAWN.Pipe()
-        level = logging.getLogger(_LOGGER).getEffectiveLevel()
-        arguments = (theirs, torch.get_num_threads(), level, dict(environment))
-        self._process = _SPAWN.Process(target=_serve, args=arguments, daemon=True)
+        self._process = _SPAWN.Process(target=serve, args=(theirs, dict(environment)), daemon=True)
         with _keeping_ctrl_c():
             self._process.start()
         theirs.close()
-        self.has_started = False
+        self.state: Literal["starting", "loading", "working", "resting"] = "starting"
         self.tasks: deque[Task[Any]] = deque()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.is_alive()
+
+    def begin(self, piece: bytes) -> None:
+        """Give it a piece of work, whose tasks follow."""
+        self.state = "loading"
+        self._send(piece)
 
     def give(self, task: Task[Any]) -> None:
         """Add a task to those that it has in hand."""
         self.tasks.append(task)
-        content = _pickled(task.item)
-        with suppress(OSError):  # it has died, which the next look at the pipe tells
-            self.pipe.send_bytes(content)
+        self._send(_pickled(task.item))
+
+    def rest(self) -> None:
+        """End its piece of work, of which it has no task in hand."""
+        self.state = "resting"
+        self._send(REST)
 
     def dismiss(self) -> None:
         """End it, whatever it is doing; if that is nothing, in order."""
-        if self.has_started and not self.tasks:
-            self.pipe.close()
-            self._process.join(_GRACE)
+        self.pipe.close()
+        if self.state in {"working", "resting"} and not self.tasks:
+            self._process.join(GRACE)
         self._process.kill()
         self._process.join()
-        self.pipe.close()
 
     def cause_of_death(self) -> str:
         """Return how it ended."""
@@ -110,23 +154,45 @@ class _ProcessWorker:
             return f"the process was killed by {signal.Signals(-code).name}"
         return f"the process ended with exit code {code}"
 
+    def _send(self, content: bytes) -> None:
+        with suppress(OSError):  # it has died, which the next look at the pipe tells
+            self.pipe.send_bytes(content)
+
 
 class _ProcessOffice:
-    """Starts processes, and waits for them.
+    """Starts processes for a piece of work, and waits for them.
 
     Args:
-        work: The work, pickled.
-        gpus: How many GPUs the processes share in turn; 0 leaves them as they are.
+        piece: The piece of work, pickled.
+        idle: Processes without work, which are taken first, and come back.
+        start: Starts a process.
     """
 
-    def __init__(self, work: bytes, *, gpus: int) -> None:
-        self._work, self._gpus, self._hired = work, gpus, 0
+    def __init__(
+        self, piece: bytes, *, idle: deque[_ProcessWorker], start: Callable[[], _ProcessWorker]
+    ) -> None:
+        self._piece, self._idle, self._start = piece, idle, start
 
     def hire(self) -> _ProcessWorker:
-        """Start a process."""
-        visible = gpu_of(self._hired, gpus=self._gpus)
-        self._hired += 1
-        return _ProcessWorker({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+        """Take a process that is idle, or start one."""
+        while self._idle:
+            worker = self._idle.popleft()
+            if not worker.is_alive:
+                worker.dismiss()
+                continue
+            if worker.state == "resting":
+                worker.begin(self._piece)
+            return worker
+        return self._start()
+
+    def release(self, worker: _ProcessWorker) -> None:
+        """Keep a process that has no task in hand for other work, unless it is just loading that of this."""
+        if worker.state == "loading":
+            worker.dismiss()
+            return
+        if worker.state == "working":
+            worker.rest()
+        self._idle.append(worker)
 
     def wait(self, workers: Sequence[_ProcessWorker]) -> Iterator[Event]:
         """Wait until processes send something or die, and yield it."""
@@ -152,10 +218,9 @@ class _ProcessOffice:
         if kind == "log":
             logging.getLogger(value.name).handle(value)
         elif kind == "ready":
-            with suppress(OSError):  # it has died, which the next look at the pipe tells
-                worker.pipe.send_bytes(self._work)
+            worker.begin(self._piece)
         elif kind == "started":
-            worker.has_started = True
+            worker.state = "working"
             return Event(worker=worker, kind="started")
         elif kind == "lost":
             return Event(worker=worker, kind="died", value=value)
@@ -215,79 +280,3 @@ def _keeping_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(pipe: Connection, threads: int, level: int, environment: Mapping[str, str]) -> None:
-    """Work on what arrives in a pipe, in a process that ends when the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":  # locks of libraries then have no names, which a killed process leaves behind
-        multiprocessing.set_start_method("fork", force=True)
-    os.environ.update(environment)
-    send = _Sender(pipe)
-    logger = logging.getLogger(_LOGGER)
-    logger.addHandler(_ToPipe(send))
-    logger.setLevel(level)
-    use_threads(threads)
-    arriving: SimpleQueue[bytes] = SimpleQueue()
-    send("ready")
-    threading.Thread(target=_receive, args=(pipe, arriving), daemon=True).start()
-    try:
-        work = pickle.loads(arriving.get())  # noqa: S301 - of our own process
-    except BaseException as error:  # noqa: BLE001 - the process that has started this one raises it
-        send("lost", f"{type(error).__name__}: {error}")
-        raise SystemExit(1) from None  # it is told there
-    send("started")
-    try:
-        while (content := arriving.get()) != _END:
-            for result in work(pickle.loads(content)):  # noqa: S301 - the same
-                send("result", result)
-            send("done")
-    except WarpRefineError as error:
-        send("error", error)
-        raise SystemExit(1) from None
-    except BaseException:  # noqa: BLE001 - the same
-        send("failed", traceback.format_exc())
-        raise SystemExit(1) from None
-
-
-def _receive(pipe: Connection, arriving: SimpleQueue[bytes]) -> None:
-    """Pass on what arrives, so that the sender never waits; end the process when the pipe is closed."""
-    while True:
-        try:
-            arriving.put(pipe.recv_bytes())
-        except (EOFError, OSError):
-            arriving.put(_END)
-            time.sleep(_GRACE)
-            os._exit(1)  # it still works, though whoever would take the results is gone
-
-
-class _Sender:
-    """Sends messages of any thread through a pipe."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._lock = pipe, threading.Lock()
-
-    def __call__(self, kind: str, value: Any = None) -> None:
-        """Send a message of a kind."""
-        content = pickle.dumps((kind, value))  # as they are, tensors too
-        try:
-            with self._lock:
-                self._pipe.send_bytes(content)
-        except OSError:
-            os._exit(1)  # whoever would take it is gone, and nobody is left to be told
-
-
-class _ToPipe(logging.handlers.QueueHandler):
-    """Sends log messages to the process that this one works for.
-
-    Args:
-        send: Sends messages.
-    """
-
-    def __init__(self, send: _Sender) -> None:
-        super().__init__(SimpleQueue())
-        self._send = send
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Send a message that is formatted already."""
-        self._send("log", record)

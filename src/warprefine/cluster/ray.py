@@ -78,6 +78,7 @@ class RayEngine:
     """
 
     is_here = False
+    is_on_this_machine = False
 
     def __init__(self, *, workers: int | None = None, gpus: int = 0) -> None:
         self._workers, self._gpus = workers, gpus
@@ -185,6 +186,10 @@ class _RayOffice:
     def hire(self) -> _RayWorker:
         """Start an actor."""
         return _RayWorker(self.start())
+
+    def release(self, worker: _RayWorker) -> None:
+        """End an actor."""
+        worker.dismiss()
 
     def wait(self, workers: Sequence[_RayWorker]) -> Iterator[Event]:
         """Wait until something becomes known of actors, and yield it."""

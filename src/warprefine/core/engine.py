@@ -28,6 +28,11 @@ class Engine(Protocol):
         """Whether this process does all work itself, one item after the other."""
         ...
 
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether all work is done on this machine, with the files in the user's cache."""
+        ...
+
     def stream(
         self, work: Callable[[ItemT], Iterator[ResultT]], items: Iterable[ItemT]
     ) -> Generator[tuple[ItemT, ResultT | None], None, None]:
@@ -48,6 +53,7 @@ class Here:
     """The engine that does all work in this process."""
 
     is_here = True
+    is_on_this_machine = True
 
     def stream(
         self, work: Callable[[ItemT], Iterator[ResultT]], items: Iterable[ItemT]

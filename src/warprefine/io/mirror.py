@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from warprefine.core.errors import RunFolderError, StorageError
+from warprefine.core.sizes import EXPECTED, bytes_named
 from warprefine.io.atomic import draft_of, make_folder, write_text, writing_errors
 from warprefine.io.claims import own_json
+from warprefine.io.in_use import FilesInUse
 from warprefine.io.locks import locked
 from warprefine.io.places import mirror_folder, place_of, register, url_of
 from warprefine.io.storage import Storage, Stored
 
 SIZE_VARIABLE = "WARPREFINE_MIRROR_SIZE"
-"""Says how many bytes a mirror holds, such as 20G."""
-_USUAL_SIZE = 20 << 30
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+"""Says how much a mirror holds, in the form of --cache-size."""
+_USUAL_SIZE = 20 * 10**9
 _MOST_READERS = 64
 """Processes that read the same URL at the same time on one machine; each has a mirror of its own."""
 _INDEX = "mirror.json"
@@ -82,11 +84,11 @@ def size_of_mirrors() -> int:
     Raises:
         StorageError: The variable `WARPREFINE_MIRROR_SIZE` holds no size.
     """
-    text = os.environ.get(SIZE_VARIABLE, "").strip().upper()
-    match = re.fullmatch(r"([0-9]{1,9})([KMGT]?)B?", text)
-    if text and match is None:
-        raise StorageError(f"{SIZE_VARIABLE} is {text[:40]!r}; expected a size such as 500M or 20G")
-    return int(match[1]) * _UNITS[match[2]] if match else _USUAL_SIZE
+    text = os.environ.get(SIZE_VARIABLE, "").strip()
+    size = bytes_named(text) if text else _USUAL_SIZE
+    if size is None:
+        raise StorageError(f"{SIZE_VARIABLE} is {text[:40]!r}; expected {EXPECTED}")
+    return size
 
 
 def _lock_mirror(url: str) -> Path:
@@ -115,7 +117,9 @@ def _recorded(root: Path) -> dict[str, str]:
 
 
 class Mirror:
-    """The folder of a mirror, which one process uses.
+    """The folder of a mirror, which the process of a command uses, and its workers on this machine.
+
+    A copy in another process is to be used there; it begins without a count of what is here.
 
     Args:
         storage: Where its files come from.
@@ -137,6 +141,32 @@ class Mirror:
         self._fetching: dict[str, threading.Lock] = {}
         self._in_use: dict[int, str] = {}
         self._here: OrderedDict[str, int] = OrderedDict()
+        self._others: FilesInUse | None = None
+        self._users = 1
+
+    def __reduce__(self) -> tuple[Callable[..., Mirror], tuple[str, Path, dict[str, Stored], dict[str, Any]]]:
+        with self._lock:
+            known = dict(self.known)
+        settings = {"most_bytes": self._most, "is_read_only": self.is_read_only, "users": self._users}
+        return _copy_of, (self._storage.url, self.root, known, settings)
+
+    def share(self, users: int) -> None:
+        """Keep to a share of the bound, and let nothing become hollow that another process reads.
+
+        Args:
+            users: How many processes use the mirror; the number only grows.
+        """
+        with self._lock:
+            self._users = max(users, self._users)
+            self._others = self._others or FilesInUse(self.root)
+
+    def take_over(self, other: Mirror) -> None:
+        """Know of the storage what another mirror of the same folder knows."""
+        with self._lock:
+            before, self.known = self.known, other.known
+            for name in [name for name in self._here if before.get(name) != self.known.get(name)]:
+                del self._here[name]
+        self.share(other._users)
 
     def list_files(self, files: Mapping[str, Stored], *, kept: Collection[str] = ()) -> None:
         """List files: those that are here stay if they are among `kept`, all others become hollow."""
@@ -194,13 +224,17 @@ class Mirror:
         """
         name = path.relative_to(self.root).as_posix()
         with self._lock:
-            if name not in self.known:
+            if name not in self.known and not self._is_found(name, path):
                 return
             self._in_use[threading.get_ident()] = name
             lock = self._fetching.setdefault(name, threading.Lock())
         with lock:
-            if is_hollow(path):
-                self._copy(name, path)
+            while True:
+                if is_hollow(path):
+                    with nullcontext() if self._others is None else self._others.copying(name):
+                        self._copy(name, path)
+                if self._others is None or self._others.hold(path):
+                    break
         with self._lock:
             self._fetching.pop(name, None)
             if name in self._here:
@@ -213,7 +247,17 @@ class Mirror:
         found = self.known.get(path.relative_to(self.root).as_posix()) if self.is_read_only else None
         return (found.size, found.modified, found.version) if found else None
 
+    def _is_found(self, name: str, path: Path) -> bool:
+        """Look for a file that another process has put into the storage and made hollow here since."""
+        stored = self._storage.info(name) if self._others is not None and is_hollow(path) else None
+        if stored is None:
+            return False
+        self.known[name] = replace(stored, version="")
+        return True
+
     def _copy(self, name: str, path: Path) -> None:
+        if not is_hollow(path):  # another process has just copied it
+            return
         draft = draft_of(path)
         stored = self.known[name]
         try:
@@ -249,17 +293,30 @@ class Mirror:
             self._evict(candidates)
 
     def _evict(self, candidates: Collection[str]) -> None:
-        total = sum(self._here.values())
-        if total <= self._most:
+        total, most = sum(self._here.values()), self._most // self._users
+        if total <= most:
             return
         used = {*self._in_use.values()}
         for name in [name for name in self._here if name not in used and name in candidates]:
             path = self.root / name
-            if path.exists():
-                _make_hollow(path, self.known[name].size, modified_ns=path.stat().st_mtime_ns)
+            with nullcontext(True) if self._others is None else self._others.unread(path) as is_unread:
+                if not is_unread:
+                    continue
+                if path.exists():
+                    _make_hollow(path, self.known[name].size, modified_ns=path.stat().st_mtime_ns)
             total -= self._here.pop(name)
-            if total <= self._most:
+            if total <= most:
                 return
+
+
+def _copy_of(url: str, root: Path, known: dict[str, Stored], settings: Mapping[str, Any]) -> Mirror:
+    """Return the mirror of a folder in another process than the one that has made it."""
+    mirror = Mirror(
+        Storage(url), root, most_bytes=settings["most_bytes"], is_read_only=settings["is_read_only"]
+    )
+    mirror.known = known
+    mirror.share(settings["users"])
+    return mirror
 
 
 def is_hollow(path: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -166,6 +167,21 @@ def check_published(root: Path) -> None:
             f"{url} cannot be written by this command, which reads a copy of it; expected a run folder of "
             "this machine, such as a copy by the storage's own tools"
         )
+
+
+def named_places() -> dict[Path, str]:
+    """Return the URLs that folders of this machine stand for, as far as this process knows."""
+    return dict(_urls)
+
+
+def name_places(urls: Mapping[Path, str]) -> None:
+    """Note which URLs folders of this machine stand for."""
+    _urls.update(urls)
+
+
+def mirrors() -> dict[Path, MirroredFiles]:
+    """Return the files of all folders that `at_hand` knows."""
+    return dict(_mirrors)
 
 
 def register(root: Path, mirror: MirroredFiles) -> None:

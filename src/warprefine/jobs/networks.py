@@ -13,14 +13,13 @@ import torch
 from torch import nn
 
 from warprefine.core.engine import Engine
-from warprefine.core.errors import ClusterError
 from warprefine.core.precision import with_precision
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Video
 from warprefine.io.atomic import write_text
 from warprefine.io.checkpoints import fact_of, read_card, weights_fingerprint
 from warprefine.io.claims import own_json
-from warprefine.io.places import url_of
+from warprefine.io.sharing import check_reach
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.motions import stepwise_motion, two_sided_motion
 from warprefine.jobs.refiner_samples import RefinerSamples
@@ -62,16 +61,12 @@ class Networks:
         """Return the networks of the same run, trained and used by an engine.
 
         Raises:
-            ClusterError: Other machines cannot reach data or run folder.
+            ClusterError: Workers cannot reach data or run folder.
         """
         context = self.context
         roots = (context.run.root, context.dataset.root, *(further.root for further in context.also_train))
-        urls = [url for url in map(url_of, roots) if url is not None]
-        if urls and not engine.is_here:
-            raise ClusterError(
-                f"{urls[0]} is a URL, which only the machine of the command reads; expected folders that all "
-                "workers reach at the same path; mount the storage there, or leave out --engine and --workers"
-            )
+        if not engine.is_here:
+            check_reach(roots, same_machine=engine.is_on_this_machine)
         return Networks(replace(context, engine=engine))
 
     def motion(self, kind: Kind) -> MotionEstimator:

@@ -25,6 +25,7 @@ class Elsewhere:
     """An engine that does all work on copies, as another process would, and begins with the last item."""
 
     is_here = False
+    is_on_this_machine = True
 
     def __init__(self) -> None:
         self.worked_on: list[Any] = []
