@@ -57,7 +57,6 @@ def test_a_run_of_an_experiment_can_teach_a_student(warprefine: Callable[..., An
         ),
         (("experiment", "quality", "--initial-weights", "compat=x"), "no segmenter is called 'compat'"),
         (("experiment", "relaxation", "--other-weights", "gone.safetensors"), "gone.safetensors"),
-        (("experiment", "ablation", "--plan"), "what ablation trains is known only while it runs"),
         (("student", "nowhere", "--method", "warp-refin"), "no method is called 'warp-refin'"),
         (("student", "nowhere"), "is no folder"),
         (("student", "nowhere", "--method", "all"), "no method is called 'all'"),
