@@ -56,29 +56,29 @@ def test_features_of_crops_are_counted_where_they_are_kept(out: Path) -> None:
 
 
 def test_samples_of_refiners_and_propagated_images_are_counted(out: Path) -> None:
-    """Cycles of 1 and 2 frames in both directions at two key frames; images at 2 frames from them."""
-    cycles = 2.2 * 8 * PIXELS
+    """Cycles of 1 and 2 frames in both directions at two key frames, by two segmenters; images."""
+    cycles = 2.2 * 2 * 8 * PIXELS
 
     assert planned(out, "quality", keep="nothing").disk.samples == pytest.approx(cycles)
     assert planned(out, "utility").disk.samples == pytest.approx(cycles + 1.8 * 4 * PIXELS)
 
 
 def test_motion_estimators_have_flow_of_their_own(out: Path) -> None:
-    """`motion` labels with three: their flow lies in one cache, and is not the same."""
-    assert planned(out, "motion").disk.cache == pytest.approx(3 * 2.5 * 14 * PIXELS)
+    """`motion` labels with two: their flow lies in one cache, and is not the same."""
+    assert planned(out, "motion").disk.cache == pytest.approx(2 * 2.5 * 14 * PIXELS)
 
 
 def test_the_ablation_shares_sides_that_are_carried_alike(out: Path) -> None:
     """Variants that carry labels otherwise have sides of their own; flow is that of two estimators."""
     disk = planned(out, "ablation").disk
 
-    assert disk.samples > 2.2 * 8 * PIXELS + 4 * 2.8 * 8 * PIXELS
+    assert disk.samples > 2.2 * 2 * 8 * PIXELS + 4 * 2.8 * 8 * PIXELS
     assert disk.checkpoints > 0
 
 
 def test_a_disk_with_room_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder need not be there: that above it counts."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(9e9, 5e9, 4e9 if place == tmp_path else 0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(9, 5, 4 * 10**9 * (place == tmp_path)))
 
     assert free_bytes(tmp_path / "a/b") == 4e9
     check_disk(Disk(labels=4e9), tmp_path / "a/b", remedy="")
@@ -86,7 +86,7 @@ def test_a_disk_with_room_is_accepted(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_disk_without_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message has what is needed, of what, what is free, and the way on."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(9e9, 5e9, 4e9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(9, 5, 4 * 10**9))
 
     with pytest.raises(
         RunFolderError,
