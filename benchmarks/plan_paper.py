@@ -18,9 +18,9 @@ import torch
 from warprefine.core.classes import ClassSet
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import write_frame
-from warprefine.jobs.experiments import EXPERIMENTS
+from warprefine.jobs.experiments import plan_experiment
 from warprefine.jobs.experiments.context import ExperimentContext
-from warprefine.jobs.experiments.plan import THROUGHPUTS, Plan, plan_of
+from warprefine.jobs.experiments.plan import THROUGHPUTS, Plan
 from warprefine.jobs.experiments.recipe import load_experiment_recipe
 
 MARKS = "<!-- begin plan -->", "<!-- end plan -->"
@@ -132,9 +132,7 @@ def plan(experiment: str, name: str, folder: Path) -> Plan:
     context = SizedContext(
         experiment=experiment, out=folder / f"{experiment}-{name}", root=folder, recipe=recipe, blank=blank
     )
-    work = EXPERIMENTS[experiment].work
-    assert work is not None
-    return plan_of(work(context), THROUGHPUTS["cuda"])
+    return plan_experiment(context, THROUGHPUTS["cuda"])
 
 
 def main() -> None:
@@ -150,7 +148,7 @@ def main() -> None:
             found = plan(experiment, name, Path(folder))
             hours = found.training_hours + found.labelling_hours
             counts = f"{len(found.trainings)} | {found.steps / 1000:,.0f} | {found.frames:,}"
-            sums = f"{found.disk_bytes / 1e9:,.0f} | {hours:,.0f}"
+            sums = f"{found.disk.total / 1e9:,.0f} | {hours:,.0f}"
             lines.append(f"| {title} | `{experiment}` | `{name}` | {counts} | {sums} |")
             print(lines[-1], flush=True)
     if given.write is not None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from warprefine.jobs.experiments import EXPERIMENTS
+from warprefine.jobs.experiments import EXPERIMENTS, disk
+from warprefine.jobs.experiments.context import ExperimentContext
+from warprefine.jobs.experiments.findings import Findings
 
 TINY = Path(__file__).parents[1] / "experiment.toml"
 
@@ -21,6 +24,7 @@ def test_an_experiment_prints_its_tables(warprefine: Callable[..., Any], tmp_pat
 
     assert done.exit_code == 0, done.output
     assert "k=3" in done.stdout
+    assert "disk: about 0.0 GB: 0.0 of labels" in " ".join(done.stdout.split())
     assert "warp-refine" in done.stdout
     for name in ("results.md", "recipe.toml", "experiment.json", "log.txt", "tables/hard-classes.csv"):
         assert (out / name).exists()
@@ -57,7 +61,6 @@ def test_a_run_of_an_experiment_can_teach_a_student(warprefine: Callable[..., An
         ),
         (("experiment", "quality", "--initial-weights", "compat=x"), "no segmenter is called 'compat'"),
         (("experiment", "relaxation", "--other-weights", "gone.safetensors"), "gone.safetensors"),
-        (("experiment", "ablation", "--plan"), "what ablation trains is known only while it runs"),
         (("student", "nowhere", "--method", "warp-refin"), "no method is called 'warp-refin'"),
         (("student", "nowhere"), "is no folder"),
         (("student", "nowhere", "--method", "all"), "no method is called 'all'"),
@@ -93,7 +96,31 @@ def test_a_plan_is_printed_and_nothing_is_done(warprefine: Callable[..., Any], t
     assert shown.exit_code == 0, shown.output
     assert "labels/refiner" in shown.stdout
     assert "frames to label" in shown.stdout
+    assert "disk: about 0.0 GB: 0.0 of labels" in " ".join(shown.stdout.split())
     before, after = (json.loads(one.stdout)["totals"] for one in (slow, fast))
     assert before["trainings"] == 4
     assert after["training_hours"] == pytest.approx(before["training_hours"] / 2)
     assert not out.exists()
+
+
+def test_a_full_disk_is_told_before_the_work(
+    warprefine: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --no-disk-check the experiment goes on all the same."""
+    begun = []
+
+    def run(context: ExperimentContext) -> Findings:
+        begun.append(context.out)
+        return Findings()
+
+    monkeypatch.setitem(EXPERIMENTS, "quality", replace(EXPERIMENTS["quality"], run=run))
+    monkeypatch.setattr(disk, "free_bytes", lambda folder: 10)
+    words = ("experiment", "quality", "--recipe", TINY, "--out", tmp_path / "out", "--threads", 1)
+
+    refused, forced = warprefine(*words), warprefine(*words, "--no-disk-check")
+
+    assert refused.exit_code == 2
+    assert "0.0 GB are free there" in refused.stderr
+    assert "go on with --no-disk-check" in refused.stderr
+    assert forced.exit_code == 0, forced.output
+    assert begun == [tmp_path / "out"]

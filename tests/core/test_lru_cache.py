@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 from warprefine.core.lru_cache import LRUCache
 
 
@@ -65,3 +69,43 @@ def test_values_count_one_each_by_default() -> None:
         "first b",
         "second a",
     ]
+
+
+def test_threads_may_share_a_cache() -> None:
+    """Values are right and the size is kept to, whoever asks; one thread makes while others read."""
+    cache, reading = LRUCache[int](20), threading.Event()
+
+    def slowly() -> int:
+        assert reading.wait(timeout=60)
+        return -1
+
+    with ThreadPoolExecutor(5) as pool:
+        slow = pool.submit(cache.get, "slow", slowly)
+        found = list(pool.map(lambda number: cache.get(number % 37, lambda: number % 37), range(3000)))
+        reading.set()
+
+    assert slow.result() == -1
+    assert found == [number % 37 for number in range(3000)]
+    assert len(cache._items) == cache._size == 20
+
+
+def test_a_value_that_two_threads_make_is_one() -> None:
+    """Both get that of the first to end."""
+    cache, together = LRUCache[object](5), threading.Barrier(2, timeout=60)
+
+    def make() -> object:
+        together.wait()
+        return object()
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: cache.get("key", make), range(2))
+
+    assert one is other
+
+
+def test_a_cache_can_be_sent_to_another_process() -> None:
+    """Its values go along."""
+    cache = LRUCache[int](5)
+    cache.get("key", lambda: 7)
+
+    assert pickle.loads(pickle.dumps(cache)).get("key", lambda: 8) == 7

@@ -378,3 +378,19 @@ def test_a_given_network_is_made_ready(tiny_data: Path, tmp_path: Path, tiny_rec
 
     assert given is segmenter
     assert not segmenter.training
+
+
+def test_nothing_but_samples_is_kept_where_the_recipe_says_so(
+    tiny_data: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """Cycles and sides of refiners are on disk; flow, segmentations and the input of SDC-Net are not."""
+    recipe = load_recipe(tiny_recipe).changed(("propagation", "keep"), "nothing")
+    context = start(open_dataset(tiny_data), tmp_path / "run", horizon=1, recipe=recipe, reuse=False)
+    networks = Networks(context)
+
+    networks.refiner("stepwise")
+    networks.refiner("two-sided")
+    networks.trained_motion()
+
+    folders = {path.relative_to(context.cache.root).parts[0] for path in context.cache.root.rglob("*.bin")}
+    assert folders == {"cycle", "side"}

@@ -197,3 +197,17 @@ def test_the_published_loss_counts_pixels_that_come_from_outside() -> None:
     losses = [loss_of(network, Footage(frames=shown, flows=flows), published) for shown in (frames, changed)]
 
     assert losses[0] != losses[1]
+
+
+def test_input_flow_is_kept_or_estimated_again(tmp_path: Path, dataset: Dataset) -> None:
+    """Without it on disk, the same network comes of the training."""
+    folders = {keep: tmp_path / keep for keep in ("flow", "nothing")}
+
+    cards = {
+        keep: trained(folder / "motion.safetensors", dataset, quick(), keep=keep)
+        for keep, folder in folders.items()
+    }
+
+    assert list((folders["flow"] / "cache").rglob("*.bin"))
+    assert not (folders["nothing"] / "cache").exists()
+    assert cards["flow"].facts["history"]["loss"] == cards["nothing"].facts["history"]["loss"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,17 +19,21 @@ from warprefine.cli.engines import engine_of, threads_of
 from warprefine.cli.log import log_to
 from warprefine.core.errors import RecipeError
 from warprefine.core.names import look_up
+from warprefine.core.progress import silent
 from warprefine.core.threads import use_threads
 from warprefine.io.claims import check_apart
 from warprefine.io.locks import locked
-from warprefine.jobs.experiments import EXPERIMENTS
+from warprefine.jobs.experiments import EXPERIMENTS, plan_experiment
 from warprefine.jobs.experiments.context import STREET, ExperimentContext
-from warprefine.jobs.experiments.findings import write_findings
-from warprefine.jobs.experiments.plan import THROUGHPUTS, Throughput, plan_of
+from warprefine.jobs.experiments.disk import check_disk, free_bytes
+from warprefine.jobs.experiments.findings import Findings, write_findings
+from warprefine.jobs.experiments.plan import THROUGHPUTS, Plan, Throughput
 from warprefine.jobs.experiments.recipe import load_experiment_recipe, shipped_recipes
+from warprefine.jobs.preflight import check_device
 from warprefine.recipe.network import NetworkRecipe
 from warprefine.report.result_table import to_text
 from warprefine.segmentation import SEGMENTERS
+from warprefine.training.engine.distributed import ALONE, joined
 from warprefine.training.segmenter import settings_of_weights
 
 _RECIPES = sorted({recipe for name in EXPERIMENTS for recipe in shipped_recipes(name)})
@@ -125,23 +131,44 @@ def experiment(
     workers: options.Workers = None,
     engine: options.EngineName = None,
     address: options.Address = None,
+    disk_check: Annotated[
+        bool,
+        typer.Option(
+            "--disk-check/--no-disk-check",
+            help="Refuse to start where the disk of --out has less free than the experiment will write.",
+            rich_help_panel=options.ADVANCED,
+        ),
+    ] = True,
 ) -> None:
     """Run an experiment of the paper and write its tables, charts and pictures.
 
     The same command again continues where it stopped; `--seeds` may be raised later. With `--plan` it prints
     what is left to do instead. With `--workers` or `--engine ray` students and refiners of all arms and seeds
-    are trained at the same time.
+    are trained at the same time. With several GPUs, start it by torchrun: they share each training and test,
+    and the first labels.
 
+<<<<<<< HEAD
     Examples:
     - `warprefine experiment quality --out runs/street`
     - `warprefine experiment utility --recipe small --data data/camvid --out runs/utility`
     - `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda
       --out runs/table1 --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
+=======
+    Examples: `warprefine experiment quality --out runs/street`
+
+    `warprefine experiment utility --recipe small --data data/camvid --out runs/utility`
+
+    `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda --out runs/table1
+    --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
+
+    `torchrun --nproc-per-node 8 -m warprefine experiment horizon --recipe nyuv2 --data data/nyuv2
+    --device cuda --out runs/figure8 --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
+>>>>>>> helper/paper
     """
     arguments = locals()
     arguments["threads"] = threads_of(arguments)
     use_threads(arguments["threads"])
-    chosen = look_up(EXPERIMENTS, name, what="experiment")
+    look_up(EXPERIMENTS, name, what="experiment")
     settings = load_experiment_recipe(name, recipe)
     if seeds:
         settings = settings.model_copy(update={"seeds": seeds})
@@ -157,28 +184,40 @@ def experiment(
         given = {"training": train_rate, "labelling": label_rate, "frames": frame_rate}
         default = THROUGHPUTS["cuda" if device.startswith("cuda") else "cpu"]
         throughput = replace(default, **{key: rate for key, rate in given.items() if rate})
-        _print_plan(
-            name,
-            ExperimentContext(experiment=name, out=out, root=data, recipe=settings, seed=seed),
-            throughput,
-            as_json=as_json,
-        )
+        context = ExperimentContext(experiment=name, out=out, root=data, recipe=settings, seed=seed)
+        _print_plan(context, throughput, as_json=as_json)
         return
-    with engine_of(arguments) as workshop, Bars() as bars, locked(out):
+    with engine_of(arguments) as workshop, joined(device) as (world, place), ExitStack() as stack:
+        own_device = check_device(str(place))
+        progress = stack.enter_context(Bars()) if world.is_first else silent
+        if world.is_first:
+            stack.enter_context(locked(out))
         context = ExperimentContext(
             experiment=name,
             out=out,
             root=data,
             recipe=settings,
-            device=device,
+            device=str(own_device),
             seed=seed,
-            progress=bars,
+            progress=progress,
             engine=workshop,
+            world=world,
         )
         context.claim()
-        with log_to(out):
-            findings = chosen.run(context)
-            page = write_findings(out, findings, title=chosen.title)
+        if world.is_first:
+            _print_disk(context, check=disk_check)
+        world.wait()
+        stack.enter_context(log_to(out))
+        if not world.is_first:  # the first warns for all
+            logging.getLogger("warprefine").setLevel(logging.ERROR)
+        findings = EXPERIMENTS[name].run(context)
+        if world.is_first:
+            page = write_findings(out, findings, title=EXPERIMENTS[name].title)
+            stack.callback(_print_findings, findings, page)  # below the bars
+
+
+def _print_findings(findings: Findings, page: Path) -> None:
+    """Print the tables of an experiment, its remarks and where all of it is."""
     for table in findings.tables.values():
         console.print(to_text(table, unranked=findings.unranked))
     for remark in findings.remarks:
@@ -207,27 +246,32 @@ def _by_network(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _print_plan(name: str, context: ExperimentContext, throughput: Throughput, *, as_json: bool) -> None:
-    """Print what an experiment would do.
-
-    Raises:
-        RecipeError: What the experiment does is known only while it runs.
-    """
-    work = EXPERIMENTS[name].work
-    if work is None:
-        planned = ", ".join(key for key, one in EXPERIMENTS.items() if one.work is not None)
-        raise RecipeError(
-            f"--plan: what {name} trains is known only while it runs; expected one of: {planned}"
-        )
-    data = context.recipe.data.model_copy(update={"coarse_gap": 0})  # with gaps, label maps would be written
-    context = replace(context, recipe=context.recipe.model_copy(update={"data": data}))
-    if data.reader != STREET or (context.out / "data").exists():
-        found = plan_of(work(context), throughput)
-    else:  # the street is rendered to be counted, and not kept
+def _print_plan(context: ExperimentContext, throughput: Throughput, *, as_json: bool) -> None:
+    """Print what an experiment would do; the street is rendered to be counted, and not kept."""
+    if context.recipe.data.reader != STREET or (context.out / "data").exists():
+        found = plan_experiment(context, throughput)
+    else:
         with TemporaryDirectory() as folder:
-            found = plan_of(work(replace(context, out=Path(folder))), throughput)
+            found = plan_experiment(replace(context, out=Path(folder)), throughput)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
         return
     for table in found.tables():
         console.print(to_text(table, unranked=table.columns))
+    console.print(_disk_line(found, context.out))
+
+
+def _print_disk(context: ExperimentContext, *, check: bool) -> None:
+    """Print what an experiment will write.
+
+    Raises:
+        RunFolderError: The disk has less free, and this is to be checked.
+    """
+    found = plan_experiment(replace(context, world=ALONE, progress=silent), THROUGHPUTS["cpu"])
+    console.print(_disk_line(found, context.out))
+    if check:
+        check_disk(found.disk, context.out, remedy="or go on with --no-disk-check")
+
+
+def _disk_line(plan: Plan, out: Path) -> str:
+    return f"disk: {plan.disk.describe()}; {free_bytes(out) / 1e9:,.1f} GB are free"

@@ -170,7 +170,8 @@ class RefinerInput:
 
     def to(self, device: torch.device) -> RefinerInput:
         """Return all of it on another device."""
-        return self.mapped(lambda values: values.to(device))
+        ahead = device.type == "cuda"  # from pinned memory; what comes back is waited for
+        return self.mapped(lambda values: values.to(device, non_blocking=ahead))
 
     @property
     def images(self) -> tuple[Frames, Frames]:

@@ -177,6 +177,7 @@ class Networks:
                 dataset=context.dataset,
                 motion=load_motion(context.recipe.motion.input_motion, device=context.device),
                 cache=context.cache,
+                keep=context.recipe.propagation.keep,
                 recipe=context.recipe.motion,
                 device=context.device,
                 seed=context.seed,
@@ -204,6 +205,7 @@ class Networks:
             seed=context.seed,
             progress=context.progress,
             bases=context.bases,
+            keep_features=context.recipe.propagation.keep == "all",
             world=context.world,
         )
 

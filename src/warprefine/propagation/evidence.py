@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import UInt8
@@ -39,6 +39,8 @@ from warprefine.io.frames import FrameSource, open_frames
 from warprefine.io.images import read_labels
 from warprefine.ops.tiles import Tile, in_tiles
 
+Keep: TypeAlias = Literal["all", "flow", "nothing"]
+"""What stays in the cache on disk: flow and segmentations, flow alone, or nothing."""
 KEY_LABELS_IN_MEMORY = 64
 """Label maps of key frames kept decoded: one byte a pixel."""
 KEPT_IN_MEMORY = 8
@@ -69,7 +71,7 @@ class Models:
     segmenter_fingerprint: str = ""
     device: torch.device = CPU
     batch: int = 1
-    keep: Literal["all", "flow", "nothing"] = "all"
+    keep: Keep = "all"
 
     @property
     def segmenter_key(self) -> str:

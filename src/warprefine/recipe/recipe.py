@@ -146,7 +146,7 @@ class PropagationRecipe(Settings):
     motion: str = BEST_MOTION
     """A name in `motion.MOTIONS`, a checkpoint, or best: what was trained in this run, else dis-medium."""
     keep: Literal["all", "flow", "nothing"] = "all"
-    """What is cached on disk: flow and segmentations, flow alone, or nothing (segmentations are large)."""
+    """What is cached on disk besides samples of refiners: flow, segmentations and features; flow; nothing."""
     motion_iterations: int = Field(12, ge=1, le=1000)
     """Iterations of RAFT."""
     tau: Tau | None = None

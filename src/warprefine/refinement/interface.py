@@ -89,7 +89,8 @@ class TwoSidedInput:
 
     def to(self, device: torch.device) -> TwoSidedInput:
         """Return the same on another device."""
-        moved = self.mapped(lambda values: values.to(device))
+        ahead = device.type == "cuda"  # from pinned memory; what comes back is waited for
+        moved = self.mapped(lambda values: values.to(device, non_blocking=ahead))
         near, far = (replace(side, distance=side.distance.to(device)) for side in moved.sides)
         return replace(moved, sides=(near, far))
 

@@ -20,6 +20,7 @@ from warprefine.motion.sdcnet import SDCNet, reconstruction_loss
 from warprefine.motion.sdcnet_kernels import distance_from_identity
 from warprefine.motion.sdcnet_motion import predict_any_size
 from warprefine.ops.warp import lands_inside
+from warprefine.propagation.evidence import Keep, Models
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.training.data.motion_samples import BatchMaker, Excerpts, Footage, hold_out
 from warprefine.training.engine.checkpoint import train_to_checkpoint
@@ -40,6 +41,7 @@ def train_motion(
     cache: ArrayCache,
     recipe: MotionRecipe,
     device: torch.device,
+    keep: Keep = "all",
     seed: int = 0,
     progress: Progress = silent,
     world: World = ALONE,
@@ -52,9 +54,11 @@ def train_motion(
 
     Args:
         dataset: The videos.
-        motion: Estimates the flow that the network starts from; its flow is kept in `cache`.
+        motion: Estimates the flow that the network starts from.
+        cache: Where that flow is kept.
         recipe: The network and its training.
         device: Where it is trained.
+        keep: What is kept in the cache; with "nothing", flow is estimated again where memory is full.
         seed: Seed of weights and batches.
         progress: Called after every step.
         world: The ranks that share the work.
@@ -64,17 +68,18 @@ def train_motion(
         TrainingError: The loss is not a finite number.
     """
     trained, held_out = hold_out(dataset, length=recipe.frames, every=recipe.holdout_every)
-    forwards = Excerpts(trained, motion=motion, cache=cache)
-    backwards = Excerpts([excerpt.backwards() for excerpt in trained], motion=motion, cache=cache)
+    models = Models(motion=motion, keep=keep)
+    forwards = Excerpts(trained, models=models, cache=cache)
+    backwards = Excerpts([excerpt.backwards() for excerpt in trained], models=models, cache=cache)
     # Where training reverses no excerpts, neither does the measurement.
     orders = (forwards, backwards) if recipe.reverse else (forwards,)
     returns = [excerpt.backwards() for excerpt in held_out] if recipe.reverse else []
-    measured = Excerpts([*held_out, *returns], motion=motion, cache=cache)
+    measured = Excerpts([*held_out, *returns], models=models, cache=cache)
     torch.manual_seed(seed)
     network = SDCNet(**network_settings(recipe))
     batches = BatchMaker(forwards, backwards, recipe, seed=seed, world=world)
-    # From here on the loop's other thread alone prepares batches and estimates flow: that of the
-    # validation is in the cache by then.
+    # From here on the loop's other threads prepare batches and estimate flow: that of the validation is in
+    # memory or in the cache by then, and each excerpt that is read has a motion estimator of its own.
     before = photometric_error_of(None, measured, world=world)
     some = range(0, len(trained), -(-len(trained) // MOST_MEASURED))
     with world.parting():
@@ -125,7 +130,8 @@ def loss_of(network: SDCNet, batch: Footage, recipe: MotionRecipe) -> Tensor:
     about their motion; the recipe may leave them out, which the published loss does not.
     """
     device = network.flow_mean.device
-    frames, flows = batch.frames.to(device).float(), batch.flows.to(device)
+    frames = batch.frames.to(device, non_blocking=True).float()
+    flows = batch.flows.to(device, non_blocking=True)
     found = network.predict(frames, flows)
     rebuilt = network.rebuild(frames, found.flow_ba, found.kernels)
     target = frames[:, -1]

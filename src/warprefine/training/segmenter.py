@@ -189,14 +189,15 @@ def loss_and_card(
     count = look_up(COUNTS, recipe.loss, what="loss")
 
     def together(batches: Sequence[LabelledBatch]) -> list[LabelledBatch]:
-        step = counted([count(batch.labels.to(device), weights) for batch in batches], world)
+        labels = [batch.labels.to(device, non_blocking=True) for batch in batches]
+        step = counted([count(one, weights) for one in labels], world)
         return [replace(batch, step=step) for batch in batches]
 
     def loss_of(batch: LabelledBatch) -> Tensor:
         output = batch.segmented(segmenter, device)
         return segmentation_loss(
             output,
-            batch.labels.to(device),
+            batch.labels.to(device, non_blocking=True),
             recipe,
             weights,
             step=batch.step,

@@ -49,6 +49,7 @@ class Teachers:
         seed: Seed of weights and batches.
         progress: Called after every step.
         bases: Where segmenters that were trained on the same further data before are found.
+        keep_features: Keep features of a frozen trunk on disk, not in memory alone.
         world: The ranks that share each training; all of them ask for the same trainings in the same order.
     """
 
@@ -61,6 +62,7 @@ class Teachers:
     seed: int
     progress: Progress = silent
     bases: BaseStore = field(default_factory=BaseStore)
+    keep_features: bool = True
     world: World = ALONE
     _stores: list[FeatureStore] = field(default_factory=list, init=False, repr=False)
 
@@ -236,7 +238,7 @@ class Teachers:
                 segmenter,
                 self.recipe.augmentation,
                 self.recipe.features,
-                cache=ArrayCache(self.run.cache),
+                cache=ArrayCache(self.run.cache) if self.keep_features else None,
                 seed=self.seed,
             )
             self._stores.append(store)

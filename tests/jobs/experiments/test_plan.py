@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from warprefine.jobs.experiments import EXPERIMENTS
+from warprefine.jobs.experiments import EXPERIMENTS, plan_experiment
 from warprefine.jobs.experiments.context import ExperimentContext
+from warprefine.jobs.experiments.disk import Disk
 from warprefine.jobs.experiments.network_cost import cost_of_motion, cost_of_refiner, cost_of_segmenter
-from warprefine.jobs.experiments.plan import THROUGHPUTS, Labels, Plan, Throughput, Training, plan_of
+from warprefine.jobs.experiments.plan import THROUGHPUTS, Labels, Plan, Throughput, Training
 from warprefine.jobs.experiments.recipe import ExperimentRecipe, load_experiment_recipe
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.recipe.network import NetworkRecipe
@@ -33,9 +34,7 @@ class Recorded:
 
 
 def planned(context: ExperimentContext) -> Plan:
-    work = EXPERIMENTS[context.experiment].work
-    assert work is not None
-    return plan_of(work(context), THROUGHPUTS["cpu"])
+    return plan_experiment(context, THROUGHPUTS["cpu"])
 
 
 def recipe_of(name: str) -> ExperimentRecipe:
@@ -43,19 +42,20 @@ def recipe_of(name: str) -> ExperimentRecipe:
     recipe = load_experiment_recipe(name, str(TINY))
     if name == "benchmark":
         return recipe.model_copy(update={"data": recipe.data.model_copy(update={"folds": 2})})
-    return recipe.model_copy(update={"seeds": 1}) if name == "cycle-length" else recipe
+    few = {"cycle-length": {"seeds": 1}, "ablation": {"variants": ("without-refiner", "without-mirrored")}}
+    return recipe.model_copy(update=few.get(name, {}))
 
 
 def labelled(out: Path, key: str) -> int:
     """Return the number of label maps below a folder that are not of the key frame."""
     return sum(path.stem != key for path in out.rglob("labels/labels/*/*/*.png")) + sum(
         path.stem != key
-        for runs in ("cycles-to-*", "motion-*")
+        for runs in ("cycles-to-*", "motion-*", "variants/*")
         for path in out.glob(f"{runs}/labels/*/*/*.png")
     )
 
 
-@pytest.mark.parametrize("name", ["utility", "cycle-length", "benchmark", "motion"])
+@pytest.mark.parametrize("name", ["utility", "cycle-length", "benchmark", "motion", "ablation"])
 def test_a_plan_is_what_a_run_then_does(tmp_path: Path, name: str) -> None:
     """As many trainings, steps and frames as a real run reports and writes; after it nothing is left."""
     recorded = Recorded()
@@ -111,13 +111,13 @@ def test_hours_follow_from_throughputs() -> None:
     plan = Plan(
         trainings=(training, training),
         labels=(labels,),
-        cache_bytes=64e6,
+        disk=Disk(labels=1e9, cache=64e6, checkpoints=2e6),
         throughput=Throughput(training=1.0, labelling=2.0, frames=1.0),
     )
 
     assert (plan.training_hours, plan.labelling_hours) == (2, 2)
     assert (plan.steps, plan.frames) == (20, 5)
-    assert plan.disk_bytes == pytest.approx(0.26 * 3.6e9 + 64e6 + 2e6)
+    assert plan.to_json()["totals"]["disk_bytes"] == 1_066_000_000
     faster = replace(plan, throughput=Throughput(training=4.0, labelling=4.0, frames=2.0))
     assert (faster.training_hours, faster.labelling_hours) == (0.5, 1)
     assert plan.to_json()["totals"]["training_hours"] == 2

@@ -139,3 +139,19 @@ def test_batches_follow_from_seed_and_step(store: Callable[..., FeatureStore], s
     assert torch.equal(again(0).features[0], batch.features[0])
     assert not torch.equal(other.features[0], batch.features[0])
     assert first.pixels.sum() == 2 * 48 * 64
+
+
+def test_features_need_no_disk(
+    store: Callable[..., FeatureStore], samples: Samples, segmenter: Counting, tmp_path: Path
+) -> None:
+    """Without a cache they are the same, kept in memory, and computed again by a later process."""
+    kept = FeatureCrops(samples, store(), most=6)
+    asked = FeatureSettings(crops=6, margin=(32, 0))
+
+    for _ in range(2):
+        alone = FeatureStore(segmenter, PLAIN, asked, cache=None, seed=0)
+        crops = FeatureCrops(samples, alone, most=6)
+        assert all(same(crops[number], kept[number]) for number in (0, 5, 0))
+
+    assert segmenter.computed == 2 + 2 * 2
+    assert len(list(tmp_path.rglob("features/*/*"))) == 2

@@ -14,6 +14,7 @@ from warprefine.core.errors import DatasetError
 from warprefine.core.video import Dataset
 from warprefine.io.array_cache import ArrayCache
 from warprefine.motion.flownet_ops import resample2d
+from warprefine.propagation.evidence import Models
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.training.data.motion_samples import (
     MOST_HELD_OUT,
@@ -52,7 +53,7 @@ def rebuilt_wrongly(footage: Footage) -> float:
 
 def excerpts(dataset: Dataset, tmp_path: Path, frames: tuple[int, ...]) -> Excerpts:
     members = [Excerpt(video=dataset.videos[0], classes=dataset.classes, frames=frames)]
-    return Excerpts(members, motion=Truth(), cache=ArrayCache(tmp_path / "cache"))
+    return Excerpts(members, models=Models(motion=Truth()), cache=ArrayCache(tmp_path / "cache"))
 
 
 @pytest.mark.parametrize("frames", [(2, 3), (3, 2), (1, 2, 3), (3, 2, 1)])
@@ -184,7 +185,7 @@ def test_videos_of_any_sizes_make_a_batch(tmp_path: Path, make_dataset: Callable
     dataset = make_dataset(videos=[[], [], []], sizes=[(90, 130), (48, 64), (33, 40)])
     members, _ = hold_out(dataset, length=2, every=5)
     forwards, backwards = (
-        Excerpts(chosen, motion=Truth(), cache=ArrayCache(tmp_path / "cache"))
+        Excerpts(chosen, models=Models(motion=Truth()), cache=ArrayCache(tmp_path / "cache"))
         for chosen in (members, [member.backwards() for member in members])
     )
 

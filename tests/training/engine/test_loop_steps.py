@@ -213,3 +213,28 @@ def test_one_step_in_twenty_is_reported(tmp_path: Path) -> None:
         ("validation", 30, 0.5),
         ("validation", 41, 0.5),
     ]
+
+
+def test_threads_that_load_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One loader or four: the same batches in the same order, to the same weights, also from half way on."""
+    recipe, taken = FEW.changed(("accumulate",), 2), list[float]()
+
+    def losses(threads: int, **further: Any) -> nn.Module:
+        monkeypatch.setattr(loop, "loader_threads", lambda device: threads)
+        taken.clear()
+        return trained(tmp_path / f"{threads}.state", recipe, together=recorded, **further)
+
+    def recorded(batches: Any) -> Any:
+        taken.extend(float(batch.sum()) for batch in batches)
+        return batches
+
+    alone, order = losses(1), [*taken]
+    several = losses(4)
+
+    assert len(order) == 2 * FEW.steps
+    assert taken == order
+    assert same(alone, several)
+    with pytest.raises(KeyboardInterrupt):
+        losses(3, progress=kill_at(3))
+    assert same(losses(3), alone)
+    assert taken == order[2 * 2 :]

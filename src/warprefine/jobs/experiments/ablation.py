@@ -18,8 +18,9 @@ from warprefine.jobs.experiments.ablation_variants import DEFAULT, Variant, vari
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.cost import Cost, job_to_time, measure_cost
 from warprefine.jobs.experiments.findings import Findings, spread_of
-from warprefine.jobs.experiments.spacing import WARP_REFINE, compare_spacings, with_key_frames
+from warprefine.jobs.experiments.spacing import WARP_REFINE, compare_spacings, of_spacing, with_key_frames
 from warprefine.jobs.experiments.utility import verdict
+from warprefine.jobs.experiments.work import Labelling, Work
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
@@ -85,6 +86,36 @@ def ablation(context: ExperimentContext) -> Findings:
     )
 
 
+def work_of_ablation(context: ExperimentContext) -> tuple[Work, ...]:
+    """Return what `ablation` labels and trains at most: rounds that do not help train less.
+
+    Labels of rounds before the last are not part of it.
+
+    Raises:
+        RecipeError: The recipe names a variant that does not exist, or key frames that the data do not have.
+    """
+    names, spaced = variant_names(context.recipe.variants), with_key_frames(context)
+    labels, work = context.recipe.labels, Work.of(context, PAPER_METHODS)
+    runs = [
+        Labelling(methods=(WARP_REFINE,), recipe=labels, folder=f"variants/{WARP_REFINE}-{seed}", again=True)
+        for seed in context.seeds[1:]
+    ]
+    tau = labels.propagation.tau or labels.propagation.tau_candidates[0]  # which of them changes no size
+    every, planned = _variants(context, variant_names(), tau), set[Path]()
+    for variant in (one for one in every if one.name in names):
+        for seed in context.seeds if variant.trained else context.seeds[:1]:
+            alike = [_refiner_path(context, one, seed) for one in every if one.trained == variant.trained]
+            has = any(path.exists() or path in planned for path in alike)
+            planned.update(alike if variant.trained else ())
+            recipe, folder = labels.changed(("plus",), variant.plus), _folder(variant, seed)
+            taken = (TWO_SIDED_REFINER.part,) if has else ()
+            runs.append(Labelling(methods=(PLUS,), recipe=recipe, folder=folder, again=True, taken=taken))
+    of_spacings = (
+        Work(context=one, labellings=(of_spacing(one),), students=(), seeds=()) for one in spaced.values()
+    )
+    return (replace(work, labellings=(*work.labellings, *runs)), *of_spacings)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Bench:
     """Measures variants: `first` is the run that they share networks with, `every` are all variants."""
@@ -138,30 +169,39 @@ class _Bench:
 
     def _start(self, variant: Variant, seed: int) -> RunContext:
         """Start the run of a variant; a refiner that a variant with equal settings has trained is copied."""
-        own = self._refiner_of(variant, seed)
+        own, world = self._refiner_of(variant, seed), self.context.world
         alike = [self._refiner_of(other, seed) for other in self.every if other.trained == variant.trained]
-        there = [path for path in alike if path.exists()]
-        if variant.trained and there and not own.exists():
-            copy_file(there[0], own)
+        with world.parting():
+            there = [path for path in alike if world.is_first and path.exists()]
+            if variant.trained and there and not own.exists():
+                copy_file(there[0], own)
         recipe = self.context.recipe.labels.changed(("plus",), variant.plus)
         return self.context.start_again(name=_folder(variant, seed), recipe=recipe, seed=seed)
 
     def _refiner_of(self, variant: Variant, seed: int) -> Path:
-        """Return the path of a variant's refiner, that of the first round."""
-        run = first_round(self.context.out / _folder(variant, seed), variant.plus.rounds.count)
-        return run / "checkpoints" / f"{TWO_SIDED_REFINER.part}.safetensors"
+        return _refiner_path(self.context, variant, seed)
 
     def _cost(self, name: str, networks: Networks, method: str) -> Cost:
-        """Return a cost, read from its file or measured."""
+        """Return a cost, read from its file or measured by the first process, while others wait."""
         path = self.context.out / "costs" / f"{name}.json"
-        if not path.exists():
-            beside = job_to_time(self.first, WARP_REFINE)
-            measure_cost(job_to_time(networks, method), beside=beside).write(path)
-        return Cost.read(path)
+
+        def cost() -> Cost:
+            if not path.exists():
+                beside = job_to_time(self.first, WARP_REFINE)
+                measure_cost(job_to_time(networks, method), beside=beside).write(path)
+            return Cost.read(path)
+
+        return self.context.world.of_first(cost)
 
 
 def _folder(variant: Variant, seed: int) -> str:
     return f"variants/{variant.name}-{seed}"
+
+
+def _refiner_path(context: ExperimentContext, variant: Variant, seed: int) -> Path:
+    """Return the path of a variant's refiner, that of the first round."""
+    run = first_round(context.out / _folder(variant, seed), variant.plus.rounds.count)
+    return run / "checkpoints" / f"{TWO_SIDED_REFINER.part}.safetensors"
 
 
 def _score(networks: Networks) -> MethodScores:
@@ -169,10 +209,14 @@ def _score(networks: Networks) -> MethodScores:
     context = networks.context
     train_in_rounds(context)
     job = make_job(networks, (PLUS,))
-    failures = propagate(job, context.run, engine=context.engine, progress=context.progress)
-    dataset = without(job.dataset, {**context.left_out, **failures})
-    reach = context.recipe.plus.choose.reach
-    return measure(context.run, dataset, methods=(PLUS,), horizon=job.horizon, reach=reach)[PLUS]
+
+    def scored() -> MethodScores:
+        failures = propagate(job, context.run, engine=context.engine, progress=context.progress)
+        dataset = without(job.dataset, {**context.left_out, **failures})
+        reach = context.recipe.plus.choose.reach
+        return measure(context.run, dataset, methods=(PLUS,), horizon=job.horizon, reach=reach)[PLUS]
+
+    return context.world.of_first(scored)
 
 
 def _variants(context: ExperimentContext, names: Sequence[str], tau: float) -> list[Variant]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from math import isnan
 
 from warprefine.core.errors import DatasetError
@@ -64,11 +65,12 @@ def _with_student(context: ExperimentContext, variant: StudentVariant) -> Findin
     _, finished = context.label((METHOD,))
     students = Students(context, finished)
     student = load_student(students.weights(variant, context.seed), context.torch_device)
-    remarks = (hand_in(context, student),) if data.submit else ()
+    of_first = context.world.of_first
+    remarks = (of_first(partial(hand_in, context, student)),) if data.submit else ()
     if not data.test:
         return Findings(remarks=remarks)
     gains = _gains(context, students, variant) if shown else {}
-    with_instances = score_with_instances(context.test, lambda video, frame: _predict(student, video, frame))
+    with_instances = of_first(partial(score_with_instances, context.test, partial(_predict, student)))
     tables = _tables(students.score(variant, context.seed), with_instances)
     return Findings(tables={**tables, **gains}, remarks=remarks)
 
@@ -171,7 +173,9 @@ def over_folds(context: ExperimentContext) -> Findings:
     if chosen is None:
         return Findings(tables={"folds": table}, unranked=unranked)
     reader = context.recipe.data.reader
-    record(context.out, chosen, measured, extends=reader if reader in shipped_recipes("benchmark") else "")
+    if context.world.is_first:
+        extends = reader if reader in shipped_recipes("benchmark") else ""
+        record(context.out, chosen, measured, extends=extends)
     remark = f"Chosen by the mean mIoU over all folds: {chosen.name} (chosen.toml is a recipe with it)."
     return Findings(tables={"grid": table_of(measured), "folds": table}, unranked=unranked, remarks=(remark,))
 

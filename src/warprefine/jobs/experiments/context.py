@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from warprefine.jobs.rounds import first_round
 from warprefine.jobs.start import start
 from warprefine.recipe.recipe import Recipe
 from warprefine.recipe.settings_file import settings_to_toml
+from warprefine.training.engine.distributed import ALONE, World
 from warprefine.training.motion import PART as MOTION
 from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
@@ -55,6 +56,10 @@ class ExperimentContext:
     OUT/tables/, OUT/figures/              results
 
     The engine trains networks and labels frames; it does not change the results.
+
+    Attributes:
+        world: The processes that share trainings. Each has a context of its own, and all ask for the same
+            data, runs and students in the same order. The first labels frames and writes files.
     """
 
     experiment: str
@@ -65,6 +70,7 @@ class ExperimentContext:
     seed: int = 0
     progress: Progress = silent
     engine: Engine = HERE
+    world: World = ALONE
 
     def claim(self) -> None:
         """Record what the folder is for; a second call checks that it is still the same.
@@ -89,8 +95,10 @@ class ExperimentContext:
         for seed in (self.seeds[0], self.seeds[-1]):
             check_seed(seed)
         check_apart(self.out, *([self.root] if self.root else []))
-        claim(self.out / "experiment.json", self._described(), what="job")
-        write_text(self.out / "recipe.toml", settings_to_toml(self.recipe))
+        with self.world.parting():
+            if self.world.is_first:
+                claim(self.out / "experiment.json", self._described(), what="job")
+                write_text(self.out / "recipe.toml", settings_to_toml(self.recipe))
 
     @cached_property
     def data(self) -> Dataset:
@@ -108,7 +116,9 @@ class ExperimentContext:
         if not self.recipe.data.coarse:
             return None
         dataset, gap = self._open(self.recipe.data.coarse), self.recipe.data.coarse_gap
-        return with_gaps(dataset, self.out / "data" / "gaps", gap=gap) if gap else dataset
+        if not gap:
+            return dataset
+        return self.world.of_first(partial(with_gaps, dataset, self.out / "data" / "gaps", gap=gap))
 
     @cached_property
     def test(self) -> Dataset:
@@ -186,9 +196,10 @@ class ExperimentContext:
         shared = {
             path: begins / path.relative_to(first) for path in checkpoints if path.stem not in _REFINERS
         }
-        for path, target in {**shared, first / "tau.json": again / "tau.json"}.items():
-            if path.exists() and not target.exists():
-                copy_file(path, target)
+        with self.world.parting():
+            for path, target in {**shared, first / "tau.json": again / "tau.json"}.items():
+                if self.world.is_first and path.exists() and not target.exists():
+                    copy_file(path, target)
         return self._start(again, recipe, seed=seed, cache=first / "cache")
 
     def check_truth(self, finished: FinishedRun) -> None:
@@ -204,18 +215,30 @@ class ExperimentContext:
             )
 
     def _start(self, out: Path, recipe: Recipe, *, seed: int, cache: Path | None = None) -> RunContext:
-        begun = start(
-            self.data,
-            out,
-            horizon=self.recipe.data.horizon,
-            also_train=self.manual,
-            recipe=recipe,
-            device=self.device,
-            seed=seed,
-            cache=cache,
+        data, manual = self.data, self.manual  # all processes open them, before the first goes on alone
+
+        def begin() -> RunContext:
+            begun = start(
+                data,
+                out,
+                horizon=self.recipe.data.horizon,
+                also_train=manual,
+                recipe=recipe,
+                device=self.device,
+                seed=seed,
+                cache=cache,
+                progress=self.progress,
+            )
+            return replace(begun, progress=silent)  # nobody else can show it
+
+        begun = self.world.of_first(begin)
+        return replace(
+            begun,
+            device=self.torch_device,
             progress=self.progress,
+            engine=self.engine,
+            world=self.world,
         )
-        return replace(begun, engine=self.engine)
 
     def _open(self, split: str, *, key_frames: str = "") -> Dataset:
         data = self.recipe.data
@@ -238,24 +261,29 @@ class ExperimentContext:
             raise DatasetError(
                 f"the procedural street has no split {split!r}; expected {', '.join(STREET_SPLITS)}"
             )
-        street, whole = self.recipe.data.street, split == "train"
         root = self.out / "data" / split
-        if not root.exists():
-            draft = self.out / "data" / f".{split}"
-            write_street(
-                draft,
-                videos=street.videos if whole else street.test_videos,
-                length=street.length,
-                start=street.length // 2 if whole else 0,
-                step=street.length if whole else 3,
-                h=street.size[0],
-                w=street.size[1],
-                seed=len(STREET_SPLITS) * self.seed + STREET_SPLITS.index(split),
-                progress=self.progress,
-            )
-            with writing_errors(root):
-                draft.rename(root)
+        with self.world.parting():
+            if self.world.is_first and not root.exists():
+                self._render(split, root)
         return open_dataset(root)
+
+    def _render(self, split: str, root: Path) -> None:
+        """Write a split of the procedural street."""
+        street, whole = self.recipe.data.street, split == "train"
+        draft = root.with_name(f".{split}")
+        write_street(
+            draft,
+            videos=street.videos if whole else street.test_videos,
+            length=street.length,
+            start=street.length // 2 if whole else 0,
+            step=street.length if whole else 3,
+            h=street.size[0],
+            w=street.size[1],
+            seed=len(STREET_SPLITS) * self.seed + STREET_SPLITS.index(split),
+            progress=self.progress,
+        )
+        with writing_errors(root):
+            draft.rename(root)
 
     def _described(self) -> dict[str, Any]:
         return {

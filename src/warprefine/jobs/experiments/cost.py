@@ -16,6 +16,7 @@ from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
 from warprefine.propagation.run import Job, propagate
 from warprefine.propagation.units import stepwise_units
+from warprefine.training.engine.distributed import ALONE
 
 _FRAMES = 8
 """Frames that are labelled, between two key frames."""
@@ -56,7 +57,8 @@ def measure_cost(job: Job, *, beside: Job) -> Cost:
 
 def job_to_time(networks: Networks, method: str) -> Job:
     """Return a short job for one method; missing networks are trained."""
-    job = make_job(networks, (method,))
+    alone = Networks(replace(networks.context, world=ALONE))  # one process labels: it asks no other
+    job = make_job(alone, (method,))
     return replace(job, dataset=_short(job.dataset), horizon=_FRAMES)
 
 

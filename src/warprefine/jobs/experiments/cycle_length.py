@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from PIL import Image
 
@@ -47,6 +48,7 @@ def cycle_length(context: ExperimentContext) -> Findings:
         if average is not None:
             points.append((float(longest), average))
     reach = context.horizon
+    drawn = context.world.of_first(partial(draw_cycles, networks, networks.tau(), _SHOWN))
     table = ResultTable(
         title="mIoU (%) of warp-refine labels by the longest cycle that its refiner learned from",
         columns=("cycles", *(f"k={k}" for k in range(1, reach + 1)), "mean"),
@@ -59,7 +61,7 @@ def cycle_length(context: ExperimentContext) -> Findings:
                 {METHOD: points}, xlabel="longest cycle", ylabel="mean mIoU of labels (%)", kind=kind
             )
         },
-        pictures={"cycles": draw_cycles(networks, networks.tau(), _SHOWN)},
+        pictures={"cycles": drawn},
     )
 
 

@@ -44,7 +44,7 @@ def motion(context: ExperimentContext) -> Findings:
         runs[_row(named)] = run, label(run, labelling.methods)
     runs[_first(context)] = networks, finished
     scores = {name: run.scores[JOINT_METHOD] for name, (_, run) in runs.items()}
-    reach = context.horizon
+    reach, of_first = context.horizon, context.world.of_first
     table = ResultTable(
         title=f"Labels of motion alone (%) by the motion estimator, {context.recipe.data.reader}",
         columns=(
@@ -56,7 +56,8 @@ def motion(context: ExperimentContext) -> Findings:
             "PSNR (dB)",
         ),
         rows=tuple(
-            (name, *_cells(scores[name]), reconstruction(networks)) for name, (networks, _) in runs.items()
+            (name, *_cells(scores[name]), of_first(partial(reconstruction, networks)))
+            for name, (networks, _) in runs.items()
         ),
     )
     remark = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,12 +13,13 @@ from warprefine.core.protocols import RefinerInput, Segmentation, module_of
 from warprefine.motion.sdcnet import SDCNet
 from warprefine.recipe.motion import MotionRecipe
 from warprefine.recipe.network import NetworkRecipe
-from warprefine.recipe.recipe import RefinerRecipe
+from warprefine.recipe.recipe import Recipe, RefinerRecipe
 from warprefine.recipe.two_sided_refiner import TwoSidedNetwork
 from warprefine.refinement import REFINERS, TWO_SIDED_REFINERS
 from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.segmentation import SEGMENTERS
 from warprefine.training.motion import network_settings
+from warprefine.training.refiners.refiner import REFINER
 
 _SIDE, _FRAMES = 128, 2
 """Of the frames that pass through the network, in pixels; two, because batch norm takes no single value."""
@@ -41,6 +42,31 @@ class NetworkCost:
     weight_bytes: int
     output_bytes: float = 0.0
     feature_channels: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Costs of networks, each counted once."""
+
+    class_count: int
+    known: dict[str, NetworkCost] = field(default_factory=dict)
+
+    def segmenter(self, recipe: NetworkRecipe, *, training: bool) -> NetworkCost:
+        """Return the cost of a segmenter or student."""
+        key = f"{training} {recipe.network} {recipe.widths} {recipe.source} {recipe.scales}"
+        if key not in self.known:
+            self.known[key] = cost_of_segmenter(recipe, self.class_count, training=training)
+        return self.known[key]
+
+    def refiner(self, recipe: Recipe, part: str) -> NetworkCost:
+        """Return the cost of a refiner."""
+        chosen = recipe.refiner if part == REFINER.part else recipe.plus.refiner
+        key = f"{part} {chosen.model_dump_json()}"
+        if key not in self.known:
+            segmenter = self.segmenter(recipe.segmenter, training=False)
+            features = segmenter.feature_channels if chosen.features else 0
+            self.known[key] = cost_of_refiner(chosen, self.class_count, features)
+        return self.known[key]
 
 
 def cost_of_segmenter(recipe: NetworkRecipe, class_count: int, *, training: bool) -> NetworkCost:

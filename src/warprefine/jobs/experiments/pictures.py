@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 from PIL import Image
 
 from warprefine.core.tensors import Frames, LabelMaps
-from warprefine.core.video import Video
+from warprefine.core.video import Dataset, Video
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_labels
 from warprefine.io.run import RunFolder
@@ -37,27 +39,34 @@ def pictures(context: ExperimentContext) -> Findings:
     Figure 2 needs truth, and figure C frames to show students on; where the data set lacks these, the figures
     are left out. Figures 7 and D are chosen by the truth, or by how methods differ where there is none.
     """
-    methods = (*EARLIER, METHOD)
-    _, finished = context.label(methods)
+    _, finished = context.label((*EARLIER, METHOD))
+    drawn, remarks = context.world.of_first(partial(_draw_labels, context, finished))
+    if _shown(context):
+        drawn["figure-C"] = _draw_students(context, finished)
+    return Findings(pictures=dict(sorted(drawn.items())), remarks=remarks)
+
+
+def _draw_labels(
+    context: ExperimentContext, finished: FinishedRun
+) -> tuple[dict[str, Image.Image], tuple[str, ...]]:
+    """Return the figures that show labels, and how their frames were chosen."""
     cases = find_cases(finished, progress=context.progress)
     drawn: dict[str, Image.Image] = {}
     by_lead = sorted((case for case in cases if case.lead is not None), key=lambda case: -(case.lead or 0))
     if by_lead:
         drawn["figure-2"] = _draw_cases(context, finished.run, by_lead[:1])
     for number, video in enumerate(finished.dataset.videos[:_CLIPS], 1):
-        panel = _draw_clip(context, finished.run, video, methods)
+        panel = _draw_clip(context, finished.run, video, (*EARLIER, METHOD))
         if panel is not None:
             drawn[f"figure-6-{number}"] = panel
     failing = sorted((case for case in cases if case.both_fail > 0), key=lambda case: -case.both_fail)
     if failing:
         drawn["figure-7"] = _draw_cases(context, finished.run, spread_out(failing, _FAILURES))
-    if _shown(context):
-        drawn["figure-C"] = _draw_students(context, finished)
     differing = sorted(cases, key=lambda case: -case.disagreement)
     of_d = [*spread_out(by_lead, _BEST), *by_lead[-_WORST:]] or spread_out(differing, _BEST + _WORST)
     if of_d:
         drawn["figure-D"] = _draw_cases(context, finished.run, of_d)
-    return Findings(pictures=drawn, remarks=_remarks(with_truth=bool(by_lead)) if cases else ())
+    return drawn, _remarks(with_truth=bool(by_lead)) if cases else ()
 
 
 def _remarks(*, with_truth: bool) -> tuple[str, ...]:
@@ -145,16 +154,20 @@ def _shown(context: ExperimentContext) -> str:
 
 
 def _draw_students(context: ExperimentContext, finished: FinishedRun) -> Image.Image:
-    """Draw frames on which students with and without warp-refine labels differ most, as figure C.
+    """Train students with and without warp-refine labels, and draw them, as figure C."""
+    students = Students(context, finished)
+    train_students(Arm(students=students, variants=_variants(context), seeds=(context.seed,)))
+    weights = [students.weights(one, context.seed) for one in _variants(context)]
+    return context.world.of_first(partial(_draw_differing, context, context.shown, weights))
+
+
+def _draw_differing(context: ExperimentContext, shown: Dataset, weights: Sequence[Path]) -> Image.Image:
+    """Draw frames on which the students of two checkpoints differ most.
 
     Truth is shown where all of these frames have labels; test frames of a benchmark have none.
     """
-    students = Students(context, finished)
-    train_students(Arm(students=students, variants=_variants(context), seeds=(context.seed,)))
-    networks = [
-        load_student(students.weights(one, context.seed), context.torch_device) for one in _variants(context)
-    ]
-    places = [(video, frame) for video in context.shown.videos for frame in frames_to_submit(video)]
+    networks = [load_student(path, context.torch_device) for path in weights]
+    places = [(video, frame) for video in shown.videos for frame in frames_to_submit(video)]
     found: list[tuple[float, Video, int, Frames, list[LabelMaps]]] = []
     for done, (video, number) in enumerate(places, 1):
         with open_frames(video) as source:
@@ -169,9 +182,7 @@ def _draw_students(context: ExperimentContext, finished: FinishedRun) -> Image.I
         (f"with {METHOD} labels", _painted([predicted[1] for *_, predicted in found], context)),
     ]
     if all(number in video.labels for _, video, number, _, _ in found):
-        truths = [
-            read_labels(video.labels[number], context.shown.classes) for _, video, number, _, _ in found
-        ]
+        truths = [read_labels(video.labels[number], shown.classes) for _, video, number, _, _ in found]
         columns.append(("truth", _painted(truths, context)))
     return draw_strip(
         columns,

@@ -9,12 +9,14 @@ from warprefine.core.errors import RecipeError
 from warprefine.datasets.opening import parse_key_frames
 from warprefine.io.atomic import copy_file
 from warprefine.jobs.experiments.context import STREET, ExperimentContext
+from warprefine.jobs.experiments.work import Labelling
 from warprefine.metrics.scores import MethodScores
 from warprefine.propagation.methods import PLUS
 from warprefine.report.result_table import Cell, ResultTable
+from warprefine.training.teachers import BASE
 
 WARP_REFINE = "warp-refine"
-_BASE = "labels/checkpoints/segmenter-base.safetensors"
+_BASE = f"labels/checkpoints/{BASE}.safetensors"
 
 
 def with_key_frames(context: ExperimentContext) -> dict[str, ExperimentContext]:
@@ -64,10 +66,16 @@ def compare_spacings(context: ExperimentContext, spaced: Mapping[str, Experiment
     )
 
 
+def of_spacing(spaced: ExperimentContext) -> Labelling:
+    """Return the run that labels from a set of key frames; it takes the base segmenter of the first run."""
+    return Labelling(methods=(WARP_REFINE, PLUS), recipe=spaced.recipe.labels, taken=(BASE,))
+
+
 def _scores(context: ExperimentContext, spaced: ExperimentContext) -> dict[str, MethodScores]:
     shared, own = context.out / _BASE, spaced.out / _BASE
-    if shared.exists() and not own.exists():
-        copy_file(shared, own)
-    _, finished = spaced.label((WARP_REFINE, PLUS))
+    with context.world.parting():
+        if context.world.is_first and shared.exists() and not own.exists():
+            copy_file(shared, own)
+    _, finished = spaced.label(of_spacing(spaced).methods)
     spaced.check_truth(finished)
     return finished.scores

@@ -49,6 +49,8 @@ class StudentVariant:
 class Students:
     """Trains and scores the variants of an experiment; finished ones are read from OUT/students.
 
+    Processes that share the experiment share each training and each test, in the same order.
+
     Args:
         labels: The run with the pseudo-labels; None where no variant uses any.
         members: Labelled frames that are found already, by what they are for.
@@ -77,11 +79,13 @@ class Students:
 
     def score(self, variant: StudentVariant, seed: int) -> NetworkScores:
         """Return the scores of one student, from its file or after training and testing it."""
-        path = self.score_path(variant, seed)
+        path, world = self.score_path(variant, seed), self.context.world
         if not path.exists():
             student = load_student(self.weights(variant, seed), self.context.torch_device)
-            matrix = student_confusion(student, self._kept(TEST, self._test))
-            NetworkScores.of(matrix, self.context.data.classes.names).write(path)
+            matrix = student_confusion(student, self._kept(TEST, self._test), world=world)
+            with world.parting():
+                if world.is_first:
+                    NetworkScores.of(matrix, self.context.data.classes.names).write(path)
         return NetworkScores.read(path)
 
     def weights(self, variant: StudentVariant, seed: int) -> Path:
@@ -96,6 +100,7 @@ class Students:
                     recipe=variant.recipe,
                     device=self.context.torch_device,
                     seed=seed,
+                    world=self.context.world,
                     watch=self._watch or stack.enter_context(Curves(path.parent, task=path.stem)),
                 )
                 train_student(plan, progress=self.context.progress, task=f"training {path.stem}")
@@ -140,6 +145,7 @@ class Students:
             class_count=len(self.context.data.classes),
             cache=self.context.out / "centroids",
             progress=self.context.progress,
+            world=self.context.world,
         )
 
     def _manual(self) -> Sequence[LabelledFrame]:
@@ -154,13 +160,15 @@ class Students:
     def _pseudo_labels(self, variant: StudentVariant) -> Sequence[LabelledFrame]:
         assert self._labels is not None, "frames are labelled before students are trained"
         assert variant.method is not None
-        return self._labels.pseudo_labels(
+        find = partial(
+            self._labels.pseudo_labels,
             variant.method,
             offsets=variant.distances,
             out=self.context.out / "students",
             device=self.context.torch_device,
             progress=self.context.progress,
         )
+        return self.context.world.of_first(find)  # it may propagate images, which takes hours
 
     def _kept(self, key: object, find: Callable[[], Sequence[LabelledFrame]]) -> Samples:
         """Return samples that students share, so that images are decoded once."""

@@ -9,6 +9,10 @@ from pathlib import Path
 from warprefine.jobs.experiments.context import ExperimentContext
 from warprefine.jobs.experiments.students import StudentVariant
 from warprefine.recipe.recipe import Recipe
+from warprefine.training.refiners.refiner import REFINER
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
+
+REFINERS = (REFINER.part, TWO_SIDED_REFINER.part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +24,18 @@ class Labelling:
         recipe: How it labels.
         folder: Its folder in OUT.
         again: Whether it takes all networks but refiners from the first run.
+        taken: Further networks that it takes from other runs, by the names of their checkpoints.
     """
 
     methods: tuple[str, ...]
     recipe: Recipe
     folder: str = "labels"
     again: bool = False
+    taken: tuple[str, ...] = ()
+
+    def takes_over(self, name: str) -> bool:
+        """Return whether it takes a network from another run instead of training it."""
+        return name in self.taken or (self.again and name not in REFINERS)
 
 
 @dataclass(frozen=True, kw_only=True)

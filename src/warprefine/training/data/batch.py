@@ -46,7 +46,7 @@ class Batch(LabelledBatch):
 
     def segmented(self, segmenter: Segmenter, device: torch.device) -> Segmentation:
         """Return what a segmenter that is trained as a whole makes of the crops."""
-        return segmenter(self.frames.to(device))
+        return segmenter(self.frames.to(device, non_blocking=True))
 
     @classmethod
     def of(cls, crops: Sequence[tuple[Picture, Picture]]) -> Batch:
@@ -71,7 +71,7 @@ class FeatureBatch(LabelledBatch):
     def segmented(self, segmenter: Segmenter, device: torch.device) -> Segmentation:
         """Return what the head of a segmenter makes of the features."""
         assert isinstance(segmenter, FrozenTrunk), "features are computed for such segmenters alone"
-        return segmenter.head([values.to(device).float() for values in self.features])
+        return segmenter.head([values.to(device, non_blocking=True).float() for values in self.features])
 
     @classmethod
     def of(cls, windows: Sequence[tuple[Sequence[Tensor], Tensor]]) -> FeatureBatch:

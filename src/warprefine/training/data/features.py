@@ -100,7 +100,7 @@ class FeatureStore:
         segmenter: Its trunk computes them.
         augmentation: How crops are cut and their colours changed; they are larger than its crops.
         settings: How many crops there are, and by how much they are larger.
-        cache: Where they are kept.
+        cache: Where they are kept; None: in memory, as far as there is room, and others are computed again.
         seed: Seed of the crops.
     """
 
@@ -110,7 +110,7 @@ class FeatureStore:
         augmentation: Augmentation,
         settings: FeatureSettings,
         *,
-        cache: ArrayCache,
+        cache: ArrayCache | None,
         seed: int,
     ) -> None:
         self.settings, self.window = settings, _on_grid(augmentation.crop, (0, 0))
@@ -155,10 +155,11 @@ class FeatureStore:
         return self._crops.get(key, read_or_compute)
 
     def _from_disk(self, key: str, compute: Callable[[], dict[str, Tensor]]) -> FeatureCrop:
-        found = self._cache.get(key)
+        found = None if self._cache is None else self._cache.get(key)
         if found is None:
             found = compute()
-            self._cache.put(key, found)
+            if self._cache is not None:
+                self._cache.put(key, found)
         features = tuple(values for name, values in sorted(found.items()) if name != "labels")
         return FeatureCrop(features=features, labels=found["labels"])
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import DatasetError
 from warprefine.core.lru_cache import LRUCache
-from warprefine.core.protocols import MotionEstimator
 from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.motion.sdcnet_motion import mirror_flows, mirror_frames
@@ -104,11 +103,17 @@ def _pairs(excerpt: Excerpt) -> list[tuple[int, int]]:
 
 
 class Excerpts:
-    """Excerpts by index, decoded once and cached; flow is estimated once and cached on disk."""
+    """Excerpts by index, decoded once and cached; flow is estimated once and cached on disk, if it is kept.
 
-    def __init__(self, members: Sequence[Excerpt], *, motion: MotionEstimator, cache: ArrayCache) -> None:
+    Args:
+        members: The excerpts.
+        models: The motion that flow is estimated by, and whether flow is kept.
+        cache: Where it is kept.
+    """
+
+    def __init__(self, members: Sequence[Excerpt], *, models: Models, cache: ArrayCache) -> None:
         self.members = list(members)
-        self._models, self._cache = Models(motion=motion), cache
+        self._models, self._cache = models, cache
         self._decoded: LRUCache[Footage] = LRUCache(MEMORY, lambda footage: footage.nbytes)
 
     def __len__(self) -> int:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -27,6 +28,7 @@ from warprefine.core.recompute import recomputing
 from warprefine.core.time_limit import is_time_up
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine.distributed import ALONE, World, average_gradients, broadcast_weights
+from warprefine.training.engine.loading import loaded, loader_threads
 from warprefine.training.engine.schedules import learning_rate_at
 from warprefine.training.engine.state import TrainingState, saved_precision
 from warprefine.training.engine.stopping import deferred_stop
@@ -68,8 +70,8 @@ def train(
     """Train `network` in place; it ends with its best (or averaged) weights, in eval mode.
 
     Args:
-        batch_at: Returns the batch of a number, or this rank's slots of it. Called in another thread, one
-            step ahead, so it must not communicate with other ranks. A step takes `recipe.accumulate`
+        batch_at: Returns the batch of a number, or this rank's slots of it. Several threads call it, some
+            steps ahead, so it must not communicate with other ranks. A step takes `recipe.accumulate`
             batches.
         loss_of: Returns the network's loss on a batch; the mean over all batches of a step is minimised.
         together: Receives this rank's batches of a step, and returns them for `loss_of`, with what a loss
@@ -116,10 +118,20 @@ def train(
     )
     state.load()
     network.train()
-    batches = _prefetched(batch_at, range(state.step, recipe.steps), recipe.accumulate)
-    with deferred_stop() as request, recomputing(network, enabled=recipe.recompute):
-        for step, of_step in zip(range(state.step, recipe.steps), batches, strict=True):
-            loss = update(step, together(of_step), loss_of)
+    parts = recipe.accumulate
+    batches = loaded(
+        batch_at,
+        range(state.step * parts, recipe.steps * parts),
+        threads=loader_threads(device),
+        pin=device.type == "cuda",
+    )
+    with (
+        closing(batches),
+        deferred_stop() as request,
+        recomputing(network, enabled=recipe.recompute),
+    ):
+        for step in range(state.step, recipe.steps):
+            loss = update(step, together(list(islice(batches, parts))), loss_of)
             state.advance(loss, recipe)
             progress(task, state.step, recipe.steps, f"loss {loss:.3f}")
             if state.is_logged:
@@ -242,21 +254,6 @@ class _Update:
                 f"the {name} became {value} at step {step} of {self.recipe.steps}; "
                 f"lower the learning rate ({self.recipe.learning_rate}) in the recipe and start again"
             )
-
-
-def _prefetched(batch_at: Callable[[int], BatchT], steps: range, parts: int) -> Iterator[list[BatchT]]:
-    """Yield the batches of each step, prepared in another thread while those of the one before are used."""
-
-    def of_step(step: int) -> list[BatchT]:
-        return [batch_at(step * parts + part) for part in range(parts)]
-
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-        upcoming = pool.submit(of_step, steps.start) if steps else None
-        for step in steps:
-            assert upcoming is not None
-            batches = upcoming.result()
-            upcoming = pool.submit(of_step, step + 1) if step + 1 in steps else None
-            yield batches
 
 
 def _describe(network: nn.Module, recipe: Optimisation, seed: int) -> str:

@@ -131,7 +131,7 @@ class RefinerKind(Generic[RefinerT, InputT, PoolsT, RecipeT]):
             return loss(refiner(inputs), target_of(batch), weights, batch.step)
 
         def target_of(batch: Sample[InputT]) -> Tensor:
-            target = batch.target.to(device)
+            target = batch.target.to(device, non_blocking=True)
             # VOID is the last class: it is learned like any other.
             return target.masked_fill(target == VOID, len(class_names))
 
