@@ -147,23 +147,13 @@ def experiment(
     are trained at the same time. With several GPUs, start it by torchrun: they share each training and test,
     and the first labels.
 
-<<<<<<< HEAD
     Examples:
     - `warprefine experiment quality --out runs/street`
     - `warprefine experiment utility --recipe small --data data/camvid --out runs/utility`
     - `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda
       --out runs/table1 --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
-=======
-    Examples: `warprefine experiment quality --out runs/street`
-
-    `warprefine experiment utility --recipe small --data data/camvid --out runs/utility`
-
-    `warprefine experiment utility --recipe cityscapes --data data/cityscapes --device cuda --out runs/table1
-    --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
-
-    `torchrun --nproc-per-node 8 -m warprefine experiment horizon --recipe nyuv2 --data data/nyuv2
-    --device cuda --out runs/figure8 --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
->>>>>>> helper/paper
+    - `torchrun --nproc-per-node 8 -m warprefine experiment horizon --recipe nyuv2 --data data/nyuv2
+      --device cuda --out runs/figure8 --initial-weights hrnet-ocr-w48=weights/hrnet.safetensors`
     """
     arguments = locals()
     arguments["threads"] = threads_of(arguments)
