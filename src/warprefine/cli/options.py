@@ -64,8 +64,7 @@ Data = Annotated[
     typer.Argument(
         parser=place_of,
         metavar="DATA",
-        help="Folder that holds the data set, or its URL, such as s3://bucket/data. The variable "
-        f"{SIZE_VARIABLE} says how much of a URL is kept here, in the form of --cache-size; usually 20GB.",
+        help="Folder that holds the data set, or its URL, such as s3://bucket/data.",
         show_default=False,
     ),
 ]
@@ -109,7 +108,6 @@ AlsoTrain = Annotated[
     typer.Option(
         metavar="READER:SPLIT:ROOT",
         help="Further labelled data of the same classes for the segmenter; repeatable.",
-        rich_help_panel=ADVANCED,
     ),
 ]
 Until = Annotated[
@@ -245,7 +243,8 @@ CacheSize = Annotated[
         parser=_bytes,
         metavar="SIZE",
         help="What flow, segmentations and samples may take in the cache (500MB, 20GB; a GB is 10^9 bytes): "
-        "the oldest are deleted, and computed again if need be; if not given, there is no limit.",
+        "the oldest are deleted, and computed again if need be; if not given, there is no limit. Of data by "
+        f"URL copies of 20GB are kept, or of the size in the variable {SIZE_VARIABLE}.",
         rich_help_panel=STORAGE,
     ),
 ]
