@@ -321,7 +321,7 @@ def test_a_stage_has_a_recipe_of_its_own(tmp_path: Path) -> None:
     assert (first.plus.smooth.frames, first.segmenter.optimisation.steps) == (1, 7)
     assert not first.plus.refiner.enabled
     assert recipe.for_stage("good") is recipe
-    assert recipe.for_stage("best").plus.rounds.count == 3
+    assert recipe.for_stage("best").plus.rounds.count == 2
     assert recipe.stages.first.changes["plus.smooth.frames"] == 1
 
 

@@ -224,9 +224,8 @@ def print_summary(summary: DatasetSummary) -> None:
         _print_groups(summary.videos)
     frames = sum(video.frames for video in summary.videos)
     keys = sum(video.key_frames for video in summary.videos)
-    console.print(
-        f"{counted(len(summary.videos), 'video')}, {counted(frames, 'frame')}, {counted(keys, 'key frame')}\n"
-    )
+    # Programs read this line: it has one form for all numbers.
+    console.print(f"{len(summary.videos)} videos, {frames} frames, {keys} key frames\n")
     classes = Table("class", "share of labelled pixels", "", box=None, pad_edge=False)
     for name, share in zip((*summary.classes.names, "void"), summary.frequencies, strict=True):
         classes.add_row(name, f"{100 * share:.2f} %", "█" * round(40 * share))

@@ -21,8 +21,7 @@ FIRST_CHANGES: dict[str, Any] = {
 }
 """Stage first: both sides and a segmenter that is trained in seconds vote."""
 BEST_CHANGES: dict[str, Any] = {
-    "plus.rounds.count": 3,
-    "plus.refiner.members": 3,
+    "plus.rounds.count": 2,
     "plus.refiner.optimisation.steps": 600,
     "segmenter.network": "lite0",
     "segmenter.held_out": "folds",
@@ -33,7 +32,7 @@ BEST_CHANGES: dict[str, Any] = {
     "segmenter.adaptation.steps": 200,
     "segmenter.adaptation.learning_rate": 5e-4,
 }
-"""Stage best: a trunk that is trained too, longer trainings, three rounds, the mean of three refiners."""
+"""Stage best: a trunk that is trained too, longer trainings, two rounds."""
 
 
 def _dotted(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
