@@ -195,11 +195,13 @@ def test_large_items_do_not_block(engine: ProcessEngine) -> None:
 
 
 WORKING = """
+import signal
 from pathlib import Path
 from tests.cluster.words import wait_for
 from warprefine.cluster.processes import ProcessEngine
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in what it puts behind
     try:
         for _, process in ProcessEngine(workers=2).stream(wait_for, [Path("no-a"), Path("no-b")]):
             print(process, flush=True)
@@ -212,6 +214,7 @@ from tests.cluster.words import Heavy
 from warprefine.cluster.processes import ProcessEngine
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in what it puts behind
     try:
         engine = ProcessEngine(workers=2)
         for _, about in engine.stream(Heavy("a"), range(2)):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from warprefine.core.errors import TrainingError
 from warprefine.recipe.optimisation import Optimisation
 from warprefine.training.engine import loop
+from warprefine.training.engine.loading import loader_threads
 from warprefine.training.engine.loop import make_optimiser, train
 from warprefine.training.engine.schedules import learning_rate_at
 
@@ -148,7 +149,7 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path, value: floa
         trained(tmp_path / "a", batch_at=lambda step: step, loss_of=loss_of)
 
 
-def test_batches_come_in_order_one_step_ahead_from_another_thread(tmp_path: Path) -> None:
+def test_batches_come_in_order_a_few_steps_ahead_from_another_thread(tmp_path: Path) -> None:
     """Each batch is made once, while the step before it is computed, and is used at its own step."""
     made: list[int] = []
     threads: set[str] = set()
@@ -166,9 +167,9 @@ def test_batches_come_in_order_one_step_ahead_from_another_thread(tmp_path: Path
 
     train(number, FEW, batch_at=make, loss_of=loss_of, state_path=tmp_path / "a")
 
-    assert made == list(range(9))
+    assert sorted(made) == list(range(9))
     assert [batch for batch, _ in used] == list(range(9))
-    assert all(ahead - batch <= 1 for batch, ahead in used)
+    assert all(ahead - batch <= 2 + loader_threads(torch.device("cpu")) for batch, ahead in used)
     assert threading.current_thread().name not in threads
 
 
