@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,21 @@ def test_the_estimate_is_what_held_out_key_frames_show() -> None:
     assert found.iou_by_class["car"].value == pytest.approx(80, abs=0.5)
     assert found.accuracy.value == pytest.approx(90, abs=0.5)
     assert [one.value for one in found.miou_by_distance] == [pytest.approx(true, abs=0.5)] * 2
+
+
+def test_key_frames_stand_for_the_frames_that_are_labelled_from_as_many() -> None:
+    """Those at the ends of a video have one neighbour and are worse; they may count little."""
+    between = [replace(held_out(k, wrong=1000), sources=2) for k in range(19)]
+    ends = [replace(held_out(k, wrong=5000), sources=1) for k in (20, 21)]
+
+    def accuracy(sources: dict[int, int] | None) -> float:
+        found = estimate([*between, *ends], counts_of_run(), CLASSES, sources=sources)
+        assert found.accuracy.value is not None
+        return found.accuracy.value
+
+    assert accuracy({2: 100}) == pytest.approx(95, abs=0.2)
+    assert accuracy({1: 100}) == pytest.approx(75 * 2 / 3 + 93.1 / 3, abs=0.5)
+    assert accuracy(None) == accuracy({3: 7}) == pytest.approx((19 * 95 + 2 * 75) / 21, abs=0.3)
 
 
 def test_the_range_is_wide_where_key_frames_differ() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -84,7 +85,8 @@ def evaluate_hold_out(
         for method, frames in held_out.items():
             counts = raw_confidence_counts(finished.run, finished.dataset, method, horizon=finished.horizon)
             seed = networks.context.seed
-            found[method] = estimate(frames, counts, finished.dataset.classes, seed=seed)
+            sources = _sources(finished, method)
+            found[method] = estimate(frames, counts, finished.dataset.classes, sources=sources, seed=seed)
             alone = raw_confidence_counts_alone(finished.run, finished.dataset, method)
             if alone.any() and (of_segmenter := _alone(finished, networks, method)):
                 unreached = estimate(of_segmenter, alone, finished.dataset.classes, seed=seed)
@@ -133,6 +135,16 @@ def _alone(finished: FinishedRun, networks: Networks, method: str) -> list[HeldO
     return found
 
 
+def _sources(finished: FinishedRun, method: str) -> dict[int, int]:
+    """Return how many frames a method has labelled from one key frame, and from two."""
+    return Counter(
+        len(origin.key_frames)
+        for video in finished.dataset.videos
+        for origin in finished.run.manifest.provenances(video.name, method).values()
+        if origin.key_frames and 0 < origin.distance <= finished.horizon
+    )
+
+
 def _networks_of(finished: FinishedRun, networks: Networks, methods: Sequence[str]) -> Networks:
     """Return the networks of the last stage that methods have labels of."""
     stages = finished.stages
@@ -162,6 +174,7 @@ def _compared(
         distance=distance,
         hits=count_hits(pseudo.labels, pseudo.confidence, truth, class_count=n),
         confusion=confusion.count(pseudo.labels, truth, class_count=n),
+        sources=len(pseudo.provenance.key_frames),
     )
 
 

@@ -43,6 +43,7 @@ class HeldOutFrame:
             was labelled by the segmenter alone.
         hits: Its pixels by label, level of raw confidence, and wrong or right.
         confusion: Its pixels by truth and label.
+        sources: How many key frames it was labelled from: two where there is one on each side.
     """
 
     video: str
@@ -51,6 +52,7 @@ class HeldOutFrame:
     distance: int
     hits: Hits
     confusion: Confusion
+    sources: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,25 +159,30 @@ def estimate(
     counts: Int64[np.ndarray, "k n 256"],
     classes: ClassSet,
     *,
+    sources: Mapping[int, int] | None = None,
     seed: int = 0,
 ) -> HoldOutEstimate:
     """Estimate the scores of a run from held-out key frames.
 
-    The confidence of all labels of the run is calibrated on them, and gives the expected scores. The range
+    The confidence of all labels of the run is calibrated on them, and gives the expected scores. Key frames
+    with a neighbour on one side alone, the first and last of a video, are labelled far worse than others:
+    they count as much as there are frames of the run that are labelled from as many key frames. The range
     comes from drawing key frames with replacement; with few of them it is rough, and too narrow.
 
     Args:
         frames: Key frames that were labelled as if they were none; one at least.
         counts: Pixels of the run by distance, label and level of raw confidence.
         classes: The classes.
+        sources: Frames of the run by the number of key frames that they are labelled from; None if all key
+            frames count the same.
         seed: Seed of the draws.
     """
-    whole = _expected(frames, counts, classes)
+    whole = _expected(frames, counts, classes, sources or {})
     rng = np.random.default_rng(seed)
     places = sorted({(one.video, one.frame) for one in frames})
     by_place = {place: [one for one in frames if (one.video, one.frame) == place] for place in places}
     draws = [
-        _expected([one for k in drawn for one in by_place[places[k]]], counts, classes)
+        _expected([one for k in drawn for one in by_place[places[k]]], counts, classes, sources or {})
         for drawn in rng.integers(0, len(places), (DRAWS if len(places) > 1 else 0, len(places))).tolist()
     ]
     horizon, names = range(len(counts)), classes.names
@@ -244,11 +251,41 @@ def format_estimates(estimates: Mapping[str, HoldOutEstimate]) -> str:
 
 
 def _expected(
-    frames: Sequence[HeldOutFrame], counts: Int64[np.ndarray, "k n 256"], classes: ClassSet
+    frames: Sequence[HeldOutFrame],
+    counts: Int64[np.ndarray, "k n 256"],
+    classes: ClassSet,
+    sources: Mapping[int, int],
 ) -> ExpectedScores:
-    table = fit_calibration(sum((one.hits for one in frames), np.zeros_like(frames[0].hits)))
-    matrix = sum((one.confusion for one in frames), np.zeros_like(frames[0].confusion))
-    return expected_scores(calibrated_sums(counts, table), matrix, classes)
+    weights = weights_of([one.sources for one in frames], sources)
+    hits = sum(weight * one.hits for weight, one in zip(weights, frames, strict=True))
+    matrix = sum(weight * one.confusion for weight, one in zip(weights, frames, strict=True))
+    table = fit_calibration(np.rint(hits).astype(np.int64))
+    return expected_scores(calibrated_sums(counts, table), np.rint(matrix).astype(np.int64), classes)
+
+
+def weights_of(held_out: Sequence[int], run: Mapping[int, int]) -> Float64[np.ndarray, " f"]:
+    """Return what key frames count, 1 on average, so that those with as many sources stand for the run's.
+
+    A number of sources that few key frames have is not relied upon alone: one further key frame of it is
+    thought to be like the mean of all.
+
+    Args:
+        held_out: The number of key frames that each was labelled from.
+        run: Frames of the run by that number.
+
+    Example:
+        >>> weights_of([2, 2, 2, 1, 1], {2: 90}).round(2).tolist()  # no frame of the run is at an end
+        [1.5, 1.5, 1.5, 0.25, 0.25]
+        >>> weights_of([2, 2, 1, 1], {2: 50, 1: 50}).tolist()
+        [1.0, 1.0, 1.0, 1.0]
+    """
+    alike = {number: held_out.count(number) for number in set(held_out)}
+    frames = sum(run.get(number, 0) for number in alike)
+    if frames == 0:
+        return np.ones(len(held_out))
+    own = {number: run.get(number, 0) / frames * n / (n + 1) for number, n in alike.items()}
+    rest = (1 - sum(own.values())) / len(held_out)
+    return len(held_out) * np.array([own[number] / alike[number] + rest for number in held_out])
 
 
 def calibrated_sums(
