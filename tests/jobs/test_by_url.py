@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from warprefine import autolabel, evaluate, load_recipe
@@ -142,6 +143,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     }
     for name, value in keys.items():
         monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # those of a test before reach its server
     try:
         bucket = f"warprefine-{os.getpid()}-{time.time_ns()}"
         _make_bucket(bucket)
@@ -154,8 +156,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def _make_bucket(name: str) -> None:
     """Make a bucket once the server is there."""
-    import fsspec
-
     s3: Any = fsspec.filesystem("s3", skip_instance_cache=True)
     for attempt in range(60):
         try:
