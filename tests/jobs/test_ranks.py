@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from tests.jobs.torchrun import torchrun
 from warprefine import open_dataset
 from warprefine.cli.commands import app
 from warprefine.io.checkpoints import read_card
 
-LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 PARTS = {
     "segmenter": "together",
     "motion": "together",
@@ -25,16 +22,6 @@ PARTS = {
     "two-sided-refiner": "refined",
 }
 """Where two processes have trained each part."""
-
-
-def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*LAUNCHER, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "WARPREFINE_CACHE": "off"},
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from warprefine.io.images import read_labels, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.recipe.recipe import SegmenterRecipe
 from warprefine.training.data.samples import Samples, labelled_frames
-from warprefine.training.segmenter import BatchMaker
+from warprefine.training.data.segmenter_batches import BatchMaker
 from warprefine.training.teachers import Teachers
 
 Opened = list[tuple[str, str, int]]

@@ -8,16 +8,15 @@ from typing import Literal, overload
 
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Dataset, Video
-from warprefine.io.atomic import copy_file
 from warprefine.jobs.networks import Kind, Networks
 from warprefine.jobs.refiner_samples import RefinerSamples
+from warprefine.jobs.stages import share_base
 from warprefine.propagation.evidence import Models
 from warprefine.propagation.methods import Need
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.training.data.samples import labelled_frames
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
-from warprefine.training.teachers import BASE
 
 
 class HeldOutNetworks(Networks):
@@ -61,9 +60,9 @@ class HeldOutNetworks(Networks):
         whole = self._whole.teachers
         if self.context.parts.segmenter is not None or not whole.uses_base(self._fold):
             return self._whole.held_out(self._fold)
-        base, target = whole.train_base(), self.context.run.checkpoint_path(BASE)
-        if not self.context.world.of_first(target.exists):
-            self.context.world.of_first(partial(copy_file, base, target))
+        whole.train_base()
+        share = partial(share_base, whole.run, self.context.run, network=whole.recipe.network)
+        self.context.world.of_first(share)
         return super().segmenter()
 
     def held_out_models(self, video: Video, frame: int) -> Models:

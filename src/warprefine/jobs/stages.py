@@ -117,7 +117,7 @@ def networks_of(networks: Networks, stage: Stage) -> Networks:
     context = networks.context
     recipe, run = context.recipe.for_stage(stage), context.run.for_stage(stage)
     if stage == FIRST:
-        _share_base(context.run, run, network=recipe.segmenter.network)
+        share_base(context.run, run, network=recipe.segmenter.network)
     return Networks(replace(context, recipe=recipe, run=run))
 
 
@@ -198,8 +198,8 @@ def _is_quick(networks: Networks) -> bool:
     return all(run.checkpoint_path(part).exists() for part in parts)
 
 
-def _share_base(run: RunFolder, of_stage: RunFolder, *, network: str) -> None:
-    """Let the first stage adapt the base segmenter of the run, if that is there and of the same network."""
+def share_base(run: RunFolder, of_stage: RunFolder, *, network: str) -> None:
+    """Let others adapt the base segmenter of the run, if that is there and of the same network."""
     source, target = run.checkpoint_path(BASE), of_stage.checkpoint_path(BASE)
     if is_trained(source) and not target.exists() and read_card(source).network == network:
         copy_file(source, target)

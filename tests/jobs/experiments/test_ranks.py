@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.jobs.torchrun import torchrun
 from warprefine.io.checkpoints import read_card
 
-LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 TINY = Path(__file__).parents[2] / "experiment.toml"
-
-
-def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*LAUNCHER, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "WARPREFINE_CACHE": "off"},
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

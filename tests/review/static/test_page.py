@@ -108,15 +108,19 @@ def test_a_brush_stroke_is_saved_and_nothing_else(open_page, server):
     assert page.unsaved == 0
 
 
+def begin_polygon(page):
+    """Set three corners of a polygon of the third class."""
+    page.press("p", "3")
+    for corner in [(20, 20), (60, 20), (60, 50)]:
+        page.click(*corner)
+
+
 def test_a_polygon_is_filled_up_to_its_border(open_page, server):
     """Corners set by clicks, closed by a double click: all pixels inside and on the border have the class."""
     page = open_page()
     page.go_to(1)
     before = server.labels(1)
-    page.press("p", "3")
-
-    for corner in [(20, 20), (60, 20), (60, 50)]:
-        page.click(*corner)
+    begin_polygon(page)
     page.window.mouse.dblclick(*page.place(20, 50))
     page.save()
 
@@ -134,9 +138,7 @@ def test_a_polygon_that_is_not_closed_stays_with_its_frame(open_page, server):
     page = open_page()
     page.go_to(1)
     before = server.labels(1)
-    page.press("p", "3")
-    for corner in [(20, 20), (60, 20), (60, 50)]:
-        page.click(*corner)
+    begin_polygon(page)
     page.window.locator("#standing", has_text="polygon not closed").wait_for()
 
     page.press("ArrowRight")
