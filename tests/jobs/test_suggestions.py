@@ -32,7 +32,7 @@ def test_suggestions_have_a_reason_each(finished: FinishedRun) -> None:
     assert found[0].gain >= found[1].gain >= found[2].gain
     assert [one.unlabelled for one in found[:3]] == [1, 1, 1]
     assert "1 frame without labels would get some" in found[0].reason
-    assert f"to become right as {found[0].gain:.2f} whole frames have" in found[0].reason
+    assert f"to correct as many pixels as {found[0].gain:.2f} frames have, in frame" in found[0].reason
     assert found.is_calibrated
     assert found.notes == ()
     assert found[0].to_json()["stem"] == finished.dataset.videos[0].stems[found[0].frame]

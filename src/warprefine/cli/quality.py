@@ -13,6 +13,7 @@ from warprefine.core.threads import use_threads
 from warprefine.datasets.label_notes import review_labels
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.hold_out import evaluate_hold_out
+from warprefine.jobs.hold_out_file import ESTIMATES
 from warprefine.jobs.results import report_again
 from warprefine.metrics.hold_out import format_estimates
 from warprefine.metrics.score_table import format_table
@@ -59,6 +60,10 @@ def evaluate(
             estimates = evaluate_hold_out(finished, device=device, progress=bars)
             report_again(finished)
         console.print(format_estimates(estimates))
+        console.print(
+            "estimates follow from the confidence of the run's labels, calibrated on these key frames; in "
+            f"brackets: nine tenths of draws of key frames; all distances are in {run / ESTIMATES}"
+        )
         return
     console.print(format_table(finished.evaluate(void_as_class=void_as_class, boundaries=boundaries)))
     print_notes(review_labels(finished.dataset).score_notes)

@@ -35,6 +35,9 @@ def review(
         )
     from warprefine.review.serve import serve
 
-    console.print("the review page is open until Ctrl-C:")
+    def say(address: str) -> None:
+        console.print("the review page is open until Ctrl-C:")
+        typer.echo(address)
+
     with suppress(KeyboardInterrupt):  # the usual end
-        serve(run, port=port, browser=browser, cache=cache, say=typer.echo)
+        serve(run, port=port, browser=browser, cache=cache, say=say)

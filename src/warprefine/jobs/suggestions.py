@@ -44,10 +44,10 @@ class Suggestion:
     def reason(self) -> str:
         """Why it would help, in a line."""
         first, last = self.reached
+        where = f"frame {first}" if first == last else f"frames {first} to {last}"
         wrong = f"{100 * self.expected_error:.1f} % of its pixels are expected to be wrong"
         gained = (
-            f"with its labels as many pixels of frames {first} to {last} are expected to become right as "
-            f"{self.gain:.2f} whole frames have"
+            f"labelling it is expected to correct as many pixels as {self.gain:.2f} frames have, in {where}"
         )
         found = ["it has no labels" if self.expected_error >= 1 else wrong, gained]
         if self.unlabelled:
