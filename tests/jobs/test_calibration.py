@@ -16,6 +16,7 @@ from warprefine import FinishedRun, Recipe, autolabel, load_recipe, open_dataset
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import RunFolderError
 from warprefine.core.video import Dataset, Video
+from warprefine.io.checkpoints import read_card
 from warprefine.io.images import read_gray, read_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.calibration import grouped, plan_rehearsals
@@ -206,6 +207,41 @@ def test_held_out_networks_have_not_seen_the_fold(workshop: Any) -> None:
         assert shown == {(one.video.name, one.frame) for one in networks.teachers.outside_fold(fold)}
         assert held_out.segmenter()[1] == networks.held_out(fold)[1]
         assert can_hold_out(networks, fold, METHODS["warp-refine"].needs)
+
+
+def test_a_correction_moves_no_key_frame_to_another_fold(workshop: Any) -> None:
+    """What is held out from a fold would be scored on key frames that it was trained on."""
+    networks = workshop.networks()
+    videos, folds = networks.context.dataset.videos, networks.teachers.fold_of
+    before = {(video.name, k): folds(video, k) for video in videos for k in video.key_frames}
+    first = replace(videos[0], labels={0: videos[0].labels[3], **videos[0].labels})
+    corrected = replace(networks.context.dataset, videos=(first, *videos[1:]))
+
+    later = Networks(replace(networks.context, dataset=corrected)).teachers
+
+    assert {(one.video.name, one.frame) for one in later.key_frames} == {*before, (first.name, 0)}
+    assert {
+        place: later.fold_of(video, place[1])
+        for video in corrected.videos
+        for place in before
+        if place[0] == video.name
+    } == before
+
+
+def test_a_held_out_refiner_of_other_steps_is_trained_anew(workshop: Any) -> None:
+    """The number of steps may change in a run; what was trained before it did would stay for good."""
+    steps = ("propagation", "calibration_steps")
+    networks = workshop.networks(workshop.recipe.changed(steps, 1))
+    networks.teachers.train_held_out(0)
+    recipe = networks.context.recipe.changed(steps, 2)
+    more = Networks(replace(networks.context, recipe=recipe))
+
+    short = HeldOutNetworks(networks, 0).refiner("two-sided")[1]
+
+    assert HeldOutNetworks(networks, 0).refiner("two-sided")[1] == short
+    assert HeldOutNetworks(more, 0).refiner("two-sided")[1] != short
+    path = networks.context.run.for_fold(0).checkpoint_path("two-sided-refiner")
+    assert read_card(path).recipe["optimisation"]["steps"] == 2
 
 
 def test_where_the_base_is_held_out_it_is_adapted_to_the_other_folds(workshop: Any) -> None:

@@ -111,6 +111,22 @@ def test_neighbours_in_time_are_in_different_folds(make_teachers: Callable[..., 
     assert [make_teachers(dataset).fold_of(video, frame) for frame in video.key_frames] == [0, 1, 0, 1]
 
 
+def test_key_frames_keep_their_folds_when_others_come_or_go(make_teachers: Callable[..., Teachers]) -> None:
+    """Networks of a fold that are there were trained on the key frames of the others as they were."""
+    before, after = imagined("v", (0, 4, 8, 12)), imagined("v", (1, 2, 4, 12))
+    classes = ClassSet(names=("a",), colors=((0, 0, 0),))
+    one, two = (
+        make_teachers(Dataset(root=Path("data"), classes=classes, videos=(video,)))
+        for video in (before, after)
+    )
+
+    later = replace(two, trained_on={("v", k): place for place, k in enumerate(before.key_frames)})
+
+    assert [later.fold_of(after, k) for k in (4, 12)] == [one.fold_of(before, k) for k in (4, 12)] == [1, 1]
+    assert [later.fold_of(after, k) for k in (1, 2)] == [1, 0]  # of their own, whatever else is corrected
+    assert [member.frame for member in later.outside_fold(1)] == [2]
+
+
 def test_the_labelling_segmenter_is_trained_on_every_key_frame(
     make_teachers: Callable[..., Teachers], make_dataset: Callable[..., Dataset], opened: Opened
 ) -> None:

@@ -8,6 +8,8 @@ from typing import Literal, overload
 
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Dataset, Video
+from warprefine.io.atomic import writing_errors
+from warprefine.io.checkpoints import read_card
 from warprefine.jobs.networks import Kind, Networks
 from warprefine.jobs.refiner_samples import RefinerSamples
 from warprefine.jobs.stages import share_base
@@ -16,6 +18,8 @@ from warprefine.propagation.methods import Need
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
 from warprefine.training.data.samples import labelled_frames
+from warprefine.training.engine.checkpoint import is_trained
+from warprefine.training.refiners.refiner import REFINER
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 
 
@@ -78,7 +82,11 @@ class HeldOutNetworks(Networks):
     @overload
     def refiner(self, kind: Literal["two-sided"]) -> tuple[TwoSidedRefiner, str]: ...
     def refiner(self, kind: Kind) -> tuple[Refiner, str] | tuple[TwoSidedRefiner, str]:
-        """Return a refiner trained on the other key frames; without any, an untrained one, which votes."""
+        """Return a refiner trained on the other key frames; without any, an untrained one, which votes.
+
+        One that was trained for another number of steps, before `calibration_steps` changed, is trained anew.
+        """
+        self.context.world.of_first(partial(self._discard_other, kind))
         if kind == "stepwise":
             return super().refiner(kind)
         context = self.context
@@ -91,6 +99,16 @@ class HeldOutNetworks(Networks):
         )
         module_of(untrained).to(context.device).eval()
         return untrained, "untrained"
+
+    def _discard_other(self, kind: Kind) -> None:
+        """Delete a refiner that was trained for another number of steps than the recipe has."""
+        recipe, part = self.context.recipe, REFINER.part if kind == "stepwise" else TWO_SIDED_REFINER.part
+        training = recipe.refiner.resolved(len(self.teachers.key_frames)) if kind == "stepwise" else None
+        wanted = (training or recipe.plus.refiner).optimisation.to_dict()
+        path = self.context.run.checkpoint_path(part)
+        if is_trained(path) and read_card(path).recipe.get("optimisation") != wanted:
+            with writing_errors(path):
+                path.unlink()
 
     @cached_property
     def samples(self) -> RefinerSamples:

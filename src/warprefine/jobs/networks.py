@@ -23,6 +23,7 @@ from warprefine.io.sharing import check_reach
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.motions import stepwise_motion, two_sided_motion
 from warprefine.jobs.refiner_samples import RefinerSamples
+from warprefine.jobs.training_data import trained_key_frames
 from warprefine.motion.loading import load_motion
 from warprefine.propagation.evidence import Models
 from warprefine.recipe.two_sided_refiner import TwoSidedRefinerRecipe
@@ -205,6 +206,7 @@ class Networks:
             seed=context.seed,
             progress=context.progress,
             bases=context.bases,
+            trained_on=trained_key_frames(context.run, context.dataset),
             keep_features=context.recipe.propagation.keep == "all",
             world=context.world,
         )

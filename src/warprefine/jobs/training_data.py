@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from warprefine.core.errors import RunFolderError
-from warprefine.core.video import Dataset
+from warprefine.core.video import Dataset, Video
 from warprefine.io.atomic import write_text, writing_errors
 from warprefine.io.claims import read_claim
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_frames, fingerprint_of_labels
@@ -64,6 +64,20 @@ def check_networks(
     return ""
 
 
+def trained_key_frames(run: RunFolder, dataset: Dataset) -> dict[tuple[str, int], int]:
+    """Return the key frames that the networks of a run were trained on, with their places among them.
+
+    Those whose frames are gone are left out; there are none where nothing is recorded.
+    """
+    path = run.root / "trained_on.json"
+    try:
+        recorded = read_claim(path, {"labels": dict})["labels"] if path.exists() else {}
+    except RunFolderError:  # damaged, which `check_networks` tells
+        return {}
+    places = {_name(0, video, k): (video.name, k) for video in dataset.videos for k in range(len(video))}
+    return {places[name]: place for place, name in enumerate(recorded) if name in places}
+
+
 def _delete_networks(run: RunFolder) -> None:
     for folder in (run.root / name for name in ("checkpoints", "held_out", "rounds", "stages")):
         with writing_errors(folder):
@@ -80,7 +94,7 @@ def _described(dataset: Dataset, also_train: Sequence[Dataset], *, horizon: int)
     return {
         "classes": fingerprint_of(dataset.classes.names, dataset.classes.coding),
         "labels": {
-            f"{number}/{video.name}/{video.stems[frame]}": fingerprint_of_labels(path)
+            _name(number, video, frame): fingerprint_of_labels(path)
             for number, one in enumerate((dataset, *also_train))
             for video in one.videos
             for frame, path in video.labels.items()
@@ -95,7 +109,12 @@ def _described(dataset: Dataset, also_train: Sequence[Dataset], *, horizon: int)
 
 def _corrected(dataset: Dataset) -> set[str]:
     """Return the corrected label maps, by the names that `_described` gives to label maps."""
-    return {f"0/{video.name}/{video.stems[frame]}" for video in dataset.videos for frame in video.corrected}
+    return {_name(0, video, frame) for video in dataset.videos for frame in video.corrected}
+
+
+def _name(number: int, video: Video, frame: int) -> str:
+    """Return the name of a label map: of the videos to be labelled, which are 0, or of further data."""
+    return f"{number}/{video.name}/{video.stems[frame]}"
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], *, corrected: Collection[str]) -> list[str]:

@@ -9,7 +9,7 @@ then.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +51,8 @@ class Teachers:
         bases: Where segmenters that were trained on the same further data before are found.
         keep_features: Keep features of a frozen trunk on disk, not in memory alone.
         world: The ranks that share each training; all of them ask for the same trainings in the same order.
+        trained_on: The key frames that the networks of the run were trained on, by video and frame, each with
+            its place among them. They keep their folds when others are added or taken away.
     """
 
     run: RunFolder
@@ -64,15 +66,19 @@ class Teachers:
     bases: BaseStore = field(default_factory=BaseStore)
     keep_features: bool = True
     world: World = ALONE
+    trained_on: Mapping[tuple[str, int], int] = field(default_factory=dict)
     _stores: list[FeatureStore] = field(default_factory=list, init=False, repr=False)
 
     def fold_of(self, video: Video, frame: int) -> int:
-        """Return the fold of a key frame: neighbours in time are in different folds."""
-        return self._places[video.name, frame] % self.recipe.folds
+        """Return the fold of a key frame: neighbours in time are in different folds.
+
+        One that no network was trained on has a fold that depends on no other, so that it stays the same.
+        """
+        return self._places.get((video.name, frame), frame) % self.recipe.folds
 
     def outside_fold(self, fold: int) -> list[LabelledFrame]:
         """Return the key frames that a fold's segmenter is trained on."""
-        return [member for i, member in enumerate(self.key_frames) if i % self.recipe.folds != fold]
+        return [one for one in self.key_frames if self.fold_of(one.video, one.frame) != fold]
 
     def train_labeller(self) -> Path:
         """Train the segmenter that labels, on all hand-labelled frames; return its checkpoint."""
@@ -152,7 +158,8 @@ class Teachers:
 
     @cached_property
     def _places(self) -> dict[tuple[str, int], int]:
-        return {(member.video.name, member.frame): i for i, member in enumerate(self.key_frames)}
+        now = {(member.video.name, member.frame): i for i, member in enumerate(self.key_frames)}
+        return dict(self.trained_on) or now
 
     def _train_on(self, name: str, key_frames: Sequence[LabelledFrame]) -> Path:
         """Train on key frames alone, or adapt to them a segmenter trained on further data before."""
