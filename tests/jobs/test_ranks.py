@@ -90,6 +90,31 @@ def test_a_batch_that_cannot_be_shared_is_told_before_samples_are_computed(
         assert "a batch of 3 cannot be shared evenly by 2 processes" in rank["message"]
 
 
+def test_all_processes_label(trained: Path, found: list[dict[str, Any]]) -> None:
+    """Each labels units of its own; labels, confidence and scores are those of one process."""
+    alone, together = trained / "labelled-alone", trained / "labelled"
+    files = {path.relative_to(alone) for path in alone.glob("*/motion-only/**/*.png")}
+
+    assert len(files) >= 2 * 2 * 4
+    assert files == {path.relative_to(together) for path in together.glob("*/motion-only/**/*.png")}
+    for file in files:
+        assert (together / file).read_bytes() == (alone / file).read_bytes()
+    assert (together / "metrics.json").read_bytes() == (alone / "metrics.json").read_bytes()
+    first, second = (set(rank["written"]) for rank in found)
+    assert first
+    assert second
+
+
+def test_a_time_limit_stops_all_processes_and_keeps_what_is_labelled(
+    trained: Path, found: list[dict[str, Any]]
+) -> None:
+    """The first process records a frame before it looks at the clock; the others are told."""
+    all_frames = list((trained / "labelled" / "labels").rglob("*.png"))
+
+    assert found[0]["early"] == found[1]["early"]
+    assert 0 < len(found[0]["early"]) < len(all_frames)
+
+
 def test_the_command_trains_under_torchrun(tiny_data: Path, tiny_recipe: Path, tmp_path: Path) -> None:
     """The first process alone prints; one process goes on with what two have trained."""
     words = ["train", "segmenter", tiny_data, "--out", tmp_path / "run", "--recipe", tiny_recipe]
@@ -106,9 +131,7 @@ def test_the_command_trains_under_torchrun(tiny_data: Path, tiny_recipe: Path, t
     assert path.read_bytes() == trained_by_two
 
 
-def test_the_first_process_labels_what_all_have_trained(
-    tiny_data: Path, tiny_recipe: Path, tmp_path: Path
-) -> None:
+def test_processes_label_what_all_have_trained(tiny_data: Path, tiny_recipe: Path, tmp_path: Path) -> None:
     """Trainings of two rounds and those for calibration are shared; scores and report come from the first."""
     recipe, out = tmp_path / "recipe.toml", tmp_path / "run"
     text = tiny_recipe.read_text(encoding="utf-8").replace(

@@ -1,16 +1,19 @@
 """Train the networks of a run in two processes, and in one; torchrun starts each with a folder to write to.
 
 FOLDER/alone holds what one process trains. In FOLDER/together two train the segmenters and motion, and in
-FOLDER/refined, from the segmenters of the one, both refiners.
+FOLDER/refined, from the segmenters of the one, both refiners. In FOLDER/labelled two label what one
+has labelled in FOLDER/labelled-alone, in two calls, the first of which has no time for more than a frame.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +22,11 @@ from warprefine import load_recipe, open_dataset
 from warprefine.core.errors import RecipeError
 from warprefine.datasets.street import write_street
 from warprefine.io.array_cache import ArrayCache
+from warprefine.jobs.autolabel import label_in_stages
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.start import start
+from warprefine.propagation import unit_work
 from warprefine.recipe.recipe import Recipe
 from warprefine.training.engine.distributed import ALONE, World, joined
 
@@ -33,11 +38,15 @@ TRAININGS = (
 )
 
 
+METHODS = ("motion-only",)
+
+
 def recipe_of_test() -> Recipe:
     """Return a recipe in which small differences of gradients stay small differences of weights."""
     recipe = load_recipe(Path(__file__).parent.parent / "tiny.toml").changed(
         ("segmenter", "holdout_every"), 2
     )
+    recipe = recipe.changed(("propagation", "tau"), 0.3)
     for place in TRAININGS:
         for key, value in (("optimiser", "sgd"), ("learning_rate", 0.01), ("mixed_precision", False)):
             recipe = recipe.changed((*place, key), value)
@@ -61,6 +70,24 @@ def train_alone(folder: Path, recipe: Recipe) -> None:
     networks.refiner("stepwise")
     networks.refiner("two-sided")
     networks.trained_motion()  # last: cycles follow it once it is there
+    label_in_stages(Networks(begun(folder, "labelled-alone", ALONE, recipe)), METHODS, until=None)
+
+
+def labelled_together(folder: Path, world: World, recipe: Recipe) -> tuple[list[str], list[str]]:
+    """Label in two calls; return the label maps of the first, and those that this rank has written."""
+    written: list[str] = []
+    write = unit_work.write_labels
+
+    def recording(path: Path, *values: Any) -> None:
+        written.append(f"{path.parent.name}/{path.name}")
+        write(path, *values)
+
+    unit_work.write_labels = recording  # type: ignore[assignment]
+    networks = Networks(begun(folder, "labelled", world, recipe))
+    label_in_stages(networks, METHODS, until=None, deadline=time.monotonic())
+    early = sorted(path.name for path in (folder / "labelled" / "labels").rglob("*.png"))
+    label_in_stages(Networks(begun(folder, "labelled", world, recipe)), METHODS, until=None)
+    return early, written
 
 
 def recorded_puts() -> list[str]:
@@ -104,7 +131,9 @@ def main(folder: Path) -> None:
             Networks(replace(context, recipe=uneven, run=context.run.for_fold(0))).refiner("stepwise")
         except RecipeError as error:
             message = str(error)
-        torch.save({"puts": puts, "message": message}, folder / f"rank{world.rank}.pt")
+        early, written = labelled_together(folder, world, recipe)
+        noted = {"puts": puts, "message": message, "early": early, "written": written}
+        torch.save(noted, folder / f"rank{world.rank}.pt")
 
 
 if __name__ == "__main__":

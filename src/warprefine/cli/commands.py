@@ -186,7 +186,7 @@ def autolabel(
     replaces them, and best, if asked for, those. Each ends with scores and a report.
 
     With `--format`, DATA is what an annotation tool has exported; it is imported into OUT-data first. With
-    several GPUs, start it by torchrun: they share the trainings, and the first labels.
+    several GPUs, start it by torchrun: they share trainings and frames.
 
     Examples:
     - `warprefine autolabel data/mine --out runs/mine --until best --time-limit 1h`

@@ -144,8 +144,8 @@ def experiment(
 
     The same command again continues where it stopped; `--seeds` may be raised later. With `--plan` it prints
     what is left to do instead. With `--workers` or `--engine ray` students and refiners of all arms and seeds
-    are trained at the same time. With several GPUs, start it by torchrun: they share each training and test,
-    and the first labels.
+    are trained at the same time. With several GPUs, start it by torchrun: they share each training, each test
+    and the frames to label.
 
     Examples:
     - `warprefine experiment quality --out runs/street`

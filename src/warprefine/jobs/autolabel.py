@@ -32,6 +32,7 @@ from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.over_ranks import propagate_over_ranks
 from warprefine.jobs.plan import tasks_of
 from warprefine.jobs.results import finish, finish_stopped, forget_truth
 from warprefine.jobs.rounds import train_in_rounds
@@ -41,7 +42,6 @@ from warprefine.jobs.together import train_together
 from warprefine.metrics.label_quality import has_truth
 from warprefine.propagation.coverage import Horizon
 from warprefine.propagation.methods import DEFAULT_METHODS, METHODS, PLUS, check_methods, needs_of
-from warprefine.propagation.run import propagate
 from warprefine.propagation.unreached import Unreached
 from warprefine.recipe.recipe import Recipe
 from warprefine.refinement.interface import TwoSidedRefiner
@@ -185,7 +185,7 @@ def label_in_stages(
 ) -> FinishedRun:
     """Label in stages, each of which ends in labels, scores and a report of all videos.
 
-    Where several processes share the run, all of them train, the first labels, and all get the result.
+    Where several processes share the run, all of them train and label, and all get the result.
 
     Args:
         networks: The networks of the run.
@@ -244,8 +244,9 @@ def _label(one: StagePass) -> dict[str, str]:
         train_together(networks, methods)
         stage = one.stage if PLUS in methods else GOOD
         job = replace(calibrated(networks, make_job(networks, methods)), stage=stage)
-        label_all = partial(propagate, job, context.run, engine=context.engine, progress=context.progress)
-        failures |= context.world.of_first(label_all)
+        failures |= propagate_over_ranks(
+            job, context.run, world=context.world, engine=context.engine, progress=context.progress
+        )
     return failures
 
 

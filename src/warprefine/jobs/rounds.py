@@ -43,7 +43,7 @@ def train_in_rounds(context: RunContext) -> None:
     The results of earlier rounds lie in rounds/NUMBER beside the weights, each a run folder of its own.
     If pseudo-labels do not help, the last round takes over the weights of the one before it. A segmenter
     that the user supplies is not trained, so there is one round. Where several processes share the run, all
-    of them train, and the first labels.
+    of them train and label.
     """
     run, rounds = context.run, context.recipe.plus.rounds
     if rounds.count == 1:

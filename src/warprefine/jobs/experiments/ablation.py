@@ -24,13 +24,13 @@ from warprefine.jobs.experiments.work import Labelling, Work
 from warprefine.jobs.finished import FinishedRun
 from warprefine.jobs.labellers import make_job
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.over_ranks import propagate_over_ranks
 from warprefine.jobs.results import measure
 from warprefine.jobs.rounds import first_round, train_in_rounds
 from warprefine.jobs.together import train_runs_together
 from warprefine.jobs.usable_data import without
 from warprefine.metrics.scores import MethodScores, split
 from warprefine.propagation.methods import PAPER_METHODS, PLUS
-from warprefine.propagation.run import propagate
 from warprefine.report.plots import plot_horizon
 from warprefine.report.result_table import Cell, ResultTable, Spread
 from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
@@ -209,9 +209,11 @@ def _score(networks: Networks) -> MethodScores:
     context = networks.context
     train_in_rounds(context)
     job = make_job(networks, (PLUS,))
+    failures = propagate_over_ranks(
+        job, context.run, world=context.world, engine=context.engine, progress=context.progress
+    )
 
     def scored() -> MethodScores:
-        failures = propagate(job, context.run, engine=context.engine, progress=context.progress)
         dataset = without(job.dataset, {**context.left_out, **failures})
         reach = context.recipe.plus.choose.reach
         return measure(context.run, dataset, methods=(PLUS,), horizon=job.horizon, reach=reach)[PLUS]

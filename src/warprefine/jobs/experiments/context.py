@@ -59,7 +59,7 @@ class ExperimentContext:
 
     Attributes:
         world: The processes that share trainings. Each has a context of its own, and all ask for the same
-            data, runs and students in the same order. The first labels frames and writes files.
+            data, runs and students in the same order. All label frames; the first records them.
     """
 
     experiment: str

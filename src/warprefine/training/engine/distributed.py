@@ -92,13 +92,18 @@ class World:
 
     def merged(self, own: Sequence[float]) -> list[float]:
         """Return the values of all items, in their order, from those that each rank has of its `shard`."""
+        shares = self.gathered(own)
+        return [shares[place % self.size][place // self.size] for place in range(sum(map(len, shares)))]
+
+    def gathered(self, own: ItemT) -> list[ItemT]:
+        """Return what each rank gives, in the order of ranks, pickled and read again; all wait for all."""
         if self.size == 1:
-            return list(own)
-        shares: list[Sequence[float]] = [()] * self.size
+            return [own]
+        shares: list[ItemT | None] = [None] * self.size
         self.wait()
         with _others_needed():
             distributed.all_gather_object(shares, own, group=self.group)
-        return [shares[place % self.size][place // self.size] for place in range(sum(map(len, shares)))]
+        return cast("list[ItemT]", shares)
 
     def of_first(self, compute: Callable[[], ItemT]) -> ItemT:
         """Let the first rank compute a value, and return it, pickled and read again, on the others.
@@ -123,6 +128,8 @@ class World:
     def parting(self) -> Iterator[None]:
         """Let each rank do work of its own in a block, without communication; at its end all wait for all.
 
+        A block of a generator may be left by closing that: for the others the time limit is over then.
+
         Raises:
             TimeIsUp: The time limit was over on some rank; all raise, once each has left the block.
         """
@@ -131,6 +138,9 @@ class World:
             yield
         except TimeIsUp as error:
             stopped = error
+        except GeneratorExit:
+            self._any(flag=True)
+            raise
         if self._any(flag=stopped is not None):
             raise stopped or TimeIsUp("the time limit is over on another process")
 
