@@ -243,6 +243,28 @@ def test_a_base_is_adapted_to_key_frames_alone(data: Path, tmp_path: Path, tiny_
     assert history["steps"] == options["recipe"].segmenter.adaptation.steps
 
 
+def test_a_base_serves_the_first_round_too(data: Path, tmp_path: Path, tiny_recipe: Path) -> None:
+    """Segmenters are trained in the folder of the first round; a base was trained there all the same."""
+    further = open_dataset(data)
+    recipe = load_recipe(tiny_recipe).changed(("plus", "refiner", "enabled"), False)
+    options: dict[str, Any] = {"horizon": 1, "also_train": [further]}
+    autolabel(data, tmp_path / "whole", methods=["semantic-only"], recipe=recipe, **options)
+    tasks: list[str] = []
+
+    autolabel(
+        data,
+        tmp_path / "rounds",
+        base=tmp_path / "whole",
+        methods=["warp-refine-plus"],
+        recipe=recipe.changed(("plus", "rounds", "count"), 2),
+        progress=lambda task, done, total, note="": tasks.append(task),
+        **options,
+    )
+
+    assert "training segmenter" in tasks
+    assert "training segmenter-base" not in tasks
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from warprefine.io.run import RunFolder
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.labellers import two_sided_labeller
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.stages import share_base
 from warprefine.jobs.together import train_together
 from warprefine.metrics.confusion import mean_iou
 from warprefine.propagation.methods import PLUS
@@ -110,7 +112,10 @@ def _earlier(context: RunContext, folder: Path) -> RunContext:
     """Return the context of the round before, in a folder of its own."""
     fewer = context.recipe.changed(("plus", "rounds", "count"), context.recipe.plus.rounds.count - 1)
     fewer = fewer.changed(("plus", "refiner", "members"), 1)  # confident labels are right without more
-    return replace(context, run=_folder(context, folder), recipe=fewer)
+    run = _folder(context, folder)
+    network = fewer.segmenter.network
+    context.world.of_first(partial(share_base, context.run, run, network=network))  # as with --base
+    return replace(context, run=run, recipe=fewer)
 
 
 def _folder(context: RunContext, folder: Path) -> RunFolder:
