@@ -152,6 +152,40 @@ def test_a_data_set_that_is_gone_is_missed(data: Path, tmp_path: Path) -> None:
         FinishedRun.open(tmp_path / "run")
 
 
+def test_data_and_run_may_be_moved_together(tiny_data: Path, tmp_path: Path) -> None:
+    """Where the data are as seen from the run folder is recorded."""
+    data = shutil.copytree(tiny_data, tmp_path / "here" / "data")
+    autolabel(data, tmp_path / "here" / "runs" / "run", horizon=1, methods=["motion-only"])
+    moved = (tmp_path / "here").rename(tmp_path / "elsewhere")
+
+    finished = FinishedRun.open(moved / "runs" / "run")
+
+    assert finished.dataset.root == moved / "data"
+    assert finished.evaluate()["motion-only"].miou is not None
+
+
+def test_data_that_were_moved_are_given_once(data: Path, tmp_path: Path) -> None:
+    """Further data too: nothing is labelled again, and a copy elsewhere is another data set."""
+    options: dict[str, Any] = {"horizon": 1, "methods": ["motion-only"]}
+    autolabel(data, tmp_path / "run", also_train=[open_dataset(data)], **options)
+    labels = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "labels").rglob("*.png")}
+    copy = shutil.copytree(data, tmp_path / "copy")
+    with pytest.raises(
+        RunFolderError, match=r"holds a run with also_train = |holds a run with data\.root = "
+    ):
+        autolabel(copy, tmp_path / "run", also_train=[open_dataset(copy)], **options)
+    shutil.rmtree(data)
+    with pytest.raises(
+        DatasetError, match="if they were moved, run `warprefine autolabel` once with the new"
+    ):
+        FinishedRun.open(tmp_path / "run")
+
+    autolabel(copy, tmp_path / "run", also_train=[open_dataset(copy)], **options)
+
+    assert FinishedRun.open(tmp_path / "run").dataset.root == copy
+    assert labels == {path: path.stat().st_mtime_ns for path in labels}
+
+
 def test_methods_are_those_that_have_labels(run: Path, tmp_path: Path) -> None:
     """A folder that is not there has none, nor has an empty one."""
     assert methods_of(run) == METHODS

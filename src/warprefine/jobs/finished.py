@@ -25,6 +25,7 @@ from warprefine.jobs.corrections import with_corrections
 from warprefine.jobs.cut_guard import continuity_of, with_continuity
 from warprefine.jobs.frame_labels import FrameLabels
 from warprefine.jobs.labelled_data import check_labelled
+from warprefine.jobs.moved_data import check_place
 from warprefine.jobs.preflight import reached_horizon
 from warprefine.jobs.pseudo_labels import JOINT_METHOD, motion_of_labels, pseudo_labelled_frames
 from warprefine.jobs.run_records import (
@@ -152,6 +153,7 @@ class FinishedRun:
                 f"{root} was made from a data set in memory, expected one opened by `open_dataset`; "
                 "take the scores from what `autolabel` returned, or from metrics.json"
             )
+        check_place(origin, root)
         dataset, failures = open_dataset(**origin), left_out(run)
         sound = with_continuity(without(dataset, failures), continuity_of(run))
         reach = reached_horizon(dataset, horizon)

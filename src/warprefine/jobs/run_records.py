@@ -13,6 +13,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.io.atomic import write_text, writing_errors
 from warprefine.io.claims import own_json
 from warprefine.io.run import RunFolder
+from warprefine.jobs.moved_data import FROM_RUN, found_again
 from warprefine.propagation.methods import ORACLE
 from warprefine.propagation.units import stepwise_units
 from warprefine.recipe.former import with_former_values
@@ -115,4 +116,6 @@ def recorded_job(
             return None, horizon, recipe
         if not all(isinstance(data[key], str) for key in ("root", "reader", "split")):
             raise TypeError(f"data = {data}")
-        return {key: data[key] for key in ("root", "reader", "split", "key_frames")}, horizon, recipe
+        known = ("root", "reader", "split", "key_frames")
+        origin = {key: data[key] for key in known} | {key: data[key] for key in (FROM_RUN,) if key in data}
+        return found_again(origin, path.parent), horizon, recipe

@@ -24,6 +24,7 @@ from warprefine.jobs.checked_videos import CheckedVideos
 from warprefine.jobs.context import GivenParts, RunContext
 from warprefine.jobs.corrections import with_corrections
 from warprefine.jobs.cut_guard import CutGuard
+from warprefine.jobs.moved_data import moved_keys, seen_from
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.preflight import (
     CALIBRATION,
@@ -118,8 +119,11 @@ def start(
     run = RunFolder(out, cache=cache, cache_size=cache_size)
     if cache is not None:
         remove_old_drafts(cache)  # those in the run folder are removed by whoever locks it
-    job = describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts)
-    run.check(job, former=FORMER_JOB, changeable=CHANGEABLE_JOB)
+    job = seen_from(
+        out,
+        describe_job(dataset, horizon=horizon, also_train=also_train, seed=seed, recipe=recipe, parts=parts),
+    )
+    run.check(job, former=FORMER_JOB, changeable=_changeable(out, job))
     dataset = with_corrections(dataset, out)
     for stage in dict.fromkeys((GOOD, until or GOOD)):
         if (
@@ -160,7 +164,7 @@ def start(
     )
     within = _needed_within(context, training=training)
     sound, left_out = sound_videos(without(dataset, unused), check, within=within, progress=progress)
-    run.claim(job, former=FORMER_JOB, changeable=CHANGEABLE_JOB)
+    run.claim(job, former=FORMER_JOB, changeable=_changeable(out, job))
     if guard is not None:
         guard.record()
     stale = check_networks(run, sound, also_train, horizon=reach, retrain=retrain)
@@ -177,6 +181,11 @@ def start(
         set_aside=unused,
         notes=(*dataset.notes, *review.notes),
     )
+
+
+def _changeable(out: Path, job: dict[str, Any]) -> tuple[str, ...]:
+    """Return what may change in the job of a run."""
+    return (*CHANGEABLE_JOB, *moved_keys(out, job))
 
 
 def _calibrating_as_before(out: Path, recipe: Recipe) -> Recipe:
