@@ -21,7 +21,7 @@ from warprefine.core.errors import RecipeError
 from warprefine.core.stages import STAGES, Stage
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_labels
-from warprefine.jobs import autolabel as jobs
+from warprefine.jobs import over_ranks
 from warprefine.jobs.autolabel import label_in_stages
 from warprefine.jobs.networks import Networks
 from warprefine.jobs.stages import check_stage_name, due_stages, plan_passes
@@ -220,7 +220,7 @@ def test_ctrl_c_says_which_stage_the_labels_are_from(
         raise KeyboardInterrupt
 
     folder = staged.relabelling(tmp_path / "run")
-    monkeypatch.setattr(jobs, "propagate", stop)
+    monkeypatch.setattr(over_ranks, "propagate", stop)
 
     with pytest.raises(KeyboardInterrupt) as stopped:
         staged.label(folder, "good")

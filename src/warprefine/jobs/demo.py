@@ -42,7 +42,6 @@ SMALL = Recipe(
     segmenter=SegmenterRecipe(
         augmentation=Augmentation(crop=(128, 192), scale=(0.7, 1.5)),
         features=FeatureSettings(crops=160, margin=(16, 32)),
-        mirrored=True,
     ),
     refiner=RefinerRecipe(
         widths=(16, 32, 48, 64),

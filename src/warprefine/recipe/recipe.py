@@ -73,7 +73,7 @@ class SegmenterRecipe(NetworkRecipe, Epochs):
     """Parts of the key frames, each with a segmenter held out from it, which the refiner's cycles use."""
     held_out: Literal["folds", "base"] = "base"
     """Held-out segmenters in cycles: the base segmenter where there is one, or one per fold of key frames."""
-    mirrored: bool = False
+    mirrored: bool = True
     """Average the output over a frame and its mirror image; better, and twice the time."""
 
     def main_training(self, pictures: int) -> Optimisation:

@@ -18,6 +18,7 @@ FIRST_CHANGES: dict[str, Any] = {
     "segmenter.optimisation.steps": 100,
     "segmenter.steps_per_picture": 50,
     "segmenter.features.crops": 48,
+    "segmenter.mirrored": False,
 }
 """Stage first: both sides and a segmenter that is trained in seconds vote."""
 BEST_CHANGES: dict[str, Any] = {
