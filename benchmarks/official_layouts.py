@@ -88,10 +88,10 @@ def write_cityscapes(root: Path, size: tuple[int, int]) -> None:
 
 
 def write_kitti(root: Path, size: tuple[int, int]) -> None:
-    """Eight labelled scenes, two for each fold, and one to test on."""
-    for scene in range(9):
+    """Four labelled scenes, one for each fold, and one to test on."""
+    for scene in range(5):
         clip = Clip(seed=scene, size=size, classes=CITYSCAPES_CLASSES)
-        folder, name = ("testing", "000000") if scene == 8 else ("training", f"{scene:06d}")
+        folder, name = ("testing", "000000") if scene == 4 else ("training", f"{scene:06d}")
         for t in range(clip.length):
             clip.write_frame(t, root / folder / "image_2" / f"{name}_{10 - REACH + t:02d}.png")
         if folder == "training":

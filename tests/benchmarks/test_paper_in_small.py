@@ -57,7 +57,10 @@ def test_every_recipe_of_the_paper_runs_to_its_table(
     data, recipe, out = layouts / reader, tmp_path / "small.toml", tmp_path / "out"
     if not data.exists():
         small.LAYOUTS[reader].write(data, SIZE)
-    recipe.write_text(small.small_recipe(name, SIZE, own=False, steps=1, batch=1), encoding="utf-8")
+    text = small.small_recipe(name, SIZE, own=False, steps=1, batch=1)
+    if name == "kitti-folds":  # students of every method, fold and point of the grid would take a minute
+        text = text.replace("seeds = 1", 'seeds = 1\nmethods = ["warp-refine"]')
+    recipe.write_text(text, encoding="utf-8")
     words = small.experiment_words(experiment, recipe, data, out, threads=1)
 
     done = CliRunner().invoke(app, [str(word) for word in words])
