@@ -15,7 +15,7 @@ import torch
 from warprefine import FinishedRun, autolabel, load_recipe, open_dataset
 from warprefine.core.errors import DatasetError, LabelError, RecipeError, RunFolderError
 from warprefine.core.protocols import Segmentation
-from warprefine.core.tensors import Flow, Frames
+from warprefine.core.tensors import VOID, Flow, Frames
 from warprefine.io.frames import open_frames
 from warprefine.io.images import read_frame, read_gray, read_labels
 from warprefine.jobs.run_records import methods_of
@@ -343,6 +343,23 @@ def test_frames_of_motion_only_come_with_propagated_images(run: Path) -> None:
     propagated = finished.pseudo_labels("motion-only", offsets=(1,))
     assert len(propagated) == 4  # two videos, both ways
     assert all(member.picture is not None and member.picture.exists() for member in propagated)
+
+
+def test_labels_without_confidence_become_void(run: Path, tmp_path: Path) -> None:
+    """In maps of their own: those of the run stay as they are."""
+    finished = FinishedRun.open(run)
+    (before, *_) = finished.pseudo_labels("motion-only", offsets=(2,), out=tmp_path)
+    stem = before.video.stems[before.frame]
+    confidence = read_gray(finished.run.confidence_path("motion-only", before.video.name, stem))
+    least = float(confidence.median())
+
+    (member, *_) = finished.pseudo_labels("motion-only", offsets=(2,), out=tmp_path, confident=least)
+
+    labels, masked = (read_labels(one.label_path, one.classes) for one in (before, member))
+    assert (confidence < least).any()
+    assert torch.equal(masked, labels.masked_fill(confidence < least, VOID))
+    assert tmp_path in member.label_path.parents
+    assert member.picture == before.picture
 
 
 def test_labels_that_are_not_there_are_missed(run: Path) -> None:

@@ -27,7 +27,7 @@ from warprefine.jobs.frame_labels import FrameLabels
 from warprefine.jobs.labelled_data import check_labelled
 from warprefine.jobs.moved_data import check_place
 from warprefine.jobs.preflight import reached_horizon
-from warprefine.jobs.pseudo_labels import JOINT_METHOD, motion_of_labels, pseudo_labelled_frames
+from warprefine.jobs.pseudo_labels import JOINT_METHOD, Confident, motion_of_labels, pseudo_labelled_frames
 from warprefine.jobs.run_records import (
     check_folder,
     complete_methods,
@@ -291,6 +291,7 @@ class FinishedRun:
         *,
         offsets: Collection[int],
         out: Path | None = None,
+        confident: float = 0.0,
         device: torch.device = _CPU,
         progress: Progress = silent,
     ) -> list[LabelledFrame]:
@@ -301,7 +302,9 @@ class FinishedRun:
         Args:
             method: A method of this run.
             offsets: Distances from the key frame.
-            out: Propagated images are written here; None is the run folder.
+            out: Propagated images, and label maps without what is not confident, are written here; None is
+                the run folder.
+            confident: Least confidence of the labels, from 0 to 1; others are VOID.
             device: Where motion is estimated.
             progress: Called as images are propagated.
 
@@ -318,7 +321,12 @@ class FinishedRun:
             models = Models(motion=motion, keep=self.recipe.propagation.keep)
             cache = ArrayCache(images.cache, beside=self.run.cache)
             propagate_images(images, self.dataset, models, cache=cache, offsets=offsets, progress=progress)
-        return pseudo_labelled_frames(self.run, self.dataset, method, offsets=offsets, images=images)
+        chosen = (
+            Confident(least=confident, folder=(out or self.run.root) / "confident") if confident else None
+        )
+        return pseudo_labelled_frames(
+            self.run, self.dataset, method, offsets=offsets, images=images, confident=chosen
+        )
 
 
 def evaluate_run(

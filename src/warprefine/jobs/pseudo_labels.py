@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
 from warprefine.core.errors import RunFolderError
 from warprefine.core.protocols import MotionEstimator
+from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
+from warprefine.io.images import read_gray, read_labels, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.motions import motion_of_run
 from warprefine.propagation.joint import joint_path
@@ -28,6 +32,7 @@ def pseudo_labelled_frames(
     *,
     offsets: Collection[int],
     images: RunFolder | None = None,
+    confident: Confident | None = None,
 ) -> list[LabelledFrame]:
     """Return the frames that a method has labelled at `offsets` from their key frames.
 
@@ -37,6 +42,7 @@ def pseudo_labelled_frames(
         method: A method of the run; the oracle has only frames with truth.
         offsets: Distances from the key frame.
         images: Where propagated images of these frames lie; None: the frames themselves are used.
+        confident: Which labels are used; None: all.
 
     Raises:
         RunFolderError: There is none, or one that should be there has no labels yet.
@@ -59,7 +65,29 @@ def pseudo_labelled_frames(
             f"no labels of {method} at {sorted(offsets)} frames from the key frames: {what}; make them "
             f"with `warprefine autolabel --method {method}`, with a horizon of at least {max(offsets)}"
         )
-    return found
+    return found if confident is None else [confident.of(run, member, method) for member in found]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confident:
+    """Pseudo-labels whose confidence is high enough; the others become VOID.
+
+    Attributes:
+        least: The least confidence, from 0 to 1.
+        folder: Where label maps without the others are written.
+    """
+
+    least: float
+    folder: Path
+
+    def of(self, run: RunFolder, member: LabelledFrame, method: str) -> LabelledFrame:
+        """Return a frame with those labels of a method that are confident enough."""
+        video, stem = member.video, member.video.stems[member.frame]
+        path = self.folder / f"{self.least:g}" / method / video.name / f"{stem}.png"
+        labels = read_labels(member.label_path, member.classes)
+        confidence = read_gray(run.confidence_path(method, video.name, stem))
+        write_labels(path, labels.masked_fill(confidence < self.least, VOID), member.classes)
+        return replace(member, labels=path)
 
 
 def motion_of_labels(run: RunFolder, recipe: Recipe, *, device: torch.device) -> MotionEstimator:

@@ -232,7 +232,12 @@ def _pseudo_labels(job: StudentJob, finished: FinishedRun, progress: Progress) -
         return []
     offsets = job.recipe.joint_offsets if job.method == JOINT_METHOD else job.recipe.offsets
     return finished.pseudo_labels(
-        job.method, offsets=offsets, out=job.out, device=job.device, progress=progress
+        job.method,
+        offsets=offsets,
+        out=job.out,
+        confident=job.recipe.confident,
+        device=job.device,
+        progress=progress,
     )
 
 

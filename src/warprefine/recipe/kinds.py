@@ -32,7 +32,16 @@ KINDS = (
         name="a student",
         commands="`warprefine student` takes; in the recipe of an experiment it goes below [student]",
         keys=frozenset(
-            {"network", "weights", "epochs", "offsets", "joint_offsets", "pseudo_label_share", "coarse_share"}
+            {
+                "network",
+                "weights",
+                "epochs",
+                "offsets",
+                "joint_offsets",
+                "pseudo_label_share",
+                "coarse_share",
+                "confident",
+            }
             | {"pseudo_label_share_with_coarse", "even", "tile", "optimisation", "augmentation"}
         ),
     ),

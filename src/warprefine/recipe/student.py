@@ -22,6 +22,8 @@ class StudentRecipe(NetworkRecipe, Epochs):
     """Share of an epoch with pseudo-labels (the paper: 0.7)."""
     pseudo_label_share_with_coarse: float = Field(0.3, ge=0, le=1)
     """The same where there are coarse labels too (the paper: 0.3)."""
+    confident: float = Field(0.0, ge=0, le=1)
+    """Least confidence of the pseudo-labels that are trained on; the others are VOID. 0 (the paper): all."""
     coarse_share: float = Field(0.5, ge=0, le=1)
     """Share of coarse labels among those made by hand, where there are such (not given in the paper)."""
     even: bool = True

@@ -45,6 +45,11 @@ class StudentVariant:
         own = self.recipe.joint_offsets if self.method == JOINT_METHOD else self.recipe.offsets
         return self.offsets or own
 
+    @property
+    def pseudo_labels(self) -> tuple[str | None, tuple[int, ...], float]:
+        """What decides which pseudo-labels are used."""
+        return self.method, self.distances, self.recipe.confident
+
 
 class Students:
     """Trains and scores the variants of an experiment; finished ones are read from OUT/students.
@@ -128,7 +133,7 @@ class Students:
         """Return what finds the frames that a student learns from beside those labelled by hand."""
         finds: dict[object, Callable[[], Sequence[LabelledFrame]]] = {}
         if variant.method is not None:
-            finds[variant.method, variant.distances] = partial(self._pseudo_labels, variant)
+            finds[variant.pseudo_labels] = partial(self._pseudo_labels, variant)
         if variant.coarse and self.context.coarse is not None:
             finds[COARSE] = partial(labelled_frames, self.context.coarse)
         return finds
@@ -140,7 +145,7 @@ class Students:
         return mixed(
             variant.recipe,
             manual=manual,
-            pseudo_labelled=further.get((variant.method, variant.distances), Samples([])),
+            pseudo_labelled=further.get(variant.pseudo_labels, Samples([])),
             coarse=further.get(COARSE, Samples([])),
             class_count=len(self.context.data.classes),
             cache=self.context.out / "centroids",
@@ -165,6 +170,7 @@ class Students:
             variant.method,
             offsets=variant.distances,
             out=self.context.out / "students",
+            confident=variant.recipe.confident,
             device=self.context.torch_device,
             progress=self.context.progress,
         )
