@@ -56,10 +56,10 @@ def found_again(origin: Mapping[str, Any], run: Path) -> dict[str, Any]:
     """
     opened = {key: value for key, value in origin.items() if key != FROM_RUN}
     beside = origin.get(FROM_RUN)
-    if isinstance(beside, str) and not is_url(opened[_ROOT]) and not Path(opened[_ROOT]).exists():
-        there = Path(os.path.normpath(run.absolute() / beside))
-        if there.exists():
-            opened[_ROOT] = str(there)
+    if isinstance(beside, str) and _is_gone(opened[_ROOT]):
+        there = os.path.normpath(run.absolute() / beside)
+        if not _is_gone(there):
+            opened[_ROOT] = there
     return opened
 
 
@@ -70,7 +70,7 @@ def check_place(origin: Mapping[str, Any], run: Path) -> None:
         DatasetError: They are not.
     """
     root = origin[_ROOT]
-    if not is_url(root) and not Path(root).exists():
+    if _is_gone(root):
         raise DatasetError(
             f"{root} does not exist, expected the data of {run}; if they were moved, run `warprefine "
             "autolabel` once with the new folder and the same options: it labels nothing again"
@@ -80,9 +80,14 @@ def check_place(origin: Mapping[str, Any], run: Path) -> None:
 def _was_moved(before: Any, now: Mapping[str, Any]) -> bool:
     """Return whether data are in another place, and their former place is gone."""
     root = before.get(_ROOT) if isinstance(before, dict) else None
-    return isinstance(root, str) and root != now[_ROOT] and not is_url(root) and not Path(root).exists()
+    return isinstance(root, str) and root != now[_ROOT] and _is_gone(root)
 
 
 def _alike(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Return whether data are opened in the same way, wherever they are."""
     return {**before, _ROOT: ""} == {**now, _ROOT: ""}
+
+
+def _is_gone(root: str) -> bool:
+    """Return whether nothing is at a path; of URLs that is not asked."""
+    return not is_url(root) and not os.path.exists(root)  # noqa: PTH110 - Path.exists raises for long names
