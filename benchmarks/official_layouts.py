@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("reader", choices=LAYOUTS)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--size", type=parsed_size, help="HxW in pixels; as published")
+    parser.add_argument("--size", type=parsed_size, help="HxW in pixels; without it, as published")
     given = parser.parse_args(arguments)
     layout = LAYOUTS[given.reader]
     layout.write(given.out, given.size or layout.size)

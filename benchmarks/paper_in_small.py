@@ -22,9 +22,6 @@ from pathlib import Path
 from official_layouts import LAYOUTS, parsed_size
 from plan_paper import ROWS
 
-OTHER_WEIGHTS = {"relaxation"}
-"""Experiments whose rows include students that start from another data set."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -103,8 +100,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", action="append", help="experiments or recipes; repeatable; all")
-    parser.add_argument("--size", type=parsed_size, help="HxW in pixels; as published")
+    parser.add_argument(
+        "--only", action="append", help="experiment, recipe or data set; repeatable; else all"
+    )
+    parser.add_argument("--size", type=parsed_size, help="HxW in pixels; without it, as published")
     parser.add_argument("--networks", choices=("own", "small"), default="small")
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--batch", type=int, default=2)

@@ -24,7 +24,7 @@ from warprefine.jobs.experiments.plan import THROUGHPUTS, Plan, Throughput
 from warprefine.jobs.experiments.recipe import load_experiment_recipe
 
 LARGE = Throughput(training=36.0, labelling=48.0, frames=4.0)
-"""Of a GPU with 80 GB: not a quarter of the peak of an A100, 156 * 10^12 multiply-adds in half precision."""
+"""Of a GPU with 80 GB: not a quarter of the peak of an A100, 156 * 10^12 multiply-adds a second."""
 GPUS = 8
 MARKS = "<!-- begin plan -->", "<!-- end plan -->"
 

@@ -18,8 +18,10 @@ from PIL import Image
 from warprefine.core.errors import RunFolderError
 from warprefine.core.precision import name_of, native_precision
 from warprefine.datasets import open_dataset
+from warprefine.io.run import RunFolder
 from warprefine.jobs.autolabel import autolabel
 from warprefine.jobs.start import start
+from warprefine.jobs.training_data import trained_key_frames
 from warprefine.recipe.recipe import load_recipe
 
 
@@ -57,6 +59,21 @@ def test_networks_trained_on_other_labels_are_reported(
         assert "add --retrain to train them on the data as they are now" in caplog.text
         assert "label maps added: 1" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
     assert (tmp_path / "run/checkpoints/segmenter.safetensors").read_bytes() == weights
+
+
+def test_places_of_key_frames_outlast_corrections(data: Path, tmp_path: Path, tiny_recipe: Path) -> None:
+    """A later call does not count anew what the networks were trained on."""
+    out = tmp_path / "run"
+    run(data, out, tiny_recipe)
+    before = trained_key_frames(RunFolder(out), open_dataset(data))
+    correction = out / "corrections/street-000/000000.png"
+    correction.parent.mkdir(parents=True)
+    shutil.copyfile(data / "videos/street-000/labels/000003.png", correction)
+
+    run(data, out, tiny_recipe)
+
+    assert trained_key_frames(RunFolder(out), open_dataset(data)) == before
+    assert len(before) == 2
 
 
 def test_retrained_networks_are_those_of_a_fresh_run(data: Path, tmp_path: Path, tiny_recipe: Path) -> None:

@@ -302,8 +302,7 @@ class FinishedRun:
         Args:
             method: A method of this run.
             offsets: Distances from the key frame.
-            out: Propagated images, and label maps without what is not confident, are written here; None is
-                the run folder.
+            out: Propagated images and masked label maps are written here; None is the run folder.
             confident: Least confidence of the labels, from 0 to 1; others are VOID.
             device: Where motion is estimated.
             progress: Called as images are propagated.
@@ -321,9 +320,8 @@ class FinishedRun:
             models = Models(motion=motion, keep=self.recipe.propagation.keep)
             cache = ArrayCache(images.cache, beside=self.run.cache)
             propagate_images(images, self.dataset, models, cache=cache, offsets=offsets, progress=progress)
-        chosen = (
-            Confident(least=confident, folder=(out or self.run.root) / "confident") if confident else None
-        )
+        masks = (out or self.run.root) / "confident" / f"{confident:g}" / method
+        chosen = Confident(least=confident, folder=masks) if confident else None
         return pseudo_labelled_frames(
             self.run, self.dataset, method, offsets=offsets, images=images, confident=chosen
         )

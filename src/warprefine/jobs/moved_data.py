@@ -47,20 +47,19 @@ def moved_keys(run: Path, job: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def found_again(origin: Mapping[str, Any], run: Path) -> dict[str, Any]:
+def found_again(origin: Mapping[str, Any], beside: object, run: Path) -> dict[str, Any]:
     """Return how to open a data set, where it is now: it may have been moved together with the run folder.
 
     Args:
         origin: How to open it, as the job of the run has it.
+        beside: Its place as seen from the run folder, if the job has that.
         run: The run folder.
     """
-    opened = {key: value for key, value in origin.items() if key != FROM_RUN}
-    beside = origin.get(FROM_RUN)
-    if isinstance(beside, str) and _is_gone(opened[_ROOT]):
+    if isinstance(beside, str) and _is_gone(origin[_ROOT]):
         there = os.path.normpath(run.absolute() / beside)
         if not _is_gone(there):
-            opened[_ROOT] = there
-    return opened
+            return {**origin, _ROOT: there}
+    return dict(origin)
 
 
 def check_place(origin: Mapping[str, Any], run: Path) -> None:

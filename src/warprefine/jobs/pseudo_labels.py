@@ -74,7 +74,7 @@ class Confident:
 
     Attributes:
         least: The least confidence, from 0 to 1.
-        folder: Where label maps without the others are written.
+        folder: Where label maps without the others are written, as VIDEO/STEM.png.
     """
 
     least: float
@@ -83,7 +83,7 @@ class Confident:
     def of(self, run: RunFolder, member: LabelledFrame, method: str) -> LabelledFrame:
         """Return a frame with those labels of a method that are confident enough."""
         video, stem = member.video, member.video.stems[member.frame]
-        path = self.folder / f"{self.least:g}" / method / video.name / f"{stem}.png"
+        path = self.folder / video.name / f"{stem}.png"
         labels = read_labels(member.label_path, member.classes)
         confidence = read_gray(run.confidence_path(method, video.name, stem))
         write_labels(path, labels.masked_fill(confidence < self.least, VOID), member.classes)

@@ -16,19 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
-from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset
 from warprefine.io.atomic import copy_file, write_text
-from warprefine.io.images import read_gray, read_labels, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.jobs.context import RunContext
 from warprefine.jobs.labellers import two_sided_labeller
 from warprefine.jobs.networks import Networks
+from warprefine.jobs.over_ranks import propagate_over_ranks
+from warprefine.jobs.pseudo_labels import Confident
 from warprefine.jobs.stages import share_base
 from warprefine.jobs.together import train_together
 from warprefine.metrics.confusion import mean_iou
 from warprefine.propagation.methods import PLUS
-from warprefine.propagation.run import Job, propagate
+from warprefine.propagation.run import Job
 from warprefine.propagation.two_sided.label import TwoSidedLabeller
 from warprefine.propagation.units import stepwise_units
 from warprefine.training.data.samples import LabelledFrame, Samples
@@ -187,22 +187,19 @@ def _only(dataset: Dataset, shown: Sequence[LabelledFrame]) -> Dataset:
 def _confident_labels(
     context: RunContext, labeller: TwoSidedLabeller, run: RunFolder, dataset: Dataset
 ) -> list[LabelledFrame]:
-    """Label frames, on the first process, and return them with VOID where the confidence is too low."""
-    return context.world.of_first(lambda: _label_confidently(context, labeller, run, dataset))
-
-
-def _label_confidently(
-    context: RunContext, labeller: TwoSidedLabeller, run: RunFolder, dataset: Dataset
-) -> list[LabelledFrame]:
-    horizon, confident = context.horizon, context.recipe.plus.rounds.confident
-    propagate(Job(dataset=dataset, horizon=horizon, labellers=(labeller,)), run, engine=context.engine)
-    members = []
-    for video in dataset.videos:
-        for frame in (frame for unit in stepwise_units(video, horizon) for frame in unit.frames):
-            stem = video.stems[frame]
-            path = run.root / "confident" / video.name / f"{stem}.png"
-            labels = read_labels(run.labels_path(PLUS, video.name, stem), dataset.classes)
-            confidence = read_gray(run.confidence_path(PLUS, video.name, stem))
-            write_labels(path, labels.masked_fill(confidence < confident, VOID), dataset.classes)
-            members.append(LabelledFrame(video=video, frame=frame, classes=dataset.classes, labels=path))
-    return members
+    """Label frames, and return them with VOID where the confidence is too low."""
+    job = Job(dataset=dataset, horizon=context.horizon, labellers=(labeller,))
+    propagate_over_ranks(job, run, world=context.world, engine=context.engine)
+    confident = Confident(least=context.recipe.plus.rounds.confident, folder=run.root / "confident")
+    members = [
+        LabelledFrame(
+            video=video,
+            frame=frame,
+            classes=dataset.classes,
+            labels=run.labels_path(PLUS, video.name, video.stems[frame]),
+        )
+        for video in dataset.videos
+        for unit in stepwise_units(video, context.horizon)
+        for frame in unit.frames
+    ]
+    return context.world.of_first(lambda: [confident.of(run, member, PLUS) for member in members])

@@ -117,5 +117,5 @@ def recorded_job(
         if not all(isinstance(data[key], str) for key in ("root", "reader", "split")):
             raise TypeError(f"data = {data}")
         known = ("root", "reader", "split", "key_frames")
-        origin = {key: data[key] for key in known} | {key: data[key] for key in (FROM_RUN,) if key in data}
-        return found_again(origin, path.parent), horizon, recipe
+        origin = {key: data[key] for key in known}
+        return found_again(origin, data.get(FROM_RUN), path.parent), horizon, recipe

@@ -32,17 +32,8 @@ KINDS = (
         name="a student",
         commands="`warprefine student` takes; in the recipe of an experiment it goes below [student]",
         keys=frozenset(
-            {
-                "network",
-                "weights",
-                "epochs",
-                "offsets",
-                "joint_offsets",
-                "pseudo_label_share",
-                "coarse_share",
-                "confident",
-            }
-            | {"pseudo_label_share_with_coarse", "even", "tile", "optimisation", "augmentation"}
+            {"network", "weights", "epochs", "offsets", "joint_offsets", "pseudo_label_share", "coarse_share"}
+            | {"pseudo_label_share_with_coarse", "confident", "even", "tile", "optimisation", "augmentation"}
         ),
     ),
     RecipeKind(

@@ -128,7 +128,8 @@ class World:
     def parting(self) -> Iterator[None]:
         """Let each rank do work of its own in a block, without communication; at its end all wait for all.
 
-        A block of a generator may be left by closing that: for the others the time limit is over then.
+        The block may be in a generator. Where that is closed within it, the others stop as if the time limit
+        were over.
 
         Raises:
             TimeIsUp: The time limit was over on some rank; all raise, once each has left the block.
