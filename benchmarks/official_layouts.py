@@ -38,36 +38,44 @@ _RENDERED = 160
 """Height in pixels at which larger frames are rendered, to be enlarged."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A clip of the street, in the classes and the size of a data set."""
+    """A clip of the street, in the classes and the size of a data set.
 
-    seed: int
-    size: tuple[int, int]
-    classes: ClassSet
-    names: tuple[str, ...] = OUTDOORS
-    length: int = 2 * REACH + 1
+    Args:
+        seed: Which street.
+        size: Height and width in pixels.
+        classes: The classes of the data set.
+        names: Those that stand for the classes of the street, in their order.
+        length: Number of frames.
+    """
 
-    def __post_init__(self) -> None:
-        h, w = self.size
-        scale = max(h / _RENDERED, 1)
-        scene = StreetScene(seed=self.seed, h=round(h / scale), w=round(w / scale), length=self.length)
-        object.__setattr__(self, "_scene", scene)
-        positions = torch.full((256,), VOID, dtype=torch.uint8)
-        positions[: len(self.names)] = torch.tensor([self.classes.position(name) for name in self.names])
-        object.__setattr__(self, "_positions", positions)
+    def __init__(
+        self,
+        *,
+        seed: int,
+        size: tuple[int, int],
+        classes: ClassSet,
+        names: Sequence[str] = OUTDOORS,
+        length: int = 2 * REACH + 1,
+    ) -> None:
+        self.length, self._size, self._classes = length, size, classes
+        scale = max(size[0] / _RENDERED, 1)
+        h, w = (round(side / scale) for side in size)
+        self._scene = StreetScene(seed=seed, h=h, w=w, length=length)
+        self._positions = torch.full((256,), VOID, dtype=torch.uint8)
+        self._positions[: len(names)] = torch.tensor([classes.position(name) for name in names])
 
     def write_frame(self, t: int, path: Path) -> None:
         """Write the picture of a frame."""
-        frame = self._scene.frame(t).float()  # type: ignore[attr-defined]
-        large = functional.interpolate(frame, self.size, mode="bilinear", antialias=True)
+        frame = self._scene.frame(t).float()
+        large = functional.interpolate(frame, self._size, mode="bilinear", antialias=True)
         write_frame(path, large.round().clamp(0, 255).to(torch.uint8))
 
     def write_labels(self, t: int, path: Path) -> None:
         """Write the label map of a frame."""
-        labels = self._positions[self._scene.labels(t).long()]  # type: ignore[attr-defined]
-        large = functional.interpolate(labels[:, None].float(), self.size, mode="nearest-exact")
-        write_labels(path, large[:, 0].to(torch.uint8), self.classes)
+        labels = self._positions[self._scene.labels(t).long()]
+        large = functional.interpolate(labels[:, None].float(), self._size, mode="nearest-exact")
+        write_labels(path, large[:, 0].to(torch.uint8), self._classes)
 
 
 def write_cityscapes(root: Path, size: tuple[int, int]) -> None:
