@@ -68,6 +68,22 @@ def test_files_that_were_recorded_and_not_moved_are_found_and_moved_later(
     assert not again.labels_path("plus", "clip", "4").exists()
 
 
+def test_a_killed_process_leaves_at_most_one_frame_that_may_not_be_in_its_place(tmp_path: Path) -> None:
+    """What arrives later for other frames, unrecorded, is never taken for theirs."""
+    run = RunFolder(tmp_path)
+    places = [put(run, frame, "recorded")[0] for frame in (3, 4, 5)]
+    for place in places[:2]:
+        run.arriving.path_of(place).write_text("not recorded")
+
+    again = RunFolder(tmp_path)
+
+    assert [place.read_text() for place in places] == ["recorded"] * 3
+    put(again, 6, "last")
+    again.manifest.settle()
+    assert not (tmp_path / "arriving").exists()
+    assert again.manifest.records("clip", "plus")[6].is_whole
+
+
 def stop() -> None:
     raise KeyboardInterrupt
 

@@ -43,6 +43,7 @@ def label(run: RunFolder, frames: Iterator[int] | range, fingerprint: str) -> No
         arriving.write_text(f"{fingerprint} {frame}")
         provenance = Provenance(method="m", key_frames=(0,), distance=1)
         run.manifest.put("video", frame, provenance, fingerprint, files=[path])
+    run.manifest.settle()
 
 
 def labels_of(run: RunFolder) -> dict[int, str]:

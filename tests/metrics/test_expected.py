@@ -29,10 +29,8 @@ def long_video(frames: int) -> Video:
 
 def labelled(run: RunFolder, frame: int, *, sums: np.ndarray | None, keys: tuple[int, ...] = (0,)) -> None:
     """Record labels of a frame, with or without the sums of their confidence."""
-    if sums is not None:
-        run.expectations.put("long", "motion-only", frame, sums)
-    origin = {frame: Provenance(method="motion-only", key_frames=keys, distance=frame)}
-    run.manifest.mark_done("long", origin, "motion-only", "f", files={frame: ()})
+    origin = Provenance(method="motion-only", key_frames=keys, distance=frame)
+    run.manifest.put("long", frame, origin, "f", files=(), sums=sums)
 
 
 def test_expected_scores_are_true_where_confidence_is(rng: np.random.Generator) -> None:
@@ -88,7 +86,8 @@ def test_errors_of_each_frame_are_kept_with_its_labels(tmp_path: Path) -> None:
     """A key frame has none, a frame without labels is unknown."""
     run, video = RunFolder(tmp_path), long_video(4)
     labelled(run, 1, sums=np.array([[10, 2550], [10, 1275], [0, 0]]))
-    run.expectations.put("long", "motion-only", 3, np.array([[10, 0], [0, 0], [0, 0]]))
+    labelled(run, 3, sums=np.array([[10, 0], [0, 0], [0, 0]]))
+    run.manifest.mark_begun("long", [3], "motion-only")
 
     errors = expected_errors(run, video, "motion-only")
 

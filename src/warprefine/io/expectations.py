@@ -21,6 +21,21 @@ _OF_LABELLED = (
     "AND p.frame = e.frame WHERE e.video = ? AND e.method = ? AND p.distance > 0 ORDER BY e.frame"
 )
 _LEVEL = 255
+INSERT_SUMS = "INSERT OR REPLACE INTO expectation VALUES (?, ?, ?, ?, ?)"
+"""Records the sums of a frame; its values are those of `row_of_sums`."""
+
+
+def row_of_sums(
+    video: str, method: str, frame: int, sums: Int64[np.ndarray, "n 2"]
+) -> tuple[str | int | float | bytes, ...]:
+    """Return a row of the table.
+
+    Args:
+        sums: By label, VOID last: pixels, and the sum of their levels of confidence, 0 to 255.
+    """
+    pixels, levels = sums.sum(axis=0).tolist()
+    error = 1 - levels / (_LEVEL * pixels) if pixels else 0.0
+    return video, method, frame, error, sums.astype("<i8").tobytes()
 
 
 class Expectations:
@@ -38,21 +53,6 @@ class Expectations:
         with self._file.connect() as connection:
             connection.execute(_TABLE)
 
-    def put(self, video: str, method: str, frame: int, sums: Int64[np.ndarray, "n 2"]) -> None:
-        """Record a frame.
-
-        Args:
-            video: The video's name.
-            method: The method.
-            frame: The frame.
-            sums: By label, VOID last: pixels, and the sum of their levels of confidence, 0 to 255.
-        """
-        pixels, levels = sums.sum(axis=0).tolist()
-        error = 1 - levels / (_LEVEL * pixels) if pixels else 0.0
-        row = (video, method, frame, error, sums.astype("<i8").tobytes())
-        with self._file.connect() as connection:
-            connection.execute("INSERT OR REPLACE INTO expectation VALUES (?, ?, ?, ?, ?)", row)
-
     def errors(self, video: str, method: str) -> Mapping[int, float]:
         """Return the expected share of wrong pixels of each labelled frame of a video, 0 to 1, by frame."""
         if not self._is_there():
@@ -61,7 +61,7 @@ class Expectations:
             return dict(connection.execute(f"SELECT e.frame, e.error {_OF_LABELLED}", (video, method)))
 
     def sums(self, video: str, method: str) -> Mapping[int, Int64[np.ndarray, "n 2"]]:
-        """Return the sums of each labelled frame of a video, as `put` recorded them, by frame."""
+        """Return the sums of each labelled frame of a video, as `Manifest.put` recorded them, by frame."""
         if not self._is_there():
             return {}
         with self._file.connect() as connection:

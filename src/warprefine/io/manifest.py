@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int64
+
 from warprefine.core.pseudolabel import Provenance
 from warprefine.core.stages import Stage
 from warprefine.io.arriving import ArrivingFiles
 from warprefine.io.atomic import writing_errors
+from warprefine.io.expectations import INSERT_SUMS, row_of_sums
 from warprefine.io.manifest_file import INSERT, ManifestFile, as_files, as_stage, row_of
 
 # If frames were renamed, their new files have other names, and `keep_only` deletes the old ones.
@@ -50,6 +55,7 @@ class Manifest:
 
     def __init__(self, root: Path, file: ManifestFile, arriving: ArrivingFiles) -> None:
         self._root, self._file, self._arriving = root, file, arriving
+        self._moved: list[tuple[str, int, str]] = []
 
     def records(self, video: str, method: str, frames: Collection[int] | None = None) -> dict[int, Record]:
         """Return what is recorded of those of some frames that a method has finished, by frame.
@@ -122,6 +128,7 @@ class Manifest:
         *,
         files: Sequence[Path],
         data: str = "",
+        sums: Int64[np.ndarray, "n 2"] | None = None,
     ) -> None:
         """Put the files of a frame, written to where they arrive, in their places, and record them.
 
@@ -132,18 +139,33 @@ class Manifest:
             provenance: Where the labels come from, with method and stage.
             files: The places, below the run folder; the files are at `ArrivingFiles.path_of` of each.
             data: A hash of the data that they were computed from.
+            sums: By label, VOID last: pixels, and the sum of their levels of confidence, 0 to 255.
         """
         sizes = {self._name(path): self._arriving.path_of(path).stat().st_size for path in files}
         key = (video, frame, provenance.method)
         with self._file.connect() as connection:
+            self._note_moved(connection)
             connection.execute(_NOTE_REPLACED, key)
             row = row_of(video, frame, provenance, fingerprint, sizes, data=data, moving=True)
             connection.execute(INSERT, row)
+            if sums is not None:
+                values = row_of_sums(video, provenance.method, frame, sums)
+                connection.execute(INSERT_SUMS, values)
         self._arriving.move([*sizes])
+        # With the next frame: each transaction waits for the disk.
+        self._moved = [key]
+
+    def settle(self) -> None:
+        """Record that all files are in their places, after the last `put`; nothing arrives any more."""
         with self._file.connect() as connection:
-            connection.execute(
-                "UPDATE pseudo_label SET moving = 0 WHERE video = ? AND frame = ? AND method = ?", key
-            )
+            self._note_moved(connection)
+        self._moved = []
+        self._arriving.remove()
+
+    def _note_moved(self, connection: sqlite3.Connection) -> None:
+        connection.executemany(
+            "UPDATE pseudo_label SET moving = 0 WHERE video = ? AND frame = ? AND method = ?", self._moved
+        )
 
     def mark_done(
         self,

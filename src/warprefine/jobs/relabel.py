@@ -149,7 +149,7 @@ class Relabeller:
                 yield one
                 if due_redos(self._root)[:1] != tuple(due[:1]):
                     return
-        run.arriving.remove()
+        run.manifest.settle()
         end_redos(one for one in due if (one.video, one.frame) == (target.video, target.frame))
 
     def _jobs_of(self, finished: FinishedRun) -> list[Job]:

@@ -89,7 +89,7 @@ def propagate(
     with closing(engine.stream(work, state.due_units())) as results:
         for item, result in results:
             state.take(item, result)
-    run.arriving.remove()
+    run.manifest.settle()
     return state.failures
 
 

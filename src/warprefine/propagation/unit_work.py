@@ -162,12 +162,16 @@ def record(run: RunFolder, due: DueUnit, labelled: FrameOfUnit) -> None:
     """Move the files of a frame to their places, and record them; nothing is done for one that is left."""
     if not labelled.files:
         return
-    mark, video = due.marks[labelled.method], due.unit.video
-    # Before the labels are recorded: a killed process computes both again.
-    run.expectations.put(video, labelled.method, labelled.frame, labelled.sums)
-    provenance = replace(labelled.provenance, stage=mark.stage)
-    files = labelled.files
-    run.manifest.put(video, labelled.frame, provenance, mark.fingerprint, files=files, data=mark.data)
+    mark = due.marks[labelled.method]
+    run.manifest.put(
+        due.unit.video,
+        labelled.frame,
+        replace(labelled.provenance, stage=mark.stage),
+        mark.fingerprint,
+        files=labelled.files,
+        data=mark.data,
+        sums=labelled.sums,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

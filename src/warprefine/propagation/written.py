@@ -91,7 +91,8 @@ def calibrate_written(
     mark = written.mark
     with closing(map_in_order(write, frames, threads=thread_count())) as results:
         for frame, files, sums in results:
-            run.expectations.put(video.name, method, frame, sums)
             stage = later(mark.stage, found[frame].stage)
             provenance = replace(provenances[frame], stage=stage)
-            run.manifest.put(video.name, frame, provenance, mark.fingerprint, files=files, data=mark.data)
+            run.manifest.put(
+                video.name, frame, provenance, mark.fingerprint, files=files, data=mark.data, sums=sums
+            )
