@@ -1,12 +1,12 @@
 """Time the labelling of small clips in this process, and by one and two workers: processes, and Ray.
 
-The clips are procedural streets, the segmenter is untrained, and every process has one thread. All runs have
+The clips are procedural streets, the networks are untrained, and every process has one thread. All runs have
 to have the same labels. The time of workers has their start: they import all, and get the networks first.
 Columns: the wall time; how many times as fast as one worker of the same kind, and as this process alone; how
 much longer one worker takes than this process; and what the command itself computes for a label map: checks,
 records, scores and report. Numbers of a machine that does anything else mean little.
 
-Example: python benchmarks/ray_workers.py --clips 8 --frames 40 --size 180 240
+Example: python benchmarks/ray_workers.py --clips 8 --frames 40 --size 360 480
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -29,10 +29,12 @@ from warprefine.core.engine import HERE, Engine
 from warprefine.core.threads import use_threads
 from warprefine.core.video import Dataset
 from warprefine.datasets.street import write_street
+from warprefine.propagation.methods import PLUS
 from warprefine.recipe.recipe import Recipe, SegmenterRecipe
+from warprefine.training.refiners.two_sided import TWO_SIDED_REFINER
 from warprefine.training.segmenter import build_segmenter
 
-METHODS = ("motion-only", "semantic-only", "warp-inpaint")
+METHODS = ("motion-only", "semantic-only", "warp-inpaint", PLUS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +47,27 @@ class Timed:
     labels: str
 
 
-def label(dataset: Dataset, out: Path, engine: Engine) -> Timed:
+def label(dataset: Dataset, out: Path, engine: Engine, methods: Sequence[str]) -> Timed:
     """Label all clips in a new folder."""
     settings = SegmenterRecipe(network="compact", widths=(16, 24, 32, 48, 64))
     classes = dataset.classes.names
     segmenter = build_segmenter(settings, len(classes), seed=0, class_names=classes)
-    recipe = Recipe().changed(("propagation", "tau"), 0.3)
+    recipe = Recipe().changed(("propagation", "tau"), 0.3).changed(("stages", "first", "enabled"), False)
+    refiner = TWO_SIDED_REFINER.build(
+        recipe.plus.refiner,
+        class_count=len(classes),
+        feature_channels=segmenter.feature_channels,
+        seed=0,
+    )
     begin, cpu = time.perf_counter(), time.process_time()
     autolabel(
         dataset,
         out,
         horizon="all",
-        methods=METHODS,
+        methods=methods,
         recipe=recipe,
         segmenter=segmenter,
+        two_sided_refiner=refiner,
         boundaries=False,
         engine=engine,
     )
@@ -87,7 +96,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--clips", type=int, default=8, help="clips, each of which a worker labels alone")
     parser.add_argument("--frames", type=int, default=40, help="frames of each clip")
-    parser.add_argument("--size", type=int, nargs=2, default=(180, 240), metavar=("H", "W"))
+    parser.add_argument("--size", type=int, nargs=2, default=(360, 480), metavar=("H", "W"))
+    parser.add_argument(
+        "--method", nargs="+", choices=METHODS, default=[PLUS], help=f"{PLUS}, if none is named"
+    )
     options = parser.parse_args()
     use_threads(1)
     engines: dict[tuple[str, int], Callable[[], AbstractContextManager[Engine]]] = {
@@ -107,11 +119,11 @@ def main() -> None:
         write_street(root / "data", videos=options.clips, **shape)
         write_street(root / "one clip", videos=1, **shape)
         dataset = open_dataset(root / "data")
-        label(open_dataset(root / "one clip"), root / "first", HERE)  # compiles
+        label(open_dataset(root / "one clip"), root / "first", HERE, options.method)  # compiles
         found = {}
         for (name, workers), start in engines.items():
             with start() as engine:
-                found[name, workers] = label(dataset, root / f"{name}-{workers}", engine)
+                found[name, workers] = label(dataset, root / f"{name}-{workers}", engine, options.method)
     if len({timed.labels for timed in found.values()}) != 1:
         raise SystemExit("the labels of the runs differ")
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")

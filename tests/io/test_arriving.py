@@ -9,6 +9,7 @@ import pytest
 
 from warprefine.core.pseudolabel import Provenance
 from warprefine.io.arriving import ArrivingFiles
+from warprefine.io.manifest import ArrivedFrame
 from warprefine.io.run import RunFolder
 
 
@@ -19,7 +20,9 @@ def put(run: RunFolder, frame: int, text: str, **more: Any) -> list[Path]:
         run.arriving.path_of(place).parent.mkdir(parents=True, exist_ok=True)
         run.arriving.path_of(place).write_text(text)
     stored = Provenance(method="plus", key_frames=(0,), distance=2, stage=more.pop("stage", "good"))
-    run.manifest.put("clip", frame, stored, "abc", files=places, **more)
+    run.manifest.put(
+        ArrivedFrame(video="clip", frame=frame, provenance=stored, fingerprint="abc", files=places, **more)
+    )
     return places
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from warprefine.core.errors import StorageError
 from warprefine.core.pseudolabel import Provenance
+from warprefine.io.manifest import ArrivedFrame
 from warprefine.io.mirror import is_hollow
 from warprefine.io.places import at_hand
 from warprefine.io.publishing import Publisher, published, read_run
@@ -42,7 +43,11 @@ def label(run: RunFolder, frames: Iterator[int] | range, fingerprint: str) -> No
         arriving.parent.mkdir(parents=True, exist_ok=True)
         arriving.write_text(f"{fingerprint} {frame}")
         provenance = Provenance(method="m", key_frames=(0,), distance=1)
-        run.manifest.put("video", frame, provenance, fingerprint, files=[path])
+        run.manifest.put(
+            ArrivedFrame(
+                video="video", frame=frame, provenance=provenance, fingerprint=fingerprint, files=[path]
+            )
+        )
     run.manifest.settle()
 
 

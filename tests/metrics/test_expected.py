@@ -13,6 +13,7 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.pseudolabel import Provenance
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import write_gray
+from warprefine.io.manifest import ArrivedFrame
 from warprefine.io.run import RunFolder
 from warprefine.metrics import confusion
 from warprefine.metrics.expected import confidence_by_distance, expected_errors, expected_scores
@@ -30,7 +31,9 @@ def long_video(frames: int) -> Video:
 def labelled(run: RunFolder, frame: int, *, sums: np.ndarray | None, keys: tuple[int, ...] = (0,)) -> None:
     """Record labels of a frame, with or without the sums of their confidence."""
     origin = Provenance(method="motion-only", key_frames=keys, distance=frame)
-    run.manifest.put("long", frame, origin, "f", files=(), sums=sums)
+    run.manifest.put(
+        ArrivedFrame(video="long", frame=frame, provenance=origin, fingerprint="f", files=(), sums=sums)
+    )
 
 
 def test_expected_scores_are_true_where_confidence_is(rng: np.random.Generator) -> None:

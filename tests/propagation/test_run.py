@@ -16,6 +16,7 @@ from warprefine.core.classes import ClassSet
 from warprefine.core.errors import RunFolderError
 from warprefine.core.tensors import VOID
 from warprefine.io.images import read_gray, read_ids, read_labels, write_ids, write_labels
+from warprefine.io.manifest import ArrivedFrame, Manifest
 from warprefine.io.run import RunFolder
 from warprefine.propagation.labeller import Labeller
 from warprefine.propagation.methods import ORACLE, PAPER_METHODS, PLUS
@@ -287,6 +288,32 @@ def test_progress_counts_frames(drive: Any, run: RunFolder) -> None:
     )
 
     assert reports == [("propagating", done, 4, "drive") for done in (1, 2, 3, 4)]
+
+
+def test_quick_frames_are_recorded_together_however_it_ends(
+    film: Callable[..., Any], run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each record waits for the disk; what was labelled before somebody stopped the run is recorded."""
+    drive = film(length=6)
+    recorded: list[list[int]] = []
+    put = Manifest.put
+
+    def counted(manifest: Manifest, *frames: ArrivedFrame) -> None:
+        recorded.append([one.frame for one in frames])
+        put(manifest, *frames)
+
+    def stop(task: str, done: int, total: int, note: str = "") -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    work = job(drive, drive.video([0]), methods=("motion-only",))
+    monkeypatch.setattr("warprefine.propagation.run._RECORD_EVERY", 60.0)
+    monkeypatch.setattr(Manifest, "put", counted)
+    with pytest.raises(KeyboardInterrupt):
+        propagate(replace(work, horizon=5), run, progress=stop)
+
+    assert recorded == [[1, 2, 3]]
+    assert [*run.manifest.provenances("drive", "motion-only")] == [1, 2, 3]
 
 
 def test_plus_labels_units_from_both_sides(drive: Any, run: RunFolder) -> None:

@@ -61,7 +61,7 @@ class Expectations:
             return dict(connection.execute(f"SELECT e.frame, e.error {_OF_LABELLED}", (video, method)))
 
     def sums(self, video: str, method: str) -> Mapping[int, Int64[np.ndarray, "n 2"]]:
-        """Return the sums of each labelled frame of a video, as `Manifest.put` recorded them, by frame."""
+        """Return the sums of each labelled frame of a video, as they were recorded, by frame."""
         if not self._is_there():
             return {}
         with self._file.connect() as connection:

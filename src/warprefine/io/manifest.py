@@ -44,6 +44,34 @@ class Record:
     is_whole: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArrivedFrame:
+    """A frame that is to be recorded: its files are whole, and on their way to their places.
+
+    Attributes:
+        video: The video's name.
+        frame: The frame.
+        provenance: Where the labels come from, with method and stage.
+        fingerprint: A hash of all that they depend on.
+        files: The places of its files, below the run folder; they are at `ArrivingFiles.path_of` of each.
+        data: A hash of the data that they were computed from.
+        sums: By label, VOID last: pixels, and the sum of their levels of confidence, 0 to 255.
+    """
+
+    video: str
+    frame: int
+    provenance: Provenance
+    fingerprint: str
+    files: Sequence[Path]
+    data: str = ""
+    sums: Int64[np.ndarray, "n 2"] | None = None
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """Video, frame and method."""
+        return self.video, self.frame, self.provenance.method
+
+
 class Manifest:
     """The frames of a run that are done; `RunFolder` opens it.
 
@@ -119,41 +147,33 @@ class Manifest:
                 for frame, distance, key_frames, stage in found
             }
 
-    def put(
-        self,
-        video: str,
-        frame: int,
-        provenance: Provenance,
-        fingerprint: str,
-        *,
-        files: Sequence[Path],
-        data: str = "",
-        sums: Int64[np.ndarray, "n 2"] | None = None,
-    ) -> None:
-        """Put the files of a frame, written to where they arrive, in their places, and record them.
+    def put(self, *frames: ArrivedFrame) -> None:
+        """Put the files of frames, written to where they arrive, in their places, and record them.
 
         All files of a frame change at once: those who read the folder see either the old ones with the old
         record or the new ones with the new record, whenever the process is killed.
-
-        Args:
-            provenance: Where the labels come from, with method and stage.
-            files: The places, below the run folder; the files are at `ArrivingFiles.path_of` of each.
-            data: A hash of the data that they were computed from.
-            sums: By label, VOID last: pixels, and the sum of their levels of confidence, 0 to 255.
         """
-        sizes = {self._name(path): self._arriving.path_of(path).stat().st_size for path in files}
-        key = (video, frame, provenance.method)
         with self._file.connect() as connection:
             self._note_moved(connection)
-            connection.execute(_NOTE_REPLACED, key)
-            row = row_of(video, frame, provenance, fingerprint, sizes, data=data, moving=True)
-            connection.execute(INSERT, row)
-            if sums is not None:
-                values = row_of_sums(video, provenance.method, frame, sums)
-                connection.execute(INSERT_SUMS, values)
-        self._arriving.move([*sizes])
-        # With the next frame: each transaction waits for the disk.
-        self._moved = [key]
+            connection.executemany(_NOTE_REPLACED, [one.key for one in frames])
+            connection.executemany(INSERT, [self._row(one) for one in frames])
+            connection.executemany(
+                INSERT_SUMS,
+                [
+                    row_of_sums(one.video, one.provenance.method, one.frame, one.sums)
+                    for one in frames
+                    if one.sums is not None
+                ],
+            )
+        self._arriving.move([self._name(path) for one in frames for path in one.files])
+        # With the next frames: each transaction waits for the disk.
+        self._moved = [one.key for one in frames]
+
+    def _row(self, one: ArrivedFrame) -> tuple[str | int, ...]:
+        sizes = {self._name(path): self._arriving.path_of(path).stat().st_size for path in one.files}
+        return row_of(
+            one.video, one.frame, one.provenance, one.fingerprint, sizes, data=one.data, moving=True
+        )
 
     def settle(self) -> None:
         """Record that all files are in their places, after the last `put`; nothing arrives any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from warprefine.io.atomic import copy_file
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_labels
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import read_ids, read_labels, write_gray, write_labels
+from warprefine.io.manifest import ArrivedFrame
 from warprefine.io.run import RunFolder
 from warprefine.propagation.evidence import content_of
 from warprefine.propagation.labeller import Labeller
@@ -42,6 +44,8 @@ from warprefine.propagation.units import Unit, stepwise_units
 from warprefine.propagation.written import files_of
 
 log = logging.getLogger(__name__)
+_RECORD_EVERY = 0.5
+"""Seconds: quick frames are recorded together, since each record waits for the disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +90,7 @@ def propagate(
     keep_freed_memory()
     state = _Propagation(job, run, progress)
     work = UnitWork(dataset=job.dataset, labellers=job.labellers, run=run)
-    with closing(engine.stream(work, state.due_units())) as results:
+    with state.recording(), closing(engine.stream(work, state.due_units())) as results:
         for item, result in results:
             state.take(item, result)
     run.manifest.settle()
@@ -103,6 +107,8 @@ class _Propagation:
     def __init__(self, job: Job, run: RunFolder, progress: Progress) -> None:
         self.failures: dict[str, str] = {}
         self._job, self._run = job, run
+        self._arrived: list[tuple[DueUnit, FrameOfUnit]] = []
+        self._recorded_at = time.monotonic()
         self._videos = {video.name: video for video in job.dataset.videos}
         self._planned = {video.name: _plan(job, video) for video in job.dataset.videos}
         self._left = {name: len(units) for name, units in self._planned.items()}
@@ -136,14 +142,31 @@ class _Propagation:
         """
         position, due = item
         if result is None:
+            self._record()
             self._end(position, due.unit)
         elif isinstance(result, FailedUnit):
             self._fail(due.unit.video, result.message)
         else:
-            record(self._run, due, result)
+            self._arrived.append((due, result))
+            if time.monotonic() - self._recorded_at > _RECORD_EVERY:
+                self._record()
             if result.files:
                 check_time()
             self._count.of_unit(position, due.unit, min(result.done, len(due.unit.frames) - 1))
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record all frames that are taken in here, however it ends."""
+        try:
+            yield
+        finally:
+            self._record()
+
+    def _record(self) -> None:
+        """Record the frames that have arrived, all at once."""
+        arrived, self._arrived = self._arrived, []
+        record(self._run, arrived)
+        self._recorded_at = time.monotonic()
 
     def _end(self, position: int, unit: Unit) -> None:
         """Count a unit that is done; finish its video with the last one."""
@@ -226,7 +249,7 @@ def label_unit(
     if due is None:
         return
     for labelled in label_due_unit(job.dataset, run, labeller, planned[0], due):
-        record(run, due, labelled)
+        record(run, [(due, labelled)])
         if labelled.files:
             check_time()
         yield labelled
@@ -297,7 +320,15 @@ def copy_key_frames(job: Job, run: RunFolder, video: Video) -> None:
                 else:
                     write_labels(target, labels, classes)
                 by_hand = Provenance(method=method, key_frames=(frame,), distance=0)
-                run.manifest.put(video.name, frame, by_hand, fingerprint, files=files)
+                run.manifest.put(
+                    ArrivedFrame(
+                        video=video.name,
+                        frame=frame,
+                        provenance=by_hand,
+                        fingerprint=fingerprint,
+                        files=files,
+                    )
+                )
 
 
 def _is_coded_as_written(path: Path, classes: ClassSet) -> bool:

@@ -7,7 +7,7 @@ writers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.io.fingerprints import fingerprint_of, fingerprint_of_file
 from warprefine.io.foreign import is_of_the_system
 from warprefine.io.images import write_gray, write_labels
+from warprefine.io.manifest import ArrivedFrame
 from warprefine.io.run import RunFolder
 from warprefine.ops.calibration import ConfidenceSums, confidence_sums
 from warprefine.propagation.calibrated import CalibratedLabeller
@@ -158,20 +159,23 @@ def label_due_unit(
                 )
 
 
-def record(run: RunFolder, due: DueUnit, labelled: FrameOfUnit) -> None:
-    """Move the files of a frame to their places, and record them; nothing is done for one that is left."""
-    if not labelled.files:
-        return
-    mark = due.marks[labelled.method]
-    run.manifest.put(
-        due.unit.video,
-        labelled.frame,
-        replace(labelled.provenance, stage=mark.stage),
-        mark.fingerprint,
-        files=labelled.files,
-        data=mark.data,
-        sums=labelled.sums,
-    )
+def record(run: RunFolder, labelled: Sequence[tuple[DueUnit, FrameOfUnit]]) -> None:
+    """Move the files of frames to their places, and record them; nothing is done for those that are left."""
+    arrived = [
+        ArrivedFrame(
+            video=due.unit.video,
+            frame=one.frame,
+            provenance=replace(one.provenance, stage=due.marks[one.method].stage),
+            fingerprint=due.marks[one.method].fingerprint,
+            files=one.files,
+            data=due.marks[one.method].data,
+            sums=one.sums,
+        )
+        for due, one in labelled
+        if one.files
+    ]
+    if arrived:
+        run.manifest.put(*arrived)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from warprefine.core.stages import Stage, later
 from warprefine.core.video import Video
 from warprefine.io.atomic import copy_file
 from warprefine.io.images import read_gray, read_labels, write_gray
+from warprefine.io.manifest import ArrivedFrame
 from warprefine.io.run import RunFolder
 from warprefine.ops.calibration import CalibrationTable, ConfidenceSums, calibrate, confidence_sums
 from warprefine.propagation.units import Unit
@@ -94,5 +95,13 @@ def calibrate_written(
             stage = later(mark.stage, found[frame].stage)
             provenance = replace(provenances[frame], stage=stage)
             run.manifest.put(
-                video.name, frame, provenance, mark.fingerprint, files=files, data=mark.data, sums=sums
+                ArrivedFrame(
+                    video=video.name,
+                    frame=frame,
+                    provenance=provenance,
+                    fingerprint=mark.fingerprint,
+                    files=files,
+                    data=mark.data,
+                    sums=sums,
+                )
             )

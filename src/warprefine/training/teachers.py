@@ -236,6 +236,10 @@ class Teachers:
         )
         return path
 
+    def release(self) -> None:
+        """Give up the features that are held in memory; a later training reads or computes them again."""
+        self._stores.clear()
+
     def _features(self, segmenter: Segmenter) -> FeatureStore | None:
         """Return the store of features that all trainings of a frozen trunk's heads share."""
         if not isinstance(segmenter, FrozenTrunk):
