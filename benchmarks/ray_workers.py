@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument(
         "--method", nargs="+", choices=METHODS, default=[PLUS], help=f"{PLUS}, if none is named"
     )
+    parser.add_argument("--engine", nargs="+", choices=("processes", "ray"), default=["processes", "ray"])
     options = parser.parse_args()
     use_threads(1)
     engines: dict[tuple[str, int], Callable[[], AbstractContextManager[Engine]]] = {
@@ -112,6 +113,7 @@ def main() -> None:
     if find_spec("ray") is None:
         print("Ray is not installed, and left out")
         del engines["ray", 1], engines["ray", 2]
+    engines = {key: start for key, start in engines.items() if key[0] in ("here", *options.engine)}
     with tempfile.TemporaryDirectory() as folder:
         root, (h, w) = Path(folder), options.size
         middle = options.frames // 2

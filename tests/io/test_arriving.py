@@ -13,17 +13,21 @@ from warprefine.io.manifest import ArrivedFrame
 from warprefine.io.run import RunFolder
 
 
-def put(run: RunFolder, frame: int, text: str, **more: Any) -> list[Path]:
-    """Write both files of a frame and put them in their places; return these."""
+def write(run: RunFolder, frame: int, text: str, **more: Any) -> ArrivedFrame:
+    """Write both files of a frame to where they arrive."""
     places = [run.labels_path("plus", "clip", f"{frame}"), run.confidence_path("plus", "clip", f"{frame}")]
     for place in places:
         run.arriving.path_of(place).parent.mkdir(parents=True, exist_ok=True)
         run.arriving.path_of(place).write_text(text)
     stored = Provenance(method="plus", key_frames=(0,), distance=2, stage=more.pop("stage", "good"))
-    run.manifest.put(
-        ArrivedFrame(video="clip", frame=frame, provenance=stored, fingerprint="abc", files=places, **more)
-    )
-    return places
+    return ArrivedFrame(video="clip", frame=frame, provenance=stored, fingerprint="abc", files=places, **more)
+
+
+def put(run: RunFolder, frame: int, text: str, **more: Any) -> list[Path]:
+    """Write both files of a frame and put them in their places; return these."""
+    arrived = write(run, frame, text, **more)
+    run.manifest.put(arrived)
+    return [*arrived.files]
 
 
 def test_the_files_of_a_frame_are_put_in_their_places_together(tmp_path: Path) -> None:
@@ -69,6 +73,25 @@ def test_files_that_were_recorded_and_not_moved_are_found_and_moved_later(
     assert [path.read_text() for path in places] == ["of good", "of good"]
     assert not (tmp_path / "arriving").exists()
     assert not again.labels_path("plus", "clip", "4").exists()
+
+
+@pytest.mark.parametrize("moved", range(5))
+def test_frames_that_are_recorded_together_are_all_moved_later(
+    tmp_path: Path, moved: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of their files were in their places when the process was killed."""
+    run = RunFolder(tmp_path)
+    arrived = [write(run, frame, f"of {frame}") for frame in (3, 4)]
+    with monkeypatch.context() as patch:
+        patch.setattr(ArrivingFiles, "move", lambda self, names: move(self, names[:moved]) or stop())
+        with pytest.raises(KeyboardInterrupt):
+            run.manifest.put(*arrived)
+
+    again = RunFolder(tmp_path)
+
+    assert [path.read_text() for one in arrived for path in one.files] == ["of 3", "of 3", "of 4", "of 4"]
+    assert all(record.is_whole for record in again.manifest.records("clip", "plus").values())
+    assert [*again.manifest.records("clip", "plus")] == [3, 4]
 
 
 def test_a_killed_process_leaves_at_most_one_frame_that_may_not_be_in_its_place(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ from typing import Any
 import torch._dynamo  # noqa: F401 - optimisers import it when they are made, which takes a second
 
 from warprefine.cli import main
+from warprefine.propagation import run
+
+run._RECORD_EVERY = -1.0  # each frame is recorded alone, however quick it is: moments can be counted
 
 
 def die_at(event: str, text: str, count: int) -> None:
