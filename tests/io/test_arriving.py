@@ -94,7 +94,7 @@ def test_frames_that_are_recorded_together_are_all_moved_later(
     assert [*again.manifest.records("clip", "plus")] == [3, 4]
 
 
-def test_a_killed_process_leaves_at_most_one_frame_that_may_not_be_in_its_place(tmp_path: Path) -> None:
+def test_only_frames_of_the_last_record_may_not_be_in_their_places(tmp_path: Path) -> None:
     """What arrives later for other frames, unrecorded, is never taken for theirs."""
     run = RunFolder(tmp_path)
     places = [put(run, frame, "recorded")[0] for frame in (3, 4, 5)]

@@ -17,7 +17,6 @@ from typing import Any
 from warprefine.core.engine import HERE, Engine
 from warprefine.core.errors import TimeIsUp, WarpRefineError
 from warprefine.core.forecast import Forecast, Forecasting
-from warprefine.core.memory import return_freed_memory
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter
 from warprefine.core.stages import GOOD, Stage
@@ -245,8 +244,7 @@ def _label(one: StagePass) -> dict[str, str]:
         train_together(networks, methods)
         stage = one.stage if PLUS in methods else GOOD
         job = replace(calibrated(networks, make_job(networks, methods)), stage=stage)
-        networks.teachers.release()
-        return_freed_memory()
+        networks.release()
         failures |= propagate_over_ranks(
             job, context.run, world=context.world, engine=context.engine, progress=context.progress
         )

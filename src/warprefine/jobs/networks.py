@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from warprefine.core.engine import Engine
+from warprefine.core.memory import return_freed_memory
 from warprefine.core.precision import with_precision
 from warprefine.core.protocols import MotionEstimator, Refiner, Segmenter, module_of
 from warprefine.core.video import Video
@@ -210,6 +211,12 @@ class Networks:
             keep_features=context.recipe.propagation.keep == "all",
             world=context.world,
         )
+
+    def release(self) -> None:
+        """Give up what trainings hold in memory, before frames are labelled."""
+        if "teachers" in vars(self):  # it is made where something is trained
+            self.teachers.release()
+        return_freed_memory()
 
     def _further_frames(self) -> list[LabelledFrame]:
         """Return the further labelled frames that segmenters learn from."""
