@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from warprefine.core import parallel
-from warprefine.core.parallel import Ahead, map_in_order, thread_count
+from warprefine.core.parallel import Ahead, at_least_threads, map_in_order, thread_count
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -63,6 +63,16 @@ def test_there_are_as_many_threads_as_torch_has_up_to_a_few(monkeypatch: pytest.
     for asked, expected in ((1, 1), (3, 3), (200, parallel.MOST_THREADS)):
         monkeypatch.setattr(torch, "get_num_threads", lambda asked=asked: asked)
         assert thread_count() == expected
+
+
+def test_more_threads_can_be_asked_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inner wishes count, and end; fewer than torch has are not asked for."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with at_least_threads(4):
+        with at_least_threads(1):
+            assert thread_count() == 2
+        assert thread_count() == 4
+    assert thread_count() == 2
 
 
 def test_results_before_an_error_of_the_items_come_first() -> None:

@@ -54,6 +54,7 @@ class Elsewhere(Here):
 
     is_here = False
     is_on_this_machine = False
+    cores_here = 1
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class Backwards:
 
     is_here = False
     is_on_this_machine = True
+    cores_here = 1
 
     def __init__(self) -> None:
         self.waves: list[list[Any]] = []

@@ -461,6 +461,7 @@ class Elsewhere:
 
     is_here = False
     is_on_this_machine = True
+    cores_here = 1
 
     def stream(self, work: Any, items: Any) -> Iterator[tuple[Any, Any]]:
         """Yield the units with what became of them, mixed."""

@@ -22,6 +22,7 @@ from warprefine.cluster.crew import Crew, Event, Task
 from warprefine.cluster.serving import GRACE, LOGGER, REST, Piece, serve
 from warprefine.core.engine import ItemT, ResultT
 from warprefine.core.errors import ClusterError
+from warprefine.core.threads import available_cores
 from warprefine.io.sharing import share_mirrors
 
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit threads of torch and numba half alive
@@ -54,6 +55,11 @@ class ProcessEngine:
         self._workers, self._gpus = workers, gpus
         self._idle: deque[_ProcessWorker] = deque()
         self._numbers = count()
+
+    @property
+    def cores_here(self) -> int:
+        """Those of all processes."""
+        return min(self._workers * torch.get_num_threads(), available_cores())
 
     def stream(
         self, work: Callable[[ItemT], Iterator[ResultT]], items: Iterable[ItemT]

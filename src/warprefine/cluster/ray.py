@@ -83,6 +83,12 @@ class RayEngine:
     def __init__(self, *, workers: int | None = None, gpus: int = 0) -> None:
         self._workers, self._gpus = workers, gpus
 
+    @property
+    def cores_here(self) -> int:
+        """As many as all actors take, wherever they are, and all if the cluster is theirs."""
+        cores = available_cores()
+        return cores if self._workers is None else min(self._workers * torch.get_num_threads(), cores)
+
     def stream(
         self, work: Callable[[ItemT], Iterator[ResultT]], items: Iterable[ItemT]
     ) -> Generator[tuple[ItemT, ResultT | None], None, None]:

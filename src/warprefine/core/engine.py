@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar, runtime_checkable
+
+import torch
+
+from warprefine.core.parallel import at_least_threads
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -33,6 +38,11 @@ class Engine(Protocol):
         """Whether all work is done on this machine, with the files in the user's cache."""
         ...
 
+    @property
+    def cores_here(self) -> int:
+        """How many cores of this machine the work may take: this process has them while no worker works."""
+        ...
+
     def stream(
         self, work: Callable[[ItemT], Iterator[ResultT]], items: Iterable[ItemT]
     ) -> Generator[tuple[ItemT, ResultT | None], None, None]:
@@ -55,6 +65,11 @@ class Here:
     is_here = True
     is_on_this_machine = True
 
+    @property
+    def cores_here(self) -> int:
+        """As many as torch has threads."""
+        return torch.get_num_threads()
+
     def stream(
         self, work: Callable[[ItemT], Iterator[ResultT]], items: Iterable[ItemT]
     ) -> Generator[tuple[ItemT, ResultT | None], None, None]:
@@ -67,3 +82,13 @@ class Here:
 
 HERE: Engine = Here()
 """The default: all work is done in this process."""
+
+
+@contextmanager
+def while_workers_rest(engine: Engine) -> Iterator[None]:
+    """Read and count frames in threads on the cores of workers that have nothing to do, too.
+
+    Networks keep the number of threads that they have everywhere.
+    """
+    with at_least_threads(engine.cores_here):
+        yield

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Generic, TypeVar
 
 import torch
@@ -15,11 +17,31 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 MOST_THREADS = 8
 """Each holds frames in memory, and beyond a few they wait for what only one can run at a time."""
+_least_threads: ContextVar[int] = ContextVar("_least_threads", default=1)
 
 
 def thread_count() -> int:
-    """Return how many threads to read and count frames in: those that torch computes with, up to a few."""
-    return min(torch.get_num_threads(), MOST_THREADS)
+    """Return how many threads to read and count frames in: those that torch computes with, up to a few.
+
+    Within `at_least_threads` there may be more.
+    """
+    return min(max(torch.get_num_threads(), _least_threads.get()), MOST_THREADS)
+
+
+@contextmanager
+def at_least_threads(count: int) -> Iterator[None]:
+    """Read and count frames in more threads than torch computes with.
+
+    Example:
+        >>> with at_least_threads(6):
+        ...     thread_count() >= 6
+        True
+    """
+    before = _least_threads.set(count)
+    try:
+        yield
+    finally:
+        _least_threads.reset(before)
 
 
 def map_in_order(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from warprefine.core.engine import HERE, Engine
+from warprefine.core.engine import HERE, Engine, while_workers_rest
 from warprefine.core.errors import RunFolderError
-from warprefine.core.parallel import MOST_THREADS, thread_count
+from warprefine.core.parallel import thread_count
 from warprefine.core.progress import Progress, silent
-from warprefine.core.threads import available_cores
 from warprefine.datasets import open_dataset
 from warprefine.datasets.street import write_street
 from warprefine.io.atomic import writing_errors
@@ -82,28 +81,30 @@ def run_demo(
                     "earlier demo; choose another --out"
                 )
             unfinished = out / ".data"
-            write_street(
-                unfinished,
-                videos=VIDEOS,
-                length=LENGTH,
-                start=KEY_FRAME,
-                step=LENGTH,
-                h=HEIGHT,
-                w=WIDTH,
-                seed=seed,
-                threads=thread_count() if engine.is_here else min(available_cores(), MOST_THREADS),
-                progress=progress,
-            )
+            with while_workers_rest(engine):
+                write_street(
+                    unfinished,
+                    videos=VIDEOS,
+                    length=LENGTH,
+                    start=KEY_FRAME,
+                    step=LENGTH,
+                    h=HEIGHT,
+                    w=WIDTH,
+                    seed=seed,
+                    threads=thread_count(),
+                    progress=progress,
+                )
             with writing_errors(root):
                 unfinished.rename(root)
         # Not `autolabel`, which refuses data in its run folder: these are the demo's own.
-        context = start(
-            open_dataset(root),
-            out,
-            horizon=HORIZON,
-            recipe=SMALL,
-            device=device,
-            seed=seed,
-            progress=progress,
-        )
+        with while_workers_rest(engine):
+            context = start(
+                open_dataset(root),
+                out,
+                horizon=HORIZON,
+                recipe=SMALL,
+                device=device,
+                seed=seed,
+                progress=progress,
+            )
         return label(Networks(context).on(engine), tuple(METHODS))

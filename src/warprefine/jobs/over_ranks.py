@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 
+import torch
+
 from warprefine.core.engine import Engine, ItemT, ResultT
 from warprefine.core.progress import Progress, silent
 from warprefine.io.run import RunFolder
@@ -59,6 +61,11 @@ class RankEngine:
 
     def __init__(self, world: World) -> None:
         self._world = world
+
+    @property
+    def cores_here(self) -> int:
+        """Those of this rank alone: others may be on other machines."""
+        return torch.get_num_threads()
 
     def stream(
         self, work: Callable[[ItemT], Iterator[ResultT]], items: Iterable[ItemT]

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from warprefine.core.engine import while_workers_rest
 from warprefine.core.errors import RunFolderError, shorten
 from warprefine.core.names import counted
 from warprefine.core.stages import described
@@ -50,7 +51,8 @@ def finish(networks: Networks, methods: Sequence[str], failures: Mapping[str, st
     """
     context = networks.context
     write_left_out(context.run, {**context.set_aside, **failures})
-    return _finish(networks, methods, without(context.dataset, failures), failures)
+    with while_workers_rest(context.engine):
+        return _finish(networks, methods, without(context.dataset, failures), failures)
 
 
 def finish_stopped(networks: Networks, methods: Sequence[str], failures: Mapping[str, str]) -> FinishedRun:
@@ -65,7 +67,8 @@ def finish_stopped(networks: Networks, methods: Sequence[str], failures: Mapping
     dataset = without(context.dataset, failures)
     dataset = replace(dataset, videos=tuple(video for video in dataset.videos if video.name in complete))
     labelled = [method for method, videos in done.items() if complete and complete <= videos]
-    return _finish(networks, labelled, dataset, failures)
+    with while_workers_rest(context.engine):
+        return _finish(networks, labelled, dataset, failures)
 
 
 def _finish(

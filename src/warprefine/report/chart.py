@@ -42,7 +42,7 @@ _MOST_MARKERS = 60  # on a line; more would touch
 
 @dataclass(frozen=True, kw_only=True)
 class Theme:
-    """The colours of a chart apart from its data."""
+    """The colours of a chart apart from its data: #rrggbb, or #rrggbbaa where the page shines through."""
 
     paper: str
     ink: str

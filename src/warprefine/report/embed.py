@@ -1,4 +1,4 @@
-"""Encode images as `data:` URIs, so that a page is one file."""
+"""Encode images: as files, and as `data:` URIs, so that a page is one file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from warprefine.core.tensors import VOID, LabelMaps
 from warprefine.report import paint
 
 _PHOTO_QUALITY = 82  # of 100; about 40 kB for a frame of 480 x 360
+_WEBP_METHOD = 2  # of 0 to 6: half the time of the usual 4, and 2 % larger
+_PNG_LEVEL = 3  # of 0 to 9: half the time of the usual 6, and 5 % larger
 Rgba = tuple[int, int, int, int]
 
 
@@ -30,7 +32,7 @@ def data_uri(content: bytes, kind: str) -> str:
 def photo(picture: Image.Image, *, quality: int = _PHOTO_QUALITY) -> str:
     """Return an image as the data URI of a lossy WebP; for photographs and smooth maps."""
     content = io.BytesIO()
-    picture.save(content, format="WEBP", quality=quality)
+    picture.save(content, format="WEBP", quality=quality, method=_WEBP_METHOD)
     return data_uri(content.getvalue(), "webp")
 
 
@@ -53,5 +55,12 @@ def _indexed(values: UInt8[np.ndarray, "h w"], colors: dict[int, Rgba]) -> str:
     picture = Image.fromarray(values)
     picture.putpalette(table[:, :3].tobytes())
     content = io.BytesIO()
-    picture.save(content, format="PNG", transparency=table[:, 3].tobytes())
+    picture.save(content, format="PNG", transparency=table[:, 3].tobytes(), compress_level=_PNG_LEVEL)
     return data_uri(content.getvalue(), "png")
+
+
+def png(picture: Image.Image) -> bytes:
+    """Return the bytes of an image as a PNG file."""
+    content = io.BytesIO()
+    picture.save(content, format="PNG", compress_level=_PNG_LEVEL)
+    return content.getvalue()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from warprefine.core.video import Dataset
+from warprefine.core.parallel import map_in_order, thread_count
+from warprefine.core.video import Dataset, Video
 from warprefine.io.atomic import write_bytes
 from warprefine.io.run import RunFolder
 from warprefine.metrics.scores import MethodScores, in_order
 from warprefine.propagation.methods import ORACLE
 from warprefine.report.chart import CHART_KINDS
+from warprefine.report.embed import png
 from warprefine.report.gallery import milestones, read_views, showcase
 from warprefine.report.panel import draw_panel
 from warprefine.report.plots import plot_hard_classes, plot_horizon
@@ -41,18 +42,16 @@ def write_figures(
     for kind in CHART_KINDS if measured else ():
         write_bytes(folder / f"miou-by-distance.{kind}", plot_horizon(measured, kind=kind))
         write_bytes(folder / f"hard-classes.{kind}", plot_hard_classes(measured, dataset.classes, kind=kind))
-    for video in dataset.videos[:_MOST_CLIPS]:
+
+    def panel(video: Video) -> bytes | None:
         unit = showcase(video, horizon)
         if unit is None:
-            continue
-        views = read_views(
-            run,
-            dataset,
-            video,
-            frames=milestones(video, unit, horizon),
-            methods=shown,
-            most_w=_WIDEST,
-        )
-        picture = io.BytesIO()
-        draw_panel(views, dataset.classes, methods=shown).save(picture, "PNG")
-        write_bytes(folder / f"{video.name}.png", picture.getvalue())
+            return None
+        frames = milestones(video, unit, horizon)
+        views = read_views(run, dataset, video, frames=frames, methods=shown, most_w=_WIDEST)
+        return png(draw_panel(views, dataset.classes, methods=shown))
+
+    clips = dataset.videos[:_MOST_CLIPS]
+    for video, picture in zip(clips, map_in_order(panel, clips, threads=thread_count()), strict=True):
+        if picture is not None:
+            write_bytes(folder / f"{video.name}.png", picture)

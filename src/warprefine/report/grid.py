@@ -53,7 +53,8 @@ def draw_grid(
 ) -> Image.Image:
     """Draw pictures of one size with titles left and above, and the legend below.
 
-    Pixels are shown one to one, or enlarged by a whole number, and never smoothed.
+    Pixels are shown one to one, or enlarged by a whole number, and never smoothed. The picture is RGB, or
+    RGBA if the page shines through the theme's paper.
 
     Raises:
         FrameError: The pictures differ in size.
@@ -68,7 +69,7 @@ def draw_grid(
     width = left + len(columns) * (w + _GAP) - _GAP
     key = _draw_legend(legend, width=width - left, pt=pt, theme=theme) if legend else None
     below = _GAP + key.height if key else 0
-    grid = Image.new("RGBA", (width, top + len(rows) * (h + _GAP) - _GAP + below + _GAP), theme.paper)
+    grid = Image.new(_mode(theme), (width, top + len(rows) * (h + _GAP) - _GAP + below + _GAP), theme.paper)
     draw = ImageDraw.Draw(grid)
     for i, column in enumerate(columns):
         x = left + i * (w + _GAP)
@@ -91,6 +92,10 @@ def class_legend(classes: ClassSet) -> list[LegendEntry]:
     """Return an entry for each class."""
     shown = legible_names(classes)
     return [([color], shown[name]) for name, color in zip(classes.names, classes.colors, strict=True)]
+
+
+def _mode(theme: Theme) -> str:
+    return "RGB" if len(theme.paper) == len("#rrggbb") else "RGBA"
 
 
 def _common_size(columns: Sequence[Column]) -> tuple[int, int]:
@@ -131,7 +136,7 @@ def _draw_legend(entries: Sequence[LegendEntry], *, width: int, pt: int, theme: 
         row = Image.fromarray(np.array([colors], np.uint8))
         placed.append((x, y, row.resize((box_w, side), Image.Resampling.NEAREST), name))
         x += entry_w + round(1.2 * pt)
-    legend = Image.new("RGBA", (width, y + line), theme.paper)
+    legend = Image.new(_mode(theme), (width, y + line), theme.paper)
     draw = ImageDraw.Draw(legend)
     for left, top, box, name in placed:
         legend.paste(box, (left, top + (line - side) // 2))

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from warprefine.core.names import counted
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.video import Dataset, Video
 from warprefine.io.atomic import write_text
 from warprefine.io.run import RunFolder
@@ -122,21 +123,16 @@ def _clips(
     horizon: int,
 ) -> list[Clip]:
     """Read what is shown of each video: a walk from a key frame in its panel, all of it in the viewer."""
-    clips = []
-    for video, unit in units:
+
+    def clip_of(shown: tuple[Video, Unit]) -> Clip:
+        video, unit = shown
         marked = milestones(video, unit, horizon)
-        share = _MOST_FRAMES // len(units)
-        around = surroundings(video, horizon, most=share)
-        views = read_views(
-            run,
-            dataset,
-            video,
-            frames=sorted({*around, *marked}),
-            methods=methods,
-            most_w=_MOST_FRAME_W,
-        )
-        clips.append(Clip(name=video.name, views=views, milestones=marked))
-    return clips
+        around = surroundings(video, horizon, most=_MOST_FRAMES // len(units))
+        frames = sorted({*around, *marked})
+        views = read_views(run, dataset, video, frames=frames, methods=methods, most_w=_MOST_FRAME_W)
+        return Clip(name=video.name, views=views, milestones=marked)
+
+    return [*map_in_order(clip_of, units, threads=thread_count())]
 
 
 def _static(name: str) -> str:

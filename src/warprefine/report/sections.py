@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from warprefine.core.classes import ClassSet
 from warprefine.core.errors import shorten
 from warprefine.core.names import counted
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.metrics.boundaries import BOUNDARY_TOLERANCE
 from warprefine.metrics.confidences import ConfidenceStatistics
 from warprefine.metrics.score_table import group_line
@@ -177,10 +179,10 @@ def pictures(
     """Return the label maps: the frame viewer's HTML, and a panel for each clip."""
     if not clips:
         return ""
+    drawn = map_in_order(partial(_panel, classes, methods), clips, threads=thread_count())
     panels = "".join(
-        f'<figure class="panel"><figcaption>{escape(clip.name)}</figcaption>'
-        f"{_panel(clip, classes, methods)}</figure>\n"
-        for clip in clips
+        f'<figure class="panel"><figcaption>{escape(clip.name)}</figcaption>{panel}</figure>\n'
+        for clip, panel in zip(clips, drawn, strict=True)
     )
     more = f" {counted(left_out, 'further video')} not shown." if left_out else ""
     scored = any(view.truth is not None and view.distance for clip in clips for view in clip.views)
@@ -273,7 +275,7 @@ def _large(figures: Sequence[tuple[str, str]]) -> str:
     return f'<section class="headline">{entries}</section>'
 
 
-def _panel(clip: Clip, classes: ClassSet, methods: Sequence[str]) -> str:
+def _panel(classes: ClassSet, methods: Sequence[str], clip: Clip) -> str:
     views = [view for view in clip.views if view.number in clip.milestones]
     views.sort(key=lambda view: view.distance)
     picture = draw_panel(views, classes, methods=methods, theme=_EITHER)

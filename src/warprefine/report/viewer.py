@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from PIL import Image
 from torch.nn.functional import avg_pool2d
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.parallel import map_in_order, thread_count
 from warprefine.core.tensors import VOID, LabelMaps
 from warprefine.metrics.scores import in_order, leading
 from warprefine.report import embed, paint
@@ -31,12 +33,18 @@ def viewer_data(
             {"name": name, "color": list(color)}
             for name, color in zip(classes.names, classes.colors, strict=True)
         ],
-        "clips": [{"name": name, "frames": [_frame(v, classes) for v in views]} for name, views in clips],
+        "clips": [
+            {
+                "name": name,
+                "frames": [*map_in_order(partial(_frame, classes), views, threads=thread_count())],
+            }
+            for name, views in clips
+        ],
     }
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _frame(view: View, classes: ClassSet) -> dict[str, Any]:
+def _frame(classes: ClassSet, view: View) -> dict[str, Any]:
     labels = dict(view.predictions) if view.truth is None else {"truth": view.truth, **view.predictions}
     truth = view.truth
     return {

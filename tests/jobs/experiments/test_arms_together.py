@@ -26,6 +26,7 @@ class Elsewhere:
 
     is_here = False
     is_on_this_machine = True
+    cores_here = 1
 
     def __init__(self) -> None:
         self.worked_on: list[Any] = []

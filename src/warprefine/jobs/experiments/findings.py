@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 
 from warprefine.io.atomic import write_bytes, write_text
 from warprefine.report.chart import ChartKind
+from warprefine.report.embed import png
 from warprefine.report.result_table import ResultTable, Spread, to_markdown, write_table
 
 Chart = Callable[[ChartKind], bytes]
@@ -46,9 +46,7 @@ def write_findings(out: Path, findings: Findings, *, title: str) -> Path:
         write_bytes(out / "figures" / f"{name}.png", chart("png"))
         write_bytes(out / "figures" / f"{name}.svg", chart("svg"))
     for name, picture in findings.pictures.items():
-        content = io.BytesIO()
-        picture.save(content, "PNG")
-        write_bytes(out / "figures" / f"{name}.png", content.getvalue())
+        write_bytes(out / "figures" / f"{name}.png", png(picture))
     page = out / "results.md"
     blocks = [f"# {title}"]
     blocks += [to_markdown(table, unranked=findings.unranked) for table in findings.tables.values()]
