@@ -29,6 +29,8 @@ PATIENCE = timedelta(minutes=10)
 _WITHOUT_LIMIT = timedelta(days=365)
 _GLANCE = 0.01
 """Seconds between two looks at whether the other ranks have come; signals are handled between them."""
+_PARTING = 0.2
+"""Seconds that threads of gloo have to let go of the last tensors, see `joined`."""
 _TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -208,9 +210,14 @@ def joined(
             "with the same address; start them again"
         ) from error
     group = distributed.new_group(backend="gloo", timeout=_WITHOUT_LIMIT)
-    yield replace(world, group=group), own_device
-    # Not after an error: it would wait for ranks that wait for this one. The exit of the process frees all.
-    distributed.destroy_process_group()
+    try:
+        yield replace(world, group=group), own_device
+        # Not after an error: it would wait for ranks that wait for this one. The exit frees all.
+        distributed.destroy_process_group()
+    finally:
+        # A thread of gloo that frees a tensor while Python shuts down aborts the process: it has happened at
+        # a high load, after results were complete.
+        time.sleep(_PARTING)
 
 
 def shard(items: Sequence[ItemT], world: World) -> Sequence[ItemT]:
