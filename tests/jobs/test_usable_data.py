@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from warprefine import open_dataset
+from warprefine.cluster.processes import ProcessEngine
 from warprefine.core.errors import FrameError, LabelError, WarpRefineError
 from warprefine.core.video import Dataset
 from warprefine.jobs.usable_data import sound_videos, without
@@ -202,3 +203,20 @@ def test_of_all_broken_videos_each_is_counted_once(data: Path) -> None:
 
     with pytest.raises(LabelError, match=r"street-000/labels/000003\.png: .* \(all 2 videos are broken"):
         sound(data, within=3)
+
+
+def test_other_processes_find_the_same(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong is told word for word as here, and cuts are noted."""
+    spoil(data / "videos/street-000/frames/000005.jpg")
+    spoil(next((data / "videos/street-001/labels").iterdir()))
+    monkeypatch.setattr("warprefine.core.engine.WORTH_WORKERS", 1)
+    here, told = sound(data, within=3)
+
+    with ProcessEngine(workers=2) as engine:
+        dataset, failures = sound(data, within=3, engine=engine)
+
+    assert failures == told
+    assert {"street-000/frames/000005", "street-001"} <= failures.keys()
+    assert [(video.name, video.damaged) for video in dataset.videos] == [
+        (video.name, video.damaged) for video in here.videos
+    ]

@@ -202,8 +202,11 @@ def autolabel(
     arguments["until"] = until if PLUS in methods else None
     arguments["threads"] = threads_of(arguments)
     training = "segmenter" in needs_of(methods)
-    with engine_of(arguments) as chosen, run_of(arguments, training=training) as networks:
-        finished = label_in_stages(networks.on(chosen), methods, until=until, deadline=deadline)
+    with (
+        engine_of(arguments) as chosen,
+        run_of(arguments, training=training, engine=chosen) as networks,
+    ):
+        finished = label_in_stages(networks, methods, until=until, deadline=deadline)
     if networks.context.world.is_first:
         show(finished)
 
@@ -248,10 +251,10 @@ def propagate(
     arguments = locals()
     arguments["threads"] = threads_of(arguments)
     methods = options.chosen_methods(method)
-    with engine_of(arguments) as chosen, run_of(arguments, training=False) as networks:
+    with engine_of(arguments) as chosen, run_of(arguments, training=False, engine=chosen) as networks:
         given = {"segmenter": segmenter, "refiner": refiner, "two-sided-refiner": two_sided_refiner}
         networks.context.world.of_first(lambda: use_checkpoints(networks, given, methods))
-        finished = label(networks.on(chosen), methods)
+        finished = label(networks, methods)
     if networks.context.world.is_first:
         show(finished)
 

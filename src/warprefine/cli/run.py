@@ -13,6 +13,7 @@ import typer
 from warprefine.cli import import_options, options
 from warprefine.cli.console import Bars, console, print_coverage, print_error, print_notes, print_out_of_reach
 from warprefine.cli.log import log_to
+from warprefine.core.engine import HERE, Engine
 from warprefine.core.errors import StorageError, WarpRefineError
 from warprefine.core.progress import Progress, silent
 from warprefine.core.stages import GOOD, described
@@ -34,10 +35,21 @@ from warprefine.training.engine.distributed import World, joined
 
 
 @contextmanager
-def run_of(arguments: dict[str, Any], *, training: bool, single_frames: bool = False) -> Iterator[Networks]:
+def run_of(
+    arguments: dict[str, Any], *, training: bool, single_frames: bool = False, engine: Engine = HERE
+) -> Iterator[Networks]:
     """Open the data sets and claim the run folder of a command's options; show progress and write its log.
 
     Processes that torchrun has started share the run: the first does this, and shows progress.
+
+    Args:
+        arguments: The options.
+        training: Whether networks may be trained.
+        single_frames: Take data without any frame to label.
+        engine: Where files are checked, networks trained and frames labelled.
+
+    Yields:
+        The networks of the run, trained and used by the engine.
     """
     use_threads(arguments["threads"])
     with joined(arguments["device"]) as (world, place), ExitStack() as stack:
@@ -52,7 +64,13 @@ def run_of(arguments: dict[str, Any], *, training: bool, single_frames: bool = F
 
         def begin() -> RunContext:
             context = _begin(
-                arguments, str(place), progress, stack, training=training, single_frames=single_frames
+                arguments,
+                str(place),
+                progress,
+                stack,
+                training=training,
+                single_frames=single_frames,
+                engine=engine,
             )
             return replace(context, progress=silent)  # nobody else can show it
 
@@ -69,6 +87,7 @@ def _begin(
     *,
     training: bool,
     single_frames: bool,
+    engine: Engine,
 ) -> RunContext:
     """Start a run whose folder stays locked until `stack` ends."""
     data = arguments["data"]
@@ -108,6 +127,7 @@ def _begin(
             until=arguments.get("until"),
             unreached=arguments.get("unreached", "skip"),
             boundaries=arguments.get("boundaries", True),
+            engine=engine,
             progress=progress,
         )
     except WarpRefineError:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 
-from warprefine.core.parallel import at_least_threads
+from warprefine.core.parallel import at_least_threads, map_in_order
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+WORTH_WORKERS = 2000
+"""Frames to look at from which it is worth to start workers: a few seconds of each."""
 
 
 @runtime_checkable
@@ -92,3 +95,43 @@ def while_workers_rest(engine: Engine) -> Iterator[None]:
     """
     with at_least_threads(engine.cores_here):
         yield
+
+
+def map_over(
+    engine: Engine, function: Callable[[ItemT], ResultT], items: Sequence[ItemT], *, frames: int, threads: int
+) -> Generator[ResultT, None, None]:
+    """Yield what a function returns for each item, in order; workers compute it where there is much to do.
+
+    Args:
+        engine: Has the workers.
+        function: Looks at the frames of an item. Workers get a copy of it.
+        items: The items.
+        frames: How many frames all items have: workers are asked from `WORTH_WORKERS` on.
+        threads: Threads of this process that compute it otherwise.
+
+    Example:
+        >>> list(map_over(HERE, len, ["a", "abc"], frames=4, threads=1))
+        [1, 3]
+    """
+    if engine.is_here or frames < WORTH_WORKERS:
+        yield from map_in_order(function, items, threads=threads)
+        return
+    found: dict[int, ResultT] = {}
+    due = 0
+    with closing(engine.stream(_OfPlace(function), enumerate(items))) as results:
+        for (place, _), result in results:
+            if result is not None:
+                (found[place],) = result
+            while due in found:
+                yield found.pop(due)
+                due += 1
+
+
+@dataclass(frozen=True)
+class _OfPlace(Generic[ItemT, ResultT]):
+    """Work that yields what a function returns for an item, in a tuple, as None stands for its end."""
+
+    function: Callable[[ItemT], ResultT]
+
+    def __call__(self, placed: tuple[int, ItemT]) -> Iterator[tuple[ResultT]]:
+        yield (self.function(placed[1]),)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from warprefine.core.engine import HERE, Engine, while_workers_rest
+from warprefine.core.engine import HERE, Engine
 from warprefine.core.errors import TimeIsUp, WarpRefineError
 from warprefine.core.forecast import Forecast, Forecasting
 from warprefine.core.progress import Progress, silent
@@ -138,28 +138,28 @@ def autolabel(
     }
     names = {kind: part for kind, part in given.items() if isinstance(part, str)}
     with published(out) as folder, locked(folder):
-        with while_workers_rest(engine):
-            context = start(
-                dataset,
-                folder,
-                horizon=horizon,
-                also_train=also_train,
-                recipe=with_networks(recipe or Recipe(), names),
-                parts=GivenParts(**{kind: part for kind, part in given.items() if kind not in names}),
-                device=device,
-                seed=seed,
-                training="segmenter" in needs_of(methods),
-                cache=None if cache is None else Path(cache),
-                cache_size=cache_size,
-                retrain=retrain,
-                base=None if base is None else Path(base),
-                reuse=reuse,
-                until=until if PLUS in methods else None,
-                unreached=unreached,
-                boundaries=boundaries,
-                progress=progress,
-            )
-        return label_in_stages(Networks(context).on(engine), methods, until=until, deadline=deadline)
+        context = start(
+            dataset,
+            folder,
+            horizon=horizon,
+            also_train=also_train,
+            recipe=with_networks(recipe or Recipe(), names),
+            parts=GivenParts(**{kind: part for kind, part in given.items() if kind not in names}),
+            device=device,
+            seed=seed,
+            training="segmenter" in needs_of(methods),
+            cache=None if cache is None else Path(cache),
+            cache_size=cache_size,
+            retrain=retrain,
+            base=None if base is None else Path(base),
+            reuse=reuse,
+            until=until if PLUS in methods else None,
+            unreached=unreached,
+            boundaries=boundaries,
+            engine=engine,
+            progress=progress,
+        )
+        return label_in_stages(Networks(context), methods, until=until, deadline=deadline)
 
 
 def with_networks(recipe: Recipe, names: Mapping[str, str]) -> Recipe:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 
+from warprefine.core.engine import HERE, Engine
 from warprefine.io.atomic import write_text
 from warprefine.io.run import RunFolder
 from warprefine.jobs.calibration_file import Calibration, read_calibrations
@@ -18,8 +19,13 @@ from warprefine.propagation.methods import ORACLE, PLUS
 from warprefine.report.trust import Believed
 
 
-def believed_of(finished: FinishedRun) -> Believed:
-    """Return how far the labels of a run can be believed, as far as that is known."""
+def believed_of(finished: FinishedRun, *, engine: Engine = HERE) -> Believed:
+    """Return how far the labels of a run can be believed, as far as that is known.
+
+    Args:
+        finished: The run.
+        engine: Where confidence is compared with truth.
+    """
     run, dataset, horizon = finished.run, finished.dataset, finished.horizon
     methods = [method for method in finished.methods if method != ORACLE]
     calibrations = {method: _calibration(finished, method) for method in methods}
@@ -33,7 +39,7 @@ def believed_of(finished: FinishedRun) -> Believed:
             expected[method] = expected_scores(sums, matrix, dataset.classes)
     written = read_estimates(run, labels_of(run, dataset, finished.methods))
     return Believed(
-        reliability=measure_reliability(run, dataset, methods=methods, horizon=horizon),
+        reliability=measure_reliability(run, dataset, methods=methods, horizon=horizon, engine=engine),
         expected=expected,
         estimates=written.methods,
         estimates_are_stale=written.are_stale,

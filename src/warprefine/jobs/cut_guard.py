@@ -37,19 +37,17 @@ class CutGuard:
         """What is found depends on, besides the frames."""
         return self._sensitivity, _VERSION
 
-    def find(self, video: Video, thumbnails: Iterable[tuple[int, Thumbnail]]) -> Continuity:
-        """Return what is found in some frames of a video.
+    def find(self, thumbnails: Iterable[tuple[int, Thumbnail]]) -> Continuity:
+        """Return what is found in some frames of a video, and do not note it: any process can do this.
 
         Args:
-            video: The video.
             thumbnails: Thumbnails of those frames that can be read, by number, ascending.
         """
-        return self.note(video, find_continuity(thumbnails, sensitivity=self._sensitivity))
+        return find_continuity(thumbnails, sensitivity=self._sensitivity)
 
-    def note(self, video: Video, found: Continuity) -> Continuity:
-        """Note what was found in a video by an earlier call, and return it."""
+    def note(self, video: Video, found: Continuity) -> None:
+        """Note what was found in a video, to be recorded."""
         self._found[video.name] = found
-        return found
 
     def record(self) -> None:
         """Write what was found into the run folder."""

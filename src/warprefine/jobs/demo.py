@@ -97,14 +97,14 @@ def run_demo(
             with writing_errors(root):
                 unfinished.rename(root)
         # Not `autolabel`, which refuses data in its run folder: these are the demo's own.
-        with while_workers_rest(engine):
-            context = start(
-                open_dataset(root),
-                out,
-                horizon=HORIZON,
-                recipe=SMALL,
-                device=device,
-                seed=seed,
-                progress=progress,
-            )
-        return label(Networks(context).on(engine), tuple(METHODS))
+        context = start(
+            open_dataset(root),
+            out,
+            horizon=HORIZON,
+            recipe=SMALL,
+            device=device,
+            seed=seed,
+            engine=engine,
+            progress=progress,
+        )
+        return label(Networks(context), tuple(METHODS))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from warprefine.core.engine import while_workers_rest
+from warprefine.core.engine import HERE, Engine, while_workers_rest
 from warprefine.core.errors import RunFolderError, shorten
 from warprefine.core.names import counted
 from warprefine.core.stages import described
@@ -87,7 +87,7 @@ def _finish(
         tau=networks.tau() if "tau" in needs_of(methods) else None,
         motion=context.parts.motion,
     )
-    believed = believed_of(finished)
+    believed = believed_of(finished, engine=context.engine)
     finished = replace(
         finished,
         scores=measure(
@@ -98,6 +98,7 @@ def _finish(
             reach=context.recipe.plus.choose.reach,
             believed=believed,
             boundaries=context.boundaries,
+            engine=context.engine,
         ),
     )
     if methods:
@@ -140,6 +141,7 @@ def measure(
     reach: int,
     believed: Believed | None = None,
     boundaries: bool = True,
+    engine: Engine = HERE,
 ) -> dict[str, MethodScores]:
     """Score the labels where there is truth, and write the scores into the run folder.
 
@@ -151,10 +153,19 @@ def measure(
         reach: Largest distance of a key frame that labels may come from.
         believed: How far labels can be believed; what truth shows of it is written beside the scores.
         boundaries: Score boundaries too.
+        engine: Where label maps are counted.
     """
     if not methods or not has_truth(dataset, horizon):
         return {}
-    scores = evaluate(run, dataset, methods=methods, horizon=horizon, reach=reach, boundaries=boundaries)
+    scores = evaluate(
+        run,
+        dataset,
+        methods=methods,
+        horizon=horizon,
+        reach=reach,
+        boundaries=boundaries,
+        engine=engine,
+    )
     write_metrics(
         run.metrics_path,
         scores,

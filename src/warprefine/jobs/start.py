@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from warprefine.core.engine import HERE, Engine, while_workers_rest
 from warprefine.core.errors import RunFolderError
 from warprefine.core.precision import name_of, native_precision, precision_named
 from warprefine.core.progress import Progress, silent
@@ -75,6 +76,7 @@ def start(
     until: Stage | None = None,
     unreached: Unreached = "skip",
     boundaries: bool = True,
+    engine: Engine = HERE,
     progress: Progress = silent,
 ) -> RunContext:
     """Check the data and claim the run folder; the arguments are those of `autolabel`.
@@ -101,10 +103,12 @@ def start(
         until: The last stage that is asked for; None for a job without stages.
         unreached: What becomes of frames that no key frame reaches.
         boundaries: Score boundaries where there is truth.
+        engine: Where the files of videos are opened, and later networks trained and frames labelled.
         progress: Called as work proceeds.
 
     Raises:
-        WarpRefineError: Nothing can be labelled; the message has the reason and the remedy.
+        WarpRefineError: Nothing can be labelled, or workers cannot reach the data; the message has the reason
+            and the remedy.
     """
     recipe, parts = _calibrating_as_before(out, recipe or Recipe()), parts or GivenParts()
     check_seed(seed)
@@ -150,34 +154,43 @@ def start(
         unreached=unreached,
         boundaries=boundaries,
     )
-    networks = Networks(context)
+    networks = Networks(context).on(engine)
+    context = networks.context
     networks.motion("two-sided")
-    review = review_labels(dataset)
-    unused = set_aside(dataset, review.empty)
     wanted = recipe.propagation
     guard = CutGuard(run, sensitivity=wanted.cut_sensitivity) if wanted.stop_at_cuts else None
-    check = VideoCheck(
-        classes=dataset.classes,
-        motion=networks.motion("stepwise"),
-        guard=guard,
-        checked=CheckedVideos(run.checked),
-    )
-    within = _needed_within(context, training=training)
-    sound, left_out = sound_videos(without(dataset, unused), check, within=within, progress=progress)
+    with while_workers_rest(engine):
+        usable = _usable(networks, guard, within=_needed_within(context, training=training))
     run.claim(job, former=FORMER_JOB, changeable=_changeable(out, job))
     if guard is not None:
         guard.record()
-    stale = check_networks(run, sound, also_train, horizon=reach, retrain=retrain)
+    stale = check_networks(run, usable.dataset, also_train, horizon=reach, retrain=retrain)
     if base is not None:
         use_base(context, base)
     precision = _note_machine(run, context.device)
     write_text(out / "recipe.toml", settings_to_toml(recipe))
+    return replace(usable, precision=precision, stale=stale)
+
+
+def _usable(networks: Networks, guard: CutGuard | None, *, within: int) -> RunContext:
+    """Return the context of a run with what can be used of its data; the guard notes what it has found."""
+    context = networks.context
+    dataset = context.dataset
+    review = review_labels(dataset)
+    unused = set_aside(dataset, review.empty)
+    check = VideoCheck(
+        classes=dataset.classes,
+        motion=networks.motion("stepwise"),
+        guard=guard,
+        checked=CheckedVideos(context.run.checked),
+    )
+    sound, left_out = sound_videos(
+        without(dataset, unused), check, within=within, engine=context.engine, progress=context.progress
+    )
     return replace(
         context,
         dataset=sound,
         left_out=left_out,
-        precision=precision,
-        stale=stale,
         set_aside=unused,
         notes=(*dataset.notes, *review.notes),
     )

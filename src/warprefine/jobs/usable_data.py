@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from warprefine.core.continuity import Continuity
+from warprefine.core.engine import HERE, Engine, map_over
 from warprefine.core.errors import FrameError, KeyFrameError, WarpRefineError, shorten
 from warprefine.core.progress import Progress, silent
 from warprefine.core.spans import consecutive
 from warprefine.core.video import Dataset, Video
 from warprefine.io.foreign import is_of_the_system
 from warprefine.jobs.cut_guard import with_continuity
-from warprefine.jobs.video_check import VideoCheck, without_frames
+from warprefine.jobs.video_check import Findings, VideoCheck, without_frames
 from warprefine.propagation.units import frames_in_reach
 
 
 def sound_videos(
-    dataset: Dataset, check: VideoCheck, *, within: int, progress: Progress = silent
+    dataset: Dataset,
+    check: VideoCheck,
+    *,
+    within: int,
+    engine: Engine = HERE,
+    progress: Progress = silent,
 ) -> tuple[Dataset, dict[str, str]]:
     """Check all files that the job needs; leave out videos that cannot be labelled, frames and broken truth.
 
@@ -26,6 +33,7 @@ def sound_videos(
         dataset: The videos.
         check: Opens the files of a video.
         within: Frames are needed up to this far from a key frame.
+        engine: Where files are opened; what is found does not depend on it.
         progress: Called as videos are checked.
 
     Returns:
@@ -42,16 +50,17 @@ def sound_videos(
     total, done = sum(map(len, needed.values())), 0
     errors: dict[str, WarpRefineError] = dict(dataset.broken)
     continuity: dict[str, Continuity] = {}
-    for video in labelled:
-        try:
-            found = check(video, needed[video.name])
+    todo = [(video, needed[video.name]) for video in labelled]
+    checked = map_over(engine, partial(_findings, check), todo, frames=total, threads=1)
+    for video, found in zip(labelled, checked, strict=True):
+        if isinstance(found, WarpRefineError):
+            errors[video.name] = found
+        else:
             errors |= _by_stretch(video, found.damaged)
             errors |= {_of_frame(video, frame): error for frame, error in found.broken_truth.items()}
             continuity[video.name] = found.continuity
-        except WarpRefineError as error:
-            if is_of_the_system(error):  # else networks would be trained without it
-                raise
-            errors[video.name] = error
+            if check.guard is not None:
+                check.guard.note(video, found.continuity)
         done += len(needed[video.name])
         progress("checking frames", done, total, video.name)
     if all(video.name in errors for video in labelled):
@@ -59,6 +68,16 @@ def sound_videos(
     failures = {name: str(error) for name, error in errors.items()}
     sound_ones = without(replace(dataset, videos=tuple(labelled)), failures)
     return with_continuity(sound_ones, continuity), failures
+
+
+def _findings(check: VideoCheck, checked: tuple[Video, Sequence[int]]) -> Findings | WarpRefineError:
+    """Return what is wrong with a video, or why it cannot be labelled at all."""
+    try:
+        return check(*checked)
+    except WarpRefineError as error:
+        if is_of_the_system(error):  # else networks would be trained without it
+            raise
+        return error
 
 
 def set_aside(dataset: Dataset, empty: Mapping[str, Mapping[int, Path]]) -> dict[str, str]:

@@ -70,8 +70,6 @@ class VideoCheck:
         key = self.checked.key(video, needed, self.classes, motion=self.motion.name, cuts=cuts)
         verdict = self.checked.get(key)
         if verdict is not None and (known := self._broken_as_before(video, verdict)) is not None:
-            if self.guard is not None:
-                self.guard.note(video, known.continuity)
             return known
         found = self._open_all(video, needed)
         self.checked.put(
@@ -88,7 +86,7 @@ class VideoCheck:
         damaged: dict[int, FrameError] = {}
         seen = self._intact_frames(video, needed, damaged)
         if self.guard is not None:
-            continuity = self.guard.find(video, seen)
+            continuity = self.guard.find(seen)
         else:
             continuity = Continuity()
             deque(seen, maxlen=0)

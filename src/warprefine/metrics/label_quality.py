@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64
 
 from warprefine.core.classes import ClassSet
+from warprefine.core.engine import HERE, Engine, map_over
 from warprefine.core.errors import DatasetError
-from warprefine.core.parallel import map_in_order, thread_count
+from warprefine.core.parallel import thread_count
 from warprefine.core.video import Dataset, Video
 from warprefine.io.run import RunFolder
 from warprefine.metrics.confusion import Confusion
@@ -35,6 +36,7 @@ def evaluate(
     reach: int = ChooseSettings().reach,
     void_as_class: bool = False,
     boundaries: bool = True,
+    engine: Engine = HERE,
 ) -> dict[str, MethodScores]:
     """Score the label maps of each method in `run` against the truth, by distance to the key frame.
 
@@ -50,6 +52,7 @@ def evaluate(
         reach: Largest distance of a key frame that labels may come from, see `is_between`.
         void_as_class: Score VOID as a class of its own.
         boundaries: Score boundaries too.
+        engine: Where label maps are counted; the scores do not depend on it.
 
     Raises:
         DatasetError: No frame within the horizon has truth.
@@ -65,7 +68,9 @@ def evaluate(
         )
     methods = in_order(methods)
     counter = FrameCounter(run, dataset.classes, methods=methods, boundaries=boundaries)
-    tallies, frames = _tally(counter, dataset, methods=methods, horizon=horizon, reach=reach)
+    pieces = list(split_walks(dataset, horizon))
+    counted = _count(engine, counter, dataset, pieces)
+    tallies, frames = _tally(pieces, counted, dataset, methods=methods, horizon=horizon, reach=reach)
     return {
         method: MethodScores.of(
             sum(tally.confusion.values(), np.zeros((), np.int64)),
@@ -122,14 +127,44 @@ class _Tally:
         np.add(self.agreement, counts.agreement, out=self.agreement)
 
 
+@dataclass(frozen=True)
+class _CountNamed:
+    """Counts pieces, each given without its video but with its name: workers get every video once."""
+
+    counter: FrameCounter
+    videos: Mapping[str, Video]
+
+    def __call__(self, named: tuple[str, int, int, tuple[int, ...]]) -> dict[str, PieceCounts]:
+        name, key_frame, before, frames = named
+        piece = Piece(video=self.videos[name], key_frame=key_frame, before=before, frames=frames)
+        return self.counter(piece)
+
+
+def _count(
+    engine: Engine, counter: FrameCounter, dataset: Dataset, pieces: Sequence[Piece]
+) -> Iterator[dict[str, PieceCounts]]:
+    """Yield the counts of each piece, in order."""
+    return map_over(
+        engine,
+        _CountNamed(counter, {video.name: video for video in dataset.videos}),
+        [(one.video.name, one.key_frame, one.before, one.frames) for one in pieces],
+        frames=sum(len(one.frames) for one in pieces),
+        threads=thread_count(),
+    )
+
+
 def _tally(
-    counter: FrameCounter, dataset: Dataset, *, methods: Sequence[str], horizon: int, reach: int
+    pieces: Sequence[Piece],
+    counted: Iterable[Mapping[str, PieceCounts]],
+    dataset: Dataset,
+    *,
+    methods: Sequence[str],
+    horizon: int,
+    reach: int,
 ) -> tuple[dict[str, _Tally], dict[Group, list[int]]]:
     """Add up the counts of every frame, for each method, and the frames with truth at each distance."""
     tallies = {method: _Tally.empty(horizon, len(dataset.classes)) for method in methods}
     frames_by_distance: dict[Group, list[int]] = {group: [0] * horizon for group in GROUPS}
-    pieces = list(split_walks(dataset, horizon))
-    counted = map_in_order(counter, pieces, threads=thread_count())
     for piece, counts in zip(pieces, counted, strict=True):
         groups = [_group(piece.video, frame, reach=reach) for frame in piece.frames]
         for frame, group in zip(piece.frames, groups, strict=True):

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from warprefine.core.parallel import map_in_order, thread_count
+from warprefine.core.classes import ClassSet
+from warprefine.core.engine import HERE, Engine, map_over
+from warprefine.core.parallel import thread_count
 from warprefine.core.tensors import size_of
 from warprefine.core.video import Dataset, Video
 from warprefine.io.images import read_gray, read_labels
@@ -41,21 +43,28 @@ class Reliability:
 
 
 def measure_reliability(
-    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int
+    run: RunFolder, dataset: Dataset, *, methods: Sequence[str], horizon: int, engine: Engine = HERE
 ) -> dict[str, Reliability]:
-    """Score the confidence of each method that wrote any, on all frames with truth; empty without truth."""
+    """Score the confidence of each method that wrote any, on all frames with truth; empty without truth.
+
+    Args:
+        run: The run folder.
+        dataset: The videos.
+        methods: The methods that have labelled them.
+        horizon: Frames are labelled up to this far from a key frame.
+        engine: Where frames are looked at; the scores do not depend on it.
+    """
     raw: dict[str, Hits] = {}
     calibrated: dict[str, Hits] = {}
     labelled = [
-        (method, video, frame)
+        (method, video.name, frame)
         for video, frame, _ in labelled_frames(dataset, horizon)
         if frame in video.truth
         for method in in_order(methods)
     ]
-    count = partial(_hits, run, dataset)
-    for (method, _, _), found in zip(
-        labelled, map_in_order(count, labelled, threads=thread_count()), strict=True
-    ):
+    count = partial(_hits, run, dataset.classes, {video.name: video for video in dataset.videos})
+    counted = map_over(engine, count, labelled, frames=len(labelled), threads=thread_count())
+    for (method, _, _), found in zip(labelled, counted, strict=True):
         for counts, hits in zip((raw, calibrated), found, strict=True):
             if hits is not None:
                 _add(counts, method, hits)
@@ -69,17 +78,18 @@ def measure_reliability(
 
 
 def _hits(
-    run: RunFolder, dataset: Dataset, labelled: tuple[str, Video, int]
+    run: RunFolder, classes: ClassSet, videos: Mapping[str, Video], labelled: tuple[str, str, int]
 ) -> tuple[Hits | None, Hits | None]:
     """Count the hits of labels of a frame by raw and by calibrated confidence, where it has them."""
-    method, video, frame = labelled
+    method, name, frame = labelled
+    video = videos[name]
     stem = video.stems[frame]
     written = run.confidence_path(method, video.name, stem)
     if not written.exists():
         return None, None
-    n = len(dataset.classes)
-    labels = predicted_labels(run, dataset.classes, method=method, video=video, frame=frame)
-    truth = read_labels(video.truth[frame], dataset.classes, size=size_of(labels))
+    n = len(classes)
+    labels = predicted_labels(run, classes, method=method, video=video, frame=frame)
+    truth = read_labels(video.truth[frame], classes, size=size_of(labels))
     before = run.raw_confidence_path(method, video.name, stem)
     raw = count_hits(labels, _raw(written, before), truth, class_count=n)
     if not before.exists():
