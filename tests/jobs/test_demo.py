@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,7 +46,7 @@ def labelled(monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
         return FinishedRun(run=RunFolder(out), dataset=datasets[-1], horizon=2, recipe=Recipe(), methods=())
 
     monkeypatch.setattr(demo, "start", start)
-    monkeypatch.setattr(demo, "Networks", lambda out: SimpleNamespace(on=lambda _: out))
+    monkeypatch.setattr(demo, "Networks", lambda out: out)
     monkeypatch.setattr(demo, "label", pretend)
     return datasets
 
