@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from warprefine.core.engine import HERE, Engine, while_workers_rest
 from warprefine.core.errors import RunFolderError, shorten
+from warprefine.core.memory import return_freed_memory
 from warprefine.core.names import counted
 from warprefine.core.stages import described
 from warprefine.core.video import Dataset
@@ -75,6 +76,7 @@ def _finish(
     networks: Networks, methods: Sequence[str], dataset: Dataset, failures: Mapping[str, str]
 ) -> FinishedRun:
     context = networks.context
+    return_freed_memory()  # what labelling has freed would stay beside what pictures need
     if methods:
         record_labelled(context.run, dataset, methods, horizon=context.horizon)
     finished = FinishedRun(
