@@ -206,7 +206,7 @@ def test_of_all_broken_videos_each_is_counted_once(data: Path) -> None:
 
 
 def test_other_processes_find_the_same(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong is told word for word as here, and cuts are noted."""
+    """What is wrong is told word for word as here."""
     spoil(data / "videos/street-000/frames/000005.jpg")
     spoil(next((data / "videos/street-001/labels").iterdir()))
     monkeypatch.setattr("warprefine.core.engine.WORTH_WORKERS", 1)

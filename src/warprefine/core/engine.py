@@ -14,7 +14,7 @@ from warprefine.core.parallel import at_least_threads, map_in_order
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 WORTH_WORKERS = 2000
-"""Frames to look at from which it is worth to start workers: a few seconds of each."""
+"""Frames to look at from which workers are started for it: each takes seconds to start."""
 
 
 @runtime_checkable

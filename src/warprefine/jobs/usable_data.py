@@ -50,8 +50,8 @@ def sound_videos(
     total, done = sum(map(len, needed.values())), 0
     errors: dict[str, WarpRefineError] = dict(dataset.broken)
     continuity: dict[str, Continuity] = {}
-    todo = [(video, needed[video.name]) for video in labelled]
-    checked = map_over(engine, partial(_findings, check), todo, frames=total, threads=1)
+    with_frames = [(video, needed[video.name]) for video in labelled]
+    checked = map_over(engine, partial(_findings, check), with_frames, frames=total, threads=1)
     for video, found in zip(labelled, checked, strict=True):
         if isinstance(found, WarpRefineError):
             errors[video.name] = found
