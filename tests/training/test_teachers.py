@@ -22,8 +22,9 @@ from warprefine.io.checkpoints import read_card
 from warprefine.io.images import read_labels, write_labels
 from warprefine.io.run import RunFolder
 from warprefine.recipe.recipe import SegmenterRecipe
-from warprefine.training.data.samples import Samples, labelled_frames
+from warprefine.training.data.samples import LabelledFrame, Samples, labelled_frames
 from warprefine.training.data.segmenter_batches import BatchMaker
+from warprefine.training.engine.distributed import ALONE, World
 from warprefine.training.teachers import Teachers
 
 Opened = list[tuple[str, str, int]]
@@ -49,15 +50,24 @@ def make_teachers(tmp_path: Path, segmenter_recipe: SegmenterRecipe) -> Callable
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
-    """Note every labelled frame that is opened: data set, video and frame."""
+    """Note every labelled frame that trainings use: data set, video and frame."""
     found: Opened = []
-    original = Samples._decode
+    read, count = LabelledFrame.read_frame, Samples.count_classes
 
-    def noting(member: Any) -> Any:
+    def note(member: LabelledFrame) -> None:
         found.append((member.label_path.parts[-4], member.video.name, member.frame))
-        return original(member)
 
-    monkeypatch.setattr(Samples, "_decode", staticmethod(noting))
+    def noting_read(member: LabelledFrame) -> Any:
+        note(member)
+        return read(member)
+
+    def noting_count(samples: Samples, world: World = ALONE) -> Any:
+        for member in samples.members:
+            note(member)
+        return count(samples, world)
+
+    monkeypatch.setattr(LabelledFrame, "read_frame", noting_read)
+    monkeypatch.setattr(Samples, "count_classes", noting_count)
     return found
 
 

@@ -15,6 +15,9 @@ def main() -> None:
 
         print_overview()
     else:
+        from warprefine.core.memory import keep_freed_memory
+
+        keep_freed_memory()  # before there are other threads, which would get memory of their own
         from warprefine.cli.commands import app
 
         app()

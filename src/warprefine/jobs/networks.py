@@ -213,9 +213,10 @@ class Networks:
         )
 
     def release(self) -> None:
-        """Give up what trainings hold in memory, before frames are labelled."""
+        """Give up what earlier trainings hold in memory, before the next one and before labelling."""
         if "teachers" in vars(self):  # it is made where something is trained
             self.teachers.release()
+        self._loaded.clear()
         return_freed_memory()
 
     def _further_frames(self) -> list[LabelledFrame]:
@@ -245,6 +246,7 @@ class Networks:
             context.world.slots(recipe.optimisation.batch)  # a batch that cannot be shared is told at once
             channels = self.segmenter()[0].feature_channels if recipe.features else 0
             pools, facts = samples()
+            self.release()
 
             def train(path: Path, recipe: Any, seed: int) -> None:
                 refiner = kind.build(recipe, class_count=len(classes), feature_channels=channels, seed=seed)

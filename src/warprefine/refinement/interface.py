@@ -69,6 +69,15 @@ class Side:
             warped_frame=change(self.warped_frame),
         )
 
+    def of_frame(self, index: int) -> Side:
+        """Return the side of one of the frames (b = 1)."""
+        return Side(
+            soft=self.soft.mapped(lambda values: values[index, None]),
+            trust=self.trust[index, None],
+            warped_frame=self.warped_frame[index, None],
+            distance=self.distance[index, None],
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TwoSidedInput:
@@ -85,6 +94,15 @@ class TwoSidedInput:
             frame=change(self.frame),
             sides=(near.mapped(change), far.mapped(change)),
             segmentation=self.segmentation.mapped(change),
+        )
+
+    def of_frame(self, index: int) -> TwoSidedInput:
+        """Return the input of one of the frames (b = 1)."""
+        near, far = self.sides
+        return TwoSidedInput(
+            frame=self.frame[index, None],
+            sides=(near.of_frame(index), far.of_frame(index)),
+            segmentation=self.segmentation.mapped(lambda values: values[index, None]),
         )
 
     def to(self, device: torch.device) -> TwoSidedInput:

@@ -56,6 +56,27 @@ class _TwoSided(JoinedUNet):
 
     def forward(self, inputs: TwoSidedInput) -> Logits:
         """Return logits (b, C + 1, h, w) for frames of any size; the last channel is VOID."""
+        votes, planes = self._shown_by_frame(inputs)
+        return self.repaired(planes, inputs.segmentation.features) + votes
+
+    def _shown_by_frame(self, inputs: TwoSidedInput) -> tuple[Logits, Tensor]:
+        """Return what `_shown` does; on the CPU of one frame after the other.
+
+        What planes are made of takes several times their memory. A GPU would rather have few large steps.
+        """
+        if inputs.frame.device.type != "cpu":
+            return self._shown(inputs)
+        b = len(inputs.frame)
+        vote, shown = self._shown(inputs.of_frame(0))
+        votes, planes = [vote], torch.cat([shown] * b)
+        for i in range(1, b):
+            vote, shown = self._shown(inputs.of_frame(i))
+            votes.append(vote)
+            planes[i] = shown[0]
+        return torch.cat(votes), planes
+
+    def _shown(self, inputs: TwoSidedInput) -> tuple[Logits, Tensor]:
+        """Return the logarithm of the vote (b, C + 1, h, w), and the planes that the network sees."""
         size = size_of(inputs.frame)
         labels = [side.soft.dense(self.class_count) for side in inputs.sides]
         probabilities = to_size(inputs.segmentation.logits.float(), size).softmax(dim=1)
@@ -66,8 +87,7 @@ class _TwoSided(JoinedUNet):
         ]
         # The vote learns from being added to the scores; as an input it would cost a gradient of all inputs.
         planes = (*channels, probabilities, votes.detach(), inputs.frame.float() / 127.5 - 1)
-        repaired = self.repaired(joined(planes), inputs.segmentation.features)
-        return repaired + votes.clamp(min=LEAST_VOTE).log()
+        return votes.clamp(min=LEAST_VOTE).log(), joined(planes)
 
 
 class TwoSidedUNet(_TwoSided):

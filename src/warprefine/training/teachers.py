@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from warprefine.core.memory import return_freed_memory
 from warprefine.core.progress import Progress, silent
 from warprefine.core.protocols import FrozenTrunk, Segmenter, module_of
 from warprefine.core.video import Video
@@ -234,11 +235,14 @@ class Teachers:
             task=f"training {path.stem}",
             world=self.world,
         )
+        if self.keep_features:
+            self.release()
         return path
 
     def release(self) -> None:
         """Give up the features that are held in memory; a later training reads or computes them again."""
         self._stores.clear()
+        return_freed_memory()
 
     def _features(self, segmenter: Segmenter) -> FeatureStore | None:
         """Return the store of features that all trainings of a frozen trunk's heads share."""

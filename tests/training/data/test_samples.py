@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from warprefine.core.errors import LabelError
-from warprefine.core.tensors import VOID
+from warprefine.core.tensors import VOID, Frames
 from warprefine.core.video import Dataset
 from warprefine.io.images import read_frame, read_labels, write_labels
 from warprefine.training.data.samples import (
@@ -55,14 +54,15 @@ def test_labels_of_another_size_are_refused(dataset: Dataset) -> None:
 def test_a_sample_is_decoded_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is drawn again and again is read from disk only the first time."""
     decoded: list[int] = []
-    original = Samples._decode
+    original = LabelledFrame.read_frame
 
-    def counting(member: Any) -> Any:
+    def counting(member: LabelledFrame) -> Frames:
         decoded.append(member.frame)
         return original(member)
 
-    monkeypatch.setattr(Samples, "_decode", staticmethod(counting))
+    monkeypatch.setattr(LabelledFrame, "read_frame", counting)
     samples = Samples(labelled_frames(dataset))
+    samples.count_classes()
     for index in (0, 1, 0, 1, 1):
         samples[index]
 

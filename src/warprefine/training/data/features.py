@@ -7,7 +7,7 @@ was just computed or comes from disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,14 @@ from warprefine.recipe.network import Augmentation
 from warprefine.recipe.recipe import FeatureSettings
 from warprefine.training.data.augment import augment
 from warprefine.training.data.batch import FeatureBatch, Picture
-from warprefine.training.data.samples import MEMORY, LabelledFrame, Samples, evenly
+from warprefine.training.data.samples import LabelledFrame, Samples, evenly
 from warprefine.training.engine.distributed import ALONE, World, shard
 
 GRID = 32
 """Windows begin and end at multiples of this, in pixels: the coarsest stride of a trunk's features."""
 _TASK = "computing features"
+_MEMORY, _WITHOUT_DISK = 128 << 20, 2 << 30
+"""Limits of the features that are held in memory, in bytes: where they are on disk too, and where not."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,6 +94,11 @@ class FeatureCrops:
         index, variant = self._places[number]
         return self._store.crop(self._samples, index, self._contents[index], variant)
 
+    def prepare(self, number: int) -> None:
+        """Compute a crop that is not on disk yet."""
+        index, variant = self._places[number]
+        self._store.prepare_crop(self._samples, index, self._contents[index], variant)
+
 
 class FeatureStore:
     """Computes the trunk's features of crops, and keeps them.
@@ -117,7 +124,8 @@ class FeatureStore:
         larger = _on_grid(self.window, settings.margin)
         self._augmentation = augmentation.model_copy(update={"crop": larger})
         self._segmenter, self._cache, self._seed = segmenter, cache, seed
-        self._crops = LRUCache[FeatureCrop](MEMORY, lambda crop: crop.nbytes)
+        limit = _WITHOUT_DISK if cache is None else _MEMORY
+        self._crops = LRUCache[FeatureCrop](limit, lambda crop: crop.nbytes)
         computed = name_of(precision_of(segmenter))
         self._made_with = fingerprint_of(
             weights_fingerprint(module_of(segmenter).get_submodule("trunk")),
@@ -134,7 +142,7 @@ class FeatureStore:
         with world.parting():
             for done, (pool, number) in enumerate(own, start=1):
                 check_time()
-                _ = pool[number]
+                pool.prepare(number)
                 progress(_TASK, done, len(own))
 
     def crop(self, samples: Samples, index: int, content: str, variant: int) -> FeatureCrop:
@@ -146,18 +154,24 @@ class FeatureStore:
             content: A hash of its picture and its labels.
             variant: Which of its crops.
         """
-        key = f"features/{self._made_with}/{content}_{variant:02d}"
+        key = self._key(content, variant)
+        return self._crops.get(key, lambda: self._from_disk(key, samples, index, content, variant))
 
-        def read_or_compute() -> FeatureCrop:
-            rng = np.random.default_rng((self._seed, variant, int(content, 16)))
-            return self._from_disk(key, lambda: self._computed(*samples[index], rng))
+    def prepare_crop(self, samples: Samples, index: int, content: str, variant: int) -> None:
+        """Compute a crop that is not on disk yet; without a disk, hold it in memory. See `crop`."""
+        if self._cache is None:
+            self.crop(samples, index, content, variant)
+        elif (key := self._key(content, variant)) not in self._cache:
+            self._from_disk(key, samples, index, content, variant)
 
-        return self._crops.get(key, read_or_compute)
+    def _key(self, content: str, variant: int) -> str:
+        return f"features/{self._made_with}/{content}_{variant:02d}"
 
-    def _from_disk(self, key: str, compute: Callable[[], dict[str, Tensor]]) -> FeatureCrop:
+    def _from_disk(self, key: str, samples: Samples, index: int, content: str, variant: int) -> FeatureCrop:
         found = None if self._cache is None else self._cache.get(key)
         if found is None:
-            found = compute()
+            rng = np.random.default_rng((self._seed, variant, int(content, 16)))
+            found = self._computed(*samples.decoded(index), rng)
             if self._cache is not None:
                 self._cache.put(key, found)
         features = tuple(values for name, values in sorted(found.items()) if name != "labels")

@@ -95,10 +95,11 @@ class Samples:
         return len(self.members)
 
     def __getitem__(self, index: int) -> tuple[Picture, Picture]:
-        return self._decoded.get(index, lambda: self._decode(self.members[index]))
+        return self._decoded.get(index, lambda: self.decoded(index))
 
-    @staticmethod
-    def _decode(member: LabelledFrame) -> tuple[Picture, Picture]:
+    def decoded(self, index: int) -> tuple[Picture, Picture]:
+        """Return a sample without keeping it in memory, where it is needed once."""
+        member = self.members[index]
         frame = member.read_frame()
         labels = read_labels(member.label_path, member.classes, size=size_of(frame))
         return np.ascontiguousarray(frame[0].permute(1, 2, 0).numpy()), labels[0].numpy()
@@ -108,7 +109,9 @@ class Samples:
         counts = np.zeros((len(self), VOID + 1), np.int64)
         with world.parting():
             for index in shard(range(len(self)), world):
-                counts[index] = np.bincount(self[index][1].ravel(), minlength=VOID + 1)
+                member = self.members[index]
+                labels = read_labels(member.label_path, member.classes)
+                counts[index] = np.bincount(labels.numpy().ravel(), minlength=VOID + 1)
         return world.sum(counts)
 
 

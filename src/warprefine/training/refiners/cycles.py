@@ -19,7 +19,7 @@ from warprefine.core.video import Dataset, Video
 from warprefine.io.array_cache import ArrayCache
 from warprefine.propagation.evidence import Evidence, Models, content_of, open_evidence
 from warprefine.propagation.stepwise.cycle import Cycle, cycles_of, run_cycles
-from warprefine.training.data.samples import MEMORY, LabelledFrame, Samples, count_pixels
+from warprefine.training.data.samples import LabelledFrame, Samples, count_pixels
 from warprefine.training.data.sampling import Draw
 from warprefine.training.data.student_samples import find_centroids
 from warprefine.training.engine.distributed import ALONE, World, shard
@@ -27,6 +27,8 @@ from warprefine.training.refiners.samples import Sample
 
 ModelsOf: TypeAlias = Callable[[Video, int], Models]
 """Returns the networks for a key frame (video, frame): with folds, a segmenter not trained on it."""
+_MEMORY = 256 << 20
+"""Limit of the samples that are held in memory, in bytes; all can be read from disk."""
 
 
 class Cycles:
@@ -46,7 +48,7 @@ class Cycles:
         numbers = range(len(self.members))
         self.by_key_frame = [list(one) for _, one in groupby(numbers, lambda i: _key_frame(self.members[i]))]
         """For each key frame that cycles pass through, the numbers of its cycles."""
-        self._samples = LRUCache[Sample[RefinerInput]](MEMORY, _size)
+        self._samples = LRUCache[Sample[RefinerInput]](_MEMORY, _size)
 
     def __len__(self) -> int:
         return len(self.members)

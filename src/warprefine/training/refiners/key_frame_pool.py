@@ -25,7 +25,8 @@ from warprefine.training.refiners.cycles import ModelsOf
 from warprefine.training.refiners.sample_store import SampleSettings, SampleStore
 from warprefine.training.refiners.samples import Sample
 
-_Compute = Callable[[], Side]
+_Named = Callable[[], tuple[str, Callable[[], Side]]]
+"""Returns the name of a side, and what computes it."""
 
 
 def places_of(dataset: Dataset, training: TwoSidedTraining) -> list[tuple[Video, int]]:
@@ -80,9 +81,9 @@ class KeyFramePool:
         with self._carrier(name) as carrier:
             self._open_carrier = carrier  # trajectories to one key frame share their parts
             for sign in (1, -1):
-                for compute in (*self._by_cycle(name, key, sign), *self._by_key_frame(name, key, sign)):
+                for named in (*self._by_cycle(name, key, sign), *self._by_key_frame(name, key, sign)):
                     check_time()
-                    compute()
+                    self._store.prepare_side(*named())
                 carrier.keep(())  # those into the other direction share none
         self._open_carrier = None
         self._store.target(self._labelled(number))
@@ -90,7 +91,7 @@ class KeyFramePool:
     def draw(self, rng: np.random.Generator) -> Sample[TwoSidedInput]:
         """Return a sample: a key frame with one or two sides, and its labels as the target."""
         number = int(rng.integers(len(self)))
-        sides = [compute() for compute in self._drawn(*self._places[number], rng)]
+        sides = [self._store.side(*named()) for named in self._drawn(*self._places[number], rng)]
         return self._store.target(self._labelled(number)).sample(sides)
 
     def class_pixels(self) -> Int64[Tensor, " 256"]:
@@ -102,7 +103,7 @@ class KeyFramePool:
         name, key = self._places[number]
         return LabelledFrame(video=self._videos[name], frame=key, classes=self._dataset.classes)
 
-    def _drawn(self, name: str, key: int, rng: np.random.Generator) -> list[_Compute]:
+    def _drawn(self, name: str, key: int, rng: np.random.Generator) -> list[_Named]:
         """Choose a cycle in each direction, or another key frame on one side; one side may be dropped."""
         training = self._settings.training
         choices = {sign: self._by_cycle(name, key, sign) for sign in (1, -1)}
@@ -115,38 +116,38 @@ class KeyFramePool:
             chosen.pop(int(rng.integers(2)))
         return chosen
 
-    def _by_cycle(self, name: str, key: int, sign: int) -> Sequence[_Compute]:
+    def _by_cycle(self, name: str, key: int, sign: int) -> Sequence[_Named]:
         """Return the sides from cycles into the future (+1) or into the past (-1)."""
         reaches = (sign * length for length in range(1, self._settings.training.longest_cycle + 1))
         stretch = self._videos[name].stretch(key)
         return [partial(self._cycle, name, key, r) for r in reaches if key + r in stretch]
 
-    def _by_key_frame(self, name: str, key: int, sign: int) -> Sequence[_Compute]:
+    def _by_key_frame(self, name: str, key: int, sign: int) -> Sequence[_Named]:
         """Return the side from the next key frame after (+1) or before (-1), if nearer than `FARTHEST`."""
         video = self._videos[name]
         others = (key + sign * distance for distance in range(1, FARTHEST))
         other = next((k for k in others if k in video.labels and k in video.stretch(key)), None)
         return [] if other is None else [partial(self._from_other, name, key, other)]
 
-    def _cycle(self, name: str, key: int, reach: int) -> Side:
+    def _cycle(self, name: str, key: int, reach: int) -> tuple[str, Callable[[], Side]]:
         side_name = f"{name}/{key:06d}{reach:+d}-{self._content(name, (key, key + reach), key)}"
-        return self._side(side_name, name, lambda carrier: carrier.cycle(key, key + reach))
+        return side_name, self._computed(name, lambda carrier: carrier.cycle(key, key + reach))
 
-    def _from_other(self, name: str, key: int, other: int) -> Side:
+    def _from_other(self, name: str, key: int, other: int) -> tuple[str, Callable[[], Side]]:
         side_name = f"{name}/{key:06d}-from-{other:06d}-{self._content(name, (key, other), other)}"
-        return self._side(side_name, name, lambda carrier: carrier.side(key, (other,)))
+        return side_name, self._computed(name, lambda carrier: carrier.side(key, (other,)))
 
     def _content(self, name: str, frames: tuple[int, int], key: int) -> str:
         """Return a hash of the frames that labels are carried through, and of the labels."""
         motion = self._settings.models.motion
         return content_of(self._videos[name], self._dataset.classes, motion, frames, key_frames=[key])
 
-    def _side(self, side_name: str, video: str, compute: Callable[[LabelCarrier], Side]) -> Side:
+    def _computed(self, video: str, compute: Callable[[LabelCarrier], Side]) -> Callable[[], Side]:
         def computed() -> Side:
             with self._carrier(video) as carrier:
                 return compute(carrier)
 
-        return self._store.side(side_name, computed)
+        return computed
 
     @contextmanager
     def _carrier(self, name: str) -> Iterator[LabelCarrier]:

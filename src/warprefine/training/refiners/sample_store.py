@@ -6,7 +6,7 @@ A side has the same values whether it was just computed or comes from disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,12 +22,14 @@ from warprefine.propagation.evidence import Models, open_evidence
 from warprefine.recipe.plus import CarrySettings
 from warprefine.recipe.two_sided_refiner import TwoSidedTraining
 from warprefine.refinement.interface import Side, TwoSidedInput
-from warprefine.training.data.samples import MEMORY, LabelledFrame
+from warprefine.training.data.samples import LabelledFrame
 from warprefine.training.refiners.cycles import ModelsOf
 from warprefine.training.refiners.samples import Sample
 
 _LEVELS = 255
 _Packed = dict[str, Tensor]
+_MEMORY, _MEMORY_OF_TARGETS = 64 << 20, 24 << 20
+"""Limits of the sides and of the targets that are held in memory, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +41,14 @@ class SampleSettings:
         models: The motion that labels are carried with; no segmenter.
         carry: How labels are carried.
         training: Lengths of cycles and shares of kinds of samples.
+        sides: Those that are held in memory; all are on disk.
     """
 
     cache: ArrayCache
     models: Models
     carry: CarrySettings
     training: TwoSidedTraining
+    sides: LRUCache[_Packed] = field(default_factory=lambda: LRUCache(_MEMORY, _bytes))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,12 +95,19 @@ class SampleStore:
         self._cache, self._models_of = settings.cache, models_of
         carried = fingerprint_of(settings.carry.to_dict())
         self._folder = f"side/{settings.models.motion.name}_{carried}"
-        self._sides = LRUCache[_Packed](MEMORY, _bytes)
-        self._targets = LRUCache[Target](MEMORY, lambda target: target.nbytes)
+        self._sides = settings.sides
+        self._targets = LRUCache[Target](_MEMORY_OF_TARGETS, lambda target: target.nbytes)
 
     def side(self, name: str, compute: Callable[[], Side]) -> Side:
         """Return the side of this name, computed if it is neither in memory nor on disk."""
-        return _unpack(self._sides.get(name, lambda: self._stored(name, compute)))
+        key = f"{self._folder}/{name}"
+        return _unpack(self._sides.get(key, lambda: self._stored(key, compute)))
+
+    def prepare_side(self, name: str, compute: Callable[[], Side]) -> None:
+        """Compute the side of this name if it is not on disk, and hold it there alone."""
+        key = f"{self._folder}/{name}"
+        if key not in self._cache:
+            self._cache.put(key, _pack(compute()))
 
     def target(self, labelled: LabelledFrame) -> Target:
         """Return the target of a labelled frame."""
@@ -106,8 +117,7 @@ class SampleStore:
 
         return self._targets.get((labelled.video.name, labelled.frame), read)
 
-    def _stored(self, name: str, compute: Callable[[], Side]) -> _Packed:
-        key = f"{self._folder}/{name}"
+    def _stored(self, key: str, compute: Callable[[], Side]) -> _Packed:
         packed = self._cache.get(key)
         if packed is None:
             packed = _pack(compute())

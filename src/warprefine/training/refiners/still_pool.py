@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int64
@@ -58,7 +58,7 @@ class StillPool:
             for done, number in enumerate(own, start=1):
                 for variant in range(self._clips.variants):
                     check_time()
-                    self._side(number, variant)
+                    self._store.prepare_side(*self._named(number, variant))
                 self._store.target(self._stills[number])
                 progress("moving single images", done, len(own), self._stills[number].video.name)
 
@@ -67,20 +67,21 @@ class StillPool:
         number = int(rng.integers(len(self)))
         count = 1 if rng.random() < self._settings.training.one_sided else 2
         variants = rng.permutation(self._clips.variants)[:count].tolist()
-        sides = [self._side(number, variant) for variant in variants]
+        sides = [self._store.side(*self._named(number, variant)) for variant in variants]
         return self._store.target(self._stills[number]).sample(sides)
 
     def class_pixels(self) -> Int64[Tensor, " 256"]:
         """Return the number of pixels of each label in the images."""
         return count_pixels([still.label_path for still in self._stills], self._stills[0].classes)
 
-    def _side(self, number: int, variant: int) -> Side:
+    def _named(self, number: int, variant: int) -> tuple[str, Callable[[], Side]]:
+        """Return the name of a side, and what computes it."""
         still, longest = self._stills[number], self._settings.training.longest_cycle
         speeds = "-".join(f"{value:g}" for value in self._clips.motion.model_dump().values())
         motion = self._settings.models.motion
         content = content_of(still.video, still.classes, motion, [still.frame], key_frames=[still.frame])
         name = f"{still.video.name}/{still.frame:06d}-clip{variant}-{longest}-{speeds}-{content}"
-        return self._store.side(name, lambda: self._carried(number, variant))
+        return name, lambda: self._carried(number, variant)
 
     def _carried(self, number: int, variant: int) -> Side:
         """Render a clip, and carry the labels of its last frame to the first, which is the image."""
