@@ -76,6 +76,25 @@ def test_features_are_computed_once(
     assert not same(FeatureCrops(samples, store(seed=1), most=6)[0], crops[0])
 
 
+def test_features_are_prepared_on_disk_alone(
+    store: Callable[..., FeatureStore], samples: Samples, segmenter: Counting
+) -> None:
+    """What a training draws from is computed before it and held on disk; what is there is not even read."""
+    first = store()
+    crops = FeatureCrops(samples, first, most=6)
+    first.prepare([crops])
+    assert segmenter.computed == 6
+    assert not first._crops._items
+
+    kept = [crops[number] for number in range(len(crops))]
+    assert segmenter.computed == 6
+    assert len(first._crops._items) == 6
+    later = store()
+    later.prepare([FeatureCrops(samples, later, most=6)])
+    assert segmenter.computed == 6
+    assert same(FeatureCrops(samples, later, most=6)[3], kept[3])
+
+
 def test_features_are_those_of_the_crop(
     store: Callable[..., FeatureStore], samples: Samples, segmenter: Counting
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from warprefine.core.errors import LabelError
+from warprefine.core.lru_cache import LRUCache
 from warprefine.core.protocols import Segmentation
 from warprefine.core.tensors import VOID
 from warprefine.core.video import Dataset, Video
@@ -62,12 +63,12 @@ def sample_settings(tmp_path: Path) -> SampleSettings:
 
 
 def store_of(settings: SampleSettings) -> SampleStore:
-    """Open a store whose targets nobody reads."""
+    """Open a store that holds nothing in memory yet, and whose targets nobody reads."""
 
     def no_models(video: Video, frame: int) -> Models:
         raise AssertionError("a target was read")
 
-    return SampleStore(settings, no_models)
+    return SampleStore(replace(settings, sides=LRUCache(10)), no_models)
 
 
 def random_side(distance: float = 2.0) -> Side:
@@ -103,6 +104,35 @@ def test_a_side_is_the_same_computed_now_or_read_from_disk(sample_settings: Samp
 
     assert same(first, store.side("video/1", never))
     assert same(first, store_of(sample_settings).side("video/1", never))
+
+
+def test_sides_are_prepared_on_disk_alone(sample_settings: SampleSettings) -> None:
+    """A side that is prepared is computed once, held on disk, and the same as if it was asked for."""
+    side, store = random_side(), store_of(sample_settings)
+
+    store.prepare_side("video/1", lambda: side)
+    store.prepare_side("video/1", never)
+
+    assert not store._sides._items
+    found = store.side("video/1", never)
+    assert list(store._sides._items)
+    assert same(found, store_of(sample_settings).side("video/1", never))
+    assert torch.equal(found.warped_frame, side.warped_frame)
+
+
+def test_stores_of_the_same_settings_share_what_is_in_memory(sample_settings: SampleSettings) -> None:
+    """The pools of a run, which differ in their targets alone, hold each side once."""
+
+    def no_models(video: Video, frame: int) -> Models:
+        raise AssertionError("a target was read")
+
+    one, other = (SampleStore(sample_settings, no_models) for _ in range(2))
+    one.side("video/1", random_side)
+    for path in sample_settings.cache.root.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+    assert same(other.side("video/1", never), one.side("video/1", never))
 
 
 def test_little_is_lost_in_bytes(sample_settings: SampleSettings) -> None:
