@@ -57,7 +57,7 @@ class _TwoSided(JoinedUNet):
     def forward(self, inputs: TwoSidedInput) -> Logits:
         """Return logits (b, C + 1, h, w) for frames of any size; the last channel is VOID."""
         votes, planes = self._shown_by_frame(inputs)
-        return self.repaired(planes, inputs.segmentation.features) + votes
+        return votes.add_(self.repaired(planes, inputs.segmentation.features))
 
     def _shown_by_frame(self, inputs: TwoSidedInput) -> tuple[Logits, Tensor]:
         """Return what `_shown` does; on the CPU of one frame after the other.

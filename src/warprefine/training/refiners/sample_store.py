@@ -28,7 +28,7 @@ from warprefine.training.refiners.samples import Sample
 
 _LEVELS = 255
 _Packed = dict[str, Tensor]
-_MEMORY, _MEMORY_OF_TARGETS = 64 << 20, 24 << 20
+_MEMORY, _MEMORY_OF_TARGETS = 64 << 20, 12 << 20
 """Limits of the sides and of the targets that are held in memory, in bytes."""
 
 
