@@ -64,9 +64,9 @@ class _TwoSided(JoinedUNet):
 
         What planes are made of takes several times their memory. A GPU would rather have few large steps.
         """
-        if inputs.frame.device.type != "cpu":
-            return self._shown(inputs)
         b = len(inputs.frame)
+        if b == 1 or inputs.frame.device.type != "cpu":
+            return self._shown(inputs)
         vote, shown = self._shown(inputs.of_frame(0))
         votes, planes = [vote], torch.cat([shown] * b)
         for i in range(1, b):
