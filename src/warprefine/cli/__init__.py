@@ -17,7 +17,7 @@ def main() -> None:
     else:
         from warprefine.core.memory import keep_freed_memory
 
-        keep_freed_memory()  # before there are other threads, which would get memory of their own
+        keep_freed_memory()  # first: threads that are started before keep a heap of their own
         from warprefine.cli.commands import app
 
         app()

@@ -60,9 +60,10 @@ class _TwoSided(JoinedUNet):
         return votes.add_(self.repaired(planes, inputs.segmentation.features))
 
     def _shown_by_frame(self, inputs: TwoSidedInput) -> tuple[Logits, Tensor]:
-        """Return what `_shown` does; on the CPU of one frame after the other.
+        """Return what `_shown` does, computed on the CPU for one frame after the other.
 
-        What planes are made of takes several times their memory. A GPU would rather have few large steps.
+        The tensors that the planes are computed from take several times their memory, and are freed after
+        each frame. A GPU is faster with all frames at once.
         """
         b = len(inputs.frame)
         if b == 1 or inputs.frame.device.type != "cpu":

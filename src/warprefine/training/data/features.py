@@ -171,7 +171,7 @@ class FeatureStore:
         found = None if self._cache is None else self._cache.get(key)
         if found is None:
             rng = np.random.default_rng((self._seed, variant, int(content, 16)))
-            found = self._computed(*samples.decoded(index), rng)
+            found = self._computed(*samples.read(index), rng)
             if self._cache is not None:
                 self._cache.put(key, found)
         features = tuple(values for name, values in sorted(found.items()) if name != "labels")

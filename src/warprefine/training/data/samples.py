@@ -95,10 +95,10 @@ class Samples:
         return len(self.members)
 
     def __getitem__(self, index: int) -> tuple[Picture, Picture]:
-        return self._decoded.get(index, lambda: self.decoded(index))
+        return self._decoded.get(index, lambda: self.read(index))
 
-    def decoded(self, index: int) -> tuple[Picture, Picture]:
-        """Return a sample without keeping it in memory, where it is needed once."""
+    def read(self, index: int) -> tuple[Picture, Picture]:
+        """Return a sample as `samples[index]` does, but do not keep it in memory: for those needed once."""
         member = self.members[index]
         frame = member.read_frame()
         labels = read_labels(member.label_path, member.classes, size=size_of(frame))

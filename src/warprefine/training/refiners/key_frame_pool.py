@@ -22,11 +22,10 @@ from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.data.samples import LabelledFrame, count_pixels, evenly
 from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.refiners.cycles import ModelsOf
-from warprefine.training.refiners.sample_store import SampleSettings, SampleStore
+from warprefine.training.refiners.sample_store import NamedSide, SampleSettings, SampleStore
 from warprefine.training.refiners.samples import Sample
 
-_Named = Callable[[], tuple[str, Callable[[], Side]]]
-"""Returns the name of a side, and what computes it."""
+_Find = Callable[[], NamedSide]
 
 
 def places_of(dataset: Dataset, training: TwoSidedTraining) -> list[tuple[Video, int]]:
@@ -81,9 +80,9 @@ class KeyFramePool:
         with self._carrier(name) as carrier:
             self._open_carrier = carrier  # trajectories to one key frame share their parts
             for sign in (1, -1):
-                for named in (*self._by_cycle(name, key, sign), *self._by_key_frame(name, key, sign)):
+                for find in (*self._by_cycle(name, key, sign), *self._by_key_frame(name, key, sign)):
                     check_time()
-                    self._store.prepare_side(*named())
+                    self._store.prepare_side(*find())
                 carrier.keep(())  # those into the other direction share none
         self._open_carrier = None
         self._store.target(self._labelled(number))
@@ -91,7 +90,7 @@ class KeyFramePool:
     def draw(self, rng: np.random.Generator) -> Sample[TwoSidedInput]:
         """Return a sample: a key frame with one or two sides, and its labels as the target."""
         number = int(rng.integers(len(self)))
-        sides = [self._store.side(*named()) for named in self._drawn(*self._places[number], rng)]
+        sides = [self._store.side(*find()) for find in self._drawn(*self._places[number], rng)]
         return self._store.target(self._labelled(number)).sample(sides)
 
     def class_pixels(self) -> Int64[Tensor, " 256"]:
@@ -103,7 +102,7 @@ class KeyFramePool:
         name, key = self._places[number]
         return LabelledFrame(video=self._videos[name], frame=key, classes=self._dataset.classes)
 
-    def _drawn(self, name: str, key: int, rng: np.random.Generator) -> list[_Named]:
+    def _drawn(self, name: str, key: int, rng: np.random.Generator) -> list[_Find]:
         """Choose a cycle in each direction, or another key frame on one side; one side may be dropped."""
         training = self._settings.training
         choices = {sign: self._by_cycle(name, key, sign) for sign in (1, -1)}
@@ -116,24 +115,24 @@ class KeyFramePool:
             chosen.pop(int(rng.integers(2)))
         return chosen
 
-    def _by_cycle(self, name: str, key: int, sign: int) -> Sequence[_Named]:
+    def _by_cycle(self, name: str, key: int, sign: int) -> Sequence[_Find]:
         """Return the sides from cycles into the future (+1) or into the past (-1)."""
         reaches = (sign * length for length in range(1, self._settings.training.longest_cycle + 1))
         stretch = self._videos[name].stretch(key)
         return [partial(self._cycle, name, key, r) for r in reaches if key + r in stretch]
 
-    def _by_key_frame(self, name: str, key: int, sign: int) -> Sequence[_Named]:
+    def _by_key_frame(self, name: str, key: int, sign: int) -> Sequence[_Find]:
         """Return the side from the next key frame after (+1) or before (-1), if nearer than `FARTHEST`."""
         video = self._videos[name]
         others = (key + sign * distance for distance in range(1, FARTHEST))
         other = next((k for k in others if k in video.labels and k in video.stretch(key)), None)
         return [] if other is None else [partial(self._from_other, name, key, other)]
 
-    def _cycle(self, name: str, key: int, reach: int) -> tuple[str, Callable[[], Side]]:
+    def _cycle(self, name: str, key: int, reach: int) -> NamedSide:
         side_name = f"{name}/{key:06d}{reach:+d}-{self._content(name, (key, key + reach), key)}"
         return side_name, self._computed(name, lambda carrier: carrier.cycle(key, key + reach))
 
-    def _from_other(self, name: str, key: int, other: int) -> tuple[str, Callable[[], Side]]:
+    def _from_other(self, name: str, key: int, other: int) -> NamedSide:
         side_name = f"{name}/{key:06d}-from-{other:06d}-{self._content(name, (key, other), other)}"
         return side_name, self._computed(name, lambda carrier: carrier.side(key, (other,)))
 

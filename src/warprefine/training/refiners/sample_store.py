@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.data.samples import LabelledFrame
 from warprefine.training.refiners.cycles import ModelsOf
 from warprefine.training.refiners.samples import Sample
+
+NamedSide: TypeAlias = tuple[str, Callable[[], Side]]
+"""The name of a side, and what computes it."""
 
 _LEVELS = 255
 _Packed = dict[str, Tensor]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int64
@@ -19,7 +19,7 @@ from warprefine.refinement.interface import Side, TwoSidedInput
 from warprefine.training.data.samples import LabelledFrame, count_pixels
 from warprefine.training.engine.distributed import ALONE, World, shard
 from warprefine.training.refiners.cycles import ModelsOf
-from warprefine.training.refiners.sample_store import SampleSettings, SampleStore
+from warprefine.training.refiners.sample_store import NamedSide, SampleSettings, SampleStore
 from warprefine.training.refiners.samples import Sample
 from warprefine.training.synthetic.clips import synthetic_clip
 
@@ -74,7 +74,7 @@ class StillPool:
         """Return the number of pixels of each label in the images."""
         return count_pixels([still.label_path for still in self._stills], self._stills[0].classes)
 
-    def _named(self, number: int, variant: int) -> tuple[str, Callable[[], Side]]:
+    def _named(self, number: int, variant: int) -> NamedSide:
         """Return the name of a side, and what computes it."""
         still, longest = self._stills[number], self._settings.training.longest_cycle
         speeds = "-".join(f"{value:g}" for value in self._clips.motion.model_dump().values())
